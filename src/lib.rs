@@ -1,0 +1,8 @@
+//! dahlquist
+#![forbid(unsafe_code)]
+pub mod error;
+pub mod rigor;
+pub mod scalar;
+pub mod tensor;
+
+pub use error::{Error, Result};

@@ -1,0 +1,152 @@
+//! Numbers whose type says which way they err.
+
+use serde::{Deserialize, Serialize};
+
+use super::directed::{add_up, div_down, mul_up, sqrt_up};
+use crate::error::{Error, Result};
+
+/// A number that is proved not to be below the quantity that it stands for.
+///
+/// Sums and products round upward. Products and roots are for quantities that are not negative: a negative bound of
+/// such a quantity is read as 0.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Upper(f64);
+
+/// A number that is proved not to be above the quantity that it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Lower(f64);
+
+/// A number that is close to the quantity that it stands for, on either side of it: good for steering an optimiser.
+///
+/// Nothing converts an estimate into a bound:
+///
+/// ```compile_fail
+/// use dahlquist::rigor::{Estimate, Upper};
+/// let norm = Estimate::new(1.0);
+/// let bound: Upper = norm.into();
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Estimate(f64);
+
+impl Upper {
+    /// Zero, exactly.
+    pub const ZERO: Self = Self(0.0);
+    /// One, exactly.
+    pub const ONE: Self = Self(1.0);
+
+    /// The claim that a quantity is at most `bound`. The caller vouches for the proof; a NaN becomes infinity.
+    pub fn proved(bound: f64) -> Self {
+        Self(if bound.is_nan() { f64::INFINITY } else { bound })
+    }
+
+    /// The bound.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+
+    /// The larger of two bounds, a bound of the larger of two quantities.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
+    }
+
+    /// The smaller of two bounds of the same quantity.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
+    }
+
+    /// A bound of the square root.
+    #[must_use]
+    pub fn sqrt(self) -> Self {
+        Self(sqrt_up(self.0))
+    }
+
+    /// A bound of the `n`-th power.
+    #[must_use]
+    pub fn powi(self, n: usize) -> Self {
+        (0..n).fold(Self::ONE, |p, _| p * self)
+    }
+
+    /// A lower bound of the reciprocal: infinite for a quantity that is 0.
+    pub fn recip(self) -> Lower {
+        Lower(if self.0 <= 0.0 { f64::INFINITY } else { div_down(1.0, self.0) })
+    }
+
+    /// The same bound, or an error that names `what` if it is infinite and so says nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] if the bound is infinite.
+    pub fn finite(self, what: &str) -> Result<Self> {
+        if self.0.is_finite() { Ok(self) } else { Err(Error::not_proved(what, "its bound overflows f64")) }
+    }
+}
+
+impl Lower {
+    /// Zero, exactly.
+    pub const ZERO: Self = Self(0.0);
+
+    /// The claim that a quantity is at least `bound`. The caller vouches for the proof; a NaN becomes minus infinity.
+    pub fn proved(bound: f64) -> Self {
+        Self(if bound.is_nan() { f64::NEG_INFINITY } else { bound })
+    }
+
+    /// The bound.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl Estimate {
+    /// An estimate.
+    pub fn new(value: f64) -> Self {
+        Self(value)
+    }
+
+    /// The estimate.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl std::ops::Add for Upper {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(add_up(self.0, other.0))
+    }
+}
+
+impl std::ops::Mul for Upper {
+    type Output = Self;
+
+    fn mul(self, other: Self) -> Self {
+        Self(mul_up(self.0.max(0.0), other.0.max(0.0)))
+    }
+}
+
+impl std::iter::Sum for Upper {
+    fn sum<I: Iterator<Item = Self>>(terms: I) -> Self {
+        terms.fold(Self::ZERO, std::ops::Add::add)
+    }
+}
+
+impl std::iter::Product for Upper {
+    fn product<I: Iterator<Item = Self>>(factors: I) -> Self {
+        factors.fold(Self::ONE, std::ops::Mul::mul)
+    }
+}
+
+impl std::fmt::Display for Upper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::fmt::Display for Lower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

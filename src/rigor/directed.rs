@@ -1,0 +1,186 @@
+//! Arithmetic of `f64` rounded outward: `*_up` is never below the exact result, `*_down` never above it.
+//!
+//! Each operation is rounded to nearest by the hardware; the sign of its error is then found exactly (2Sum, or a fused
+//! multiply-add), and the result moves to the next number only if it lies on the wrong side. So `1·1` stays 1, and an
+//! isometry has norm 1. Where the error term itself could underflow, the result moves without asking. A NaN, which
+//! only arises from infinities here, becomes the infinity that is always a bound.
+//!
+//! Source: Ogita, Rump, Oishi, *Accurate sum and dot product*, SIAM J. Sci. Comput. 26 (2005), algorithms 3.1 and 3.5.
+
+/// Products of at least this size have an exact error term: `2⁻⁹⁶⁸ = 2⁻¹⁰²² · 2⁵⁴`.
+const EXACT_ERROR: f64 = f64::from_bits((1023 - 968) << 52);
+
+/// The unit roundoff of `f64`, `u = 2⁻⁵³`.
+pub const U: f64 = f64::EPSILON / 2.0;
+
+/// The smallest positive `f64`, `η = 2⁻¹⁰⁷⁴`.
+pub const ETA: f64 = f64::from_bits(1);
+
+/// `result` if `error`, the exact result minus it, is not positive; else the next number above.
+fn up(result: f64, error: f64) -> f64 {
+    if result.is_nan() {
+        f64::INFINITY
+    } else if error <= 0.0 && result != f64::NEG_INFINITY {
+        result
+    } else {
+        result.next_up()
+    }
+}
+
+/// An upper bound of `a + b`.
+pub fn add_up(a: f64, b: f64) -> f64 {
+    let s = a + b;
+    let t = s - a;
+    up(s, (a - (s - t)) + (b - t))
+}
+
+/// A lower bound of `a + b`.
+pub fn add_down(a: f64, b: f64) -> f64 {
+    -add_up(-a, -b)
+}
+
+/// An upper bound of `a − b`.
+pub fn sub_up(a: f64, b: f64) -> f64 {
+    add_up(a, -b)
+}
+
+/// A lower bound of `a − b`.
+pub fn sub_down(a: f64, b: f64) -> f64 {
+    add_down(a, -b)
+}
+
+/// An upper bound of `a · b`.
+pub fn mul_up(a: f64, b: f64) -> f64 {
+    let p = a * b;
+    if p.abs() >= EXACT_ERROR {
+        up(p, a.mul_add(b, -p))
+    } else if a == 0.0 && b.is_finite() || b == 0.0 && a.is_finite() {
+        0.0
+    } else {
+        up(p, 1.0)
+    }
+}
+
+/// A lower bound of `a · b`.
+pub fn mul_down(a: f64, b: f64) -> f64 {
+    -mul_up(-a, b)
+}
+
+/// An upper bound of `a / b` for `b > 0`; infinity for any other `b`.
+pub fn div_up(a: f64, b: f64) -> f64 {
+    if b.is_nan() || b <= 0.0 {
+        return f64::INFINITY;
+    }
+    let q = a / b;
+    if a == 0.0 {
+        0.0
+    } else if a.abs() >= EXACT_ERROR && q.abs() >= f64::MIN_POSITIVE && b.is_finite() {
+        up(q, -q.mul_add(b, -a))
+    } else {
+        up(q, 1.0)
+    }
+}
+
+/// A lower bound of `a / b` for `b > 0`; minus infinity for any other `b`.
+pub fn div_down(a: f64, b: f64) -> f64 {
+    -div_up(-a, b)
+}
+
+/// An upper bound of `√a`; of 0 for negative `a`, which is only ever the enclosure of a square.
+pub fn sqrt_up(a: f64) -> f64 {
+    if a <= 0.0 {
+        return 0.0;
+    }
+    let s = a.sqrt();
+    if a >= EXACT_ERROR { up(s, -s.mul_add(s, -a)) } else { up(s, 1.0) }
+}
+
+/// A lower bound of `√a`; 0 for negative `a`, which is only ever the enclosure of a square.
+pub fn sqrt_down(a: f64) -> f64 {
+    if a.is_nan() || a <= 0.0 {
+        return 0.0;
+    }
+    let s = a.sqrt();
+    if a.is_infinite() {
+        f64::MAX
+    } else if a >= EXACT_ERROR && s.mul_add(s, -a) <= 0.0 {
+        s
+    } else {
+        s.next_down()
+    }
+}
+
+/// `γₙ = nu / (1 − nu)` rounded up: `n` roundings in a row, or a sum of `n` products in any order, are off by at most
+/// this factor. Infinite from `n = 2⁵²` on, where the bound says nothing.
+pub fn gamma(n: usize, u: f64) -> f64 {
+    let nu = mul_up(n as f64, u);
+    if nu < 0.5 { div_up(nu, sub_down(1.0, nu)) } else { f64::INFINITY }
+}
+
+/// An upper bound of the exact sum of `n` numbers `≥ 0` (infinite if one is NaN), from their sum in any order.
+///
+/// With `x = nu ≤ 1/4`, `sum ≥ (1 − γₙ)·exact`, and `1/(1 − γₙ) = (1 − x)/(1 − 2x) ≤ 1 + 2x`.
+pub fn enlarge_sum(sum: f64, n: usize) -> f64 {
+    let x = mul_up(n as f64, U);
+    if x <= 0.25 { mul_up(sum, add_up(1.0, 2.0 * x)) } else { f64::INFINITY }
+}
+
+/// An upper bound of the sum of numbers `≥ 0`.
+pub fn sum_up(terms: &[f64]) -> f64 {
+    enlarge_sum(terms.iter().sum(), terms.len())
+}
+
+/// An upper bound of the Euclidean norm of `x`, scaled so that no square overflows or underflows.
+pub fn norm_up(x: &[f64]) -> f64 {
+    let largest = x.iter().fold(0.0, |a: f64, &x| if x.is_nan() { f64::INFINITY } else { a.max(x.abs()) });
+    if largest == 0.0 || largest.is_infinite() {
+        return largest;
+    }
+    // Dividing by a power of two is exact but for entries that become subnormal, which η per square covers.
+    let scale = power_of_two(exponent(largest).clamp(-1022, 1022));
+    let squares: f64 = x.iter().map(|x| (x / scale) * (x / scale)).sum();
+    let squares = add_up(enlarge_sum(squares, x.len() + 1), mul_up(x.len() as f64, 4.0 * ETA));
+    mul_up(sqrt_up(squares), scale)
+}
+
+/// A lower bound of the Euclidean norm of `x`.
+pub fn norm_down(x: &[f64]) -> f64 {
+    let largest = x.iter().fold(0.0, |a: f64, &x| if x.is_nan() { f64::INFINITY } else { a.max(x.abs()) });
+    if largest == 0.0 || largest.is_infinite() {
+        return 0.0;
+    }
+    let scale = power_of_two(exponent(largest).clamp(-1022, 1022));
+    let squares: f64 = x.iter().map(|x| (x / scale) * (x / scale)).sum();
+    // sum ≤ (1 + γₙ₊₁)·exact + nη, and 1/(1 + γ) ≥ 1 − γ.
+    let squares = sub_down(squares, mul_up(x.len() as f64, 4.0 * ETA));
+    mul_down(sqrt_down(mul_down(squares.max(0.0), sub_down(1.0, gamma(x.len() + 1, U)))), scale)
+}
+
+/// The exponent `e` of a finite `x ≠ 0`: `2ᵉ ≤ |x| < 2ᵉ⁺¹`, subnormal numbers included.
+pub fn exponent(x: f64) -> i32 {
+    libm::ilogb(x)
+}
+
+/// `2ᵉ` for `−1022 ≤ e ≤ 1023`.
+pub fn power_of_two(e: i32) -> f64 {
+    debug_assert!((-1022..=1023).contains(&e));
+    f64::from_bits(((e + 1023) as u64) << 52)
+}
+
+/// An upper bound of `x · 2ᵉ` for `x ≥ 0` and any `e`.
+pub fn scale_up(x: f64, e: i32) -> f64 {
+    let y = libm::scalbn(x, e);
+    if x == 0.0 || y >= f64::MIN_POSITIVE { y } else { y.next_up() }
+}
+
+/// A lower bound of `x · 2ᵉ` for `x ≥ 0` and any `e`.
+pub fn scale_down(x: f64, e: i32) -> f64 {
+    let y = libm::scalbn(x, e);
+    if y.is_infinite() {
+        f64::MAX
+    } else if x == 0.0 || y > f64::MIN_POSITIVE {
+        y
+    } else {
+        y.next_down().max(0.0)
+    }
+}

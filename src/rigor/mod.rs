@@ -1,0 +1,24 @@
+//! The trusted base: outward rounding, bounds as types, and proved norms.
+//!
+//! Everything that a certificate rests on is in this folder, in `f64`, and small: an auditor reads these files, the
+//! rules of [`crate::certificate`], and nothing else. Decompositions of faer *propose* (an eigenvalue, a Cholesky
+//! factor); what is proved about their output is proved here, and holds whatever they returned.
+//!
+//! | file | what it proves |
+//! |---|---|
+//! | [`directed`] | sums, products, quotients and roots of `f64` that are not below, or not above, the exact ones |
+//! | [`Upper`], [`Lower`], [`Estimate`] | which way a number errs is its type |
+//! | [`matrix`] | largest and smallest singular values of a matrix, by a residual certificate |
+//! | [`roots_of_unity`] | cosines and sines of `2πk/N` with a proved error |
+//! | [`torus`] | the norm of a convolution, with any stride and padding |
+//! | [`Rounding`] | the distance between what is computed and what is meant |
+
+mod bound;
+pub mod directed;
+pub mod matrix;
+pub mod roots_of_unity;
+mod rounding;
+pub mod torus;
+
+pub use bound::{Estimate, Lower, Upper};
+pub use rounding::{Rounding, Summation};

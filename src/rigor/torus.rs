@@ -1,0 +1,242 @@
+//! The norm of a convolution, proved frequency by frequency on a torus.
+//!
+//! A convolution with zero padding is a *compression* `T = P C ι` of a circular one: embed the image in a torus of
+//! `N` points an axis, convolve circularly, keep some of the outputs. Both `ι` and `P` have norm 1, so `‖T‖ ≤ ‖C‖`,
+//! and the Fourier transform splits `C` into one small matrix a frequency:
+//!
+//! $$ \|T\| \le \max_{\omega^N = 1} \|D(\omega)\|,\qquad D_{oc}(\omega) = \sum_t K_{oct}\, \omega^t . $$
+//!
+//! A stride `s` is removed first by splitting the padded image into its `s²` phases (*polyphase*): the phases are
+//! further channels, the kernel has `⌈k/s⌉` taps and the stride is 1. Along one axis the torus must be large enough
+//! that no tap that leaves the image comes back into it on the other side ([`Axis::smallest_torus`]).
+//!
+//! Real kernels have `D(ω̄) = conj D(ω)`, so half of the frequencies suffice. Each complex matrix is proved as the real
+//! one `[[Re, −Im], [Im, Re]]`, which has the same norm.
+//!
+//! Sources: Sedghi, Gupta, Long, *The singular values of convolutional layers*, ICLR 2019, for the circular case;
+//! Vaidyanathan, *Multirate systems and filter banks* (1993), for the polyphase form.
+
+use faer::Mat;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    bound::{Lower, Upper},
+    directed::{ETA, U, add_up, enlarge_sum, gamma, mul_up, sub_down},
+    matrix,
+    roots_of_unity::{ERROR, roots_of_unity},
+};
+use crate::error::{Error, Result};
+
+/// What a convolution reads beyond the border of the image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PaddingMode {
+    /// Zeros.
+    #[default]
+    Zeros,
+    /// The opposite side of the image.
+    Circular,
+}
+
+/// One axis of a convolution: `y_i = Σ_t K_t x_{si + t − p}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Axis {
+    /// The number of points of the input.
+    pub input: usize,
+    /// The number of taps `k` of the kernel.
+    pub kernel: usize,
+    /// The stride `s ≥ 1`.
+    pub stride: usize,
+    /// The padding `p` on either side.
+    pub padding: usize,
+}
+
+impl Axis {
+    /// The number of points of the output, `⌊(n + 2p − k)/s⌋ + 1`; `None` if the kernel is larger than the padded
+    /// input.
+    pub fn output(self) -> Option<usize> {
+        let room = (self.input + 2 * self.padding).checked_sub(self.kernel)?;
+        Some(room / self.stride + 1)
+    }
+
+    /// The smallest `N` for which the zero-padded convolution is a compression of the circular one, after the
+    /// polyphase split.
+    ///
+    /// With `l = ⌊p/s⌋` the image occupies the points `l, …, l + w − 1` of its phases, and the outputs read the points
+    /// `0, …, m + k' − 2`. A point read outside the image must stay outside it modulo `N`: the points below `l` are
+    /// sent to at least `N`, so `N ≥ l + w`; the points beyond the image to at most `m + k' − 2 − N`, so
+    /// `N ≥ m + k' − 1 − l`. The `m` outputs and the `k'` taps must be distinct. For `s = 1` and `p ≤ k − 1` this is
+    /// `max(n + p, k)`.
+    pub fn smallest_torus(self) -> Option<usize> {
+        let outputs = self.output()?;
+        let first = self.padding / self.stride;
+        let width = (self.input + self.padding - 1) / self.stride - first + 1;
+        let taps = self.taps();
+        Some((first + width).max((outputs + taps - 1).saturating_sub(first)).max(outputs).max(taps))
+    }
+
+    /// The number of taps of each phase, `⌈k/s⌉`.
+    fn taps(self) -> usize {
+        self.kernel.div_ceil(self.stride)
+    }
+}
+
+/// A convolution whose weights are `out × in × kernel height × kernel width`, each an exact `f64`.
+#[derive(Debug, Clone, Copy)]
+pub struct Convolution<'a> {
+    /// The weights, row-major.
+    pub weight: &'a [f64],
+    /// The numbers of output and input channels.
+    pub channels: (usize, usize),
+    /// The vertical and the horizontal axis.
+    pub axes: [Axis; 2],
+    /// What lies beyond the border.
+    pub mode: PaddingMode,
+}
+
+/// A proved norm of a convolution, and the torus that it was proved on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TorusNorm {
+    /// The bound.
+    pub bound: Upper,
+    /// The number of frequencies of each axis.
+    pub torus: [usize; 2],
+}
+
+impl Convolution<'_> {
+    /// A proved upper bound of the norm: that of the torus, which for circular padding and equal input and output size
+    /// is the norm itself.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] if the circular convolution has no torus of its own (a stride that does not divide the
+    /// image, or more outputs than inputs) or the bound overflows, [`Error::NotFinite`] for a weight that is not
+    /// finite.
+    pub fn norm(&self) -> Result<TorusNorm> {
+        let torus = self.best_torus()?;
+        let family = Frequencies::new(self, torus);
+        let bound = matrix::sup_norm(&family.matrices())? + Upper::proved(family.error);
+        Ok(TorusNorm { bound: bound.finite("the norm of a convolution")?, torus })
+    }
+
+    /// A proved lower bound of `min ‖Tx‖/‖x‖`: positive only for an injective circular convolution.
+    ///
+    /// # Errors
+    /// As [`Self::norm`].
+    pub fn smallest_singular_value(&self) -> Result<Lower> {
+        let [ay, ax] = self.axes;
+        let all_outputs = |a: Axis| a.output().is_some_and(|m| m * a.stride == a.input);
+        if self.mode == PaddingMode::Zeros || !all_outputs(ay) || !all_outputs(ax) {
+            return Ok(Lower::ZERO);
+        }
+        let family = Frequencies::new(self, self.smallest_torus()?);
+        let mut smallest = f64::INFINITY;
+        for d in family.matrices() {
+            smallest = smallest.min(matrix::smallest_singular_value(d)?.get());
+        }
+        Ok(Lower::proved(sub_down(smallest, family.error).max(0.0)))
+    }
+
+    fn smallest_torus(&self) -> Result<[usize; 2]> {
+        let mut torus = [0; 2];
+        for (n, axis) in torus.iter_mut().zip(self.axes) {
+            *n = match self.mode {
+                PaddingMode::Zeros => axis.smallest_torus(),
+                PaddingMode::Circular => Some(axis.input / axis.stride)
+                    .filter(|n| n * axis.stride == axis.input && axis.output().is_some_and(|m| m <= *n)),
+            }
+            .ok_or_else(|| Error::not_proved("the norm of a convolution", format!("no torus fits {axis:?}")))?;
+        }
+        Ok(torus)
+    }
+
+    /// Every torus at least as large as the smallest gives a bound; a little larger one may miss the worst frequency.
+    fn best_torus(&self) -> Result<[usize; 2]> {
+        let smallest = self.smallest_torus()?;
+        if self.mode == PaddingMode::Circular {
+            return Ok(smallest);
+        }
+        let mut best = (f64::INFINITY, smallest);
+        for torus in (0..CANDIDATES).map(|extra| smallest.map(|n| if n == 1 { 1 } else { n + extra })) {
+            let estimate = matrix::sup_norm_estimate(&Frequencies::new(self, torus).matrices())?;
+            if estimate < best.0 {
+                best = (estimate, torus);
+            }
+        }
+        Ok(best.1)
+    }
+}
+
+/// How many tori are tried for a zero-padded convolution.
+const CANDIDATES: usize = 3;
+
+/// The matrices `D(ω)` of half of the frequencies, as computed, and a bound of the norm of their error.
+struct Frequencies {
+    images: Vec<Mat<f64>>,
+    error: f64,
+}
+
+impl Frequencies {
+    fn new(conv: &Convolution<'_>, torus: [usize; 2]) -> Self {
+        let roots = torus.map(roots_of_unity);
+        let half = (0..torus[0]).flat_map(|u| (0..torus[1]).map(move |v| (u, v))).filter(|&(u, v)| {
+            let conjugate = ((torus[0] - u) % torus[0], (torus[1] - v) % torus[1]);
+            (u, v) <= conjugate
+        });
+        let images = half.map(|(u, v)| symbol(conv, [u, v], torus, &roots)).collect();
+        Self { images, error: symbol_error(conv) }
+    }
+
+    fn matrices(&self) -> Vec<faer::MatRef<'_, f64>> {
+        self.images.iter().map(|d| d.as_ref()).collect()
+    }
+}
+
+/// `[[Re D, −Im D], [Im D, Re D]]` at the frequency `(u, v)`, the phases of the input being further columns.
+fn symbol(conv: &Convolution<'_>, [u, v]: [usize; 2], torus: [usize; 2], roots: &[Vec<(f64, f64)>; 2]) -> Mat<f64> {
+    let (outputs, inputs) = conv.channels;
+    let [ay, ax] = conv.axes;
+    let (s, columns) = (ay.stride, inputs * ay.stride * ax.stride);
+    let mut d: Mat<f64> = Mat::zeros(2 * outputs, 2 * columns);
+    // The angle of a tap: one root for each axis, multiplied out once for all channels.
+    let twiddles: Vec<(f64, f64)> = (0..ay.kernel * ax.kernel)
+        .map(|t| {
+            let (ty, tx) = (t / ax.kernel / s, t % ax.kernel / ax.stride);
+            let ((cy, sy), (cx, sx)) = (roots[0][u * ty % torus[0]], roots[1][v * tx % torus[1]]);
+            (cy * cx - sy * sx, cy * sx + sy * cx)
+        })
+        .collect();
+    for o in 0..outputs {
+        for c in 0..inputs {
+            let taps = &conv.weight[(o * inputs + c) * twiddles.len()..][..twiddles.len()];
+            for (t, (&k, &(re, im))) in taps.iter().zip(&twiddles).enumerate() {
+                let phase = t / ax.kernel % s * ax.stride + t % ax.kernel % ax.stride;
+                let column = c * s * ax.stride + phase;
+                d[(o, column)] += k * re;
+                d[(outputs + o, column)] += k * im;
+            }
+        }
+    }
+    for column in 0..columns {
+        for o in 0..outputs {
+            d[(o, columns + column)] = -d[(outputs + o, column)];
+            d[(outputs + o, columns + column)] = d[(o, column)];
+        }
+    }
+    d
+}
+
+/// A bound of `‖D − D̂‖₂` for every frequency, by the Frobenius norm of the errors of the entries.
+///
+/// A twiddle is a product of two roots, each within `e =` [`ERROR`] in each component: its components are off by at
+/// most `4e + 2e² + 3u(1 + e)² < 5e`. With `k` taps, a component of an entry is off by `Σ|K|·(5e + γ_{k+1}(1 + 5e)) +
+/// 2kη`, and the modulus of a complex error is at most `√2 < 2` times that.
+fn symbol_error(conv: &Convolution<'_>) -> f64 {
+    let taps = conv.axes[0].kernel * conv.axes[1].kernel;
+    let relative = add_up(mul_up(5.0, ERROR), mul_up(2.0, gamma(taps + 1, U)));
+    let entry = |taps: &[f64]| {
+        let sum = enlarge_sum(taps.iter().map(|k| k.abs()).sum(), taps.len());
+        Upper::proved(add_up(mul_up(relative, sum), mul_up(2.0 * taps.len() as f64, ETA)))
+    };
+    let squares: Upper = conv.weight.chunks(taps).map(entry).map(|e| e * e).sum();
+    (Upper::proved(2.0) * squares.sqrt()).get()
+}

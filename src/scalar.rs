@@ -1,0 +1,101 @@
+//! The number formats, `f32` and `f64`, and the only calls of faer's kernels and decompositions.
+
+use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
+
+/// A binary floating-point format of IEEE 754 in which networks are evaluated: `f32` or `f64`.
+///
+/// The trait is sealed by its bounds on purpose: proofs are carried out in `f64`, into which both formats embed
+/// exactly.
+pub trait Scalar:
+    faer::traits::RealField
+    + num_traits::Float
+    + num_traits::NumAssign
+    + std::iter::Sum
+    + Default
+    + std::fmt::Display
+    + Send
+    + Sync
+    + sealed::Sealed
+    + 'static
+{
+    /// `"f32"` or `"f64"`.
+    const NAME: &'static str;
+    /// The unit roundoff `u`: `2⁻²⁴` or `2⁻⁵³`. One rounding to nearest is `fl(x) = x(1 + δ)`, `|δ| ≤ u`, above the
+    /// subnormal range.
+    const UNIT_ROUNDOFF: f64;
+    /// The smallest positive subnormal number `η`: a rounding in the subnormal range is off by at most `η/2`.
+    const SMALLEST: f64;
+    /// The largest finite number.
+    const LARGEST: f64;
+
+    /// The number nearest to `x`.
+    fn of(x: f64) -> Self;
+    /// The same number in `f64`, exactly.
+    fn wide(self) -> f64;
+    /// The largest number of the format that is not above `x`.
+    fn round_down(x: f64) -> Self;
+    /// The hyperbolic tangent of the pure Rust port of musl, the same on every platform.
+    fn tanh_portable(self) -> Self;
+    /// The exponential function of the same library.
+    fn exp_portable(self) -> Self;
+    /// `ln(1 + x)` of the same library.
+    fn ln_1p_portable(self) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+macro_rules! scalar {
+    ($t:ty, $name:literal, $tanh:path, $exp:path, $ln_1p:path) => {
+        impl Scalar for $t {
+            const NAME: &'static str = $name;
+            const UNIT_ROUNDOFF: f64 = <$t>::EPSILON as f64 / 2.0;
+            const SMALLEST: f64 = <$t>::from_bits(1) as f64;
+            const LARGEST: f64 = <$t>::MAX as f64;
+
+            fn of(x: f64) -> Self {
+                x as $t
+            }
+            fn wide(self) -> f64 {
+                self as f64
+            }
+            fn round_down(x: f64) -> Self {
+                let nearest = x as $t;
+                if nearest as f64 > x { nearest.next_down() } else { nearest }
+            }
+            fn tanh_portable(self) -> Self {
+                $tanh(self)
+            }
+            fn exp_portable(self) -> Self {
+                $exp(self)
+            }
+            fn ln_1p_portable(self) -> Self {
+                $ln_1p(self)
+            }
+        }
+    };
+}
+
+scalar!(f32, "f32", libm::tanhf, libm::expf, libm::log1pf);
+scalar!(f64, "f64", libm::tanh, libm::exp, libm::log1p);
+
+/// `C = AB`, or `C += AB` with [`Accum::Add`], on the calling thread.
+///
+/// Each entry of the product is a sum of products in an order that the kernel chooses, with or without fused
+/// multiply-add: what [`crate::rigor::Rounding`] charges holds for every such order.
+pub fn gemm<T: Scalar>(c: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T>, b: MatRef<'_, T>) {
+    faer::linalg::matmul::matmul(c, accum, a, b, T::one(), Par::Seq);
+}
+
+/// The eigenvalues of the symmetric matrix whose lower triangle is given, ascending: an estimate, never a bound.
+pub(crate) fn eigenvalue_estimates(a: MatRef<'_, f64>) -> Option<Vec<f64>> {
+    a.self_adjoint_eigenvalues(Side::Lower).ok()
+}
+
+/// An approximate Cholesky factor `L` with `LLᵀ ≈ A`, if faer finds one. Nothing about it is trusted.
+pub(crate) fn cholesky_estimate(a: MatRef<'_, f64>) -> Option<Mat<f64>> {
+    a.llt(Side::Lower).ok().map(|llt| llt.L().to_owned())
+}
