@@ -62,14 +62,6 @@ pub enum Error {
         /// Where the proof failed.
         reason: String,
     },
-    /// An overflow of the number format that could not be excluded.
-    #[error("{what}: an overflow of {scalar} cannot be excluded")]
-    Overflow {
-        /// The computation.
-        what: String,
-        /// `"f32"` or `"f64"`.
-        scalar: &'static str,
-    },
     /// A time step longer than its rule allows.
     #[error("step {step} is longer than {limit}, the limit of {rule} for the method {method}")]
     StepTooLong {

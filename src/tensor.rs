@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
+    rigor::directed::norm_up,
     scalar::Scalar,
 };
 
@@ -196,6 +197,17 @@ impl<T: Scalar> Batch<T> {
     /// The same samples in another format: exact from `f32` to `f64`, rounded to nearest the other way.
     pub fn cast<U: Scalar>(&self) -> Batch<U> {
         Batch::computed(self.shape, self.samples, cast(&self.data))
+    }
+
+    /// The absolute values.
+    #[must_use]
+    pub fn absolute(&self) -> Self {
+        Self::computed(self.shape, self.samples, self.data.iter().map(|x| num_traits::Float::abs(*x)).collect())
+    }
+
+    /// For each sample, an upper bound of its Euclidean norm; infinite if it holds a NaN.
+    pub fn norms_up(&self) -> Vec<f64> {
+        self.data.chunks(self.shape.len()).map(|x| norm_up(&cast::<T, f64>(x))).collect()
     }
 
     /// `self ← self + a·x`.

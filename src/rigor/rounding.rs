@@ -12,10 +12,7 @@
 //! error bounds for inner products in floating-point arithmetic*, SIAM J. Matrix Anal. Appl. 34 (2013).
 
 use super::directed::{add_up, div_up, gamma, mul_up, sub_down};
-use crate::{
-    error::{Error, Result},
-    scalar::Scalar,
-};
+use crate::scalar::Scalar;
 
 /// The order of summation that a bound holds for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,15 +63,14 @@ impl Rounding {
         div_up(computed, sub_down(1.0, gamma(terms, self.u)))
     }
 
-    /// Nothing that is at most `magnitude` overflows, or an error that names `what`.
-    ///
-    /// # Errors
-    /// [`Error::Overflow`] if `magnitude` may exceed the largest finite number, NaN included.
-    pub fn no_overflow(&self, what: &str, magnitude: f64) -> Result<()> {
-        if magnitude < self.largest {
-            Ok(())
-        } else {
-            Err(Error::Overflow { what: what.to_string(), scalar: self.scalar })
-        }
+    /// `error`, if nothing that is at most `magnitude` overflows; infinity, which certifies nothing, if it may.
+    pub fn unless_overflow(&self, magnitude: f64, error: f64) -> f64 {
+        // Half of the range is left for the rounding of intermediate results.
+        if magnitude < self.largest / 2.0 { error } else { f64::INFINITY }
+    }
+
+    /// `"f32"` or `"f64"`.
+    pub fn scalar(&self) -> &'static str {
+        self.scalar
     }
 }

@@ -1,0 +1,249 @@
+//! Functions that act by coordinates, with the interval that their slopes lie in.
+//!
+//! For all `a ≠ c`, the slope `(σ(a) − σ(c))/(a − c)` lies in `[m, L]`. That is the only property of a nonlinearity
+//! that the rules of this crate use.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, Result},
+    rigor::{
+        Rounding,
+        directed::{add_up, mul_up, sqrt_up},
+    },
+    scalar::Scalar,
+    tensor::Batch,
+};
+
+/// A function `σ: ℝ → ℝ` that is applied to every coordinate.
+///
+/// | function | σ(x) | m | L |
+/// |---|---|---|---|
+/// | identity | x | 1 | 1 |
+/// | relu | max(x, 0) | 0 | 1 |
+/// | leaky_relu, slope a ≥ 0 | x if x ≥ 0, else ax | min(a, 1) | max(a, 1) |
+/// | abs | \|x\| | −1 | 1 |
+/// | tanh | tanh x | 0 | 1 |
+/// | sigmoid | 1/(1 + e⁻ˣ) | 0 | 1/4 |
+/// | softplus | ln(1 + eˣ) | 0 | 1 |
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "function", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Activation {
+    /// `x`
+    Identity {},
+    /// `max(x, 0)`
+    Relu {},
+    /// `x` for `x ≥ 0`, `slope·x` below
+    LeakyRelu {
+        /// The slope `a ≥ 0` on the negative half line.
+        slope: f64,
+    },
+    /// `|x|`
+    Abs {},
+    /// `tanh x`
+    Tanh {},
+    /// `1/(1 + e⁻ˣ)`
+    Sigmoid {},
+    /// `ln(1 + eˣ)`
+    Softplus {},
+}
+
+/// Smooth functions are evaluated by the portable library within this many units `u` of their value, relatively.
+///
+/// The bound is stated by this crate with a wide margin and tested against a library of arbitrary precision
+/// (`tests/activations.rs`); the functions of the library itself are documented to be within one or two ulps.
+const SMOOTH_ERROR: f64 = 16.0;
+
+impl Activation {
+    /// Every function, with a leaky slope of 0.01: what laws and tests run over.
+    pub const ALL: [Self; 7] = [
+        Self::Identity {},
+        Self::Relu {},
+        Self::LeakyRelu { slope: 0.01 },
+        Self::Abs {},
+        Self::Tanh {},
+        Self::Sigmoid {},
+        Self::Softplus {},
+    ];
+
+    /// The same function with its constants rounded to the format `T`, as networks over `T` evaluate it.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the slope of a leaky ReLU is negative, NaN or infinite in `T`.
+    pub fn in_format<T: Scalar>(self) -> Result<Self> {
+        match self {
+            Self::LeakyRelu { slope } => {
+                let rounded = T::of(slope).wide();
+                if rounded >= 0.0 && rounded.is_finite() && slope >= 0.0 {
+                    Ok(Self::LeakyRelu { slope: rounded })
+                } else {
+                    Err(Error::parameter("slope", slope, "a leaky ReLU needs a finite slope that is not negative"))
+                }
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// The name used in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Identity {} => "identity",
+            Self::Relu {} => "relu",
+            Self::LeakyRelu { .. } => "leaky_relu",
+            Self::Abs {} => "abs",
+            Self::Tanh {} => "tanh",
+            Self::Sigmoid {} => "sigmoid",
+            Self::Softplus {} => "softplus",
+        }
+    }
+
+    /// The exact interval `[m, L]` of the slopes `(σ(a) − σ(c))/(a − c)`.
+    pub fn slopes(self) -> [f64; 2] {
+        match self {
+            Self::Identity {} => [1.0, 1.0],
+            Self::Relu {} | Self::Tanh {} | Self::Softplus {} => [0.0, 1.0],
+            Self::LeakyRelu { slope } => [slope.min(1.0), slope.max(1.0)],
+            Self::Abs {} => [-1.0, 1.0],
+            Self::Sigmoid {} => [0.0, 0.25],
+        }
+    }
+
+    /// `σ(x)`.
+    pub fn value<T: Scalar>(self, x: T) -> T {
+        let (zero, one) = (T::zero(), T::one());
+        match self {
+            Self::Identity {} => x,
+            // A comparison, unlike `max`, lets a NaN through, so that an overflow upstream is never hidden.
+            Self::Relu {} => {
+                if x < zero {
+                    zero
+                } else {
+                    x
+                }
+            }
+            Self::LeakyRelu { slope } => {
+                if x < zero {
+                    T::of(slope) * x
+                } else {
+                    x
+                }
+            }
+            Self::Abs {} => num_traits::Float::abs(x),
+            Self::Tanh {} => x.tanh_portable(),
+            Self::Sigmoid {} => {
+                let e = (-num_traits::Float::abs(x)).exp_portable();
+                if x < zero { e / (one + e) } else { one / (one + e) }
+            }
+            Self::Softplus {} => {
+                let tail = (-num_traits::Float::abs(x)).exp_portable().ln_1p_portable();
+                if x < zero { tail } else { x + tail }
+            }
+        }
+    }
+
+    /// A slope of `σ` at `x`: the derivative, and at a kink the slope to the left of it or 0.
+    pub fn derivative<T: Scalar>(self, x: T) -> T {
+        let (zero, one) = (T::zero(), T::one());
+        match self {
+            Self::Identity {} => one,
+            Self::Relu {} => {
+                if x > zero {
+                    one
+                } else {
+                    zero
+                }
+            }
+            Self::LeakyRelu { slope } => {
+                if x > zero {
+                    one
+                } else {
+                    T::of(slope)
+                }
+            }
+            Self::Abs {} => {
+                if x > zero {
+                    one
+                } else if x < zero {
+                    -one
+                } else {
+                    zero
+                }
+            }
+            Self::Tanh {} => {
+                let t = x.tanh_portable();
+                one - t * t
+            }
+            Self::Sigmoid {} => {
+                let s = self.value(x);
+                s * (one - s)
+            }
+            Self::Softplus {} => Self::Sigmoid {}.value(x),
+        }
+    }
+
+    /// The error of one evaluation: `|fl(σ(x)) − σ(x)| ≤ e·|σ(x)| + a`, as the pair `(e, a)`.
+    ///
+    /// Identity, ReLU and the absolute value are exact; a leaky ReLU rounds one product; smooth functions are within a
+    /// stated and tested multiple of `u`.
+    pub fn error(self, rounding: &Rounding) -> (f64, f64) {
+        match self {
+            Self::Identity {} | Self::Relu {} | Self::Abs {} => (0.0, 0.0),
+            Self::LeakyRelu { .. } => (rounding.unit(), rounding.underflow(1)),
+            Self::Tanh {} | Self::Sigmoid {} | Self::Softplus {} => {
+                (SMOOTH_ERROR * rounding.unit(), rounding.underflow(4))
+            }
+        }
+    }
+
+    /// The larger of `|m|` and `|L|`: the function is so much Lipschitz.
+    pub fn lipschitz(self) -> f64 {
+        let [m, l] = self.slopes();
+        m.abs().max(l.abs())
+    }
+
+    /// `σ` of every coordinate.
+    #[must_use]
+    pub fn apply<T: Scalar>(self, z: &Batch<T>) -> Batch<T> {
+        Batch::computed(z.shape(), z.samples(), z.data().iter().map(|&z| self.value(z)).collect())
+    }
+
+    /// `c·σ'(z)·g` for every coordinate, in place of `g`.
+    #[must_use]
+    pub fn differentiate<T: Scalar>(self, z: &Batch<T>, c: T, mut g: Batch<T>) -> Batch<T> {
+        for (g, &z) in g.data_mut().iter_mut().zip(z.data()) {
+            *g *= c * self.derivative(z);
+        }
+        g
+    }
+
+    /// The function over balls: for each sample `z`, what holds for every `z'` within `reach` of it.
+    pub fn over_balls<T: Scalar>(self, rounding: &Rounding, z: &Batch<T>, reach: &[f64]) -> Activated<T> {
+        let (relative, absolute) = self.error(rounding);
+        let absolute = mul_up(sqrt_up(z.shape().len() as f64), absolute);
+        let value = self.apply(z);
+        // ‖fl(σ) − σ‖ ≤ relative·‖σ‖ + absolute, and ‖σ‖ exceeds ‖fl(σ)‖ by so little that a factor 2 covers it.
+        let error = |size: f64| mul_up(2.0, add_up(mul_up(relative, size), absolute));
+        let (mut sizes, mut errors, mut reaches) = (Vec::new(), Vec::new(), Vec::new());
+        for (centre, &reach) in value.norms_up().into_iter().zip(reach) {
+            let moved = mul_up(self.lipschitz(), reach);
+            let exact = add_up(add_up(centre, error(centre)), moved);
+            sizes.push(add_up(exact, error(exact)));
+            errors.push(error(exact));
+            reaches.push(add_up(moved, add_up(error(exact), error(centre))));
+        }
+        Activated { value, sizes, errors, reaches }
+    }
+}
+
+/// An activation over balls, sample by sample.
+#[derive(Debug, Clone)]
+pub struct Activated<T> {
+    /// `fl(σ(z))` at the centres.
+    pub value: Batch<T>,
+    /// Bounds of `‖fl(σ(z'))‖`.
+    pub sizes: Vec<f64>,
+    /// Bounds of `‖fl(σ(z')) − σ(z')‖`.
+    pub errors: Vec<f64>,
+    /// Bounds of `‖fl(σ(z')) − fl(σ(z))‖`.
+    pub reaches: Vec<f64>,
+}

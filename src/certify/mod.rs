@@ -1,0 +1,7 @@
+//! From a network to certificates: sealing, and the radius of a sample.
+
+mod radius;
+mod seal;
+
+pub use radius::{Refusal, SampleCertificate, Semantics};
+pub use seal::Sealed;

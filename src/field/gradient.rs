@@ -1,0 +1,207 @@
+//! The gradient field `f(x) = −Wᵀσ(Wx + b)`, the field of this crate's source.
+//!
+//! With a primitive `ψ' = σ`, it is `−∇V` for `V(x) = Σᵢ ψ((Wx + b)ᵢ)`. For slopes in `[m, L]`, `0 ≤ m`, a difference
+//! of two values is `Δf = −WᵀDW Δx` with a diagonal `D` between `m` and `L`: a symmetric matrix between `m s²` and
+//! `L‖W‖²`, where `s` is the smallest singular value of an injective `W`, else 0.
+//!
+//! Sources: Celledoni et al., arXiv:2210.02373; Sherry et al., arXiv:2306.17332, section 2; Baillon, Haddad, *Quelques
+//! propriétés des opérateurs angle-bornés et n-cycliquement monotones*, Israel J. Math. 26 (1977).
+
+use rand::SeedableRng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::{Curvature, FieldError, VectorField};
+use crate::{
+    activation::Activation,
+    error::{Error, Result},
+    io::{FieldSpec, TensorWriter},
+    operator::Affine,
+    rigor::{
+        Estimate, Lower, Rounding, Upper,
+        directed::{add_up, mul_down, mul_up},
+    },
+    scalar::Scalar,
+    tape::Tape,
+    tensor::{Batch, Shape},
+};
+
+/// The field `f(x) = −Wᵀσ(Wx + b)` with `0 ≤ m` for the slopes `[m, L]` of `σ`.
+///
+/// ```
+/// use dahlquist::{activation::Activation, field::{GradientField, VectorField}, operator::{Affine, Dense}};
+/// let w = Dense::new(2, 3, vec![1.0, 2.0, 0.0, 0.0, 1.0, -1.0])?;
+/// let field = GradientField::new(Affine::new(w, None)?, Activation::Relu {})?;
+/// let curvature = field.curvature()?;
+/// assert_eq!(curvature.smallest.get(), 0.0);
+/// assert!(field.cocoercivity()?.get() * curvature.largest.get() <= 1.0);
+/// # Ok::<(), dahlquist::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct GradientField<T: Scalar> {
+    map: Affine<T>,
+    activation: Activation,
+    /// A right singular vector of the largest singular value, as far as training has found it.
+    power: Option<Batch<T>>,
+}
+
+impl<T: Scalar> GradientField<T> {
+    /// The field of an affine map and an activation.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the activation has a negative slope: `V` would not be convex, and no step would be
+    /// proved non-expansive.
+    pub fn new(map: Affine<T>, activation: Activation) -> Result<Self> {
+        let activation = activation.in_format::<T>()?;
+        if activation.slopes()[0] < 0.0 {
+            let reason = "a gradient field needs slopes that are not negative";
+            return Err(Error::parameter("activation", activation.name(), reason));
+        }
+        Ok(Self { map, activation, power: None })
+    }
+
+    /// The map `x ↦ Wx + b`.
+    pub fn map(&self) -> &Affine<T> {
+        &self.map
+    }
+
+    /// The activation `σ`.
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// `−σ(z)`.
+    fn pull(&self, z: &Batch<T>) -> Batch<T> {
+        let values = z.data().iter().map(|&z| -self.activation.value(z)).collect();
+        Batch::computed(z.shape(), z.samples(), values)
+    }
+}
+
+impl<T: Scalar> VectorField<T> for GradientField<T> {
+    fn kind(&self) -> &'static str {
+        "gradient"
+    }
+
+    fn shape(&self) -> Shape {
+        self.map.operator().input()
+    }
+
+    fn eval(&self, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
+        let z = self.map.apply(x);
+        let f = self.map.adjoint(&self.pull(&z));
+        tape.save(z);
+        f
+    }
+
+    fn vjp(&self, x: &Batch<T>, tape: &Tape<T>, g: &Batch<T>, gradient: Option<&mut [Vec<T>]>) -> Batch<T> {
+        let z = tape.saved(0);
+        let q = self.activation.differentiate(z, -T::one(), self.map.linear(g));
+        if let Some(gradient) = gradient {
+            // W occurs twice: inside σ, and as the adjoint outside, whose bias slot is not touched.
+            self.map.accumulate(&q, x, gradient);
+            self.map.accumulate(&self.pull(z), g, &mut gradient[..1]);
+        }
+        self.map.adjoint(&q)
+    }
+
+    fn jvp(&self, _x: &Batch<T>, tape: &Tape<T>, v: &Batch<T>) -> Batch<T> {
+        self.map.adjoint(&self.activation.differentiate(tape.saved(0), -T::one(), self.map.linear(v)))
+    }
+
+    fn parameters(&self) -> Vec<&[T]> {
+        self.map.parameters()
+    }
+
+    fn parameters_mut(&mut self) -> Vec<&mut [T]> {
+        self.map.parameters_mut()
+    }
+
+    fn lipschitz(&self) -> Result<Upper> {
+        Ok(self.curvature()?.largest)
+    }
+
+    fn one_sided_lipschitz(&self) -> Result<Upper> {
+        Ok(Upper::proved(-self.curvature()?.smallest.get()))
+    }
+
+    fn curvature(&self) -> Result<Curvature> {
+        let [m, l] = self.activation.slopes();
+        let norm = self.map.operator().norm()?.bound;
+        let smallest = if m > 0.0 { self.map.operator().smallest_singular_value()?.get() } else { 0.0 };
+        Ok(Curvature {
+            smallest: Lower::proved(mul_down(m, mul_down(smallest, smallest)).max(0.0)),
+            largest: Upper::proved(l) * norm * norm,
+        })
+    }
+
+    fn evidence(&self) -> Result<Vec<(&'static str, f64)>> {
+        let [m, l] = self.activation.slopes();
+        let curvature = self.curvature()?;
+        Ok(vec![
+            ("norm", self.map.operator().norm()?.bound.get()),
+            ("smallest_slope", m),
+            ("largest_slope", l),
+            ("smallest_curvature", curvature.smallest.get()),
+            ("largest_curvature", curvature.largest.get()),
+        ])
+    }
+
+    fn rounding(&self, rounding: &Rounding, x: &Batch<T>, tape: &Tape<T>, reach: &[f64]) -> Result<Vec<FieldError>> {
+        let z = tape.saved(0);
+        let norm = self.map.operator().norm()?.bound.get();
+        let slope = self.activation.lipschitz();
+        // z' = fl(Wx' + b) is within e of what it means, and within r of the z on the tape, which is within e too.
+        let e = self.map.apply_error(rounding, x, reach)?;
+        let r: Vec<f64> = e.iter().zip(reach).map(|(&e, &reach)| add_up(mul_up(norm, reach), 2.0 * e)).collect();
+        let s = self.activation.over_balls(rounding, z, &r);
+        let adjoint = self.map.adjoint_error(rounding, &s.value, &s.reaches)?;
+        let bound = |i: usize| FieldError {
+            error: add_up(mul_up(norm, add_up(mul_up(slope, e[i]), s.errors[i])), adjoint[i]),
+            size: add_up(mul_up(norm, s.sizes[i]), adjoint[i]),
+        };
+        Ok((0..e.len()).map(bound).collect())
+    }
+
+    fn estimate_curvature(&mut self) -> Option<Estimate> {
+        let l = self.activation.slopes()[1];
+        let v = self.power.take().unwrap_or_else(|| random_direction(self.shape()));
+        let (v, _) = normalised(self.map.adjoint(&self.map.linear(&v)));
+        let (_, norm) = normalised(self.map.linear(&v));
+        self.power = Some(v);
+        Some(Estimate::new(l * norm * norm))
+    }
+
+    fn curvature_gradient(&self, scale: T, gradient: &mut [Vec<T>]) {
+        let Some(v) = &self.power else { return };
+        // For a unit vector v, the gradient of L‖Wv‖² by W is 2L (Wv)vᵀ.
+        let factor = scale * T::of(2.0 * self.activation.slopes()[1]);
+        let mut image = self.map.linear(v);
+        image.data_mut().iter_mut().for_each(|y| *y *= factor);
+        self.map.accumulate(&image, v, &mut gradient[..1]);
+    }
+
+    fn widen(&self) -> Box<dyn VectorField<f64>> {
+        Box::new(GradientField { map: self.map.widen(), activation: self.activation, power: None })
+    }
+
+    fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> Result<FieldSpec> {
+        let operator = self.map.describe(prefix, tensors);
+        Ok(FieldSpec::Gradient { activation: self.activation, operator })
+    }
+}
+
+/// A direction to start a power iteration in: random, so that it almost surely has a part in every singular vector.
+fn random_direction<T: Scalar>(shape: Shape) -> Batch<T> {
+    let rng = rand_chacha::ChaCha8Rng::seed_from_u64(shape.len() as u64);
+    let data = StandardNormal.sample_iter(rng).take(shape.len()).map(|x: f64| T::of(x)).collect();
+    normalised(Batch::computed(shape, 1, data)).0
+}
+
+/// `x/‖x‖` and `‖x‖`, both as estimates; zero stays zero.
+fn normalised<T: Scalar>(mut x: Batch<T>) -> (Batch<T>, f64) {
+    let norm = x.data().iter().map(|x| x.wide() * x.wide()).sum::<f64>().sqrt();
+    if norm > 0.0 {
+        let scale = T::of(1.0 / norm);
+        x.data_mut().iter_mut().for_each(|x| *x *= scale);
+    }
+    (x, norm)
+}

@@ -1,0 +1,141 @@
+//! Vector fields `f: X → X`, the right-hand sides of `x' = f(x)`.
+
+mod gradient;
+mod residual;
+
+use std::fmt::Debug;
+
+use serde::{Deserialize, Serialize};
+
+pub use gradient::GradientField;
+pub use residual::ResidualField;
+
+use crate::{
+    error::{Error, Result},
+    io::{FieldSpec, TensorWriter},
+    rigor::{Estimate, Lower, Rounding, Upper},
+    scalar::Scalar,
+    tape::Tape,
+    tensor::{Batch, Shape},
+};
+
+/// The right-hand side of an autonomous ordinary differential equation, with the constants that stability rests on.
+///
+/// Written for two points of the space, `Δx` and `Δf` being the differences of the points and of the field's values.
+/// A new field is one file that implements this trait; [`crate::layer::Flow`] integrates it and certifies what the
+/// constants allow.
+pub trait VectorField<T: Scalar>: Debug + Send + Sync {
+    /// The name of the kind of field, as in files.
+    fn kind(&self) -> &'static str;
+
+    /// The shape of a point of the space.
+    fn shape(&self) -> Shape;
+
+    /// `f(x)` for each sample; leaves on the tape what the derivatives need.
+    fn eval(&self, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T>;
+
+    /// `f'(x)ᵀ g` for each sample, and the gradient of `Σ ⟨g, f(x)⟩` by the parameters, added to `gradient`.
+    fn vjp(&self, x: &Batch<T>, tape: &Tape<T>, g: &Batch<T>, gradient: Option<&mut [Vec<T>]>) -> Batch<T>;
+
+    /// `f'(x) v` for each sample.
+    fn jvp(&self, x: &Batch<T>, tape: &Tape<T>, v: &Batch<T>) -> Batch<T>;
+
+    /// The parameters, each a flat slice.
+    fn parameters(&self) -> Vec<&[T]>;
+
+    /// The parameters, to be changed.
+    fn parameters_mut(&mut self) -> Vec<&mut [T]>;
+
+    /// `ℓ` with `‖Δf‖ ≤ ℓ‖Δx‖`.
+    ///
+    /// # Errors
+    /// If no bound can be proved.
+    fn lipschitz(&self) -> Result<Upper>;
+
+    /// `μ` with `⟨Δf, Δx⟩ ≤ μ‖Δx‖²`; it may be negative. The Lipschitz constant is always one.
+    ///
+    /// # Errors
+    /// If no bound can be proved.
+    fn one_sided_lipschitz(&self) -> Result<Upper> {
+        self.lipschitz()
+    }
+
+    /// `ν` with `⟨Δf, Δx⟩ ≤ −ν‖Δf‖²`.
+    ///
+    /// # Errors
+    /// [`Error::Field`] if the field is not proved to be cocoercive.
+    fn cocoercivity(&self) -> Result<Lower> {
+        Ok(self.curvature()?.largest.recip())
+    }
+
+    /// The curvature of the potential `V`, for a field `f = −∇V`.
+    ///
+    /// # Errors
+    /// [`Error::Field`] if the field is not proved to be the gradient of a convex potential.
+    fn curvature(&self) -> Result<Curvature> {
+        let reason = "it is not the gradient of a convex potential".to_string();
+        Err(Error::Field { field: self.kind(), constant: "curvature", reason })
+    }
+
+    /// The proved norms, gaps and slopes behind the constants, for the certificate.
+    ///
+    /// # Errors
+    /// If one of them cannot be proved.
+    fn evidence(&self) -> Result<Vec<(&'static str, f64)>> {
+        Ok(vec![("lipschitz", self.lipschitz()?.get())])
+    }
+
+    /// For each sample `x`, a bound of `‖fl(f(x')) − f(x')‖` and one of `‖fl(f(x'))‖`, for every `x'` within `reach`
+    /// of `x`; the tape is that of the evaluation at `x`. Infinite where an overflow cannot be excluded.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] if the field has no such bound.
+    fn rounding(
+        &self,
+        _rounding: &Rounding,
+        _x: &Batch<T>,
+        _tape: &Tape<T>,
+        _reach: &[f64],
+    ) -> Result<Vec<FieldError>> {
+        Err(Error::not_proved(format!("the rounding error of the field {}", self.kind()), "it declares none"))
+    }
+
+    /// A cheap estimate of the largest curvature, improved from call to call: what steers the step during training.
+    fn estimate_curvature(&mut self) -> Option<Estimate> {
+        None
+    }
+
+    /// Adds `scale` times the gradient of that estimate by the parameters.
+    fn curvature_gradient(&self, _scale: T, _gradient: &mut [Vec<T>]) {}
+
+    /// The same field over `f64`, exactly.
+    fn widen(&self) -> Box<dyn VectorField<f64>>;
+
+    /// The field as it is written to a file.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] for a field that the file format does not know.
+    fn describe(&self, _prefix: &str, _tensors: &mut TensorWriter) -> Result<FieldSpec> {
+        Err(Error::parameter("field", self.kind(), "the file format does not know this kind of field"))
+    }
+}
+
+/// Two convexity constants of a potential `V` with `f = −∇V`: its Hessian lies between them, where it exists.
+///
+/// `μ_low ‖Δx‖² ≤ −⟨Δf, Δx⟩` and, the field being a gradient, `−⟨Δf, Δx⟩ ≥ ‖Δf‖²/μ_high` (Baillon–Haddad).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Curvature {
+    /// A lower bound of the strong convexity, at least 0.
+    pub smallest: Lower,
+    /// An upper bound of the smoothness.
+    pub largest: Upper,
+}
+
+/// The rounding error of one evaluation of a field and the size of its value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FieldError {
+    /// A bound of `‖fl(f(x')) − f(x')‖`.
+    pub error: f64,
+    /// A bound of `‖fl(f(x'))‖`.
+    pub size: f64,
+}

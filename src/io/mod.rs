@@ -1,0 +1,7 @@
+//! Model files: weights as safetensors, the architecture as JSON in their metadata.
+
+mod model;
+mod spec;
+
+pub use model::{AnyNetwork, TensorWriter, load, save};
+pub use spec::{Conv2dSpec, DenseSpec, FieldSpec, FlowSpec, LayerSpec, NetworkSpec, OperatorSpec};

@@ -1,0 +1,87 @@
+//! An activation as a layer.
+
+use super::Layer;
+use crate::{
+    activation::Activation,
+    certificate::{Entry, Rule, Witness},
+    error::Result,
+    io::{LayerSpec, TensorWriter},
+    rigor::{
+        Rounding, Upper,
+        directed::{div_up, sub_up},
+    },
+    scalar::Scalar,
+    tape::Tape,
+    tensor::{Batch, Shape},
+};
+
+/// `σ` of every coordinate.
+///
+/// By the slope rule it is `max(|m|, |L|)`-Lipschitz, and for `−1 < m`, `L ≤ 1` averaged with `α = (1 − m)/2`:
+/// `(σ − (1 − α) id)/α` has slopes in `[−1, 1]`.
+#[derive(Debug, Clone)]
+pub struct ActivationLayer {
+    function: Activation,
+    shape: Shape,
+}
+
+impl ActivationLayer {
+    /// The activation of samples of one shape, its constants rounded to `T`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Parameter`] for a leaky ReLU with a negative slope.
+    pub fn new<T: Scalar>(function: Activation, shape: Shape) -> Result<Self> {
+        Ok(Self { function: function.in_format::<T>()?, shape })
+    }
+}
+
+impl<T: Scalar> Layer<T> for ActivationLayer {
+    fn kind(&self) -> &'static str {
+        "activation"
+    }
+
+    fn input(&self) -> Shape {
+        self.shape
+    }
+
+    fn output(&self) -> Shape {
+        self.shape
+    }
+
+    fn forward(&self, x: Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
+        let y = self.function.apply(&x);
+        tape.save(x);
+        y
+    }
+
+    fn vjp(&self, tape: &Tape<T>, g: Batch<T>, _gradient: Option<&mut [Vec<T>]>) -> Batch<T> {
+        self.function.differentiate(tape.saved(0), T::one(), g)
+    }
+
+    fn jvp(&self, tape: &Tape<T>, v: Batch<T>) -> Batch<T> {
+        self.function.differentiate(tape.saved(0), T::one(), v)
+    }
+
+    fn certificate(&self) -> Result<Entry> {
+        let interval = self.function.slopes();
+        let [m, l] = interval;
+        let mut entry = Entry::proved("activation", Rule::Slope, Upper::proved(self.function.lipschitz()));
+        if -1.0 < m && l <= 1.0 {
+            entry.averaged = Some(Upper::proved(div_up(sub_up(1.0, m), 2.0)));
+        }
+        Ok(entry.with(Witness::Slopes { interval }))
+    }
+
+    fn rounding(&self, rounding: &Rounding, tape: &Tape<T>, reach: &[f64]) -> Result<Vec<f64>> {
+        let over = self.function.over_balls(rounding, tape.saved(0), reach);
+        Ok(over.errors.iter().zip(&over.sizes).map(|(&e, &size)| rounding.unless_overflow(size, e)).collect())
+    }
+
+    fn widen(&self) -> Box<dyn Layer<f64>> {
+        Box::new(self.clone())
+    }
+
+    fn describe(&self, _prefix: &str, _tensors: &mut TensorWriter) -> Result<LayerSpec> {
+        Ok(LayerSpec::Activation(self.function))
+    }
+}

@@ -1,0 +1,451 @@
+//! A vector field, integrated by an explicit Runge–Kutta method for a number of steps.
+
+use std::sync::{Arc, OnceLock};
+
+use super::Layer;
+use crate::{
+    certificate::{Entry, Rule, Witness},
+    error::{Error, Result},
+    field::{FieldError, VectorField},
+    integrate::{CircleRadius, Coefficients, ShuOsher, Tableau},
+    io::{FlowSpec, LayerSpec, TensorWriter},
+    rigor::{
+        Rounding, Upper,
+        directed::{add_down, add_up, div_down, div_up, mul_down, mul_up, sqrt_up, sub_down, sub_up},
+    },
+    scalar::Scalar,
+    tape::Tape,
+    tensor::{Batch, Shape},
+};
+
+/// How the length of a step is chosen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// The length `h` itself.
+    Fixed(f64),
+    /// This fraction, in `(0, 1]`, of the longest step that circle contractivity proves, `2rν`. In training an estimate
+    /// of `ν` stands in for its proof; sealing fixes the step by the proved one.
+    Relative(f64),
+}
+
+/// The flow of `x' = f(x)` over `steps` steps of length `h` of an explicit method: a layer from a space to itself.
+///
+/// | field and method | rule | bound of one step |
+/// |---|---|---|
+/// | a gradient field, Euler | [`Rule::GradientStep`] | `max(\|1 − hμ\|, \|1 − hβ\|)`, any `h` |
+/// | a cocoercive field, radius `r`, `0 ≤ h ≤ 2rν` | [`Rule::CircleContractivity`] | 1 |
+/// | a method of Euler steps | [`Rule::ShuOsher`] | the combination of Euler factors |
+/// | any Lipschitz field, Euler | [`Rule::OneSidedLipschitz`] | `√(1 + 2hμ + h²ℓ²)` |
+///
+/// The smallest of those that apply is claimed; if none applies, the flow is refused.
+#[derive(Debug)]
+pub struct Flow<T: Scalar> {
+    field: Box<dyn VectorField<T>>,
+    method: Arc<Method>,
+    coefficients: Coefficients<T>,
+    choice: Step,
+    h: T,
+    steps: usize,
+    /// The estimate of the largest curvature that `h` was computed from.
+    estimate: f64,
+}
+
+/// A tableau and what is derived from it once.
+#[derive(Debug)]
+struct Method {
+    tableau: Tableau,
+    radius: OnceLock<Result<CircleRadius>>,
+    shu_osher: OnceLock<Option<(f64, ShuOsher)>>,
+}
+
+impl Method {
+    fn radius(&self) -> Result<CircleRadius> {
+        self.radius.get_or_init(|| self.tableau.circle_radius()).clone()
+    }
+
+    /// The Shu–Osher form for the longest Euler steps, and their number `r` to the step.
+    fn shu_osher(&self) -> Option<&(f64, ShuOsher)> {
+        let derive = || {
+            let r = self.tableau.ssp_coefficient()?.get();
+            Some((r, self.tableau.shu_osher(r).ok()?))
+        };
+        self.shu_osher.get_or_init(derive).as_ref()
+    }
+}
+
+impl<T: Scalar> Flow<T> {
+    /// A flow of a field.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if there are no steps, the step is not finite in `T` or the fraction is not in `(0, 1]`;
+    /// [`Error::Tableau`] if the method is implicit; [`Error::NotCircleContractive`] for a relative step of a method
+    /// without a radius.
+    pub fn new(field: impl VectorField<T> + 'static, tableau: Tableau, step: Step, steps: usize) -> Result<Self> {
+        Self::boxed(Box::new(field), tableau, step, steps)
+    }
+
+    /// As [`Self::new`], for a field that is already in a box.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn boxed(field: Box<dyn VectorField<T>>, tableau: Tableau, step: Step, steps: usize) -> Result<Self> {
+        if !tableau.is_explicit() {
+            let reason = "a flow needs an explicit method".into();
+            return Err(Error::Tableau { name: tableau.name().into(), reason });
+        }
+        if steps == 0 {
+            return Err(Error::parameter("steps", steps, "a flow has at least one step"));
+        }
+        let coefficients = tableau.rounded::<T>();
+        let method = Arc::new(Method { tableau, radius: OnceLock::new(), shu_osher: OnceLock::new() });
+        let h = match step {
+            Step::Fixed(h) => T::of(h),
+            Step::Relative(part) if part > 0.0 && part <= 1.0 => method.radius().map(|_| T::zero())?,
+            Step::Relative(part) => {
+                return Err(Error::parameter("step", part, "a fraction of the longest step lies in (0, 1]"));
+            }
+        };
+        if !h.wide().is_finite() {
+            return Err(Error::parameter("step", h, "a step must be a finite number"));
+        }
+        let mut flow = Self { field, method, coefficients, choice: step, h, steps, estimate: 0.0 };
+        flow.prepare();
+        Ok(flow)
+    }
+
+    /// The vector field.
+    pub fn field(&self) -> &dyn VectorField<T> {
+        &*self.field
+    }
+
+    /// The method.
+    pub fn tableau(&self) -> &Tableau {
+        &self.method.tableau
+    }
+
+    /// The length `h` of a step, as it is evaluated.
+    pub fn step(&self) -> T {
+        self.h
+    }
+
+    /// The number of steps.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    fn stages(&self) -> usize {
+        self.coefficients.b.len()
+    }
+
+    /// `x + h Σ wⱼ kⱼ`.
+    fn combine(&self, x: &Batch<T>, weights: &[T], slopes: &[Batch<T>]) -> Batch<T> {
+        let mut y = x.clone();
+        for (&w, k) in weights.iter().zip(slopes) {
+            if w != T::zero() {
+                y.axpy(self.h * w, k);
+            }
+        }
+        y
+    }
+
+    /// The proved bound of one step, and its rule.
+    fn step_bound(&self) -> Result<(Upper, Rule)> {
+        let h = self.h.wide();
+        if self.stages() == 1 {
+            return self.euler_bound(h, h);
+        }
+        let composed = match self.method.shu_osher() {
+            Some((r, form)) => {
+                let (euler, _) = self.euler_bound(div_down(h, *r), div_up(h, *r))?;
+                Ok((form.lipschitz(euler), Rule::ShuOsher))
+            }
+            None => Err(()),
+        };
+        match (composed, self.circle_bound(h)) {
+            (Ok(a), Ok(b)) => Ok(if a.0 < b.0 { a } else { b }),
+            (Ok(a), Err(_)) => Ok(a),
+            (Err(()), b) => b,
+        }
+    }
+
+    /// One Euler step whose length is only known to lie in `[low, high]`.
+    fn euler_bound(&self, low: f64, high: f64) -> Result<(Upper, Rule)> {
+        match self.field.curvature() {
+            Ok(c) => {
+                let (smallest, largest) = (c.smallest.get(), c.largest.get());
+                // 1 − hλ for μ ≤ λ ≤ β is largest at one end, and most negative at the other.
+                let above =
+                    if low >= 0.0 { sub_up(1.0, mul_down(low, smallest)) } else { sub_up(1.0, mul_down(low, largest)) };
+                let below = sub_up(mul_up(high, largest), 1.0);
+                let bound = Upper::proved(above).max(Upper::proved(below)).max(Upper::ZERO);
+                Ok((bound.finite("the factor of an Euler step")?, Rule::GradientStep))
+            }
+            Err(Error::Field { .. }) => {
+                let l = self.field.lipschitz()?.get();
+                // For h < 0 the field −f takes a step −h, and the Lipschitz constant is all that is known of it.
+                let mu = if low >= 0.0 { self.field.one_sided_lipschitz()?.get() } else { l };
+                let (least, most) = if low >= 0.0 { (low, high) } else { (-high, -low) };
+                let first = mul_up(2.0, mul_up(if mu < 0.0 { least } else { most }, mu));
+                let hl = mul_up(most, l);
+                let squared = add_up(add_up(1.0, first), mul_up(hl, hl));
+                let bound = Upper::proved(sqrt_up(squared)).finite("the factor of an Euler step")?;
+                Ok((bound, Rule::OneSidedLipschitz))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn circle_bound(&self, h: f64) -> Result<(Upper, Rule)> {
+        let limit = self.method.radius()?.step_limit(self.field.cocoercivity()?).get();
+        if (0.0..=limit).contains(&h) {
+            return Ok((Upper::ONE, Rule::CircleContractivity));
+        }
+        let method = self.method.tableau.name().to_string();
+        Err(Error::StepTooLong { step: h, limit, rule: Rule::CircleContractivity.name(), method })
+    }
+
+    /// An Euler step of a gradient field is averaged with `α = hβ/2 < 1`; `n` of them with `φ = nα/(1 − α)`.
+    fn averaged(&self) -> Option<Upper> {
+        let h = self.h.wide();
+        if self.stages() != 1 || h < 0.0 {
+            return None;
+        }
+        let alpha = div_up(mul_up(h, self.field.curvature().ok()?.largest.get()), 2.0);
+        if self.steps == 1 {
+            return Some(Upper::proved(alpha)).filter(|a| a.get() < 1.0);
+        }
+        let phi = div_up(mul_up(self.steps as f64, alpha), sub_down(1.0, alpha));
+        let composed = div_up(phi, add_down(1.0, phi));
+        Some(Upper::proved(composed)).filter(|a| a.get() < 1.0)
+    }
+
+    /// The longest step that circle contractivity proves, times `part`, rounded down.
+    fn proved_step(&self, part: f64) -> Result<T> {
+        let limit = self.method.radius()?.step_limit(self.field.cocoercivity()?).get();
+        // A field that is proved to vanish has no longest step: then any will do.
+        Ok(T::round_down(if limit.is_infinite() { part } else { mul_down(part, limit) }))
+    }
+}
+
+impl<T: Scalar> Layer<T> for Flow<T> {
+    fn kind(&self) -> &'static str {
+        "flow"
+    }
+
+    fn input(&self) -> Shape {
+        self.field.shape()
+    }
+
+    fn output(&self) -> Shape {
+        self.field.shape()
+    }
+
+    fn forward(&self, mut x: Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
+        for _ in 0..self.steps {
+            let mut slopes = Vec::with_capacity(self.stages());
+            for row in &self.coefficients.a {
+                let stage = self.combine(&x, row, &slopes);
+                let slope = tape.part(|tape| self.field.eval(&stage, tape));
+                tape.save(stage);
+                tape.save_copy(&slope);
+                slopes.push(slope);
+            }
+            x = self.combine(&x, &self.coefficients.b, &slopes);
+        }
+        x
+    }
+
+    fn vjp(&self, tape: &Tape<T>, mut g: Batch<T>, mut gradient: Option<&mut [Vec<T>]>) -> Batch<T> {
+        let (stages, Coefficients { a, b, .. }) = (self.stages(), &self.coefficients);
+        let mut step_gradient = T::zero();
+        for step in (0..self.steps).rev() {
+            // pulled[i] is the gradient by the argument of stage i.
+            let mut pulled: Vec<Option<Batch<T>>> = vec![None; stages];
+            for i in (0..stages).rev() {
+                let evaluation = step * stages + i;
+                let mut along = g.clone();
+                along.data_mut().iter_mut().for_each(|g| *g *= b[i]);
+                for (j, pulled) in pulled.iter().enumerate().skip(i + 1) {
+                    if let (Some(pulled), true) = (pulled, a[j][i] != T::zero()) {
+                        along.axpy(a[j][i], pulled);
+                    }
+                }
+                // `along` is the gradient by h·kᵢ.
+                step_gradient += dot(&along, tape.saved(2 * evaluation + 1));
+                along.data_mut().iter_mut().for_each(|g| *g *= self.h);
+                let x = tape.saved(2 * evaluation);
+                pulled[i] = Some(self.field.vjp(x, tape.inner(evaluation), &along, gradient.as_deref_mut()));
+            }
+            for pulled in pulled.iter().flatten() {
+                g.axpy(T::one(), pulled);
+            }
+        }
+        if let Some([.., slot]) = gradient {
+            slot[0] += step_gradient;
+        }
+        g
+    }
+
+    fn jvp(&self, tape: &Tape<T>, mut v: Batch<T>) -> Batch<T> {
+        for step in 0..self.steps {
+            let mut slopes = Vec::with_capacity(self.stages());
+            for (i, row) in self.coefficients.a.iter().enumerate() {
+                let evaluation = step * self.stages() + i;
+                let stage = self.combine(&v, row, &slopes);
+                slopes.push(self.field.jvp(tape.saved(2 * evaluation), tape.inner(evaluation), &stage));
+            }
+            v = self.combine(&v, &self.coefficients.b, &slopes);
+        }
+        v
+    }
+
+    fn certificate(&self) -> Result<Entry> {
+        let (factor, rule) = self.step_bound()?;
+        let lipschitz = factor.powi(self.steps).finite("the Lipschitz constant of a flow")?;
+        let mut entry = Entry::proved("flow", rule, lipschitz);
+        entry.averaged = self.averaged();
+        Ok(entry.with(Witness::Flow {
+            method: self.method.tableau.name().into(),
+            step: self.h.wide(),
+            steps: self.steps,
+            factor,
+            radius: self.method.radius().ok().map(CircleRadius::get).filter(|r| r.is_finite()),
+            cocoercivity: self.field.cocoercivity().ok().map(|nu| nu.get()).filter(|nu| nu.is_finite()),
+            field: self.field.evidence()?.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+        }))
+    }
+
+    fn rounding(&self, rounding: &Rounding, tape: &Tape<T>, reach: &[f64]) -> Result<Vec<f64>> {
+        let factor = self.step_bound()?.0.get();
+        let mut errors = vec![0.0; reach.len()];
+        let mut reach = reach.to_vec();
+        for step in 0..self.steps {
+            let around: Vec<f64> = reach.iter().zip(&errors).map(|(&r, &e)| add_up(r, 2.0 * e)).collect();
+            let local = self.step_error(rounding, tape, step, &around)?;
+            for ((error, reach), local) in errors.iter_mut().zip(&mut reach).zip(local) {
+                *error = add_up(mul_up(factor, *error), local);
+                *reach = mul_up(factor, *reach);
+            }
+        }
+        Ok(errors)
+    }
+
+    fn widen(&self) -> Box<dyn Layer<f64>> {
+        Box::new(Flow {
+            field: self.field.widen(),
+            method: Arc::clone(&self.method),
+            coefficients: self.method.tableau.rounded::<f64>(),
+            choice: Step::Fixed(self.h.wide()),
+            h: self.h.wide(),
+            steps: self.steps,
+            estimate: 0.0,
+        })
+    }
+
+    fn parameters(&self) -> Vec<&[T]> {
+        self.field.parameters()
+    }
+
+    fn parameters_mut(&mut self) -> Vec<&mut [T]> {
+        self.field.parameters_mut()
+    }
+
+    /// The explicit parameters are those of the field and the step.
+    fn gradient(&self) -> Vec<Vec<T>> {
+        let field = self.field.parameters();
+        field.iter().map(|p| p.len()).chain([1]).map(|n| vec![T::zero(); n]).collect()
+    }
+
+    fn prepare(&mut self) {
+        let (Step::Relative(part), Ok(radius)) = (self.choice, self.method.radius()) else { return };
+        let Some(estimate) = self.field.estimate_curvature() else { return };
+        self.estimate = estimate.get();
+        self.h = T::of(if self.estimate > 0.0 { part * 2.0 * radius.get() / self.estimate } else { part });
+    }
+
+    /// With `h = 2rθ/β`, the gradient by `β` is `−h/β` times that by `h`.
+    fn pull_back(&self, gradient: &mut [Vec<T>]) {
+        let (Step::Relative(_), Some((slot, field))) = (self.choice, gradient.split_last_mut()) else { return };
+        if self.estimate > 0.0 {
+            self.field.curvature_gradient(-slot[0] * self.h / T::of(self.estimate), field);
+        }
+    }
+
+    fn seal(&mut self) -> Result<()> {
+        if let Step::Relative(part) = self.choice {
+            self.h = self.proved_step(part)?;
+        }
+        Ok(())
+    }
+
+    fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> Result<LayerSpec> {
+        Ok(LayerSpec::Flow(FlowSpec {
+            method: self.method.tableau.name().into(),
+            step: self.h.wide(),
+            steps: self.steps,
+            field: self.field.describe(prefix, tensors)?,
+        }))
+    }
+}
+
+impl<T: Scalar> Flow<T> {
+    /// For each sample, a bound of the distance between the executed and the exact step from the same point, for every
+    /// point within `reach` of the one on the tape.
+    ///
+    /// Stage `i` is off by `Eᵢ ≤ Σⱼ |haᵢⱼ|(ℓEⱼ + eⱼ) + δ|haᵢⱼ|‖k̂ⱼ‖ + γ(‖x̂‖ + Σⱼ |haᵢⱼ|‖k̂ⱼ‖)`: the errors of earlier
+    /// stages through the field, of the field's evaluation, of the coefficients, and of the additions.
+    fn step_error(&self, rounding: &Rounding, tape: &Tape<T>, step: usize, reach: &[f64]) -> Result<Vec<f64>> {
+        let Coefficients { a, b, error: coefficient, .. } = &self.coefficients;
+        let (stages, samples) = (self.stages(), reach.len());
+        let l = self.field.lipschitz()?.get();
+        let h = self.h.wide().abs();
+        // fl(h·â) against h·a: the coefficient's error, and one product.
+        let delta = add_up(mul_up(2.0, *coefficient), mul_up(2.0, rounding.unit()));
+        let weight = |w: &T| mul_up(mul_up(h, w.wide().abs()), add_up(1.0, delta));
+        let width = sqrt_up(self.input().len() as f64);
+        let sizes = tape.saved(2 * step * stages).norms_up();
+        let mut slopes: Vec<Vec<FieldError>> = Vec::with_capacity(stages);
+        let mut slope_errors: Vec<Vec<f64>> = Vec::with_capacity(stages);
+        // A stage is a Lipschitz function of the point: Sᵢ = 1 + h Σⱼ |aᵢⱼ| ℓ Sⱼ.
+        let mut stage_lipschitz: Vec<f64> = Vec::with_capacity(stages);
+        let combined = |weights: &[T], slopes: &[Vec<FieldError>], slope_errors: &[Vec<f64>]| -> Vec<f64> {
+            let terms = slopes.len() + 1;
+            (0..samples)
+                .map(|s| {
+                    let (mut inherited, mut size) = (0.0, add_up(sizes[s], reach[s]));
+                    for ((w, slope), error) in weights.iter().zip(slopes).zip(slope_errors) {
+                        let w = weight(w);
+                        let through = add_up(error[s], mul_up(delta, slope[s].size));
+                        inherited = add_up(inherited, mul_up(w, through));
+                        size = add_up(size, mul_up(w, slope[s].size));
+                    }
+                    let underflow = mul_up(width, rounding.underflow(3 * terms));
+                    let added = add_up(mul_up(rounding.dot(2 * terms), size), underflow);
+                    // Underflow of fl(h·â) itself moves a slope by at most η times its size.
+                    let small = slopes.iter().fold(0.0, |t, k| add_up(t, mul_up(rounding.underflow(1), k[s].size)));
+                    let error = add_up(add_up(inherited, added), small);
+                    rounding.unless_overflow(add_up(mul_up(2.0, size), error), error)
+                })
+                .collect()
+        };
+        for (i, row) in a.iter().enumerate() {
+            let error = combined(&row[..i], &slopes, &slope_errors);
+            let lipschitz = row[..i]
+                .iter()
+                .zip(&stage_lipschitz)
+                .fold(1.0, |s, (w, &sj)| add_up(s, mul_up(mul_up(weight(w), l), sj)));
+            let around: Vec<f64> = (0..samples).map(|s| add_up(mul_up(lipschitz, reach[s]), 2.0 * error[s])).collect();
+            let evaluation = step * stages + i;
+            let x = tape.saved(2 * evaluation);
+            let slope = self.field.rounding(rounding, x, tape.inner(evaluation), &around)?;
+            slope_errors.push(slope.iter().zip(&error).map(|(k, &e)| add_up(k.error, mul_up(l, e))).collect());
+            slopes.push(slope);
+            stage_lipschitz.push(lipschitz);
+        }
+        Ok(combined(b, &slopes, &slope_errors))
+    }
+}
+
+fn dot<T: Scalar>(x: &Batch<T>, y: &Batch<T>) -> T {
+    x.data().iter().zip(y.data()).map(|(&x, &y)| x * y).sum()
+}

@@ -1,0 +1,319 @@
+//! A two-dimensional convolution, as deep learning means it: a cross-correlation.
+
+use std::sync::OnceLock;
+
+use faer::{Accum, MatMut, MatRef};
+
+use super::{NormMethod, Operator, ProvedNorm, dense::sum_of_absolutes};
+use crate::{
+    error::{Error, Result},
+    io::{Conv2dSpec, OperatorSpec, TensorWriter},
+    rigor::{
+        Lower, Upper, directed,
+        torus::{Axis, Convolution, PaddingMode},
+    },
+    scalar::{Scalar, gemm},
+    tensor::{Batch, Shape, cast, finite},
+};
+
+/// Channels, kernel, stride and padding of a convolution on images of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// The shape of the input: a norm proved for one size of image is not one for a larger size.
+    pub input: Shape,
+    /// The number of output channels.
+    pub outputs: usize,
+    /// The height and the width of the kernel.
+    pub kernel: (usize, usize),
+    /// The stride of both axes.
+    pub stride: usize,
+    /// The padding of every side.
+    pub padding: usize,
+    /// What the padding holds.
+    pub mode: PaddingMode,
+}
+
+/// The convolution `y_{o,i,j} = Σ_{c,a,b} K_{o,c,a,b} x_{c, si + a − p, sj + b − p}`, with weights
+/// `out × in × kernel height × kernel width`, as PyTorch stores them.
+#[derive(Debug, Clone)]
+pub struct Conv2d<T> {
+    weight: Vec<T>,
+    geometry: Geometry,
+    channels: usize,
+    axes: [Axis; 2],
+    outputs: [usize; 2],
+    proved: OnceLock<Result<ProvedNorm>>,
+    absolute: OnceLock<Vec<T>>,
+}
+
+impl<T: Scalar> Conv2d<T> {
+    /// A convolution of images.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the input is no image, a size or the stride is 0, the padding of a circular convolution
+    /// exceeds the image, or the kernel exceeds the padded image; [`Error::Length`] and [`Error::NotFinite`] for the
+    /// weights.
+    pub fn new(geometry: Geometry, weight: Vec<T>) -> Result<Self> {
+        let Geometry { input, outputs, kernel, stride, padding, mode } = geometry;
+        let (channels, height, width) = input.as_image("a convolution")?;
+        if [outputs, kernel.0, kernel.1, stride].contains(&0) {
+            return Err(Error::parameter(
+                "conv2d",
+                format!("{geometry:?}"),
+                "channels, kernel and stride are at least 1",
+            ));
+        }
+        if padding > height.max(width).max(kernel.0).max(kernel.1)
+            || mode == PaddingMode::Circular && padding > height.min(width)
+        {
+            return Err(Error::parameter("padding", padding, format!("too much for an image of {input}")));
+        }
+        let axis = |input, kernel| Axis { input, kernel, stride, padding };
+        let axes = [axis(height, kernel.0), axis(width, kernel.1)];
+        let [Some(rows), Some(columns)] = axes.map(Axis::output) else {
+            let reason = format!("larger than the padded image of {input}, padding {padding}");
+            return Err(Error::parameter("kernel", format!("{}×{}", kernel.0, kernel.1), reason));
+        };
+        let expected = outputs.saturating_mul(channels).saturating_mul(kernel.0).saturating_mul(kernel.1);
+        if weight.len() != expected {
+            return Err(Error::Length { what: "conv2d weight".into(), expected, found: weight.len() });
+        }
+        finite("conv2d weight", &weight)?;
+        let (proved, absolute) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { weight, geometry, channels, axes, outputs: [rows, columns], proved, absolute })
+    }
+
+    /// Channels, kernel, stride and padding.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// The number of taps of one output: input channels × kernel height × kernel width.
+    fn taps(&self) -> usize {
+        self.channels * self.geometry.kernel.0 * self.geometry.kernel.1
+    }
+
+    fn points(&self) -> usize {
+        self.outputs[0] * self.outputs[1]
+    }
+
+    fn absolute(&self) -> &[T] {
+        self.absolute.get_or_init(|| self.weight.iter().map(|w| num_traits::Float::abs(*w)).collect())
+    }
+
+    /// Calls `run(tap row, output point, input point, length)` for every run of output points along a row that a tap
+    /// reads from within the image; input points are `stride` apart.
+    fn runs(&self, mut run: impl FnMut(usize, usize, usize, usize)) {
+        let [ay, ax] = self.axes;
+        let [rows, columns] = self.outputs;
+        let circular = self.geometry.mode == PaddingMode::Circular;
+        for tap in 0..self.taps() {
+            let (c, a, b) = (tap / (ay.kernel * ax.kernel), tap / ax.kernel % ay.kernel, tap % ax.kernel);
+            for i in 0..rows {
+                let mut y = (i * ay.stride + a) as isize - ay.padding as isize;
+                if circular {
+                    y = y.rem_euclid(ay.input as isize);
+                }
+                if y < 0 || y >= ay.input as isize {
+                    continue;
+                }
+                let line = (c * ay.input + y as usize) * ax.input;
+                // Output columns j with 0 ≤ sj + b − p < n, or the pieces between two wraps.
+                let mut j = 0;
+                while j < columns {
+                    let x = (j * ax.stride + b) as isize - ax.padding as isize;
+                    let wrapped = if circular { x.rem_euclid(ax.input as isize) } else { x };
+                    if wrapped >= ax.input as isize {
+                        break;
+                    }
+                    if wrapped < 0 {
+                        j += wrapped.unsigned_abs().div_ceil(ax.stride);
+                        continue;
+                    }
+                    let length = (ax.input - wrapped as usize).div_ceil(ax.stride).min(columns - j);
+                    run(tap, i * columns + j, line + wrapped as usize, length);
+                    j += length;
+                }
+            }
+        }
+    }
+
+    /// The taps × points matrix of what each tap reads, for one sample; entries beyond the border are left alone.
+    fn gather(&self, runs: &[Run], x: &[T], patches: &mut [T]) {
+        let s = self.geometry.stride;
+        for &Run { patch, point, length } in runs {
+            let target = &mut patches[patch..][..length];
+            if s == 1 {
+                target.copy_from_slice(&x[point..][..length]);
+            } else {
+                for (to, &from) in target.iter_mut().zip(x[point..].iter().step_by(s)) {
+                    *to = from;
+                }
+            }
+        }
+    }
+
+    /// The adjoint of [`Self::gather`]: adds each entry to the point that it was read from.
+    fn scatter(&self, runs: &[Run], patches: &[T], x: &mut [T]) {
+        let s = self.geometry.stride;
+        for &Run { patch, point, length } in runs {
+            let source = &patches[patch..][..length];
+            if s == 1 {
+                for (to, &from) in x[point..][..length].iter_mut().zip(source) {
+                    *to += from;
+                }
+            } else {
+                for (to, &from) in x[point..].iter_mut().step_by(s).zip(source) {
+                    *to += from;
+                }
+            }
+        }
+    }
+
+    fn plan(&self) -> Vec<Run> {
+        let mut runs = Vec::new();
+        let points = self.points();
+        self.runs(|tap, output, point, length| runs.push(Run { patch: tap * points + output, point, length }));
+        runs
+    }
+
+    fn apply_with(&self, weight: &[T], x: &Batch<T>, y: &mut Batch<T>) {
+        let (taps, points, outputs) = (self.taps(), self.points(), self.geometry.outputs);
+        let (runs, mut patches) = (self.plan(), vec![T::zero(); taps * points]);
+        let kernel = MatRef::from_row_major_slice(weight, outputs, taps);
+        for s in 0..x.samples() {
+            self.gather(&runs, x.sample(s), &mut patches);
+            let y = MatMut::from_row_major_slice_mut(y.sample_mut(s), outputs, points);
+            gemm(y, Accum::Add, kernel, MatRef::from_row_major_slice(&patches, taps, points));
+        }
+    }
+
+    fn adjoint_with(&self, weight: &[T], y: &Batch<T>, x: &mut Batch<T>) {
+        let (taps, points, outputs) = (self.taps(), self.points(), self.geometry.outputs);
+        let (runs, mut patches) = (self.plan(), vec![T::zero(); taps * points]);
+        let kernel = MatRef::from_row_major_slice(weight, outputs, taps);
+        for s in 0..y.samples() {
+            let target = MatMut::from_row_major_slice_mut(&mut patches, taps, points);
+            let y = MatRef::from_row_major_slice(y.sample(s), outputs, points);
+            gemm(target, Accum::Replace, kernel.transpose(), y);
+            self.scatter(&runs, &patches, x.sample_mut(s));
+        }
+    }
+
+    fn prove(&self) -> Result<ProvedNorm> {
+        let norm = self.convolution(&cast(&self.weight)).norm()?;
+        Ok(ProvedNorm { bound: norm.bound, method: NormMethod::Torus(norm.torus) })
+    }
+
+    fn convolution<'a>(&self, weight: &'a [f64]) -> Convolution<'a> {
+        let channels = (self.geometry.outputs, self.channels);
+        Convolution { weight, channels, axes: self.axes, mode: self.geometry.mode }
+    }
+}
+
+/// A run of consecutive output points of one tap, and where in the image it reads.
+#[derive(Clone, Copy)]
+struct Run {
+    patch: usize,
+    point: usize,
+    length: usize,
+}
+
+impl<T: Scalar> Operator<T> for Conv2d<T> {
+    fn kind(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn input(&self) -> Shape {
+        self.geometry.input
+    }
+
+    fn output(&self) -> Shape {
+        Shape::image(self.geometry.outputs, self.outputs[0], self.outputs[1])
+    }
+
+    fn apply(&self, x: &Batch<T>, y: &mut Batch<T>) {
+        self.apply_with(&self.weight, x, y);
+    }
+
+    fn adjoint(&self, y: &Batch<T>, x: &mut Batch<T>) {
+        self.adjoint_with(&self.weight, y, x);
+    }
+
+    fn accumulate(&self, y: &Batch<T>, x: &Batch<T>, gradient: &mut [T]) {
+        let (taps, points, outputs) = (self.taps(), self.points(), self.geometry.outputs);
+        let (runs, mut patches) = (self.plan(), vec![T::zero(); taps * points]);
+        let mut gradient = MatMut::from_row_major_slice_mut(gradient, outputs, taps);
+        for s in 0..x.samples() {
+            self.gather(&runs, x.sample(s), &mut patches);
+            let y = MatRef::from_row_major_slice(y.sample(s), outputs, points);
+            let patches = MatRef::from_row_major_slice(&patches, taps, points);
+            gemm(gradient.as_mut(), Accum::Add, y, patches.transpose());
+        }
+    }
+
+    fn weight(&self) -> &[T] {
+        &self.weight
+    }
+
+    fn weight_mut(&mut self) -> &mut [T] {
+        self.proved = OnceLock::new();
+        self.absolute = OnceLock::new();
+        &mut self.weight
+    }
+
+    fn norm(&self) -> Result<ProvedNorm> {
+        self.proved.get_or_init(|| self.prove()).clone()
+    }
+
+    fn smallest_singular_value(&self) -> Result<Lower> {
+        self.convolution(&cast(&self.weight)).smallest_singular_value()
+    }
+
+    fn terms(&self) -> [usize; 2] {
+        // Circular padding may send several taps to one point, but never more than there are taps.
+        let Geometry { outputs, kernel, .. } = self.geometry;
+        [self.taps(), outputs * kernel.0 * kernel.1]
+    }
+
+    fn apply_absolute(&self, x: &Batch<T>, y: &mut Batch<T>) {
+        self.apply_with(self.absolute(), x, y);
+    }
+
+    fn adjoint_absolute(&self, y: &Batch<T>, x: &mut Batch<T>) {
+        self.adjoint_with(self.absolute(), y, x);
+    }
+
+    fn absolute_norm(&self) -> Result<Upper> {
+        // Schur: a row of the operator holds at most the taps of one output channel, a column at most those of one
+        // input channel.
+        let wide: Vec<f64> = cast(&self.weight);
+        let spatial = self.geometry.kernel.0 * self.geometry.kernel.1;
+        let rows = wide.chunks(self.taps()).map(|row| sum_of_absolutes(row.iter())).fold(0.0, f64::max);
+        let column = |c: usize| {
+            let taps = wide.chunks(spatial).skip(c).step_by(self.channels).map(|k| sum_of_absolutes(k.iter()));
+            taps.map(Upper::proved).sum::<Upper>().get()
+        };
+        let columns = (0..self.channels).map(column).fold(0.0, f64::max);
+        Upper::proved(directed::sqrt_up(directed::mul_up(rows, columns))).finite("the norm of |W|")
+    }
+
+    fn widen(&self) -> Box<dyn Operator<f64>> {
+        Box::new(Conv2d {
+            weight: cast(&self.weight),
+            geometry: self.geometry,
+            channels: self.channels,
+            axes: self.axes,
+            outputs: self.outputs,
+            proved: self.proved.clone(),
+            absolute: OnceLock::new(),
+        })
+    }
+
+    fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> OperatorSpec {
+        let Geometry { outputs, kernel, stride, padding, mode, .. } = self.geometry;
+        let shape = [outputs, self.channels, kernel.0, kernel.1];
+        let weight = tensors.add(&format!("{prefix}.weight"), &shape, &self.weight);
+        OperatorSpec::Conv2d(Conv2dSpec { weight, bias: None, stride, padding, padding_mode: mode })
+    }
+}

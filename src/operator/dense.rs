@@ -1,0 +1,156 @@
+//! A matrix.
+
+use std::sync::OnceLock;
+
+use faer::{Accum, Mat, MatRef};
+
+use super::{NormMethod, Operator, ProvedNorm};
+use crate::{
+    error::{Error, Result},
+    io::{DenseSpec, OperatorSpec, TensorWriter},
+    rigor::{Lower, Upper, directed, matrix},
+    scalar::{Scalar, gemm},
+    tensor::{Batch, Shape, cast, finite},
+};
+
+/// The matrix `W` of `outputs` × `inputs`, row-major, as PyTorch stores it.
+#[derive(Debug, Clone)]
+pub struct Dense<T> {
+    weight: Vec<T>,
+    outputs: usize,
+    inputs: usize,
+    proved: OnceLock<Result<ProvedNorm>>,
+    smallest: OnceLock<Result<Lower>>,
+    absolute: OnceLock<Vec<T>>,
+}
+
+impl<T: Scalar> Dense<T> {
+    /// The matrix whose rows follow each other in `weight`.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if `weight` does not hold `outputs · inputs` numbers or a size is 0, [`Error::NotFinite`] if
+    /// one of them is not finite.
+    pub fn new(outputs: usize, inputs: usize, weight: Vec<T>) -> Result<Self> {
+        let expected = outputs.saturating_mul(inputs);
+        if weight.len() != expected || expected == 0 {
+            return Err(Error::Length { what: format!("{outputs}×{inputs} matrix"), expected, found: weight.len() });
+        }
+        finite("dense weight", &weight)?;
+        let (proved, smallest, absolute) = Default::default();
+        Ok(Self { weight, outputs, inputs, proved, smallest, absolute })
+    }
+
+    /// The numbers of rows and columns.
+    pub fn size(&self) -> (usize, usize) {
+        (self.outputs, self.inputs)
+    }
+
+    /// Row `i`.
+    pub fn row(&self, i: usize) -> &[T] {
+        &self.weight[i * self.inputs..][..self.inputs]
+    }
+
+    fn matrix<'a>(&self, weight: &'a [T]) -> MatRef<'a, T> {
+        MatRef::from_row_major_slice(weight, self.outputs, self.inputs)
+    }
+
+    fn wide(&self) -> Mat<f64> {
+        Mat::from_fn(self.outputs, self.inputs, |i, j| self.weight[i * self.inputs + j].wide())
+    }
+
+    fn absolute(&self) -> &[T] {
+        self.absolute.get_or_init(|| self.weight.iter().map(|w| num_traits::Float::abs(*w)).collect())
+    }
+}
+
+impl<T: Scalar> Operator<T> for Dense<T> {
+    fn kind(&self) -> &'static str {
+        "dense"
+    }
+
+    fn input(&self) -> Shape {
+        Shape::Features(self.inputs)
+    }
+
+    fn output(&self) -> Shape {
+        Shape::Features(self.outputs)
+    }
+
+    fn apply(&self, x: &Batch<T>, y: &mut Batch<T>) {
+        gemm(y.as_matrix_mut(), Accum::Add, self.matrix(&self.weight), x.as_matrix());
+    }
+
+    fn adjoint(&self, y: &Batch<T>, x: &mut Batch<T>) {
+        gemm(x.as_matrix_mut(), Accum::Add, self.matrix(&self.weight).transpose(), y.as_matrix());
+    }
+
+    fn accumulate(&self, y: &Batch<T>, x: &Batch<T>, gradient: &mut [T]) {
+        // Σ y xᵀ is outputs × inputs; its transpose is written column by column into the row-major gradient.
+        let gradient = faer::MatMut::from_column_major_slice_mut(gradient, self.inputs, self.outputs);
+        gemm(gradient, Accum::Add, x.as_matrix(), y.as_matrix().transpose());
+    }
+
+    fn weight(&self) -> &[T] {
+        &self.weight
+    }
+
+    fn weight_mut(&mut self) -> &mut [T] {
+        self.proved = OnceLock::new();
+        self.smallest = OnceLock::new();
+        self.absolute = OnceLock::new();
+        &mut self.weight
+    }
+
+    fn norm(&self) -> Result<ProvedNorm> {
+        let prove = || Ok(ProvedNorm { bound: matrix::norm(self.wide().as_ref())?, method: NormMethod::Residual });
+        self.proved.get_or_init(prove).clone()
+    }
+
+    fn smallest_singular_value(&self) -> Result<Lower> {
+        self.smallest.get_or_init(|| matrix::smallest_singular_value(self.wide().as_ref())).clone()
+    }
+
+    fn terms(&self) -> [usize; 2] {
+        [self.inputs, self.outputs]
+    }
+
+    fn apply_absolute(&self, x: &Batch<T>, y: &mut Batch<T>) {
+        gemm(y.as_matrix_mut(), Accum::Add, self.matrix(self.absolute()), x.as_matrix());
+    }
+
+    fn adjoint_absolute(&self, y: &Batch<T>, x: &mut Batch<T>) {
+        gemm(x.as_matrix_mut(), Accum::Add, self.matrix(self.absolute()).transpose(), y.as_matrix());
+    }
+
+    fn absolute_norm(&self) -> Result<Upper> {
+        let wide: Vec<f64> = cast(&self.weight);
+        let frobenius = directed::norm_up(&wide);
+        let rows = wide.chunks(self.inputs).map(|row| sum_of_absolutes(row.iter())).fold(0.0, f64::max);
+        let column = |j: usize| sum_of_absolutes(wide.iter().skip(j).step_by(self.inputs));
+        let columns = (0..self.inputs).map(column).fold(0.0, f64::max);
+        let schur = (Upper::proved(rows) * Upper::proved(columns)).sqrt();
+        Upper::proved(frobenius).min(schur).finite("the norm of |W|")
+    }
+
+    fn widen(&self) -> Box<dyn Operator<f64>> {
+        Box::new(Dense {
+            weight: cast(&self.weight),
+            outputs: self.outputs,
+            inputs: self.inputs,
+            proved: self.proved.clone(),
+            smallest: self.smallest.clone(),
+            absolute: OnceLock::new(),
+        })
+    }
+
+    fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> OperatorSpec {
+        let weight = tensors.add(&format!("{prefix}.weight"), &[self.outputs, self.inputs], &self.weight);
+        OperatorSpec::Dense(DenseSpec { weight, bias: None })
+    }
+}
+
+/// An upper bound of `Σ|x|`.
+pub(super) fn sum_of_absolutes<'a>(x: impl ExactSizeIterator<Item = &'a f64>) -> f64 {
+    let n = x.len();
+    directed::enlarge_sum(x.map(|x| x.abs()).sum(), n)
+}

@@ -1,0 +1,69 @@
+//! What a forward pass leaves for the derivatives and the error bounds.
+
+use crate::tensor::Batch;
+
+/// The batches that one layer saved, and the tapes of what it is made of.
+///
+/// A network has one inner tape for each layer, a flow one for each evaluation of its field. A tape that does not
+/// record drops what it is given, so that inference keeps nothing.
+#[derive(Debug, Clone)]
+pub struct Tape<T> {
+    recording: bool,
+    saved: Vec<Batch<T>>,
+    inner: Vec<Tape<T>>,
+}
+
+impl<T> Tape<T> {
+    /// A tape that keeps what it is given.
+    pub fn recording() -> Self {
+        Self { recording: true, saved: Vec::new(), inner: Vec::new() }
+    }
+
+    /// A tape that drops what it is given.
+    pub fn idle() -> Self {
+        Self { recording: false, saved: Vec::new(), inner: Vec::new() }
+    }
+
+    /// Keeps a batch.
+    pub fn save(&mut self, batch: Batch<T>) {
+        if self.recording {
+            self.saved.push(batch);
+        }
+    }
+
+    /// Keeps a copy of a batch.
+    pub fn save_copy(&mut self, batch: &Batch<T>)
+    where
+        T: Clone,
+    {
+        if self.recording {
+            self.saved.push(batch.clone());
+        }
+    }
+
+    /// The `i`-th batch saved.
+    ///
+    /// # Panics
+    /// If so many were not saved: the tape is not of a forward pass of this layer.
+    pub fn saved(&self, i: usize) -> &Batch<T> {
+        &self.saved[i]
+    }
+
+    /// Runs a part with a tape of its own, which is kept.
+    pub fn part<R>(&mut self, run: impl FnOnce(&mut Tape<T>) -> R) -> R {
+        let mut tape = Self { recording: self.recording, saved: Vec::new(), inner: Vec::new() };
+        let result = run(&mut tape);
+        if self.recording {
+            self.inner.push(tape);
+        }
+        result
+    }
+
+    /// The tape of the `i`-th part.
+    ///
+    /// # Panics
+    /// If there were not so many parts: the tape is not of a forward pass of this layer.
+    pub fn inner(&self, i: usize) -> &Tape<T> {
+        &self.inner[i]
+    }
+}
