@@ -1,6 +1,7 @@
 //! dahlquist
 #![forbid(unsafe_code)]
 pub mod error;
+pub mod integrate;
 pub mod rigor;
 pub mod scalar;
 pub mod tensor;
