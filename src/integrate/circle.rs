@@ -57,7 +57,8 @@ impl Tableau {
     /// $$ \|Δx_1\|^2 = \|Δx\|^2 + 2h \sum_i b_i ⟨Δf_i, ΔX_i⟩ - h^2 \sum_{ij} m_{ij} ⟨Δf_i, Δf_j⟩
     ///    \le \|Δx\|^2 - h^2 \sum_{ij} \Bigl(M + \tfrac{2ν}{h} B\Bigr)_{ij} ⟨Δf_i, Δf_j⟩, $$
     ///
-    /// which is at most `‖Δx‖²` if `2ν/h ≥ 1/r`, in every inner product space.
+    /// which is at most `‖Δx‖²` if `2ν/h ≥ 1/r`, in every inner product space. An implicit method is meant with its
+    /// stage equations solved exactly.
     ///
     /// The number is found by bisection and proved by an exact factorisation of `B + rM` at that very `f64`: it is the
     /// largest `f64` that is not above the radius, so a radius that is an `f64` comes out exactly. Eigenvalues in
@@ -98,12 +99,14 @@ impl Tableau {
         (0..s).map(|i| (0..s).map(|j| entry(i, j)).collect()).collect()
     }
 
-    /// About `−1/λ_min(B^{-1/2} M B^{-1/2})`; 1 if that makes no sense.
+    /// About `−1/λ_min(B^{-1/2} M B^{-1/2})`, or a short number very close to it; 1 if that makes no sense.
     fn radius_estimate(&self, m: &[Vec<Surd>]) -> f64 {
         let b: Vec<f64> = self.b.iter().map(Surd::lower).collect();
         let scaled = Mat::from_fn(b.len(), b.len(), |i, j| m[i][j].lower() / (b[i] * b[j]).sqrt());
         let smallest = eigenvalue_estimates(scaled.as_ref()).and_then(|values| values.first().copied());
-        smallest.map(|lambda| -1.0 / lambda).filter(|r| r.is_finite() && *r > 0.0).unwrap_or(1.0)
+        let r = smallest.map(|lambda| -1.0 / lambda).filter(|r| r.is_finite() && *r > 0.0).unwrap_or(1.0);
+        let short = f64::from(r as f32);
+        if (r - short).abs() <= 1e-12 * r { short } else { r }
     }
 }
 

@@ -24,9 +24,9 @@ use crate::{
 ///
 /// ```
 /// use dahlquist::integrate::Surd;
-/// let gamma = &Surd::from(1) - &Surd::ratio(1, 2)? * &Surd::sqrt(2);
-/// assert_eq!(&gamma * &gamma, &(&Surd::from(2) * &gamma) - &Surd::ratio(1, 2)?);
-/// assert!(gamma.lower() < gamma.upper());
+/// let golden = &Surd::ratio(1, 2)? * &(&Surd::from(1) + &Surd::sqrt(5));
+/// assert_eq!(&golden * &golden, &golden + &Surd::from(1));
+/// assert_eq!((golden.lower(), golden.upper()), (1.6180339887498947, 1.618033988749895));
 /// # Ok::<(), dahlquist::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]

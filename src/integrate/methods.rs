@@ -32,10 +32,13 @@ fn tableau(name: &str, order: usize, mut a: Vec<Vec<Surd>>, b: Vec<Surd>) -> Tab
 }
 
 /// The largest number of stages of [`Tableau::ssprk_s2`].
-const MOST_STAGES: usize = 64;
+const MOST_STAGES: usize = 32;
+
+/// A function without arguments.
+type Method = fn() -> Tableau;
 
 /// The names that a file may use, and their methods.
-const METHODS: [(&str, fn() -> Tableau); 19] = [
+const METHODS: [(&str, Method); 19] = [
     ("euler", Tableau::euler),
     ("midpoint", Tableau::midpoint),
     ("heun", Tableau::heun),
@@ -126,7 +129,7 @@ impl Tableau {
         explicit!("ssprk43", 3, [[1 / 2], [1 / 2, 1 / 2], [1 / 6, 1 / 6, 1 / 6]], 1 / 6, 1 / 6, 1 / 6, 1 / 2)
     }
 
-    /// The strong stability preserving method of order 2 with `s` stages, `2 ≤ s ≤ 64`. Radius `s − 1`.
+    /// The strong stability preserving method of order 2 with `s` stages, `2 ≤ s ≤ 32`. Radius `s − 1`.
     ///
     /// `a_ij = 1/(s−1)` for `j < i`, `b_i = 1/s`. Source: Spiteri, Ruuth, SIAM J. Numer. Anal. 40 (2002).
     ///

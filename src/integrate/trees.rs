@@ -7,7 +7,7 @@
 //!
 //! where `τ = []` is the tree of one vertex and `[t₁, …, t_k]` joins trees to a new root.
 //!
-//! Source: Butcher, *Numerical methods for ordinary differential equations* (2016), theorem 315A.
+//! Source: Butcher, *Numerical methods for ordinary differential equations* (2016), section 315.
 
 use super::exact::Surd;
 
