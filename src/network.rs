@@ -175,9 +175,13 @@ impl<T: Scalar> Gradient<T> {
     /// `self ← self + other`.
     pub fn add(&mut self, other: &Self) {
         for (a, b) in self.0.iter_mut().flatten().zip(other.0.iter().flatten()) {
-            for (a, &b) in a.iter_mut().zip(b) {
-                *a += b;
-            }
+            let pieces = a.par_chunks_mut(1 << 14).zip(b.par_chunks(1 << 14));
+            pieces.for_each(|(a, b)| a.iter_mut().zip(b).for_each(|(a, &b)| *a += b));
         }
+    }
+
+    /// `self ← 0`.
+    pub fn clear(&mut self) {
+        self.0.iter_mut().flatten().for_each(|slot| slot.fill(T::zero()));
     }
 }

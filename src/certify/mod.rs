@@ -3,5 +3,6 @@
 mod radius;
 mod seal;
 
+pub(crate) use radius::argmax;
 pub use radius::{Refusal, SampleCertificate, Semantics};
 pub use seal::Sealed;
