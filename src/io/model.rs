@@ -1,13 +1,10 @@
 //! Reading and writing networks.
 
-use std::{
-    collections::HashMap,
-    io::{Read, Write},
-    path::Path,
-};
+use std::{collections::HashMap, path::Path};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
+use super::file::{read_bounded, write};
 use super::spec::{Conv2dSpec, DenseSpec, FORMAT, FieldSpec, FlowSpec, LayerSpec, NetworkSpec, OperatorSpec, VERSION};
 use crate::{
     error::{Error, Result},
@@ -49,19 +46,7 @@ pub fn save<T: Scalar>(network: &Network<T>, path: &Path) -> Result<()> {
     let spec = NetworkSpec { format: FORMAT.into(), version: VERSION, input: network.input(), layers };
     let json = serde_json::to_string(&spec).map_err(|e| Error::file(path, e))?;
     let bytes = tensors.serialize(json).map_err(|e| Error::file(path, e))?;
-    write_beside(path, &bytes)
-}
-
-/// Writes `bytes` to a file beside `path` and renames it to `path` when it is complete.
-pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error).map(drop)
-    };
-    write().map_err(|e: std::io::Error| Error::file(path, e))
+    write(path, &bytes)
 }
 
 /// Reads a network from a model file, in the number format of its tensors.
@@ -74,20 +59,6 @@ pub fn load(path: &Path) -> Result<AnyNetwork> {
     let refuse = |reason: String| Error::file(path, reason);
     let bytes = read_bounded(path, LARGEST_FILE)?;
     parse(&bytes).map_err(|e| refuse(e.to_string()))
-}
-
-/// The contents of a file of at most `limit` bytes.
-pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let read = || {
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(|e: std::io::Error| Error::file(path, e))?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::file(path, format!("larger than {limit} bytes")));
-    }
-    Ok(bytes)
 }
 
 fn parse(bytes: &[u8]) -> Result<AnyNetwork, Box<dyn std::error::Error>> {
