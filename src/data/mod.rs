@@ -1,0 +1,253 @@
+//! Labelled samples: CIFAR-10, a synthetic stand-in, files of samples, and the augmentation used in training.
+//!
+//! A [`Dataset`] keeps images as the bytes they are (50,000 images of 3×32×32 are 154 MB, not 614 MB of `f32`) and
+//! makes a [`Batch`] of numbers only of the samples asked for.
+
+mod augment;
+pub mod cifar10;
+pub mod samples;
+pub mod synthetic;
+
+use std::path::Path;
+
+pub use augment::augment;
+
+use crate::{
+    error::{Error, Result},
+    scalar::Scalar,
+    tensor::{Batch, Shape, cast, finite},
+};
+
+/// The largest number of classes that a [`Dataset`] may have.
+pub const MAX_CLASSES: usize = 1 << 16;
+
+/// Labelled samples of one shape, at least one, each label below the number of classes and every number finite.
+///
+/// What is refused at construction need not be checked again by whoever holds one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    shape: Shape,
+    storage: Storage,
+    in_unit_range: bool,
+    labels: Vec<usize>,
+    class_names: Vec<String>,
+}
+
+/// The numbers as they came, sample by sample.
+#[derive(Debug, Clone, PartialEq)]
+enum Storage {
+    /// A byte `p` stands for the pixel `p/255`.
+    Bytes(Vec<u8>),
+    Single(Vec<f32>),
+    Double(Vec<f64>),
+}
+
+impl Dataset {
+    /// Images whose byte `p` stands for the pixel `p/255`, sample by sample, each of `shape`.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if `bytes` or `labels` are not one `shape` and one label for each sample;
+    /// [`Error::Parameter`] for no sample, no class, more than [`MAX_CLASSES`] classes, or a label that is not below
+    /// their number.
+    pub fn from_bytes(shape: Shape, bytes: Vec<u8>, labels: Vec<usize>, class_names: Vec<String>) -> Result<Self> {
+        Self::new(shape, Storage::Bytes(bytes), labels, class_names)
+    }
+
+    /// Images of pixels that are claimed to be in `[0, 1]`.
+    ///
+    /// # Errors
+    /// As [`Dataset::from_samples`], and [`Error::Parameter`] for a pixel outside `[0, 1]`.
+    pub fn from_pixels<T: Scalar>(pixels: &Batch<T>, labels: Vec<usize>, class_names: Vec<String>) -> Result<Self> {
+        let dataset = Self::from_samples(pixels, labels, class_names)?;
+        match pixels.data().iter().position(|&x| !unit(x)) {
+            None => Ok(dataset),
+            Some(i) => Err(Error::parameter(
+                "pixel",
+                pixels.data()[i],
+                format!("number {} of sample {} must be in [0, 1]", i % dataset.shape.len(), i / dataset.shape.len()),
+            )),
+        }
+    }
+
+    /// Samples of any finite numbers, kept in the format in which they come.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] for a NaN or an infinity; [`Error::Length`] and [`Error::Parameter`] as
+    /// [`Dataset::from_bytes`].
+    pub fn from_samples<T: Scalar>(samples: &Batch<T>, labels: Vec<usize>, class_names: Vec<String>) -> Result<Self> {
+        let storage = if T::NAME == f32::NAME {
+            Storage::Single(cast(samples.data()))
+        } else {
+            Storage::Double(cast(samples.data()))
+        };
+        Self::new(samples.shape(), storage, labels, class_names)
+    }
+
+    fn new(shape: Shape, storage: Storage, labels: Vec<usize>, class_names: Vec<String>) -> Result<Self> {
+        let (found, in_unit_range) = match &storage {
+            Storage::Bytes(bytes) => (bytes.len(), true),
+            Storage::Single(data) => {
+                finite("samples", data)?;
+                (data.len(), data.iter().all(|&x| unit(x)))
+            }
+            Storage::Double(data) => {
+                finite("samples", data)?;
+                (data.len(), data.iter().all(|&x| unit(x)))
+            }
+        };
+        let classes = class_names.len();
+        if classes == 0 || classes > MAX_CLASSES {
+            return Err(Error::parameter("classes", classes, format!("there must be 1 to {MAX_CLASSES} classes")));
+        }
+        if labels.is_empty() {
+            return Err(Error::parameter("samples", 0, "a dataset holds at least one sample"));
+        }
+        if shape.len().checked_mul(labels.len()) != Some(found) {
+            let what = format!("{} labelled samples of shape {shape}", labels.len());
+            return Err(Error::Length { what, expected: shape.len().saturating_mul(labels.len()), found });
+        }
+        if let Some(s) = labels.iter().position(|&label| label >= classes) {
+            let reason = format!("the label of sample {s} must be below {classes}, the number of classes");
+            return Err(Error::parameter("label", labels[s], reason));
+        }
+        Ok(Self { shape, storage, in_unit_range, labels, class_names })
+    }
+
+    /// The shape of one sample.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The number of samples, at least 1.
+    #[allow(clippy::len_without_is_empty)] // A dataset is never empty.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// The label of every sample, each below [`Dataset::classes`].
+    pub fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.class_names.len()
+    }
+
+    /// The name of every class.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// How many samples each class has.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes()];
+        for &label in &self.labels {
+            counts[label] += 1;
+        }
+        counts
+    }
+
+    /// Whether every number is in `[0, 1]`, the range of pixels on which an attack may project.
+    pub fn in_unit_range(&self) -> bool {
+        self.in_unit_range
+    }
+
+    /// The samples at `indices`, in that order, in the format `T`.
+    ///
+    /// A byte `p` becomes the number nearest to `p/255`; other numbers are rounded to nearest where `T` is narrower
+    /// than they came, so that a radius for this batch is about the *rounded* sample.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for an index that is not below [`Dataset::len`]; [`Error::NotFinite`] if rounding to `T`
+    /// overflows.
+    pub fn batch<T: Scalar>(&self, indices: &[usize]) -> Result<Batch<T>> {
+        self.check(indices)?;
+        let data = match &self.storage {
+            Storage::Bytes(bytes) => {
+                let pixels: [T; 256] = std::array::from_fn(|p| T::of(p as f64) / T::of(255.0));
+                self.gather(bytes, indices, |p| pixels[usize::from(p)])
+            }
+            Storage::Single(data) => self.gather(data, indices, |x| T::of(x.wide())),
+            Storage::Double(data) => self.gather(data, indices, T::of),
+        };
+        Batch::new(self.shape, data)
+    }
+
+    /// The labels of the samples at `indices`, in that order.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for an index that is not below [`Dataset::len`].
+    pub fn labels_at(&self, indices: &[usize]) -> Result<Vec<usize>> {
+        self.check(indices)?;
+        Ok(indices.iter().map(|&s| self.labels[s]).collect())
+    }
+
+    /// The samples at `indices`, in that order, as a dataset of the same classes.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for an index that is not below [`Dataset::len`], or for no index at all.
+    pub fn subset(&self, indices: &[usize]) -> Result<Self> {
+        self.check(indices)?;
+        let storage = match &self.storage {
+            Storage::Bytes(bytes) => Storage::Bytes(self.gather(bytes, indices, |p| p)),
+            Storage::Single(data) => Storage::Single(self.gather(data, indices, |x| x)),
+            Storage::Double(data) => Storage::Double(self.gather(data, indices, |x| x)),
+        };
+        Self::new(self.shape, storage, self.labels_at(indices)?, self.class_names.clone())
+    }
+
+    fn check(&self, indices: &[usize]) -> Result<()> {
+        match indices.iter().find(|&&s| s >= self.len()) {
+            None => Ok(()),
+            Some(s) => Err(Error::parameter("index", s, format!("the dataset has {} samples", self.len()))),
+        }
+    }
+
+    fn gather<A: Copy, B>(&self, data: &[A], indices: &[usize], convert: impl Fn(A) -> B) -> Vec<B> {
+        let n = self.shape.len();
+        let mut out = Vec::with_capacity(n * indices.len());
+        for &s in indices {
+            out.extend(data[s * n..][..n].iter().map(|&x| convert(x)));
+        }
+        out
+    }
+}
+
+/// The data to be tested on at `path`: the test set of a directory in CIFAR-10's binary layout, or a file of samples.
+///
+/// `classes` is the number of outputs of the network, if it is known: a label that is not below it is refused.
+///
+/// # Errors
+/// [`Error::File`], as [`cifar10::load_test`] and [`samples::load`].
+pub fn load_test(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Dataset> {
+    let path = path.as_ref();
+    if !path.is_dir() {
+        return samples::load(path, classes);
+    }
+    match classes {
+        Some(classes) if classes < cifar10::CLASSES.len() => {
+            Err(Error::file(path, format!("CIFAR-10 has 10 classes, more than the {classes} outputs to be tested")))
+        }
+        _ => cifar10::load_test(path),
+    }
+}
+
+fn unit<T: Scalar>(x: T) -> bool {
+    x >= T::zero() && x <= T::one()
+}
+
+/// Opens the regular file at `path` and returns it with its size in bytes, which may be at most `limit`.
+fn open(path: &Path, limit: u64) -> Result<(std::fs::File, u64)> {
+    // Asked before opening: opening a pipe would wait for whoever writes it.
+    let regular = std::fs::metadata(path).map_err(|e| Error::file(path, e))?.is_file();
+    if !regular {
+        return Err(Error::file(path, "not a regular file"));
+    }
+    let file = std::fs::File::open(path).map_err(|e| Error::file(path, e))?;
+    let size = file.metadata().map_err(|e| Error::file(path, e))?.len();
+    if size > limit {
+        return Err(Error::file(path, format!("oversized: it has {size} bytes, more than the limit of {limit}")));
+    }
+    Ok((file, size))
+}

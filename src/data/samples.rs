@@ -1,0 +1,176 @@
+//! Files of samples: a safetensors file with `x`, samples first, and their labels `y`.
+//!
+//! `x` is F32 or F64 of shape `[samples, features]` or `[samples, channels, height, width]`, `y` is I64 of shape
+//! `[samples]`. In PyTorch: `safetensors.torch.save_file({"x": x, "y": y}, path)`. Other tensors are not read.
+
+use std::{
+    io::{BufWriter, Read, Write},
+    path::Path,
+};
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use super::{Dataset, MAX_CLASSES, Storage};
+use crate::{
+    error::{Error, Result},
+    scalar::Scalar,
+    tensor::Shape,
+};
+
+/// The largest file that is read, in bytes: 2 GiB. Reading holds the file and its numbers in memory at once.
+pub const MAX_BYTES: u64 = 2 << 30;
+
+/// The samples in the file at `path`, kept in the format in which they are stored.
+///
+/// `classes` is the number of classes, if it is known: a label that is not below it is refused. If it is not, it is
+/// one more than the largest label. Classes are named by their labels.
+///
+/// # Errors
+/// [`Error::File`], with the path, for a file that is missing or cannot be read, is larger than [`MAX_BYTES`], is not
+/// a safetensors file or has a header that does not describe exactly what follows it; if `x` or `y` is missing, has
+/// another type or shape than above, or they differ in the number of samples; for no sample, a label that is negative,
+/// not below `classes` or not below [`MAX_CLASSES`], a NaN or an infinity.
+pub fn load(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Dataset> {
+    let path = path.as_ref();
+    let bytes = read(path)?;
+    parse(&bytes, classes).map_err(|reason| match reason {
+        Refusal::Said(reason) => Error::file(path, reason),
+        Refusal::Dataset(error) => Error::file(path, error),
+    })
+}
+
+/// Writes the samples to the file at `path`, `x` in the format `T`: beside it first, then renamed, so that no reader
+/// ever sees half a file.
+///
+/// Numbers are rounded to `T` as by [`Dataset::batch`], so that loading the file and taking a batch in `T` gives the
+/// same numbers. The names of the classes are not written.
+///
+/// # Errors
+/// [`Error::File`] if the file cannot be written; [`Error::NotFinite`] if rounding to `T` overflows.
+pub fn save<T: Scalar>(path: impl AsRef<Path>, dataset: &Dataset) -> Result<()> {
+    let path = path.as_ref();
+    let shape: Vec<usize> = std::iter::once(dataset.len()).chain(Vec::from(dataset.shape())).collect();
+    let (dtype, width) = if T::NAME == f32::NAME { ("F32", 4) } else { ("F64", 8) };
+    let y_end = 8 * dataset.len();
+    let x_end = y_end + width * dataset.len() * dataset.shape().len();
+    // The labels first: both tensors are then aligned.
+    let header = serde_json::json!({
+        "y": {"dtype": "I64", "shape": [dataset.len()], "data_offsets": [0, y_end]},
+        "x": {"dtype": dtype, "shape": shape, "data_offsets": [y_end, x_end]},
+    });
+    let mut header = header.to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+
+    let mut overflow = None;
+    write_beside(path, |file| {
+        file.write_all(&(header.len() as u64).to_le_bytes())?;
+        file.write_all(&header)?;
+        for &label in dataset.labels() {
+            file.write_all(&(label as u64).to_le_bytes())?; // Below 2¹⁶, so the same bytes as I64.
+        }
+        for s in 0..dataset.len() {
+            let sample = dataset.batch::<T>(&[s]).map_err(|error| {
+                overflow = Some(error);
+                std::io::Error::other("a sample overflows")
+            })?;
+            for &x in sample.data() {
+                match width {
+                    4 => file.write_all(&(x.wide() as f32).to_le_bytes())?,
+                    _ => file.write_all(&x.wide().to_le_bytes())?,
+                }
+            }
+        }
+        Ok(())
+    })
+    .map_err(|error| overflow.unwrap_or(error))
+}
+
+/// Writes the file at `path` by way of a temporary file in the same directory, which replaces it once it is complete
+/// and on the disk.
+pub(crate) fn write_beside(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&mut tempfile::NamedTempFile>) -> std::io::Result<()>,
+) -> Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let attempt = || -> std::io::Result<()> {
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        {
+            // As any new file: what the umask leaves. A temporary file is private otherwise, and stays so when renamed.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
+        }
+        let mut file = builder.tempfile_in(dir)?;
+        let mut writer = BufWriter::with_capacity(1 << 20, &mut file);
+        write(&mut writer)?;
+        writer.flush()?;
+        drop(writer);
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    attempt().map_err(|reason| Error::file(path, format!("cannot be written: {reason}")))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let (file, size) = super::open(path, MAX_BYTES)?;
+    let mut bytes = Vec::new();
+    if usize::try_from(size).is_err() || bytes.try_reserve_exact(size as usize).is_err() {
+        return Err(Error::file(path, format!("no memory for its {size} bytes")));
+    }
+    file.take(size).read_to_end(&mut bytes).map_err(|reason| Error::file(path, reason))?;
+    Ok(bytes)
+}
+
+enum Refusal {
+    Said(String),
+    Dataset(Error),
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Self {
+        Self::Said(reason)
+    }
+}
+
+fn parse(bytes: &[u8], classes: Option<usize>) -> std::result::Result<Dataset, Refusal> {
+    if let Some(classes) = classes.filter(|classes| !(1..=MAX_CLASSES).contains(classes)) {
+        return Err(format!("{classes} classes: there must be 1 to {MAX_CLASSES}").into());
+    }
+    let file = SafeTensors::deserialize(bytes).map_err(|reason| format!("not a valid safetensors file: {reason}"))?;
+    let tensor = |name| file.tensor(name).map_err(|_| format!("the tensor {name} is missing"));
+    let (x, y) = (tensor("x")?, tensor("y")?);
+
+    let [samples] = *y.shape() else {
+        return Err(format!("the labels y have shape {:?}, not [samples]", y.shape()).into());
+    };
+    let shape = match x.shape() {
+        [n, sizes @ ..] if *n == samples => Shape::try_from(sizes.to_vec()).map_err(Refusal::Dataset)?,
+        other => {
+            return Err(format!("x has shape {other:?}, but there are {samples} labels and x is samples first").into());
+        }
+    };
+    let labels = labels(&y, classes.unwrap_or(MAX_CLASSES))?;
+    let storage = match x.dtype() {
+        Dtype::F32 => Storage::Single(x.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
+        Dtype::F64 => Storage::Double(x.data().as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect()),
+        other => return Err(format!("x holds {other}, not F32 or F64").into()),
+    };
+    let classes = classes.unwrap_or(labels.iter().max().map_or(1, |&largest| largest + 1));
+    let names = (0..classes).map(|label| label.to_string()).collect();
+    Dataset::new(shape, storage, labels, names).map_err(Refusal::Dataset)
+}
+
+fn labels(y: &TensorView<'_>, classes: usize) -> std::result::Result<Vec<usize>, String> {
+    if y.dtype() != Dtype::I64 {
+        return Err(format!("the labels y hold {}, not I64", y.dtype()));
+    }
+    let labels = y.data().as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes));
+    labels
+        .enumerate()
+        .map(|(s, label)| match usize::try_from(label) {
+            Ok(label) if label < classes => Ok(label),
+            _ => Err(format!("sample {s} has label {label}, which is not one of 0 to {}", classes - 1)),
+        })
+        .collect()
+}
