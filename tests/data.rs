@@ -20,10 +20,11 @@ use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
 /// The reason for which the file at `path` was refused.
-fn refused<T: std::fmt::Debug>(result: dahlquist::Result<T>, path: &Path) -> String {
+fn refused<T>(result: dahlquist::Result<T>, path: &Path) -> String {
     match result {
         Err(Error::File { path: named, reason }) if named == path => reason,
-        other => panic!("expected a refusal of {}, found {other:?}", path.display()),
+        Err(other) => panic!("expected a refusal of {}, found {other:?}", path.display()),
+        Ok(_) => panic!("{} was not refused", path.display()),
     }
 }
 
