@@ -50,7 +50,7 @@ impl Dataset {
     /// [`Error::Parameter`] for no sample, no class, more than [`MAX_CLASSES`] classes, or a label that is not below
     /// their number.
     pub fn from_bytes(shape: Shape, bytes: Vec<u8>, labels: Vec<usize>, class_names: Vec<String>) -> Result<Self> {
-        Self::new(shape, bytes.len(), Storage::Bytes(bytes), true, labels, class_names)
+        Self::new(shape, Storage::Bytes(bytes), labels, class_names)
     }
 
     /// Images of pixels that are claimed to be in `[0, 1]`.
@@ -80,10 +80,10 @@ impl Dataset {
         } else {
             Storage::Double(cast(samples.data()))
         };
-        Self::from_storage(samples.shape(), storage, labels, class_names)
+        Self::new(samples.shape(), storage, labels, class_names)
     }
 
-    fn from_storage(shape: Shape, storage: Storage, labels: Vec<usize>, class_names: Vec<String>) -> Result<Self> {
+    fn new(shape: Shape, storage: Storage, labels: Vec<usize>, class_names: Vec<String>) -> Result<Self> {
         let (found, in_unit_range) = match &storage {
             Storage::Bytes(bytes) => (bytes.len(), true),
             Storage::Single(data) => {
@@ -95,17 +95,6 @@ impl Dataset {
                 (data.len(), data.iter().all(|&x| unit(x)))
             }
         };
-        Self::new(shape, found, storage, in_unit_range, labels, class_names)
-    }
-
-    fn new(
-        shape: Shape,
-        found: usize,
-        storage: Storage,
-        in_unit_range: bool,
-        labels: Vec<usize>,
-        class_names: Vec<String>,
-    ) -> Result<Self> {
         let classes = class_names.len();
         if classes == 0 || classes > MAX_CLASSES {
             return Err(Error::parameter("classes", classes, format!("there must be 1 to {MAX_CLASSES} classes")));
@@ -205,7 +194,7 @@ impl Dataset {
             Storage::Single(data) => Storage::Single(self.gather(data, indices, |x| x)),
             Storage::Double(data) => Storage::Double(self.gather(data, indices, |x| x)),
         };
-        Self::from_storage(self.shape, storage, self.labels_at(indices)?, self.class_names.clone())
+        Self::new(self.shape, storage, self.labels_at(indices)?, self.class_names.clone())
     }
 
     fn check(&self, indices: &[usize]) -> Result<()> {

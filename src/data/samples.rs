@@ -158,7 +158,7 @@ fn parse(bytes: &[u8], classes: Option<usize>) -> std::result::Result<Dataset, R
     };
     let classes = classes.unwrap_or(labels.iter().max().map_or(1, |&largest| largest + 1));
     let names = (0..classes).map(|label| label.to_string()).collect();
-    Dataset::from_storage(shape, storage, labels, names).map_err(Refusal::Dataset)
+    Dataset::new(shape, storage, labels, names).map_err(Refusal::Dataset)
 }
 
 fn labels(y: &TensorView<'_>, classes: usize) -> std::result::Result<Vec<usize>, String> {
