@@ -66,6 +66,11 @@
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+
+pub mod activation;
+pub mod attack;
+pub mod certificate;
+pub mod certify;
 pub mod data;
 pub mod error;
 pub mod field;
