@@ -236,18 +236,3 @@ pub fn load_test(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Datas
 fn unit<T: Scalar>(x: T) -> bool {
     x >= T::zero() && x <= T::one()
 }
-
-/// Opens the regular file at `path` and returns it with its size in bytes, which may be at most `limit`.
-fn open(path: &Path, limit: u64) -> Result<(std::fs::File, u64)> {
-    // Asked before opening: opening a pipe would wait for whoever writes it.
-    let regular = std::fs::metadata(path).map_err(|e| Error::file(path, e))?.is_file();
-    if !regular {
-        return Err(Error::file(path, "not a regular file"));
-    }
-    let file = std::fs::File::open(path).map_err(|e| Error::file(path, e))?;
-    let size = file.metadata().map_err(|e| Error::file(path, e))?.len();
-    if size > limit {
-        return Err(Error::file(path, format!("oversized: it has {size} bytes, more than the limit of {limit}")));
-    }
-    Ok((file, size))
-}
