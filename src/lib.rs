@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 pub mod activation;
+pub mod attack;
 pub mod certificate;
 pub mod certify;
 pub mod error;
