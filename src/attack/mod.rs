@@ -6,12 +6,19 @@
 //! | attack | against | finds |
 //! |---|---|---|
 //! | [`Attack`] | a label, or a prediction | an input near a sample that is classified otherwise |
+//! | [`Falsifier`] | bounds, declared rounding errors and radii | what refutes them, or how close it came |
 
 mod ball;
+mod falsify;
+mod flips;
 mod loss;
+mod part;
 mod pgd;
+mod ratio;
 
 pub use ball::{Ball, Norm};
+pub use falsify::{Falsification, Falsifier, RatioReport};
+pub use flips::{Flip, FlipReport};
 pub use loss::{Loss, StepSize};
 pub use pgd::{Attack, Broken, RobustAccuracy, Start};
 

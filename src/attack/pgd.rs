@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Ball, Loss, Norm, StepSize, largest,
-    loss::{is_broken, margin},
+    loss::{is_broken, runner_up},
 };
 use crate::{
     error::{Error, Result},
@@ -136,6 +136,14 @@ impl<T> RobustAccuracy<T> {
     }
 }
 
+/// What one descent is against: a label, and the class that it aims at where the loss names one.
+#[derive(Debug, Clone, Copy)]
+struct Aim {
+    sample: usize,
+    label: usize,
+    target: usize,
+}
+
 /// A descent of one sample: where it stands, and where its loss was least.
 struct Descent<T> {
     sample: usize,
@@ -188,7 +196,7 @@ impl Attack {
         let mut broken: Vec<Option<Broken<T>>> = (0..x.samples()).map(clean).collect();
         let mut best: Vec<Option<(f64, Vec<T>)>> = vec![None; x.samples()];
         for (k, ball) in balls.iter().enumerate().filter(|(_, ball)| ball.eps() > 0.0) {
-            let mut previous = std::mem::replace(&mut best, vec![None; x.samples()]);
+            let previous = std::mem::replace(&mut best, vec![None; x.samples()]);
             for start in 0..self.starts {
                 let alive: Vec<usize> = (0..x.samples()).filter(|&s| broken[s].is_none()).collect();
                 let run = |ids: &[usize]| -> Result<Vec<Descent<T>>> {
@@ -198,7 +206,15 @@ impl Attack {
                             self.start(ball, x.sample(s), previous[s].as_ref(), s, k * self.starts + start, start)
                         })
                         .collect();
-                    let descents = self.descend(network, ball, x, labels, ids, from)?;
+                    let aims: Vec<Aim> = ids
+                        .iter()
+                        .map(|&s| Aim {
+                            sample: s,
+                            label: labels[s],
+                            target: runner_up(logits.sample(s), labels[s], start),
+                        })
+                        .collect();
+                    let descents = self.descend(network, ball, x, &aims, from)?;
                     observe(ids.len());
                     Ok(descents)
                 };
@@ -206,14 +222,15 @@ impl Attack {
                 for descent in descents.into_iter().flatten() {
                     let s = descent.sample;
                     broken[s] = descent.broken;
+                    // Where each descent aims at a class of its own, only the first goes on from its own best point.
                     if let Some(found) = descent.best
+                        && (start == 0 || self.loss != Loss::Targeted)
                         && best[s].as_ref().is_none_or(|(loss, _)| found.0 < *loss)
                     {
                         best[s] = Some(found);
                     }
                 }
             }
-            previous.clear();
         }
         Ok(RobustAccuracy { eps: eps.to_vec(), broken })
     }
@@ -290,14 +307,13 @@ impl Attack {
         network: &Network<T>,
         ball: &Ball,
         x: &Batch<T>,
-        labels: &[usize],
-        ids: &[usize],
+        aims: &[Aim],
         from: Vec<Vec<T>>,
     ) -> Result<Vec<Descent<T>>> {
         let mut descents: Vec<Descent<T>> =
-            ids.iter().map(|&sample| Descent { sample, best: None, broken: None }).collect();
-        let mut z = Batch::computed(x.shape(), ids.len(), from.concat());
-        let mut active: Vec<usize> = (0..ids.len()).collect();
+            aims.iter().map(|aim| Descent { sample: aim.sample, best: None, broken: None }).collect();
+        let mut z = Batch::computed(x.shape(), aims.len(), from.concat());
+        let mut active: Vec<usize> = (0..aims.len()).collect();
         let mut scratch = vec![0.0; x.shape().len()];
         for step in 0..=self.steps {
             // The last point is only looked at.
@@ -309,7 +325,7 @@ impl Attack {
             let mut alive = Vec::with_capacity(active.len());
             for (row, &slot) in active.iter().enumerate() {
                 let descent = &mut descents[slot];
-                let (point, label) = (z.sample(row), labels[descent.sample]);
+                let (point, Aim { label, target, .. }) = (z.sample(row), aims[slot]);
                 let distance = self.norm.distance_up(x.sample(descent.sample), point);
                 if is_broken(logits.sample(row), label) && distance <= ball.eps() {
                     let input = self.keep_inputs.then(|| point.to_vec());
@@ -318,7 +334,7 @@ impl Attack {
                     continue;
                 }
                 alive.push(row);
-                let loss = margin(logits.sample(row), label).0;
+                let loss = self.loss.value(logits.sample(row), label, target);
                 match &mut descent.best {
                     Some((least, _)) if loss.is_nan() || loss >= *least => {}
                     Some((least, best)) => {
@@ -327,7 +343,7 @@ impl Attack {
                     }
                     none => *none = Some((loss, point.to_vec())),
                 }
-                self.loss.gradient(logits.sample(row), label, cotangent.sample_mut(row));
+                self.loss.gradient(logits.sample(row), label, target, cotangent.sample_mut(row));
             }
             let Some(tape) = tape.filter(|_| !alive.is_empty()) else { break };
             let g = network.vjp(&tape, cotangent, None)?;

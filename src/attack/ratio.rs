@@ -1,6 +1,6 @@
 //! The search for two inputs that a map takes further apart than its certificate allows.
 
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
@@ -19,7 +19,7 @@ use crate::{
 /// Iterations of the power method on `JᵀJ` that a round starts with.
 const POWER_STEPS: usize = 8;
 /// Steps of the ascent that follows.
-const ASCENT_STEPS: usize = 12;
+pub(super) const ASCENT_STEPS: usize = 12;
 
 /// Two inputs and what is known about the ratio of their distances.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub(super) struct Pair {
 /// The ascent of one batch of pairs.
 struct Ascent<'a> {
     part: &'a Part<'a, f64>,
-    rng: ChaCha8Rng,
+    rng: &'a mut ChaCha8Rng,
     x: Batch<f64>,
     y: Batch<f64>,
     /// `J(x)ᵀ(f(y) − f(x))` and `J(y)ᵀ(f(y) − f(x))`.
@@ -51,11 +51,9 @@ struct Ascent<'a> {
 /// Along the difference `d = y − x` an ascent step is one of the power method, `d ∝ (J(x) + J(y))ᵀ(f(y) − f(x))`; the
 /// centre follows the gradient `(J(y) − J(x))ᵀ(f(y) − f(x))`, and chance where that vanishes, as it does within a linear
 /// piece. What does not increase the ratio is dropped.
-pub(super) fn round(part: &Part<'_, f64>, x: Batch<f64>, seed: u64, stream: u64) -> (Batch<f64>, Batch<f64>, Vec<f64>) {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(stream);
+pub(super) fn round(part: &Part<'_, f64>, x: Batch<f64>, rng: &mut ChaCha8Rng) -> (Batch<f64>, Batch<f64>, Vec<f64>) {
     let samples = x.samples();
-    let mut v = gaussian(&mut rng, x.shape(), samples);
+    let mut v = gaussian(rng, x.shape(), samples);
     let (_, tapes) = part.record(x.clone());
     for _ in 0..POWER_STEPS {
         normalise(&mut v);
@@ -89,7 +87,7 @@ pub(super) fn round(part: &Part<'_, f64>, x: Batch<f64>, seed: u64, stream: u64)
 impl Ascent<'_> {
     fn propose(&mut self) -> (Batch<f64>, Batch<f64>) {
         let (mut x, mut y) = (self.x.clone(), self.y.clone());
-        let mut chance = gaussian(&mut self.rng, x.shape(), x.samples());
+        let mut chance = gaussian(self.rng, x.shape(), x.samples());
         normalise(&mut chance);
         for s in 0..x.samples() {
             let (x, y, step) = (x.sample_mut(s), y.sample_mut(s), self.step[s]);
@@ -101,7 +99,10 @@ impl Ascent<'_> {
             let bent = across_norm > 1e-9 * sum_norm;
             let length = distance * libm::exp2(self.rng.random_range(-1.0..=0.5) * (1.0 - step));
             let along: Vec<f64> = (0..x.len())
-                .map(|i| (1.0 - step) * difference[i] / distance + step * if sum_norm > 0.0 { sum[i] / sum_norm } else { 0.0 })
+                .map(|i| {
+                    (1.0 - step) * difference[i] / distance
+                        + step * if sum_norm > 0.0 { sum[i] / sum_norm } else { 0.0 }
+                })
                 .collect();
             let along_norm = norm(&along);
             for i in 0..x.len() {
@@ -146,7 +147,8 @@ pub(super) fn best(
 ) -> Result<Option<Pair>> {
     let lower = lower_bounds(part, certificate, x, y)?;
     let value = |s: usize| lower.as_ref().map_or(ratio[s], |lower| lower[s]);
-    let largest = (0..ratio.len()).filter(|&s| ratio[s].is_finite()).reduce(|a, b| if value(b) > value(a) { b } else { a });
+    let largest =
+        (0..ratio.len()).filter(|&s| ratio[s].is_finite()).reduce(|a, b| if value(b) > value(a) { b } else { a });
     Ok(largest.map(|s| Pair {
         x: x.sample(s).to_vec(),
         y: y.sample(s).to_vec(),
