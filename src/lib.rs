@@ -76,6 +76,8 @@ pub mod error;
 pub mod field;
 pub mod integrate;
 pub mod io;
+#[cfg(feature = "laws")]
+pub mod laws;
 pub mod layer;
 pub mod network;
 pub mod operator;
