@@ -34,7 +34,7 @@ Proof.
 elim/ltn_ind: i => [[|i]] IH.
   split=> [|u v]; first exact: le_trans factor_first.
   rewrite !stage_first -[X in X <= _]mul1r ler_wpmul2r ?sqn_ge0 //.
-  by rewrite -(expr1n _ 2) square_le.
+  by have := square_le (@ler01 F) factor_first; rewrite expr1n.
 have part (j : 'I_i.+1) : 0 <= a i.+1 j * rho i.+1 j * r j.
   have [rho0 _] := euler_lipschitz i.+1 j; have [r0 _] := IH j (ltn_ord j).
   exact: mulr_ge0 (mulr_ge0 (a_ge0 _ _) rho0) r0.
@@ -44,10 +44,13 @@ have -> : y i.+1 u - y i.+1 v = \sum_(j < i.+1) a i.+1 j *: (euler i.+1 j (y j u
 have [|t0 h] := @triangle_sum F n _ (index_enum (ordinal_finType i.+1)) xpredT
   (fun j : 'I_i.+1 => a i.+1 j *: (euler i.+1 j (y j u) - euler i.+1 j (y j v)))
   (fun j : 'I_i.+1 => a i.+1 j * rho i.+1 j * r j) (sqn (u - v)) (sqn_ge0 _).
-  move=> j _; split=> //; rewrite sqnZ !exprMn -!mulrA ler_wpmul2l ?sqr_ge0 //.
+  move=> j _; split=> //; rewrite sqnZ.
+  have e (p q r' t : F) : (p * q * r') ^+ 2 * t = p ^+ 2 * (q ^+ 2 * (r' ^+ 2 * t)) by ring.
+  rewrite e ler_wpmul2l ?sqr_ge0 //.
   have [rho0 he] := euler_lipschitz i.+1 j; have [r0 hr] := IH j (ltn_ord j).
   by apply: (le_trans (he _ _)); apply: ler_wpmul2l; [exact: sqr_ge0 | exact: hr].
-by apply: (le_trans h); rewrite ler_wpmul2r ?sqn_ge0 // square_le.
+apply: (le_trans h); apply: ler_wpmul2r; first exact: sqn_ge0.
+by apply: square_le; [exact: t0 | exact: factor].
 Qed.
 End ShuOsher.
 
