@@ -319,4 +319,180 @@ replace eta with (2 * omega) by (unfold eta, omega; lra).
 pose proof omega_pos as O. pose proof (pos_INR (terms t)) as N. set (n := INR (terms t)) in *.
 rewrite Rmult_assoc. apply Rmult_le_compat_l; [exact N|]. apply Rmult_le_compat_r; lra.
 Qed.
+
+(* Numbers of the format added in any order: an addition never underflows. *)
+Inductive sum_tree := Empty | Number (z : R) | Plus (l r : sum_tree).
+Fixpoint fl_sum t := match t with Empty => 0 | Number z => z | Plus l r => rnd (fl_sum l + fl_sum r) end.
+Fixpoint exact_sum t := match t with Empty => 0 | Number z => z | Plus l r => exact_sum l + exact_sum r end.
+Fixpoint absolute_sum t := match t with
+  | Empty => 0 | Number z => Rabs z | Plus l r => absolute_sum l + absolute_sum r end.
+Fixpoint numbers t : nat := match t with Empty => 0 | Number _ => 1 | Plus l r => numbers l + numbers r end.
+Fixpoint all_format t : Prop := match t with
+  | Empty => True | Number z => format z | Plus l r => all_format l /\ all_format r end.
+
+Lemma format_fl_sum t : all_format t -> format (fl_sum t).
+Proof. destruct t; simpl; intros H; [apply generic_format_0 | exact H | apply format_rnd]. Qed.
+
+Lemma absolute_sum_ge0 t : 0 <= absolute_sum t.
+Proof. induction t; simpl; try lra. apply Rabs_pos. Qed.
+
+Lemma exact_sum_le t : Rabs (exact_sum t) <= absolute_sum t.
+Proof.
+induction t; simpl; [rewrite Rabs_R0; lra | lra |]. pose proof (Rabs_triang (exact_sum t1) (exact_sum t2)). lra.
+Qed.
+
+Lemma empty_sum t : numbers t = 0%nat -> all_format t -> fl_sum t = 0 /\ exact_sum t = 0 /\ absolute_sum t = 0.
+Proof.
+induction t; simpl; intros H F; [auto | congruence |]. destruct F as [F1 F2].
+destruct IHt1 as (-> & -> & ->); [lia | exact F1 |]. destruct IHt2 as (-> & -> & ->); [lia | exact F2 |].
+rewrite Rplus_0_l, round_0 by auto with typeclass_instances. auto.
+Qed.
+
+Lemma combine_sum n1 n2 s1 s2 e1 e2 f1 f2 d : 1 <= n1 -> 1 <= n2 -> 0 <= s1 -> 0 <= s2 -> s2 <= s1 ->
+  e1 <= (n1 - 1) * u * s1 -> e2 <= (n2 - 1) * u * s2 -> f1 <= s1 + e1 -> f2 <= s2 + e2 ->
+  d <= f2 -> d <= v * (f1 + f2) -> e1 + e2 + d <= (n1 + n2 - 1) * u * (s1 + s2).
+Proof.
+intros N1 N2 S1 S2 S E1 E2 F1 F2 D1 D2.
+pose proof u_pos as U. pose proof u_le_half as UH. pose proof v_le_u as VU. destruct v_spec as [V0 V].
+set (w := v) in *. set (q := u) in *. clearbody w q.
+assert (P12 : 0 <= n1 * q * s2) by (repeat apply Rmult_le_pos; lra).
+assert (M2 : (n2 - 1) * q * s2 <= (n2 - 1) * q * s1) by (apply Rmult_le_compat_l; [apply Rmult_le_pos|]; lra).
+destruct (Rle_or_lt s2 (q * s1)) as [A|A]; [nra|].
+assert (M1 : (n1 - 1) * (q * s1) <= (n1 - 1) * s2) by (apply Rmult_le_compat_l; lra).
+assert (M3 : (n2 - 1) * (q * s2) <= (n2 - 1) * s1) by (apply Rmult_le_compat_l; nra).
+assert (FF : f1 + f2 <= n1 * s2 + n2 * s1) by nra.
+assert (D : d <= q * (n1 * s2 + n2 * s1)).
+{ eapply Rle_trans; [exact D2|]. apply Rle_trans with (w * (n1 * s2 + n2 * s1)).
+  - apply Rmult_le_compat_l; lra.
+  - apply Rmult_le_compat_r; [|lra]. assert (0 <= n1 * s2) by (apply Rmult_le_pos; lra).
+    assert (0 <= n2 * s1) by (apply Rmult_le_pos; lra). lra. }
+nra.
+Qed.
+
+Theorem sum_any_order t : all_format t ->
+  Rabs (fl_sum t - exact_sum t) <= INR (numbers t - 1) * u * absolute_sum t.
+Proof.
+induction t as [|z|l IHl r IHr]; simpl; intros F.
+- rewrite Rminus_diag_eq, Rabs_R0 by reflexivity. lra.
+- rewrite Rminus_diag_eq, Rabs_R0 by reflexivity. lra.
+- destruct F as [FL FR]. specialize (IHl FL). specialize (IHr FR).
+  pose proof (absolute_sum_ge0 l) as AL. pose proof (absolute_sum_ge0 r) as AR.
+  destruct (Nat.eq_dec (numbers l) 0) as [L0|L0].
+  { destruct (empty_sum l L0 FL) as (-> & -> & ->). rewrite L0, !Rplus_0_l, rnd_format by (apply format_fl_sum; exact FR).
+    exact IHr. }
+  destruct (Nat.eq_dec (numbers r) 0) as [R0|R0].
+  { destruct (empty_sum r R0 FR) as (-> & -> & ->). rewrite R0, !Rplus_0_r, rnd_format by (apply format_fl_sum; exact FL).
+    rewrite Nat.add_0_r. exact IHl. }
+  pose proof (one_le _ L0) as NL. pose proof (one_le _ R0) as NR.
+  rewrite minus_INR in IHl, IHr by lia. rewrite minus_INR, plus_INR by lia. simpl INR in *.
+  set (z := fl_sum l + fl_sum r).
+  assert (D : Rabs (rnd z - (exact_sum l + exact_sum r)) <=
+              Rabs (fl_sum l - exact_sum l) + Rabs (fl_sum r - exact_sum r) + Rabs (rnd z - z)).
+  { replace (rnd z - (exact_sum l + exact_sum r)) with
+      ((fl_sum l - exact_sum l) + (fl_sum r - exact_sum r) + (rnd z - z)) by (unfold z; ring).
+    eapply Rle_trans; [apply Rabs_triang|].
+    pose proof (Rabs_triang (fl_sum l - exact_sum l) (fl_sum r - exact_sum r)). lra. }
+  eapply Rle_trans; [exact D|].
+  pose proof (rabs_near (fl_sum l) (exact_sum l)) as XL. pose proof (rabs_near (fl_sum r) (exact_sum r)) as XR.
+  pose proof (exact_sum_le l) as YL. pose proof (exact_sum_le r) as YR.
+  assert (DL : Rabs (rnd z - z) <= Rabs (fl_sum l)).
+  { eapply Rle_trans; [apply (nearest z (fl_sum r)), format_fl_sum, FR|]. unfold z.
+    replace (fl_sum r - (fl_sum l + fl_sum r)) with (- fl_sum l) by ring. rewrite Rabs_Ropp. lra. }
+  assert (DR : Rabs (rnd z - z) <= Rabs (fl_sum r)).
+  { eapply Rle_trans; [apply (nearest z (fl_sum l)), format_fl_sum, FL|]. unfold z.
+    replace (fl_sum l - (fl_sum l + fl_sum r)) with (- fl_sum r) by ring. rewrite Rabs_Ropp. lra. }
+  assert (DV : Rabs (rnd z - z) <= v * (Rabs (fl_sum l) + Rabs (fl_sum r))).
+  { eapply Rle_trans; [apply sum_error; apply format_fl_sum; assumption|]. destruct v_spec as [V0 _].
+    apply Rmult_le_compat_l; [lra|]. apply Rabs_triang. }
+  destruct (Rle_or_lt (absolute_sum r) (absolute_sum l)) as [O|O].
+  + apply (combine_sum _ _ _ _ _ _ (Rabs (fl_sum l)) (Rabs (fl_sum r))); lra.
+  + rewrite (Rplus_comm (INR (numbers l))), (Rplus_comm (absolute_sum l)),
+      (Rplus_comm (Rabs (fl_sum l - exact_sum l))).
+    apply (combine_sum _ _ _ _ _ _ (Rabs (fl_sum r)) (Rabs (fl_sum l))); lra.
+Qed.
+
+(* m chunks of at most k products, each chunk in any order, and then the m results in any order. *)
+Inductive chunk_tree := Chunk_empty | Chunk (t : tree) | Chunk_plus (l r : chunk_tree).
+Fixpoint chunk_sum c := match c with
+  | Chunk_empty => Empty | Chunk t => Number (fl t) | Chunk_plus l r => Plus (chunk_sum l) (chunk_sum r) end.
+Fixpoint chunk_exact c := match c with
+  | Chunk_empty => 0 | Chunk t => exact t | Chunk_plus l r => chunk_exact l + chunk_exact r end.
+Fixpoint chunk_absolute c := match c with
+  | Chunk_empty => 0 | Chunk t => absolute t | Chunk_plus l r => chunk_absolute l + chunk_absolute r end.
+Fixpoint chunk_terms c : nat := match c with
+  | Chunk_empty => 0 | Chunk t => terms t | Chunk_plus l r => chunk_terms l + chunk_terms r end.
+Fixpoint chunks_at_most (k : nat) c : Prop := match c with
+  | Chunk_empty => True | Chunk t => (terms t <= k)%nat
+  | Chunk_plus l r => chunks_at_most k l /\ chunks_at_most k r end.
+
+Definition chunk_fl c := fl_sum (chunk_sum c).
+Definition chunks c := numbers (chunk_sum c).
+
+Lemma chunk_format c : all_format (chunk_sum c).
+Proof. induction c; simpl; auto. apply format_fl. Qed.
+
+Lemma chunk_absolute_ge0 c : 0 <= chunk_absolute c.
+Proof. induction c; simpl; try lra. apply absolute_ge0. Qed.
+
+(* what the chunks contribute *)
+Lemma chunk_inner k c : chunks_at_most k c -> let ku := INR k * u in
+  Rabs (exact_sum (chunk_sum c) - chunk_exact c) <= ku * chunk_absolute c + INR (chunk_terms c) * (1 + ku) * omega /\
+  absolute_sum (chunk_sum c) <= (1 + ku) * chunk_absolute c + INR (chunk_terms c) * (1 + ku) * omega.
+Proof.
+intros H ku. assert (KU : 0 <= ku) by (unfold ku; apply Rmult_le_pos; [apply pos_INR | pose proof u_pos; lra]).
+induction c as [|t|l IHl r IHr]; simpl in H; cbn [chunk_sum exact_sum absolute_sum chunk_exact chunk_absolute chunk_terms].
+- rewrite Rminus_diag_eq, Rabs_R0 by reflexivity. simpl. lra.
+- pose proof (dot_any_order t) as D. pose proof (absolute_ge0 t) as A. pose proof omega_pos as O.
+  pose proof (pos_INR (terms t)) as N. pose proof u_pos as U.
+  assert (K : INR (terms t) * u <= ku) by (unfold ku; apply Rmult_le_compat_r; [lra | apply le_INR; exact H]).
+  assert (E : Rabs (fl t - exact t) <= ku * absolute t + INR (terms t) * (1 + ku) * omega).
+  { eapply Rle_trans; [exact D|]. apply Rplus_le_compat.
+    - apply Rmult_le_compat_r; lra.
+    - apply Rmult_le_compat_r; [lra|]. apply Rmult_le_compat_l; lra. }
+  split; [exact E|].
+  pose proof (rabs_near (fl t) (exact t)) as FN.
+  assert (X : Rabs (exact t) <= absolute t).
+  { clear. induction t; simpl; [rewrite Rabs_R0; lra | lra | | ].
+    - pose proof (Rabs_triang (exact t1) (exact t2)). lra.
+    - pose proof (Rabs_triang (exact t) (x * y)). lra. }
+  lra.
+- destruct H as [HL HR]. destruct (IHl HL) as [A1 A2]. destruct (IHr HR) as [B1 B2]. rewrite plus_INR. split.
+  + replace (exact_sum (chunk_sum l) + exact_sum (chunk_sum r) - (chunk_exact l + chunk_exact r)) with
+      ((exact_sum (chunk_sum l) - chunk_exact l) + (exact_sum (chunk_sum r) - chunk_exact r)) by ring.
+    eapply Rle_trans; [apply Rabs_triang|]. lra.
+  + lra.
+Qed.
+
+Theorem dot_chunks k c : chunks_at_most k c ->
+  let ku := INR k * u in let mu := INR (chunks c - 1) * u in
+  Rabs (chunk_fl c - chunk_exact c) <=
+  (ku + mu + ku * mu) * chunk_absolute c + INR (chunk_terms c) * ((1 + ku) * (1 + mu)) * omega.
+Proof.
+intros H ku mu. destruct (chunk_inner k c H) as [H1 H2]. fold ku in H1, H2.
+pose proof (sum_any_order (chunk_sum c) (chunk_format c)) as S. fold (chunks c) in S. fold mu in S.
+assert (MU : 0 <= mu) by (unfold mu; apply Rmult_le_pos; [apply pos_INR | pose proof u_pos; lra]).
+replace (chunk_fl c - chunk_exact c) with
+  ((fl_sum (chunk_sum c) - exact_sum (chunk_sum c)) + (exact_sum (chunk_sum c) - chunk_exact c)) by (unfold chunk_fl; ring).
+eapply Rle_trans; [apply Rabs_triang|].
+pose proof (Rmult_le_compat_l mu _ _ MU H2). lra.
+Qed.
+
+(* the constant k + m, when (m - 1) k u <= 1 and k u, (m - 1) u <= 1/4 *)
+Theorem dot_chunks_constant k c : chunks_at_most k c -> (1 <= chunks c)%nat ->
+  INR (chunks c - 1) * INR k * u <= 1 -> INR k * u <= / 4 -> INR (chunks c - 1) * u <= / 4 ->
+  Rabs (chunk_fl c - chunk_exact c) <= (INR k + INR (chunks c)) * u * chunk_absolute c + INR (chunk_terms c) * eta.
+Proof.
+intros H M1 HM HK HC. eapply Rle_trans; [apply (dot_chunks k c H)|].
+pose proof u_pos as U. pose proof (chunk_absolute_ge0 c) as A. pose proof omega_pos as O.
+pose proof (pos_INR (chunk_terms c)) as N. pose proof (pos_INR k) as K.
+assert (C : INR (chunks c) = INR (chunks c - 1) + 1) by (rewrite <- S_INR; f_equal; lia).
+pose proof (pos_INR (chunks c - 1)) as M. set (m := INR (chunks c - 1)) in *. set (kk := INR k) in *.
+rewrite C. apply Rplus_le_compat.
+- apply Rmult_le_compat_r; [lra|].
+  assert (kk * u * (m * u) <= u). { replace (kk * u * (m * u)) with ((m * kk * u) * u) by ring. nra. }
+  lra.
+- replace eta with (2 * omega) by (unfold eta, omega; lra). rewrite Rmult_assoc. apply Rmult_le_compat_l; [lra|].
+  apply Rmult_le_compat_r; [lra|].
+  assert (0 <= kk * u) by (apply Rmult_le_pos; lra). assert (0 <= m * u) by (apply Rmult_le_pos; lra). nra.
+Qed.
 End AnyOrder.
