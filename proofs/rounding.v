@@ -496,3 +496,134 @@ rewrite C. apply Rplus_le_compat.
   assert (0 <= kk * u) by (apply Rmult_le_pos; lra). assert (0 <= m * u) by (apply Rmult_le_pos; lra). nra.
 Qed.
 End AnyOrder.
+
+(* Next-up after round-to-nearest, in the floating-point numbers themselves. *)
+From Flocq Require Import IEEE754.BinarySingleNaN.
+
+Section NextUp.
+Variables (prec emax : Z).
+Context {prec_pos : Prec_gt_0 prec} {prec_lt : Prec_lt_emax prec emax}.
+Notation float := (binary_float prec emax).
+Notation emin := (3 - emax - prec)%Z.
+Notation fexp := (FLT_exp emin prec).
+Notation rnd := (round radix2 fexp ZnearestE).
+
+Lemma valid : Valid_exp fexp.
+Proof. exact (@FLT_exp_valid emin prec prec_pos). Qed.
+
+Lemma sign_le (x : float) : Bsign x = true -> B2R x <= 0.
+Proof.
+destruct x as [s|s| |s m e H]; simpl; try lra. intros ->. apply F2R_le_0. simpl. lia.
+Qed.
+
+Lemma sign_ge (x : float) : Bsign x = false -> 0 <= B2R x.
+Proof.
+destruct x as [s|s| |s m e H]; simpl; try lra. intros ->. apply F2R_ge_0. simpl. lia.
+Qed.
+
+(* An overflow towards minus infinity lies below every finite number. *)
+Lemma overflow_below z g : bpow radix2 emax <= Rabs (rnd z) -> z <= 0 -> generic_format radix2 fexp g ->
+  Rabs g < bpow radix2 emax -> z <= g.
+Proof.
+pose proof valid as V.
+intros H Z G A. destruct (Rle_or_lt z g) as [L|L]; [exact L|exfalso].
+assert (R : g <= rnd z) by (apply round_ge_generic; [exact V | apply valid_rnd_N | exact G | lra]).
+assert (R0 : rnd z <= 0) by (apply round_le_generic; [exact V | apply valid_rnd_N | apply generic_format_0 | exact Z]).
+rewrite Rabs_left1 in H by exact R0. apply Rabs_def2 in A. lra.
+Qed.
+
+(* r is what the machine returns for the real number z. *)
+Lemma next_up_ge (r : float) z :
+  (if Rlt_bool (Rabs (rnd z)) (bpow radix2 emax) then B2R r = rnd z /\ is_finite r = true
+   else exists s, B2SF r = SpecFloat.S754_infinity s /\ (s = true -> z <= 0)) ->
+  is_finite (Bsucc r) = true -> z <= B2R (Bsucc r).
+Proof.
+pose proof valid as V.
+case Rlt_bool_spec; intros Hz.
+- intros [HR HF] HS. pose proof (Bsucc_correct prec emax _ _ r HF) as C.
+  destruct (Rlt_bool _ _) in C.
+  + destruct C as [-> _]. rewrite HR. apply (succ_round_ge_id radix2 fexp ZnearestE).
+  + exfalso. rewrite <- is_finite_SF_B2SF, C in HS. discriminate.
+- intros (s & HS & HZ). destruct r as [b|b| |b m e Hb]; try discriminate. simpl in HS.
+  injection HS as ->. destruct s; [|discriminate]. intros _.
+  apply overflow_below; [exact Hz | auto | apply generic_format_B2R | apply abs_B2R_lt_emax].
+Qed.
+
+Theorem add_up_ge (x y : float) : is_finite x = true -> is_finite y = true ->
+  is_finite (Bsucc (Bplus mode_NE x y)) = true -> B2R x + B2R y <= B2R (Bsucc (Bplus mode_NE x y)).
+Proof.
+intros Fx Fy. apply next_up_ge. pose proof (Bplus_correct prec emax _ _ mode_NE x y Fx Fy) as C.
+change (round_mode mode_NE) with ZnearestE in C.
+destruct (Rlt_bool _ _); [tauto|]. destruct C as [C S]. exists (Bsign x). split; [exact C|].
+intros Sx. pose proof (sign_le x Sx). rewrite S in Sx. pose proof (sign_le y Sx). lra.
+Qed.
+
+Theorem sub_up_ge (x y : float) : is_finite x = true -> is_finite y = true ->
+  is_finite (Bsucc (Bminus mode_NE x y)) = true -> B2R x - B2R y <= B2R (Bsucc (Bminus mode_NE x y)).
+Proof.
+intros Fx Fy. apply next_up_ge. pose proof (Bminus_correct prec emax _ _ mode_NE x y Fx Fy) as C.
+change (round_mode mode_NE) with ZnearestE in C.
+destruct (Rlt_bool _ _); [tauto|]. destruct C as [C S]. exists (Bsign x). split; [exact C|].
+intros Sx. pose proof (sign_le x Sx). rewrite S in Sx.
+assert (0 <= B2R y) by (apply sign_ge; destruct (Bsign y); [discriminate | reflexivity]). lra.
+Qed.
+
+Lemma product_sign (x y : float) : xorb (Bsign x) (Bsign y) = true -> B2R x * B2R y <= 0.
+Proof.
+destruct (Bsign x) eqn:Ex, (Bsign y) eqn:Ey; try discriminate; intros _.
+- pose proof (sign_le x Ex). pose proof (sign_ge y Ey). nra.
+- pose proof (sign_ge x Ex). pose proof (sign_le y Ey). nra.
+Qed.
+
+Theorem mul_up_ge (x y : float) : is_finite x = true -> is_finite y = true ->
+  is_finite (Bsucc (Bmult mode_NE x y)) = true -> B2R x * B2R y <= B2R (Bsucc (Bmult mode_NE x y)).
+Proof.
+intros Fx Fy. apply next_up_ge. pose proof (Bmult_correct prec emax _ _ mode_NE x y) as C.
+change (round_mode mode_NE) with ZnearestE in C.
+destruct (Rlt_bool _ _); [rewrite Fx, Fy in C; tauto|].
+exists (xorb (Bsign x) (Bsign y)). split; [exact C | apply product_sign].
+Qed.
+
+Theorem div_up_ge (x y : float) : is_finite x = true -> is_finite y = true -> B2R y <> 0 ->
+  is_finite (Bsucc (Bdiv mode_NE x y)) = true -> B2R x / B2R y <= B2R (Bsucc (Bdiv mode_NE x y)).
+Proof.
+intros Fx Fy Ny. apply next_up_ge. pose proof (Bdiv_correct prec emax _ _ mode_NE x y Ny) as C.
+change (round_mode mode_NE) with ZnearestE in C.
+destruct (Rlt_bool _ _); [rewrite Fx in C; tauto|].
+exists (xorb (Bsign x) (Bsign y)). split; [exact C|]. intros S. pose proof (product_sign x y S) as P.
+replace (B2R x / B2R y) with (B2R x * B2R y * (/ B2R y * / B2R y)) by (field; exact Ny).
+assert (0 < / B2R y * / B2R y) by (rewrite <- Rinv_mult; apply Rinv_0_lt_compat; nra). nra.
+Qed.
+
+Theorem sqrt_up_ge (x : float) : is_finite x = true -> 0 <= B2R x ->
+  is_finite (Bsucc (Bsqrt mode_NE x)) = true -> sqrt (B2R x) <= B2R (Bsucc (Bsqrt mode_NE x)).
+Proof.
+pose proof valid as V.
+intros Fx Px HS. destruct (Bsqrt_correct prec emax _ _ mode_NE x) as (C & CF & _).
+change (round_mode mode_NE) with ZnearestE in C.
+assert (HF : is_finite (Bsqrt mode_NE x) = true).
+{ rewrite CF. destruct x as [s|s| |s m e H]; try discriminate; [reflexivity|]. destruct s; [|reflexivity].
+  exfalso. assert (F2R (Float radix2 (Z.neg m) e) < 0) by (apply F2R_lt_0; simpl; lia). simpl in *. lra. }
+pose proof (Bsucc_correct prec emax _ _ (Bsqrt mode_NE x) HF) as S.
+destruct (Rlt_bool _ _) in S.
+- destruct S as [-> _]. rewrite C. apply (succ_round_ge_id radix2 fexp ZnearestE).
+- exfalso. rewrite <- is_finite_SF_B2SF, S in HS. discriminate.
+Qed.
+
+(* Accumulation: a chain of upward sums bounds the sum. *)
+Fixpoint sum_up (acc : float) (l : list float) : float :=
+  match l with nil => acc | (x :: t)%list => sum_up (Bsucc (Bplus mode_NE acc x)) t end.
+Fixpoint sum_R (l : list float) : R := match l with nil => 0 | (x :: t)%list => B2R x + sum_R t end.
+
+(* every partial result is finite: what the program checks, once, on the result if all terms are non-negative *)
+Fixpoint sum_up_finite (acc : float) (l : list float) : Prop :=
+  is_finite acc = true /\ match l with
+  | nil => True | (x :: t)%list => is_finite x = true /\ sum_up_finite (Bsucc (Bplus mode_NE acc x)) t end.
+
+Theorem sum_up_ge l : forall acc, sum_up_finite acc l -> B2R acc + sum_R l <= B2R (sum_up acc l).
+Proof.
+induction l as [|x t IH]; intros acc; simpl; [lra|]. intros (Fa & Fx & H).
+assert (Fs : is_finite (Bsucc (Bplus mode_NE acc x)) = true) by (destruct t; simpl in H; tauto).
+pose proof (add_up_ge acc x Fa Fx Fs). specialize (IH _ H). lra.
+Qed.
+End NextUp.
