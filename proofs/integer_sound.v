@@ -142,23 +142,28 @@ Section Norm.
 Variable F : realFieldType.
 Notation zc := (zc F).
 
-Lemma dot_zE m : forall a b acc, size a = m -> size b = m ->
+(* shorter lists stand for vectors that end in zeros *)
+Lemma dot_zE m : forall a b acc, (size a <= m)%N ->
   zc (dot_z acc a b) = zc acc + \sum_(k < m) zc (nth Z0 a k) * zc (nth Z0 b k).
 Proof.
-elim: m => [|m IH] [|x a] [|y b] acc //=; try by rewrite big_ord0 addr0.
-by move=> [sa] [sb]; rewrite (IH a b) // zcD zcM big_ord_recl /= addrA.
+have z0 k b : \sum_(i < k) zc (nth Z0 [::] i) * zc (nth Z0 b i) = 0.
+  by apply: big1 => i _; rewrite nth_nil zc0 mul0r.
+elim: m => [|m IH] [|x a] b acc //=; first by rewrite big_ord0 addr0.
+  by rewrite z0 addr0.
+case: b => [|y b] sa; last by rewrite (IH a b) // zcD zcM big_ord_recl /= addrA.
+by rewrite big1 ?addr0 // => i _; rewrite [nth _ [::] _]nth_nil zc0 mulr0.
 Qed.
 
-Lemma row_sum_zE m n : forall Wl Rl i j al wi ri, size wi = m -> size ri = m ->
-  all (fun c => size c == m) Wl -> all (fun c => size c == m) Rl -> size Wl = n -> size Rl = n ->
+Lemma row_sum_zE m p n : forall Wl Rl i j al wi ri, (size wi <= m)%N -> (size ri <= p)%N ->
+  size Wl = n -> size Rl = n ->
   zc (row_sum_z i j al wi ri Wl Rl) =
   \sum_(l < n) `| zc (if i == (j + l)%N then al else Z0)
       - (\sum_(k < m) zc (nth Z0 wi k) * zc (nth Z0 (nth [::] Wl l) k))
-      - (\sum_(k < m) zc (nth Z0 ri k) * zc (nth Z0 (nth [::] Rl l) k)) |.
+      - (\sum_(k < p) zc (nth Z0 ri k) * zc (nth Z0 (nth [::] Rl l) k)) |.
 Proof.
 elim: n => [|n IH] [|w Wl] [|r Rl] i j al wi ri //= swi sri; try by rewrite big_ord0.
-move=> /andP [/eqP sw hW] /andP [/eqP sr hR] [sW] [sR]; rewrite big_ord_recl /= addn0 -nat_eqE.
-rewrite zcD zc_abs !zcB (dot_zE (m:=m)) // (dot_zE (m:=m)) // zc0 !add0r; congr (_ + _).
+move=> [sW] [sR]; rewrite big_ord_recl /= addn0 -nat_eqE.
+rewrite zcD zc_abs !zcB (dot_zE (m:=m)) // (dot_zE (m:=p)) // zc0 !add0r; congr (_ + _).
 by rewrite IH //; apply: eq_bigr => l _; rewrite /bump /= add1n addSnnS.
 Qed.
 
@@ -174,24 +179,25 @@ Qed.
 Variables (m n : nat) (Wl Rl : seq (seq Z)) (al be S : Z).
 
 (* the matrix whose columns are the lists, divided by S *)
-Definition of_columns (l : seq (seq Z)) : 'M[F]_(m, n) := \matrix_(k, j) (zc (nth Z0 (nth [::] l j) k) / zc S).
+Definition of_columns k (l : seq (seq Z)) : 'M[F]_(k, n) := \matrix_(i, j) (zc (nth Z0 (nth [::] l j) i) / zc S).
 
-Theorem norm_sound : zc S != 0 -> size Wl = n ->
-  all (fun c => size c == m) Wl -> all (fun c => size c == m) Rl ->
-  norm_z al be Wl Rl -> opbound (of_columns Wl) ((zc al + zc be) / zc S ^+ 2).
+Theorem norm_sound : zc S != 0 -> size Wl = n -> all (fun c => size c == m) Wl ->
+  norm_z al be Wl Rl -> opbound (of_columns m Wl) ((zc al + zc be) / zc S ^+ 2).
 Proof.
-move=> S0 sW hW hR hc; have [sR hrow] := norm_rows_zE hc; rewrite sW in sR.
-rewrite mulrDl; apply: (@residual_certificate _ _ _ _ _ (of_columns Rl)) => i.
+move=> S0 sW hW hc; have [sR hrow] := norm_rows_zE hc; rewrite sW in sR.
+pose p := (\max_(r <- Rl) size r)%N.
+rewrite mulrDl; apply: (@residual_certificate _ _ _ p _ (of_columns p Rl)) => i.
 have hi : (i < size Wl)%N by rewrite sW.
 have := hrow i hi; rewrite add0n -(zc_le F).
-have mw : size (nth [::] Wl i) = m by apply/eqP; apply: (allP hW); apply: mem_nth.
-have mr : size (nth [::] Rl i) = m by apply/eqP; apply: (allP hR); apply: mem_nth; rewrite sR.
-rewrite (@row_sum_zE m n) // => h.
+have mw : (size (nth [::] Wl i) <= m)%N by rewrite (eqP (allP hW _ (mem_nth _ _))).
+have mr : (size (nth [::] Rl i) <= p)%N.
+  by rewrite /p (big_nth [::]) big_mkord; apply: (leq_bigmax (Ordinal (_ : (i < size Rl)%N))); rewrite sR.
+rewrite (@row_sum_zE m p n) // => h.
 have S2 : 0 < zc S ^+ 2 by rewrite lt0r sqrf_eq0 S0 sqr_ge0.
 have S2i : 0 <= (zc S ^+ 2)^-1 by rewrite invr_ge0 ltW.
 apply: le_trans (ler_wpmul2r S2i h); rewrite mulr_suml; apply: ler_sum => l _.
 set X := zc _ - _ - _.
-suff -> : residual (of_columns Wl) (of_columns Rl) (zc al / zc S ^+ 2) i l = X / zc S ^+ 2.
+suff -> : residual (of_columns m Wl) (of_columns p Rl) (zc al / zc S ^+ 2) i l = X / zc S ^+ 2.
   by rewrite normrM normfV (ger0_norm (ltW S2)).
 rewrite /residual !mxE /X !mulrBl !mulr_suml; congr (_ - _ - _).
 - by rewrite add0n -val_eqE /=; case: eqP => _; rewrite ?mulr1n // mulr0n zc0 mul0r.

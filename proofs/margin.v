@@ -19,6 +19,18 @@ Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive
 Import GRing.Theory Num.Theory Order.TTheory.
 Local Open Scope ring_scope.
 
+(* The core: a gap that exceeds |w| |Dy| survives. *)
+Lemma margin_vectors (F : realFieldType) (d : nat) (w dy : 'cV[F]_d) L2 d2 eps2 gap : sqn w <= d2 ->
+  sqn dy <= L2 * eps2 -> 0 < gap -> L2 * d2 * eps2 < gap ^+ 2 -> 0 < gap - dot w dy.
+Proof.
+move=> hd he pos hm; rewrite subr_gt0 ltNge; apply/negP => hle.
+have : gap ^+ 2 <= L2 * d2 * eps2.
+  apply: le_trans (square_le (ltW pos) hle) _.
+  apply: le_trans (Cauchy_Schwarz _ _) _.
+  by rewrite (mulrC L2) -mulrA; apply: ler_pmul; rewrite ?sqn_ge0.
+by move/(lt_le_trans hm); rewrite ltxx.
+Qed.
+
 Section Margin.
 Variables (F : realFieldType) (n d k : nat).
 Variables (g : 'cV[F]_n -> 'cV[F]_d) (w : 'I_k -> 'cV[F]_d) (b : 'I_k -> F).
@@ -37,14 +49,9 @@ Theorem margin_pair L2 d2 eps2 i j x x' :
   0 < logit i x - logit j x -> L2 * d2 * eps2 < (logit i x - logit j x) ^+ 2 ->
   logit j x' < logit i x'.
 Proof.
-move=> gL L0 d0 hd he pos hm; rewrite -subr_gt0 (logit_diff i j x) subr_gt0.
-rewrite ltNge; apply/negP => hle.
-have : (logit i x - logit j x) ^+ 2 <= L2 * d2 * eps2.
-  apply: le_trans (square_le (ltW pos) hle) _.
-  apply: le_trans (Cauchy_Schwarz _ _) _.
-  rewrite (mulrC L2) -mulrA; apply: ler_pmul; rewrite ?sqn_ge0 //.
-  by apply: le_trans (gL x x') _; rewrite ler_wpmul2l.
-by move/(lt_le_trans hm); rewrite ltxx.
+move=> gL L0 d0 hd he pos hm; rewrite -subr_gt0 (logit_diff i j x).
+apply: (margin_vectors hd _ pos hm) => //.
+by apply: le_trans (gL x x') _; rewrite ler_wpmul2l.
 Qed.
 
 Theorem margin_squared L2 eps2 (d2 : 'I_k -> F) i x :
