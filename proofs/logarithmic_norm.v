@@ -69,7 +69,9 @@ rewrite ed; move: (x - y) hr {ed} => z hr; set di := d 0 i in d1 d2 d0.
 have r0 : 0 <= r by apply: le_trans (hr i).
 have -> : (z + h *: (diag_mx d *m (A *m z))) i 0 =
     (1 + h * (di * A i i)) * z i 0 + h * di * \sum_(j | j != i) A i j * z j 0.
-  rewrite mxE [X in _ + X]mxE mul_diag_mx [X in h * X]mxE [X in _ * X]mxE (bigD1 i) //= -/di; ring.
+  have e1 : (diag_mx d *m (A *m z)) i 0 = di * (A *m z) i 0 by rewrite mul_diag_mx mxE.
+  have e2 : (A *m z) i 0 = A i i * z i 0 + \sum_(j | j != i) A i j * z j 0 by rewrite mxE (bigD1 i).
+  rewrite mxE [X in _ + X]mxE e1 e2; ring.
 have diag0 : 0 <= 1 + h * (di * A i i).
   case: (leP 0 (A i i)) => [p|/ltW p]; first by rewrite addr_ge0 ?ler01 // !mulr_ge0.
   by apply: le_trans hA _; rewrite ler_add2l ler_wpmul2l // ler_wnmul2r.
