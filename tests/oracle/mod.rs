@@ -17,7 +17,7 @@ use num_bigint::BigInt;
 use num_traits::{Signed, Zero};
 
 /// What the oracle computes with.
-pub trait Num: Clone {
+pub trait Num: Clone + 'static {
     fn of(x: f64) -> Self;
     fn ratio(p: i64, q: i64) -> Self;
     fn plus(&self, other: &Self) -> Self;
