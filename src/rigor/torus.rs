@@ -95,7 +95,7 @@ pub struct Convolution<'a> {
 }
 
 /// A proved norm of a convolution, and the torus that it was proved on.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TorusNorm {
     /// The bound.
     pub bound: Upper,
