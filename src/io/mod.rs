@@ -1,7 +1,13 @@
-//! Model files: weights as safetensors, the architecture as JSON in their metadata.
+//! Files: models (weights as safetensors, the architecture as JSON in their metadata) and certificates (JSON).
 
+mod certificate;
+mod digest;
+mod file;
 mod model;
 mod spec;
 
+pub use certificate::{Claimed, ClaimedLayer, ClaimedSamples, ClaimedWitness, NormChoice, SummationChoice};
+pub use digest::Digest;
+pub use file::ModelFile;
 pub use model::{AnyNetwork, TensorWriter, load, save};
 pub use spec::{Conv2dSpec, DenseSpec, FieldSpec, FlowSpec, LayerSpec, NetworkSpec, OperatorSpec};
