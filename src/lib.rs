@@ -69,6 +69,7 @@
 #![deny(missing_docs)]
 
 pub mod activation;
+pub mod attack;
 pub mod certificate;
 pub mod certify;
 pub mod check;
@@ -77,6 +78,8 @@ pub mod error;
 pub mod field;
 pub mod integrate;
 pub mod io;
+#[cfg(feature = "laws")]
+pub mod laws;
 pub mod layer;
 pub mod network;
 pub mod operator;

@@ -66,7 +66,7 @@ fn read(dir: &Path, files: &[&str]) -> Result<Dataset> {
 
 fn read_file(path: &Path, pixels: &mut Vec<u8>, labels: &mut Vec<usize>) -> Result<()> {
     let refuse = |reason: String| Err(Error::file(path, reason));
-    let (file, size) = super::open(path, (MAX_RECORDS * RECORD) as u64)?;
+    let (file, size) = crate::io::open(path, (MAX_RECORDS * RECORD) as u64)?;
     // At most MAX_RECORDS · RECORD, which fits.
     let (records, rest) = (size as usize / RECORD, size as usize % RECORD);
     if rest != 0 {

@@ -51,7 +51,7 @@ impl Dataset {
     /// [`Error::Parameter`] for no sample, no class, more than [`MAX_CLASSES`] classes, or a label that is not below
     /// their number.
     pub fn from_bytes(shape: Shape, bytes: Vec<u8>, labels: Vec<usize>, class_names: Vec<String>) -> Result<Self> {
-        Self::new(shape, bytes.len(), Storage::Bytes(bytes), true, labels, class_names)
+        Self::new(shape, Storage::Bytes(bytes), labels, class_names)
     }
 
     /// Images of pixels that are claimed to be in `[0, 1]`.
@@ -81,10 +81,10 @@ impl Dataset {
         } else {
             Storage::Double(cast(samples.data()))
         };
-        Self::from_storage(samples.shape(), storage, labels, class_names)
+        Self::new(samples.shape(), storage, labels, class_names)
     }
 
-    fn from_storage(shape: Shape, storage: Storage, labels: Vec<usize>, class_names: Vec<String>) -> Result<Self> {
+    fn new(shape: Shape, storage: Storage, labels: Vec<usize>, class_names: Vec<String>) -> Result<Self> {
         let (found, in_unit_range) = match &storage {
             Storage::Bytes(bytes) => (bytes.len(), true),
             Storage::Single(data) => {
@@ -96,17 +96,6 @@ impl Dataset {
                 (data.len(), data.iter().all(|&x| unit(x)))
             }
         };
-        Self::new(shape, found, storage, in_unit_range, labels, class_names)
-    }
-
-    fn new(
-        shape: Shape,
-        found: usize,
-        storage: Storage,
-        in_unit_range: bool,
-        labels: Vec<usize>,
-        class_names: Vec<String>,
-    ) -> Result<Self> {
         let classes = class_names.len();
         if classes == 0 || classes > MAX_CLASSES {
             return Err(Error::parameter("classes", classes, format!("there must be 1 to {MAX_CLASSES} classes")));
@@ -230,7 +219,7 @@ impl Dataset {
             Storage::Single(data) => Storage::Single(self.gather(data, indices, |x| x)),
             Storage::Double(data) => Storage::Double(self.gather(data, indices, |x| x)),
         };
-        Self::from_storage(self.shape, storage, self.labels_at(indices)?, self.class_names.clone())
+        Self::new(self.shape, storage, self.labels_at(indices)?, self.class_names.clone())
     }
 
     fn check(&self, indices: &[usize]) -> Result<()> {
@@ -271,19 +260,4 @@ pub fn load_test(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Datas
 
 fn unit<T: Scalar>(x: T) -> bool {
     x >= T::zero() && x <= T::one()
-}
-
-/// Opens the regular file at `path` and returns it with its size in bytes, which may be at most `limit`.
-fn open(path: &Path, limit: u64) -> Result<(std::fs::File, u64)> {
-    // Asked before opening: opening a pipe would wait for whoever writes it.
-    let regular = std::fs::metadata(path).map_err(|e| Error::file(path, e))?.is_file();
-    if !regular {
-        return Err(Error::file(path, "not a regular file"));
-    }
-    let file = std::fs::File::open(path).map_err(|e| Error::file(path, e))?;
-    let size = file.metadata().map_err(|e| Error::file(path, e))?.len();
-    if size > limit {
-        return Err(Error::file(path, format!("oversized: it has {size} bytes, more than the limit of {limit}")));
-    }
-    Ok((file, size))
 }

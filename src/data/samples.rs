@@ -3,16 +3,14 @@
 //! `x` is F32 or F64 of shape `[samples, features]` or `[samples, channels, height, width]`, `y` is I64 of shape
 //! `[samples]`. In PyTorch: `safetensors.torch.save_file({"x": x, "y": y}, path)`. Other tensors are not read.
 
-use std::{
-    io::{BufWriter, Read, Write},
-    path::Path,
-};
+use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::{Dataset, MAX_CLASSES, Storage};
 use crate::{
     error::{Error, Result},
+    io::{read_bounded, write_with},
     scalar::Scalar,
     tensor::Shape,
 };
@@ -32,7 +30,7 @@ pub const MAX_BYTES: u64 = 2 << 30;
 /// not below `classes` or not below [`MAX_CLASSES`], a NaN or an infinity.
 pub fn load(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Dataset> {
     let path = path.as_ref();
-    let bytes = read(path)?;
+    let bytes = read_bounded(path, MAX_BYTES)?;
     parse(&bytes, classes).map_err(|reason| match reason {
         Refusal::Said(reason) => Error::file(path, reason),
         Refusal::Dataset(error) => Error::file(path, error),
@@ -62,7 +60,7 @@ pub fn save<T: Scalar>(path: impl AsRef<Path>, dataset: &Dataset) -> Result<()> 
     header.resize(header.len().next_multiple_of(8), b' ');
 
     let mut overflow = None;
-    write_beside(path, |file| {
+    write_with(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
         for &label in dataset.labels() {
@@ -83,43 +81,6 @@ pub fn save<T: Scalar>(path: impl AsRef<Path>, dataset: &Dataset) -> Result<()> 
         Ok(())
     })
     .map_err(|error| overflow.unwrap_or(error))
-}
-
-/// Writes the file at `path` by way of a temporary file in the same directory, which replaces it once it is complete
-/// and on the disk.
-pub(crate) fn write_beside(
-    path: &Path,
-    write: impl FnOnce(&mut BufWriter<&mut tempfile::NamedTempFile>) -> std::io::Result<()>,
-) -> Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let attempt = || -> std::io::Result<()> {
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        {
-            // As any new file: what the umask leaves. A temporary file is private otherwise, and stays so when renamed.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder.tempfile_in(dir)?;
-        let mut writer = BufWriter::with_capacity(1 << 20, &mut file);
-        write(&mut writer)?;
-        writer.flush()?;
-        drop(writer);
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    attempt().map_err(|reason| Error::file(path, format!("cannot be written: {reason}")))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    let (file, size) = super::open(path, MAX_BYTES)?;
-    let mut bytes = Vec::new();
-    if usize::try_from(size).is_err() || bytes.try_reserve_exact(size as usize).is_err() {
-        return Err(Error::file(path, format!("no memory for its {size} bytes")));
-    }
-    file.take(size).read_to_end(&mut bytes).map_err(|reason| Error::file(path, reason))?;
-    Ok(bytes)
 }
 
 enum Refusal {
@@ -158,7 +119,7 @@ fn parse(bytes: &[u8], classes: Option<usize>) -> std::result::Result<Dataset, R
     };
     let classes = classes.unwrap_or(labels.iter().max().map_or(1, |&largest| largest + 1));
     let names = (0..classes).map(|label| label.to_string()).collect();
-    Dataset::from_storage(shape, storage, labels, names).map_err(Refusal::Dataset)
+    Dataset::new(shape, storage, labels, names).map_err(Refusal::Dataset)
 }
 
 fn labels(y: &TensorView<'_>, classes: usize) -> std::result::Result<Vec<usize>, String> {

@@ -48,7 +48,6 @@ const SIZE: usize = 32;
 /// Lengths are in pixels of a 32×32 image, colours and amplitudes in units of the pixel range `[0, 1]`, angles in
 /// radians. "Up to `a`" is uniform in `[-a, a]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[non_exhaustive]
 pub struct Difficulty {
     /// The ℓ2 norm of the fragile cue over the whole image.
     pub cue_norm: f64,
@@ -83,8 +82,8 @@ impl Default for Difficulty {
     fn default() -> Self {
         Self {
             cue_norm: 0.4,
-            cue_wrong: 0.05,
-            saturation: 0.25,
+            cue_wrong: 0.04,
+            saturation: 0.28,
             hue_jitter: 0.45,
             lightness_jitter: 0.15,
             position_jitter: 4.0,
@@ -94,7 +93,7 @@ impl Default for Difficulty {
             background: 0.15,
             clutter: 3,
             clutter_radius: 5.0,
-            noise: 0.02,
+            noise: 0.015,
         }
     }
 }

@@ -20,7 +20,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{digest::Digest, file::read_bounded, model::write_beside};
+use super::{
+    digest::Digest,
+    file::{read_bounded, write},
+};
 use crate::{
     certificate::{Basis, Certificate, Entry, Witness},
     certify::Semantics,
@@ -211,7 +214,7 @@ impl Claimed {
         self.finite()?;
         let mut json = serde_json::to_vec_pretty(self).map_err(|e| Error::file(path, e))?;
         json.push(b'\n');
-        write_beside(path, &json)
+        write(path, &json)
     }
 
     fn finite(&self) -> Result<()> {

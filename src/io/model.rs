@@ -1,11 +1,12 @@
 //! Reading and writing networks.
 
-use std::{collections::HashMap, io::Write, path::Path};
+use std::{collections::HashMap, path::Path};
 
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::{
-    file::ModelFile,
+    file::write,
+    model_file::ModelFile,
     spec::{Conv2dSpec, DenseSpec, FORMAT, FieldSpec, FlowSpec, LayerSpec, NetworkSpec, OperatorSpec, VERSION},
 };
 use crate::{
@@ -43,19 +44,7 @@ pub fn save<T: Scalar>(network: &Network<T>, path: &Path) -> Result<()> {
     let spec = NetworkSpec { format: FORMAT.into(), version: VERSION, input: network.input(), layers };
     let json = serde_json::to_string(&spec).map_err(|e| Error::file(path, e))?;
     let bytes = tensors.serialize(json).map_err(|e| Error::file(path, e))?;
-    write_beside(path, &bytes)
-}
-
-/// Writes `bytes` to a file beside `path` and renames it to `path` when it is complete.
-pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|e| e.error).map(drop)
-    };
-    write().map_err(|e: std::io::Error| Error::file(path, e))
+    write(path, &bytes)
 }
 
 /// Reads a network from a model file, in the number format of its tensors.

@@ -1,0 +1,116 @@
+//! The command line, and what a preset stands for.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use dahlquist::{
+    Error, Result,
+    train::{MarginCrossEntropy, OneCycle, Optimiser, Recipe},
+};
+
+/// Certified against empirical robustness of a stable and a plain network.
+#[derive(Debug, Parser)]
+pub struct Options {
+    /// A directory with CIFAR-10 in its binary layout; without it, synthetic images are drawn.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// How much to do.
+    #[arg(long, value_enum, default_value_t = Preset::Default)]
+    pub preset: Preset,
+    /// The seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The number of threads; all cores if absent. The same seed and number of threads give the same result.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Where the table, the curves and the networks are written.
+    #[arg(long, value_name = "DIR", default_value = "out")]
+    pub out: PathBuf,
+    /// Where the table is written as JSON, if not to `table.json` in the folder of the rest.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// How much to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// Seconds: does everything work?
+    Smoke,
+    /// Minutes.
+    Default,
+    /// An hour, for the best figures.
+    Long,
+}
+
+/// What a preset stands for, on the data that were chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    pub train_images: usize,
+    pub test_images: usize,
+    pub epochs: usize,
+    pub attack_steps: usize,
+    pub attack_starts: usize,
+    crop: usize,
+}
+
+impl Options {
+    /// Limits the number of threads, if that was asked for.
+    pub fn use_threads(&self) -> Result<()> {
+        let Some(threads) = self.threads else { return Ok(()) };
+        let refuse = |reason: String| Error::Parameter { name: "threads", value: threads.to_string(), reason };
+        if threads == 0 {
+            return Err(refuse("at least one thread is needed".into()));
+        }
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|e| refuse(e.to_string()))
+    }
+
+    /// `"cifar10"` or `"synthetic"`.
+    pub fn data_name(&self) -> &'static str {
+        if self.data.is_some() { "cifar10" } else { "synthetic" }
+    }
+
+    /// What the preset stands for.
+    pub fn settings(&self) -> Settings {
+        let settings = |train_images, test_images, epochs, attack_steps, attack_starts, crop| Settings {
+            train_images,
+            test_images,
+            epochs,
+            attack_steps,
+            attack_starts,
+            crop,
+        };
+        match (self.preset, self.data.is_some()) {
+            (Preset::Smoke, _) => settings(512, 64, 1, 5, 1, 0),
+            (Preset::Default, false) => settings(8_000, 1_000, 5, 20, 1, 0),
+            (Preset::Default, true) => settings(50_000, 1_000, 8, 20, 1, 1),
+            (Preset::Long, false) => settings(50_000, 4_000, 10, 50, 2, 0),
+            (Preset::Long, true) => settings(50_000, 10_000, 40, 50, 2, 2),
+        }
+    }
+}
+
+impl Settings {
+    /// How the stable network is trained: its loss asks for margins.
+    pub fn stable(&self, seed: u64) -> Recipe {
+        let loss = MarginCrossEntropy { temperature: 0.25, offset: 0.2 };
+        self.recipe(seed, loss, 0.01)
+    }
+
+    /// How the plain network is trained: for accuracy, on the same images in the same order, for as many epochs.
+    pub fn plain(&self, seed: u64) -> Recipe {
+        self.recipe(seed, MarginCrossEntropy::PLAIN, 0.001)
+    }
+
+    fn recipe(&self, seed: u64, loss: MarginCrossEntropy, peak: f64) -> Recipe {
+        Recipe {
+            epochs: self.epochs,
+            batch: 256,
+            optimiser: Optimiser::ADAM,
+            schedule: OneCycle { peak, rise: 0.25 },
+            loss,
+            flip: true,
+            crop: self.crop,
+            seed,
+        }
+    }
+}

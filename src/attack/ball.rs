@@ -1,0 +1,174 @@
+//! The set that an attack may move in: a ball around the sample, and the range of the pixels.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, Result},
+    rigor::directed::{U, add_down, add_up, mul_up, norm_up, sub_down, sub_up},
+    scalar::Scalar,
+};
+
+/// How the distance of two inputs is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Norm {
+    /// `‖x‖₂ = √(Σ xᵢ²)`: the norm that certificates are about.
+    L2,
+    /// `‖x‖_∞ = max |xᵢ|`.
+    Linf,
+}
+
+impl Norm {
+    /// An upper bound of the exact distance `‖y − x‖`, by outward rounding; infinite if a difference is NaN.
+    ///
+    /// Extra entries of the longer slice are not looked at.
+    pub fn distance_up<T: Scalar>(self, x: &[T], y: &[T]) -> f64 {
+        let pairs = x.iter().zip(y).map(|(x, y)| (x.wide(), y.wide()));
+        match self {
+            // Each difference is rounded once, relatively by u at most: (1 + u) ‖fl(y − x)‖ and a little more.
+            Self::L2 => mul_up(norm_up(&pairs.map(|(x, y)| y - x).collect::<Vec<_>>()), 1.0 + 4.0 * U),
+            Self::Linf => pairs.fold(0.0, |largest, (x, y)| {
+                let d = sub_up(y, x).abs().max(sub_down(y, x).abs());
+                if d.is_nan() { f64::INFINITY } else { largest.max(d) }
+            }),
+        }
+    }
+}
+
+/// The inputs within `eps` of a sample that lie in a range: `{x' : ‖x' − x‖ ≤ ε, lo ≤ x'ᵢ ≤ hi}`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ball {
+    norm: Norm,
+    eps: f64,
+    range: Option<[f64; 2]>,
+}
+
+impl Ball {
+    /// A ball of radius `eps ≥ 0`, cut by the range `[lo, hi]` of every coordinate if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if `eps` is negative, NaN or infinite, or the range is empty or holds a NaN.
+    pub fn new(norm: Norm, eps: f64, range: Option<[f64; 2]>) -> Result<Self> {
+        if !(eps.is_finite() && eps >= 0.0) {
+            return Err(Error::parameter("eps", eps, "a radius must be a finite number that is not negative"));
+        }
+        if let Some([lo, hi]) = range.filter(|[lo, hi]| lo.partial_cmp(hi).is_none_or(|order| order.is_gt())) {
+            return Err(Error::parameter("range", format!("[{lo}, {hi}]"), "a range goes from low to high"));
+        }
+        Ok(Self { norm, eps, range })
+    }
+
+    /// The radius.
+    pub fn eps(&self) -> f64 {
+        self.eps
+    }
+
+    /// The norm.
+    pub fn norm(&self) -> Norm {
+        self.norm
+    }
+
+    /// Whether the sample itself lies in the range.
+    pub fn admits<T: Scalar>(&self, x: &[T]) -> bool {
+        let Some([lo, hi]) = self.range else { return true };
+        x.iter().all(|x| (lo..=hi).contains(&x.wide()))
+    }
+
+    /// Writes to `to` the point of the ball that is nearest to `x + v`, rounded towards the sample `x`; `v` becomes the
+    /// displacement before that rounding. If `x` lies in the range, the result is in the ball and in the range exactly.
+    ///
+    /// For ℓ_∞ both constraints are on coordinates. For ℓ2 the optimality conditions give `dᵢ = clip(s·vᵢ)` with the
+    /// largest `s ≤ 1` for which `‖d‖ ≤ ε`. `‖d‖²` is concave, increasing and piecewise linear in `t = s²`, so Newton's
+    /// method from the left reaches the root after finitely many steps, and every iterate is feasible.
+    pub fn project<T: Scalar>(&self, x: &[T], v: &mut [f64], to: &mut [T]) {
+        let room =
+            |x: T| self.range.map_or([f64::NEG_INFINITY, f64::INFINITY], |[lo, hi]| [lo - x.wide(), hi - x.wide()]);
+        // An order of `max` and `min` that never panics and turns a NaN into no displacement.
+        let clip = |v: f64, [lo, hi]: [f64; 2]| if v.is_nan() { 0.0 } else { v.min(hi.max(0.0)).max(lo.min(0.0)) };
+        match self.norm {
+            Norm::Linf => v.iter_mut().zip(x).for_each(|(v, &x)| *v = clip(v.clamp(-self.eps, self.eps), room(x))),
+            Norm::L2 => {
+                // Room for the roundings below, so that the check at the end passes at once.
+                let eps = self.eps * (1.0 - 4.0 * (v.len() + 8) as f64 * U);
+                let s = self.scale(x, v, eps, room);
+                v.iter_mut().zip(x).for_each(|(v, &x)| *v = clip(s * *v, room(x)));
+                let norm = norm_up(v);
+                if norm > self.eps {
+                    let shrink = eps / norm;
+                    v.iter_mut().for_each(|v| *v *= shrink);
+                    if norm_up(v).partial_cmp(&self.eps).is_none_or(|order| order.is_gt()) {
+                        v.fill(0.0);
+                    }
+                }
+            }
+        }
+        for ((to, &x), &v) in to.iter_mut().zip(x).zip(v.iter()) {
+            *to = self.confined(towards(x, v), x);
+        }
+    }
+
+    /// The factor `s` of [`Self::project`] for ℓ2.
+    fn scale<T: Scalar>(&self, x: &[T], v: &[f64], eps: f64, room: impl Fn(T) -> [f64; 2]) -> f64 {
+        let largest = v.iter().fold(0.0f64, |a, v| a.max(v.abs()));
+        if largest == 0.0 || !largest.is_finite() {
+            return if largest == 0.0 { 1.0 } else { 0.0 };
+        }
+        // In units of the largest displacement no square overflows, and none that counts underflows.
+        let eps = eps / largest;
+        let mut t = 0.0f64;
+        for _ in 0..50 {
+            let s = t.sqrt();
+            let (mut clipped, mut free) = (0.0, 0.0);
+            for (&v, &x) in v.iter().zip(x) {
+                let [lo, hi] = room(x);
+                let limit = if v > 0.0 { hi.max(0.0) } else { lo.min(0.0).abs() };
+                if s * v.abs() >= limit {
+                    clipped += (limit / largest) * (limit / largest);
+                } else {
+                    free += (v / largest) * (v / largest);
+                }
+            }
+            if free <= 0.0 {
+                return 1.0;
+            }
+            let next = ((eps * eps - clipped) / free).max(0.0);
+            if next >= 1.0 && s >= 1.0 {
+                return 1.0;
+            }
+            let next = next.min(1.0);
+            if next <= t {
+                break;
+            }
+            t = next;
+        }
+        t.sqrt()
+    }
+
+    /// A number between the sample and the limit of the range, where `y` is beyond it.
+    fn confined<T: Scalar>(&self, y: T, x: T) -> T {
+        match self.range {
+            Some([_, hi]) if y.wide() > hi => {
+                if x.wide() <= hi {
+                    T::round_down(hi)
+                } else {
+                    x
+                }
+            }
+            Some([lo, _]) if y.wide() < lo => {
+                if x.wide() >= lo {
+                    -T::round_down(-lo)
+                } else {
+                    x
+                }
+            }
+            _ => y,
+        }
+    }
+}
+
+/// The number of the format that is nearest to `x + v` on the side of `x`: never further from `x` than `|v|`.
+fn towards<T: Scalar>(x: T, v: f64) -> T {
+    let y = if v >= 0.0 { T::round_down(add_down(x.wide(), v)) } else { -T::round_down(-add_up(x.wide(), v)) };
+    // Beyond the largest finite number there is none to move to.
+    if num_traits::Float::is_finite(y) { y } else { x }
+}

@@ -1,0 +1,42 @@
+//! Attacks: on the label of a sample, and on the certificate of a network.
+//!
+//! Neither proves anything about robustness: what an attack does not find may still be there. Both are tests of the
+//! claims of this crate, and a claim that survives them is not any more proved than it was.
+//!
+//! | attack | against | finds |
+//! |---|---|---|
+//! | [`Attack`] | a label, or a prediction | an input near a sample that is classified otherwise |
+//! | [`Falsifier`] | bounds, declared rounding errors and radii | what refutes them, or how close it came |
+
+mod ball;
+mod falsify;
+mod flips;
+mod loss;
+mod part;
+mod pgd;
+mod ratio;
+
+pub use ball::{Ball, Norm};
+pub use falsify::{Falsification, Falsifier, RatioReport};
+pub use flips::{Flip, FlipReport};
+pub use loss::{Loss, StepSize};
+pub use pgd::{Attack, Broken, RobustAccuracy, Start};
+
+use crate::{error::Result, network::Network, scalar::Scalar, tensor::Batch};
+
+/// The class of each sample as executed in `T`: the position of its largest logit, the first of several.
+///
+/// Given as labels to [`Attack::robust_accuracy`], they turn it against the *predictions*, which is what a certified
+/// radius is about.
+///
+/// # Errors
+/// [`crate::Error::Shape`] if the samples do not have the shape of the input.
+pub fn predictions<T: Scalar>(network: &Network<T>, x: &Batch<T>) -> Result<Vec<usize>> {
+    let logits = network.forward(x)?;
+    Ok((0..x.samples()).map(|s| largest(logits.sample(s))).collect())
+}
+
+/// The position of the largest logit, the first of several.
+pub(crate) fn largest<T: Scalar>(logits: &[T]) -> usize {
+    (1..logits.len()).fold(0, |best, j| if logits[j] > logits[best] { j } else { best })
+}

@@ -1,0 +1,402 @@
+//! Projected gradient descent against the label of a sample.
+//!
+//! Source: Madry, Makelov, Schmidt, Tsipras, Vladu, *Towards deep learning models resistant to adversarial attacks*,
+//! ICLR 2018. The margin loss and the decaying step follow Croce, Hein, *Reliable evaluation of adversarial robustness
+//! with an ensemble of diverse parameter-free attacks*, ICML 2020.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Ball, Loss, Norm, StepSize, largest,
+    loss::{is_broken, runner_up},
+};
+use crate::{
+    error::{Error, Result},
+    network::{CHUNK, Network},
+    rigor::directed::norm_up,
+    scalar::Scalar,
+    tensor::{Batch, finite},
+};
+
+/// Where the first of several descents starts. Every further one starts at random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// At the sample; for the second and every further `ε` at the best point of the `ε` before it, moved outward.
+    Sample,
+    /// At random: uniform in the ball, then cut by the range.
+    Random,
+}
+
+/// Projected gradient descent (PGD): how it is run.
+///
+/// ```
+/// use dahlquist::{Network, attack::Attack, layer::AffineLayer, operator::{Affine, Dense}};
+/// use dahlquist::tensor::{Batch, Shape};
+/// let head = Affine::new(Dense::new(2, 1, vec![1.0, -1.0])?, Some(vec![0.0, 1.0]))?;
+/// let network = Network::<f64>::new(Shape::Features(1), vec![Box::new(AffineLayer::new(head))])?;
+/// let x = Batch::new(Shape::Features(1), vec![0.75])?;
+/// // The boundary is at 1/2, a quarter away.
+/// let found = Attack::default().robust_accuracy(&network, &x, &[0], &[0.2, 0.3])?;
+/// assert_eq!(found.broken_at(), [Some(1)]);
+/// assert_eq!(found.accuracy(), [1.0, 0.0]);
+/// # Ok::<(), dahlquist::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attack {
+    /// The norm of the ball. Default ℓ2.
+    pub norm: Norm,
+    /// What is decreased. Default the margin.
+    pub loss: Loss,
+    /// Gradient steps of one descent. Default 20.
+    pub steps: usize,
+    /// Descents for each `ε`, at least 1. Default 2.
+    pub starts: usize,
+    /// Where the first of them starts. Default at the sample.
+    pub first: Start,
+    /// The length of a step. Default a cosine from `5ε/steps` to 0.
+    pub step_size: StepSize,
+    /// The range of every coordinate of an input, or none. Default `[0, 1]`.
+    pub range: Option<[f64; 2]>,
+    /// The seed of the random starts. Default 0.
+    pub seed: u64,
+    /// Whether the adversarial inputs are kept in the result. Default no.
+    pub keep_inputs: bool,
+}
+
+impl Default for Attack {
+    fn default() -> Self {
+        Self {
+            norm: Norm::L2,
+            loss: Loss::Margin,
+            steps: 20,
+            starts: 2,
+            first: Start::Sample,
+            step_size: StepSize::Cosine(2.5),
+            range: Some([0.0, 1.0]),
+            seed: 0,
+            keep_inputs: false,
+        }
+    }
+}
+
+/// An input near a sample that is not classified as its label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Broken<T> {
+    /// An upper bound of the exact distance to the sample, by outward rounding; 0 for the sample itself.
+    pub distance: f64,
+    /// The class that it is executed as.
+    pub prediction: usize,
+    /// The input, if it was to be kept.
+    pub input: Option<Vec<T>>,
+}
+
+/// What an attack found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RobustAccuracy<T> {
+    eps: Vec<f64>,
+    broken: Vec<Option<Broken<T>>>,
+}
+
+impl<T> RobustAccuracy<T> {
+    /// The radii, ascending.
+    pub fn eps(&self) -> &[f64] {
+        &self.eps
+    }
+
+    /// For each sample, the input that broke it, if one was found within the largest `ε`.
+    pub fn broken(&self) -> &[Option<Broken<T>>] {
+        &self.broken
+    }
+
+    /// For each sample, the position in [`Self::eps`] of the smallest `ε` that its adversarial input is within.
+    pub fn broken_at(&self) -> Vec<Option<usize>> {
+        let index = |broken: &Broken<T>| self.eps.iter().position(|&eps| broken.distance <= eps);
+        self.broken.iter().map(|broken| broken.as_ref().and_then(index)).collect()
+    }
+
+    /// The fraction of samples that are classified as their labels, in `[0, 1]`; NaN for no samples.
+    pub fn clean(&self) -> f64 {
+        self.fraction(|broken| broken.distance > 0.0)
+    }
+
+    /// For each `ε`, the fraction of samples for which no adversarial input within `ε` was found: an upper bound of the
+    /// robust accuracy of the executed network.
+    pub fn accuracy(&self) -> Vec<f64> {
+        self.eps.iter().map(|&eps| self.fraction(|broken| broken.distance > eps)).collect()
+    }
+
+    fn fraction(&self, survives: impl Fn(&Broken<T>) -> bool) -> f64 {
+        let count = self.broken.iter().filter(|broken| broken.as_ref().is_none_or(&survives)).count();
+        count as f64 / self.broken.len() as f64
+    }
+}
+
+/// What one descent is against: a label, and the class that it aims at where the loss names one.
+#[derive(Debug, Clone, Copy)]
+struct Aim {
+    sample: usize,
+    label: usize,
+    target: usize,
+}
+
+/// A descent of one sample: where it stands, and where its loss was least.
+struct Descent<T> {
+    sample: usize,
+    best: Option<(f64, Vec<T>)>,
+    broken: Option<Broken<T>>,
+}
+
+impl Attack {
+    /// Looks, for each sample, for an input within each `ε` that is not classified as the label.
+    ///
+    /// `eps` ascends. A sample that is misclassified itself is broken at distance 0, so at every `ε`; one that is broken
+    /// within an `ε` is within every larger one, and is not attacked again. A logit that is NaN counts as broken. Each
+    /// adversarial input was executed in `T` as the network executes a batch, lies in [`Self::range`], and is within `ε`
+    /// by the exact distance. The result depends on the seed, not on the number of threads.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for samples of another shape than the input of the network; [`Error::Length`] if there is not one
+    /// label for each; [`Error::Parameter`] for a label that is no class, no or descending `eps`, a sample outside of the
+    /// range, or options that make no sense; [`Error::NotFinite`] for a sample that is not finite.
+    pub fn robust_accuracy<T: Scalar>(
+        &self,
+        network: &Network<T>,
+        x: &Batch<T>,
+        labels: &[usize],
+        eps: &[f64],
+    ) -> Result<RobustAccuracy<T>> {
+        self.robust_accuracy_observed(network, x, labels, eps, &|_| ())
+    }
+
+    /// As [`Self::robust_accuracy`]; `observe` is told, now and then and from any thread, how many descents have ended.
+    /// There are at most `samples · starts · (number of ε)`.
+    ///
+    /// # Errors
+    /// As [`Self::robust_accuracy`].
+    pub fn robust_accuracy_observed<T: Scalar>(
+        &self,
+        network: &Network<T>,
+        x: &Batch<T>,
+        labels: &[usize],
+        eps: &[f64],
+        observe: &(dyn Fn(usize) + Sync),
+    ) -> Result<RobustAccuracy<T>> {
+        let balls = self.check(network, x, labels, eps)?;
+        let logits = network.forward(x)?;
+        let clean = |s: usize| {
+            let (value, label) = (logits.sample(s), labels[s]);
+            let keep = || self.keep_inputs.then(|| x.sample(s).to_vec());
+            is_broken(value, label).then(|| Broken { distance: 0.0, prediction: largest(value), input: keep() })
+        };
+        let mut broken: Vec<Option<Broken<T>>> = (0..x.samples()).map(clean).collect();
+        let mut best: Vec<Option<(f64, Vec<T>)>> = vec![None; x.samples()];
+        for (k, ball) in balls.iter().enumerate().filter(|(_, ball)| ball.eps() > 0.0) {
+            let previous = std::mem::replace(&mut best, vec![None; x.samples()]);
+            for start in 0..self.starts {
+                let alive: Vec<usize> = (0..x.samples()).filter(|&s| broken[s].is_none()).collect();
+                let run = |ids: &[usize]| -> Result<Vec<Descent<T>>> {
+                    let from: Vec<Vec<T>> = ids
+                        .iter()
+                        .map(|&s| {
+                            self.start(ball, x.sample(s), previous[s].as_ref(), s, k * self.starts + start, start)
+                        })
+                        .collect();
+                    let aims: Vec<Aim> = ids
+                        .iter()
+                        .map(|&s| Aim {
+                            sample: s,
+                            label: labels[s],
+                            target: runner_up(logits.sample(s), labels[s], start),
+                        })
+                        .collect();
+                    let descents = self.descend(network, ball, x, &aims, from)?;
+                    observe(ids.len());
+                    Ok(descents)
+                };
+                let descents: Vec<Vec<Descent<T>>> = alive.par_chunks(CHUNK).map(run).collect::<Result<_>>()?;
+                for descent in descents.into_iter().flatten() {
+                    let s = descent.sample;
+                    broken[s] = descent.broken;
+                    // Where each descent aims at a class of its own, only the first goes on from its own best point.
+                    if let Some(found) = descent.best
+                        && (start == 0 || self.loss != Loss::Targeted)
+                        && best[s].as_ref().is_none_or(|(loss, _)| found.0 < *loss)
+                    {
+                        best[s] = Some(found);
+                    }
+                }
+            }
+        }
+        Ok(RobustAccuracy { eps: eps.to_vec(), broken })
+    }
+
+    fn check<T: Scalar>(&self, network: &Network<T>, x: &Batch<T>, labels: &[usize], eps: &[f64]) -> Result<Vec<Ball>> {
+        if x.shape() != network.input() {
+            let (what, expected, found) = ("attacked samples".into(), network.input(), x.shape());
+            return Err(Error::Shape { what, expected, found });
+        }
+        if labels.len() != x.samples() {
+            return Err(Error::Length { what: "labels".into(), expected: x.samples(), found: labels.len() });
+        }
+        let classes = network.output().len();
+        if let Some((s, label)) = labels.iter().enumerate().find(|&(_, &label)| label >= classes) {
+            return Err(Error::parameter("label", label, format!("sample {s} needs a class below {classes}")));
+        }
+        if eps.is_empty() || eps.windows(2).any(|pair| pair[0] > pair[1]) {
+            return Err(Error::parameter(
+                "eps",
+                format!("{eps:?}"),
+                "at least one radius is needed, in ascending order",
+            ));
+        }
+        for (name, count) in [("steps", self.steps), ("starts", self.starts)] {
+            if count == 0 {
+                return Err(Error::parameter(name, count, "an attack needs at least one"));
+            }
+        }
+        let (StepSize::Constant(c) | StepSize::Cosine(c)) = self.step_size;
+        if !(c.is_finite() && c > 0.0) {
+            return Err(Error::parameter("step_size", c, "a step must be a finite positive number"));
+        }
+        let balls: Vec<Ball> = eps.iter().map(|&eps| Ball::new(self.norm, eps, self.range)).collect::<Result<_>>()?;
+        finite("attacked samples", x.data())?;
+        if let Some(s) = (0..x.samples()).find(|&s| !balls[0].admits(x.sample(s))) {
+            let range = self.range.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
+            return Err(Error::parameter("range", format!("{range:?}"), format!("sample {s} does not lie in it")));
+        }
+        Ok(balls)
+    }
+
+    /// Where a descent of sample `s` starts; `run` numbers the descents of one sample, each with its own random numbers.
+    fn start<T: Scalar>(
+        &self,
+        ball: &Ball,
+        x: &[T],
+        best: Option<&(f64, Vec<T>)>,
+        s: usize,
+        run: usize,
+        start: usize,
+    ) -> Vec<T> {
+        let mut to = x.to_vec();
+        let mut v = match (start, self.first, best) {
+            (0, Start::Sample, None) => return to,
+            (0, Start::Sample, Some((_, best))) => {
+                let outward = ball.eps() / self.norm.distance_up(x, best);
+                let outward = if outward.is_finite() { outward } else { 1.0 };
+                best.iter().zip(x).map(|(b, x)| outward * (b.wide() - x.wide())).collect()
+            }
+            _ => {
+                let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+                rng.set_stream(s as u64);
+                rng.set_word_pos((run as u128) << 36);
+                random_displacement(&mut rng, ball, x.len())
+            }
+        };
+        ball.project(x, &mut v, &mut to);
+        to
+    }
+
+    /// The descents of one chunk of samples. Those that are broken leave the batch.
+    fn descend<T: Scalar>(
+        &self,
+        network: &Network<T>,
+        ball: &Ball,
+        x: &Batch<T>,
+        aims: &[Aim],
+        from: Vec<Vec<T>>,
+    ) -> Result<Vec<Descent<T>>> {
+        let mut descents: Vec<Descent<T>> =
+            aims.iter().map(|aim| Descent { sample: aim.sample, best: None, broken: None }).collect();
+        let mut z = Batch::computed(x.shape(), aims.len(), from.concat());
+        let mut active: Vec<usize> = (0..aims.len()).collect();
+        let mut scratch = vec![0.0; x.shape().len()];
+        for step in 0..=self.steps {
+            // The last point is only looked at.
+            let (logits, tape) = match step < self.steps {
+                true => network.forward_recording(z.clone()).map(|(logits, tape)| (logits, Some(tape)))?,
+                false => (network.forward(&z)?, None),
+            };
+            let mut cotangent = Batch::zeros(network.output(), active.len());
+            let mut alive = Vec::with_capacity(active.len());
+            for (row, &slot) in active.iter().enumerate() {
+                let descent = &mut descents[slot];
+                let (point, Aim { label, target, .. }) = (z.sample(row), aims[slot]);
+                let distance = self.norm.distance_up(x.sample(descent.sample), point);
+                if is_broken(logits.sample(row), label) && distance <= ball.eps() {
+                    let input = self.keep_inputs.then(|| point.to_vec());
+                    descent.broken = Some(Broken { distance, prediction: largest(logits.sample(row)), input });
+                    descent.best = None;
+                    continue;
+                }
+                alive.push(row);
+                let loss = self.loss.value(logits.sample(row), label, target);
+                match &mut descent.best {
+                    Some((least, _)) if loss.is_nan() || loss >= *least => {}
+                    Some((least, best)) => {
+                        *least = loss;
+                        best.copy_from_slice(point);
+                    }
+                    none => *none = Some((loss, point.to_vec())),
+                }
+                self.loss.gradient(logits.sample(row), label, target, cotangent.sample_mut(row));
+            }
+            let Some(tape) = tape.filter(|_| !alive.is_empty()) else { break };
+            let g = network.vjp(&tape, cotangent, None)?;
+            drop(tape);
+            if alive.len() < active.len() {
+                z = z.gather(&alive);
+                active = alive.iter().map(|&row| active[row]).collect();
+            }
+            let length = ball.eps() * self.step_size.at(step, self.steps);
+            for (row, (&old, &slot)) in alive.iter().zip(&active).enumerate() {
+                let sample = x.sample(descents[slot].sample);
+                descend_along(ball, sample, g.sample(old), length, z.sample_mut(row), &mut scratch);
+            }
+        }
+        Ok(descents)
+    }
+}
+
+/// One step of the given length down the gradient, and back into the ball. A gradient that is 0 or not finite is none.
+fn descend_along<T: Scalar>(ball: &Ball, x: &[T], g: &[T], length: f64, z: &mut [T], v: &mut [f64]) {
+    let unit = match ball.norm() {
+        Norm::L2 => {
+            v.iter_mut().zip(g).for_each(|(v, g)| *v = g.wide());
+            length / norm_up(v)
+        }
+        Norm::Linf => length,
+    };
+    if !unit.is_finite() || unit == 0.0 {
+        return;
+    }
+    for (((v, z), x), g) in v.iter_mut().zip(&*z).zip(x).zip(g) {
+        let g = g.wide();
+        let along = match ball.norm() {
+            Norm::L2 => unit * g,
+            Norm::Linf if g > 0.0 => unit,
+            Norm::Linf if g < 0.0 => -unit,
+            Norm::Linf => 0.0,
+        };
+        *v = (z.wide() - x.wide()) - along;
+    }
+    ball.project(x, v, z);
+}
+
+/// A displacement that is uniform in the ball.
+fn random_displacement(rng: &mut ChaCha8Rng, ball: &Ball, n: usize) -> Vec<f64> {
+    let eps = ball.eps();
+    match ball.norm() {
+        Norm::Linf => (0..n).map(|_| eps * rng.random_range(-1.0..=1.0)).collect(),
+        Norm::L2 => {
+            let direction: Vec<f64> = (0..n).map(|_| rng.sample(StandardNormal)).collect();
+            let radius = eps * libm::pow(rng.random::<f64>(), 1.0 / n as f64);
+            let scale = radius / norm_up(&direction).max(f64::MIN_POSITIVE);
+            direction.iter().map(|d| d * scale).collect()
+        }
+    }
+}

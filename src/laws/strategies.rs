@@ -1,0 +1,245 @@
+//! What laws are tested on: weights of every magnitude, shapes, activations, steps, and the layers made of them.
+
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+use crate::{
+    activation::Activation,
+    field::{GradientField, ResidualField, VectorField},
+    integrate::Tableau,
+    layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
+    operator::{Affine, Conv2d, Dense, Geometry, MeanPool},
+    rigor::torus::PaddingMode,
+    scalar::Scalar,
+    tensor::Shape,
+};
+
+/// A number of moderate size: between −2 and 2, or a small integer.
+pub fn moderate<T: Scalar>() -> impl Strategy<Value = T> {
+    prop_oneof![(-2.0..2.0f64).prop_map(T::of), (-3..=3i32).prop_map(|n| T::of(n.into()))]
+}
+
+/// A finite number of any magnitude: `±m·2ᵉ` over the exponent range of the format, subnormal numbers included.
+pub fn wide<T: Scalar>() -> impl Strategy<Value = T> {
+    let least = libm::ilogb(T::SMALLEST);
+    (1.0..2.0f64, least..libm::ilogb(T::LARGEST), any::<bool>()).prop_map(|(m, e, negative)| {
+        // In two steps, so that 2ᵉ itself need not be a number.
+        let x = m * 2f64.powi(e / 2) * 2f64.powi(e - e / 2);
+        T::of(if negative { -x } else { x })
+    })
+}
+
+/// A number at which something has gone wrong before: 0, `±2⁻¹²⁶`, `10³⁰`, the smallest number, `10⁻³²⁰`, …
+pub fn special<T: Scalar>() -> impl Strategy<Value = T> {
+    let numbers = [0.0, 0.0, 1.0, -1.0, 1e30, -1e30, 2f64.powi(-126), -(2f64.powi(-126)), 1e-320, 1e-45, 3e-39, 1e15];
+    select(numbers.map(T::of).to_vec())
+}
+
+/// A subnormal number.
+pub fn subnormal<T: Scalar>() -> impl Strategy<Value = T> {
+    (-4000..=4000i32).prop_map(|n| T::of(f64::from(n) * T::SMALLEST))
+}
+
+/// The entries of a `rows × columns` matrix, row by row: moderate, over the whole exponent range, special, subnormal,
+/// ill-conditioned (columns or rows that shrink by a factor), rank-deficient, or moderate times one power of two.
+pub fn matrix<T: Scalar>(rows: usize, columns: usize) -> BoxedStrategy<Vec<T>> {
+    let n = rows * columns;
+    let scaled = move |axis: bool| {
+        (vec(moderate::<T>(), n), 0.0..6.0f64).prop_map(move |(w, decades)| {
+            let scale = |i: usize| 10f64.powf(-decades * (if axis { i / columns } else { i % columns }) as f64);
+            w.iter().enumerate().map(|(i, w)| T::of(w.wide() * scale(i))).collect()
+        })
+    };
+    let outer = (vec(moderate::<T>(), rows), vec(moderate::<T>(), columns))
+        .prop_map(|(u, v)| u.iter().flat_map(|&u| v.iter().map(move |&v| u * v)).collect());
+    let shifted = (vec(moderate::<T>(), n), -40..=40i32)
+        .prop_map(|(w, e)| w.iter().map(|w| T::of(w.wide() * 2f64.powi(e))).collect());
+    prop_oneof![
+        6 => vec(moderate::<T>(), n),
+        2 => vec(wide::<T>(), n),
+        1 => vec(special::<T>(), n),
+        1 => vec(subnormal::<T>(), n),
+        1 => scaled(true),
+        1 => scaled(false),
+        2 => outer,
+        2 => shifted,
+    ]
+    .boxed()
+}
+
+/// A bias of `n` numbers, or none.
+pub fn bias<T: Scalar>(n: usize) -> BoxedStrategy<Option<Vec<T>>> {
+    option::of(prop_oneof![4 => vec(moderate::<T>(), n), 1 => vec(wide::<T>(), n), 1 => vec(special::<T>(), n)]).boxed()
+}
+
+/// A vector or an image of a few numbers.
+pub fn shape() -> impl Strategy<Value = Shape> {
+    prop_oneof![(1..=6usize).prop_map(Shape::Features), image()]
+}
+
+/// An image of up to 3 channels and 5 × 5 points.
+pub fn image() -> impl Strategy<Value = Shape> {
+    (1..=3usize, 1..=5usize, 1..=5usize).prop_map(|(c, h, w)| Shape::image(c, h, w))
+}
+
+/// Any activation, leaky ones with slopes below, at and above 1.
+pub fn activation() -> impl Strategy<Value = Activation> {
+    prop_oneof![
+        select(Activation::ALL.to_vec()),
+        select(vec![0.0, 0.1, 0.5, 1.0, 2.0]).prop_map(|slope| Activation::LeakyRelu { slope }),
+    ]
+}
+
+/// An activation without negative slopes, as a gradient field needs it.
+pub fn monotone_activation() -> impl Strategy<Value = Activation> {
+    activation().prop_filter("negative slope", |a| a.slopes()[0] >= 0.0)
+}
+
+/// An explicit method.
+pub fn explicit_tableau() -> impl Strategy<Value = Tableau> {
+    select(Tableau::names().chain(["ssprk32", "ssprk52"]).collect::<Vec<_>>())
+        .prop_filter_map("not explicit", |name| Tableau::by_name(name).ok().filter(Tableau::is_explicit))
+}
+
+/// A matrix with a bias or none.
+pub fn dense<T: Scalar>() -> BoxedStrategy<Affine<T>> {
+    (1..=5usize, 1..=5usize)
+        .prop_flat_map(|(rows, columns)| (Just((rows, columns)), matrix::<T>(rows, columns), bias::<T>(rows)))
+        .prop_filter_map("refused", |((rows, columns), w, b)| Affine::new(Dense::new(rows, columns, w).ok()?, b).ok())
+        .boxed()
+}
+
+/// A convolution with any stride, padding and mode, and a bias or none.
+pub fn conv2d<T: Scalar>() -> BoxedStrategy<Affine<T>> {
+    let mode = select(vec![PaddingMode::Zeros, PaddingMode::Circular]);
+    (image(), 1..=3usize, (1..=3usize, 1..=3usize), 1..=3usize, 0..=2usize, mode)
+        .prop_flat_map(|(input, outputs, kernel, stride, padding, mode)| {
+            let channels = if let Shape::Image { channels, .. } = input { channels } else { 1 };
+            let geometry = Geometry { input, outputs, kernel, stride, padding, mode };
+            (Just(geometry), matrix::<T>(outputs, channels * kernel.0 * kernel.1), bias::<T>(outputs))
+        })
+        .prop_filter_map("refused", |(geometry, w, b)| Affine::new(Conv2d::new(geometry, w).ok()?, b).ok())
+        .boxed()
+}
+
+/// Mean pooling over windows, or over the whole image.
+pub fn pool<T: Scalar>() -> BoxedStrategy<Affine<T>> {
+    (image(), 0..=3usize)
+        .prop_filter_map("refused", |(input, size)| {
+            let pool = if size == 0 { MeanPool::global(input) } else { MeanPool::new(input, size) };
+            Affine::new(pool.ok()?, None).ok()
+        })
+        .boxed()
+}
+
+/// A dense layer.
+pub fn dense_layer<T: Scalar>() -> impl Strategy<Value = AffineLayer<T>> {
+    dense::<T>().prop_map(AffineLayer::new)
+}
+
+/// A dense layer with rows of norm 1.
+pub fn unit_rows_layer<T: Scalar>() -> impl Strategy<Value = AffineLayer<T>> {
+    let w = (1..=4usize, 1..=4usize).prop_flat_map(|(m, n)| (Just((m, n)), vec(-2.0..2.0f64, m * n), bias::<T>(m)));
+    w.prop_filter_map("refused", |((m, n), w, b)| {
+        let w = Dense::new(m, n, w.into_iter().map(T::of).collect()).ok()?;
+        AffineLayer::with_unit_rows(Affine::new(w, b).ok()?).ok()
+    })
+}
+
+/// A convolutional layer.
+pub fn conv2d_layer<T: Scalar>() -> impl Strategy<Value = AffineLayer<T>> {
+    conv2d::<T>().prop_map(AffineLayer::new)
+}
+
+/// A pooling layer.
+pub fn pool_layer<T: Scalar>() -> impl Strategy<Value = AffineLayer<T>> {
+    pool::<T>().prop_map(AffineLayer::new)
+}
+
+/// An activation as a layer.
+pub fn activation_layer<T: Scalar>() -> impl Strategy<Value = ActivationLayer> {
+    (activation(), shape()).prop_filter_map("refused", |(a, shape)| ActivationLayer::new::<T>(a, shape).ok())
+}
+
+/// A normalisation of an image or a vector.
+pub fn normalize<T: Scalar>() -> impl Strategy<Value = Normalize<T>> {
+    shape().prop_flat_map(|shape| {
+        let units = if let Shape::Image { channels, .. } = shape { channels } else { shape.len() };
+        let std = prop_oneof![4 => 0.05..3.0f64, 1 => select(vec![1e-3, 1e3, 2f64.powi(-126)])].prop_map(T::of);
+        (vec(moderate::<T>(), units), vec(std, units))
+            .prop_filter_map("refused", move |(mean, std)| Normalize::new(shape, mean, std).ok())
+    })
+}
+
+/// A layer that moves coordinates.
+pub fn reshape() -> impl Strategy<Value = Reshape> {
+    (image(), 0..=2usize, 1..=3usize).prop_filter_map("refused", |(input, kind, n)| match (kind, input) {
+        (0, _) => Some(Reshape::flatten(input)),
+        (1, Shape::Image { channels, .. }) => Reshape::pad_channels(input, channels + n - 1).ok(),
+        (_, Shape::Image { channels, height, width }) => {
+            Reshape::space_to_depth(Shape::image(channels, height * n, width * n), n).ok()
+        }
+        _ => None,
+    })
+}
+
+/// The field `−Wᵀσ(Wx + b)`, `W` dense or a convolution.
+pub fn gradient_field<T: Scalar>() -> BoxedStrategy<GradientField<T>> {
+    let map = prop_oneof![2 => dense::<T>(), 1 => conv2d::<T>()];
+    (map, monotone_activation()).prop_filter_map("refused", |(map, a)| GradientField::new(map, a).ok()).boxed()
+}
+
+/// The field `Vσ(Wx + b) + c` with dense maps.
+pub fn residual_field<T: Scalar>() -> BoxedStrategy<ResidualField<T>> {
+    (1..=4usize, 1..=4usize)
+        .prop_flat_map(|(n, m)| ((Just((n, m)), activation()), (matrix(m, n), bias(m)), (matrix(n, m), bias(n))))
+        .prop_filter_map("refused", |(((n, m), a), (w, b), (v, c))| {
+            let inner = Affine::new(Dense::<T>::new(m, n, w).ok()?, b).ok()?;
+            ResidualField::new(inner, a, Affine::new(Dense::new(n, m, v).ok()?, c).ok()?).ok()
+        })
+        .boxed()
+}
+
+/// The length of a step as a multiple of the longest one that circle contractivity proves (or that Euler's method has,
+/// for a method without a radius): below it, at it, above it, and negative.
+pub fn step_ratio() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        2 => 0.0..1.0f64,
+        2 => Just(1.0),
+        1 => select(vec![1.0 + 1e-9, 1.01, 1.5, 3.0]),
+        1 => select(vec![-0.1, -1.0]),
+    ]
+}
+
+/// A flow of a gradient field by any explicit method, its steps below, at and above the limit of contractivity.
+pub fn gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
+    (gradient_field::<T>(), explicit_tableau(), step_ratio(), any::<bool>(), 1..=3usize)
+        .prop_filter_map("refused", |(field, tableau, ratio, relative, steps)| {
+            flow(field, tableau, ratio, relative, steps)
+        })
+}
+
+/// A flow of a residual field by Euler's method and others.
+pub fn residual_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
+    let tableau = prop_oneof![3 => Just(Tableau::euler()), 1 => explicit_tableau()];
+    (residual_field::<T>(), tableau, -1.5..1.5f64, 1..=2usize)
+        .prop_filter_map("refused", |(field, tableau, h, steps)| Flow::new(field, tableau, Step::Fixed(h), steps).ok())
+}
+
+/// The flow with a step of `ratio` times the limit: relative and sealed, where that is possible and asked for.
+pub fn flow<T: Scalar>(
+    field: GradientField<T>,
+    tableau: Tableau,
+    ratio: f64,
+    relative: bool,
+    steps: usize,
+) -> Option<Flow<T>> {
+    let radius = tableau.circle_radius();
+    if relative && radius.is_ok() && ratio > 0.0 && ratio <= 1.0 {
+        let mut flow = Flow::new(field, tableau, Step::Relative(ratio), steps).ok()?;
+        flow.seal().ok()?;
+        return Some(flow);
+    }
+    let limit = field.cocoercivity().ok()?.get() * 2.0 * radius.map_or(1.0, |r| r.get());
+    let h = if limit.is_finite() { ratio * limit } else { ratio };
+    Flow::new(field, tableau, Step::Fixed(T::round_down(h).wide()), steps).ok()
+}
