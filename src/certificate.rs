@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{operator::NormMethod, rigor::Upper, tensor::Shape};
+use crate::{
+    error::{Error, Result},
+    operator::NormMethod,
+    rigor::Upper,
+    tensor::Shape,
+};
 
 /// The theorems that certificates are built from. Each has a machine-checked proof in `proofs/` under its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,13 +77,36 @@ impl std::fmt::Display for Rule {
 }
 
 /// Where a bound comes from.
+///
+/// In files it is the name of the rule, or `asserted`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", into = "String")]
 pub enum Basis {
     /// Proved by a rule from proved numbers.
     Proved(Rule),
     /// Declared by a layer from outside this crate. Laws can test it; nothing has proved it.
     Asserted,
+}
+
+impl From<Basis> for String {
+    fn from(basis: Basis) -> Self {
+        match basis {
+            Basis::Proved(rule) => rule.name().into(),
+            Basis::Asserted => "asserted".into(),
+        }
+    }
+}
+
+impl TryFrom<String> for Basis {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        match Rule::ALL.into_iter().find(|rule| rule.name() == name) {
+            Some(rule) => Ok(Self::Proved(rule)),
+            None if name == "asserted" => Ok(Self::Asserted),
+            None => Err(Error::parameter("rule", name, "there is no rule of this name")),
+        }
+    }
 }
 
 impl std::fmt::Display for Basis {
@@ -92,7 +120,7 @@ impl std::fmt::Display for Basis {
 
 /// The claim about one layer, in exact semantics: the layer as a function over the real numbers, its stored weights
 /// taken as the exact binary numbers that they are.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
     /// The kind of layer.
     pub kind: String,
@@ -101,15 +129,15 @@ pub struct Entry {
     /// `‖Δy‖ ≤ lipschitz · ‖Δx‖`. A contraction if below 1.
     pub lipschitz: Upper,
     /// The layer is `α`-averaged: `(1 − α)·id + α·N` with `N` non-expansive. Absent where it is not proved to be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub averaged: Option<Upper>,
     /// The numbers that the bound was computed from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub witness: Option<Witness>,
 }
 
 /// The numbers behind a claim.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Witness {
     /// A norm.
@@ -133,10 +161,10 @@ pub enum Witness {
         /// The Lipschitz bound of one step.
         factor: Upper,
         /// The radius of circle contractivity, where the rule uses it; absent if infinite.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         radius: Option<f64>,
         /// The constant `ν` of cocoercivity, where the field has one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         cocoercivity: Option<f64>,
         /// The constants of the field.
         field: Vec<(String, f64)>,
@@ -169,7 +197,7 @@ impl Entry {
 }
 
 /// What is claimed about a network, layer by layer and as a whole, in exact semantics.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Certificate {
     /// The shape of the input that the claims are for.
     pub input: Shape,

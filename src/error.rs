@@ -108,6 +108,12 @@ pub enum Error {
         /// The reason.
         source: Box<Error>,
     },
+    /// Bytes that are not what they should be, before it is known which file they are from.
+    #[error("{reason}")]
+    Format {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A file, with what is wrong in it.
     #[error("{}: {reason}", path.display())]
     File {
@@ -128,6 +134,10 @@ impl Error {
     /// A file that cannot be used, and why.
     pub fn file(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
         Self::File { path: path.into(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn format(reason: impl std::fmt::Display) -> Self {
+        Self::Format { reason: reason.to_string() }
     }
 
     pub(crate) fn parameter(name: &'static str, value: impl std::fmt::Display, reason: impl Into<String>) -> Self {

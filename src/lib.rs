@@ -60,6 +60,7 @@
 //! | [`integrate`] | Runge–Kutta methods in exact arithmetic, with their radii |
 //! | [`layer`], [`network`] | layers, and layers in order |
 //! | [`certify`] | sealing, and the radius of a sample |
+//! | [`check`] | the independent checker of certificate files |
 //! | [`attack`] | PGD against the label, a search for counterexamples against the certificate |
 //! | [`train`], [`data`], [`io`] | the recipe; images; model files |
 //! | `laws` (feature `laws`) | the properties that every layer, field and method must have, for your own too |
@@ -71,6 +72,7 @@ pub mod activation;
 pub mod attack;
 pub mod certificate;
 pub mod certify;
+pub mod check;
 pub mod data;
 pub mod error;
 pub mod field;

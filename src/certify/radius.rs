@@ -15,7 +15,7 @@
 //! what it adds ([`crate::layer::Layer::rounding`]).
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Sealed;
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// What a radius is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Semantics {
     /// The network as a function over the real numbers, its weights taken as the exact binary numbers that they are.

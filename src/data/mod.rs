@@ -14,6 +14,7 @@ pub use augment::augment;
 
 use crate::{
     error::{Error, Result},
+    io::Digest,
     scalar::Scalar,
     tensor::{Batch, Shape, cast, finite},
 };
@@ -151,6 +152,30 @@ impl Dataset {
     /// Whether every number is in `[0, 1]`, the range of pixels on which an attack may project.
     pub fn in_unit_range(&self) -> bool {
         self.in_unit_range
+    }
+
+    /// The SHA-256 of the samples as a network of the format `T` reads them: of every number in order, little-endian,
+    /// and then of every label as 64 bits.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] if rounding to `T` overflows.
+    pub fn sha256<T: Scalar>(&self) -> Result<Digest> {
+        let single = T::NAME == f32::NAME;
+        let bytes = |x: &T| {
+            let (narrow, wide) = ((x.wide() as f32).to_le_bytes(), x.wide().to_le_bytes());
+            if single { narrow.to_vec() } else { wide.to_vec() }
+        };
+        let mut failure = None;
+        let samples = (0..self.len()).map_while(|s| match self.batch::<T>(&[s]) {
+            Ok(sample) => Some(sample.data().iter().flat_map(bytes).collect::<Vec<u8>>()),
+            Err(e) => {
+                failure = Some(e);
+                None
+            }
+        });
+        let labels = self.labels.iter().map(|&label| (label as u64).to_le_bytes().to_vec());
+        let digest = Digest::of_pieces(samples.chain(labels));
+        failure.map_or(Ok(digest), Err)
     }
 
     /// The samples at `indices`, in that order, in the format `T`.

@@ -5,7 +5,7 @@ mod residual;
 
 use std::fmt::Debug;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub use gradient::GradientField;
 pub use residual::ResidualField;
@@ -123,7 +123,7 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
 /// Two convexity constants of a potential `V` with `f = −∇V`: its Hessian lies between them, where it exists.
 ///
 /// `μ_low ‖Δx‖² ≤ −⟨Δf, Δx⟩` and, the field being a gradient, `−⟨Δf, Δx⟩ ≥ ‖Δf‖²/μ_high` (Baillon–Haddad).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Curvature {
     /// A lower bound of the strong convexity, at least 0.
     pub smallest: Lower,

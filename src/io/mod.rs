@@ -1,10 +1,16 @@
-//! Model files: weights as safetensors, the architecture as JSON in their metadata.
+//! Files: models (weights as safetensors, the architecture as JSON in their metadata) and certificates (JSON).
 
+mod certificate;
+mod digest;
 mod file;
 mod model;
+mod model_file;
 mod spec;
 
+pub use certificate::{Claimed, ClaimedLayer, ClaimedSamples, ClaimedWitness, NormChoice, SummationChoice};
+pub use digest::Digest;
 pub use file::write;
 pub(crate) use file::{open, read_bounded, write_with};
 pub use model::{AnyNetwork, TensorWriter, load, save};
+pub use model_file::ModelFile;
 pub use spec::{Conv2dSpec, DenseSpec, FieldSpec, FlowSpec, LayerSpec, NetworkSpec, OperatorSpec};

@@ -2,10 +2,13 @@
 
 use std::{collections::HashMap, path::Path};
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, tensor::TensorView};
 
-use super::file::{read_bounded, write};
-use super::spec::{Conv2dSpec, DenseSpec, FORMAT, FieldSpec, FlowSpec, LayerSpec, NetworkSpec, OperatorSpec, VERSION};
+use super::{
+    file::write,
+    model_file::ModelFile,
+    spec::{Conv2dSpec, DenseSpec, FORMAT, FieldSpec, FlowSpec, LayerSpec, NetworkSpec, OperatorSpec, VERSION},
+};
 use crate::{
     error::{Error, Result},
     field::{GradientField, ResidualField, VectorField},
@@ -16,11 +19,6 @@ use crate::{
     scalar::Scalar,
     tensor::{Shape, cast},
 };
-
-/// The largest model file that is read: 4 GiB.
-const LARGEST_FILE: u64 = 1 << 32;
-/// The largest number of layers that is read.
-const MOST_LAYERS: usize = 10_000;
 
 /// A network in the number format of its file.
 #[derive(Debug)]
@@ -56,39 +54,44 @@ pub fn save<T: Scalar>(network: &Network<T>, path: &Path) -> Result<()> {
 /// missing or unknown architecture, a tensor that is missing, has another shape or is not of one format with the
 /// others, a number that is not finite, or a layer that cannot be built.
 pub fn load(path: &Path) -> Result<AnyNetwork> {
-    let refuse = |reason: String| Error::file(path, reason);
-    let bytes = read_bounded(path, LARGEST_FILE)?;
-    parse(&bytes).map_err(|e| refuse(e.to_string()))
+    ModelFile::read(path)?.network().map_err(|e| Error::file(path, e))
 }
 
-fn parse(bytes: &[u8]) -> Result<AnyNetwork, Box<dyn std::error::Error>> {
-    let (_, metadata) = SafeTensors::read_metadata(bytes)?;
-    let json = metadata.metadata().as_ref().and_then(|m| m.get("dahlquist"));
-    let json = json.ok_or("its metadata has no architecture under the key dahlquist")?;
-    let spec: NetworkSpec = serde_json::from_str(json).map_err(|e| format!("architecture: {e}"))?;
-    if spec.format != FORMAT || spec.version != VERSION {
-        return Err(format!("format {} version {} is not {FORMAT} version {VERSION}", spec.format, spec.version).into());
+impl ModelFile {
+    /// The network, in the number format of the tensors.
+    ///
+    /// # Errors
+    /// [`Error::Layer`] for a layer that cannot be built.
+    pub fn network(&self) -> Result<AnyNetwork> {
+        Ok(if self.scalar() == f64::NAME { AnyNetwork::F64(build(self)?) } else { AnyNetwork::F32(build(self)?) })
     }
-    if spec.layers.len() > MOST_LAYERS {
-        return Err(format!("more than {MOST_LAYERS} layers").into());
-    }
-    let tensors = SafeTensors::deserialize(bytes)?;
-    let wide = tensors.tensors().iter().any(|(_, view)| view.dtype() == Dtype::F64);
-    Ok(if wide { AnyNetwork::F64(build(&spec, &tensors)?) } else { AnyNetwork::F32(build(&spec, &tensors)?) })
 }
 
-fn build<T: Scalar>(spec: &NetworkSpec, tensors: &SafeTensors<'_>) -> Result<Network<T>> {
+/// The largest number of scalars in one sample between two layers of a model that is read.
+const LARGEST_SAMPLE: usize = 1 << 24;
+
+fn build<T: Scalar>(file: &ModelFile) -> Result<Network<T>> {
+    let spec = file.spec();
     let (mut layers, mut shape) = (Vec::new(), spec.input);
+    small(shape)?;
     for (i, layer) in spec.layers.iter().enumerate() {
-        let layer: Box<dyn Layer<T>> = build_layer(layer, shape, tensors).map_err(|e| e.in_layer(i.to_string()))?;
+        let layer: Box<dyn Layer<T>> = build_layer(layer, shape, file).map_err(|e| e.in_layer(i.to_string()))?;
         shape = layer.output();
+        small(shape).map_err(|e| e.in_layer(i.to_string()))?;
         layers.push(layer);
     }
     Network::new(spec.input, layers)
 }
 
-fn build_layer<T: Scalar>(spec: &LayerSpec, input: Shape, tensors: &SafeTensors<'_>) -> Result<Box<dyn Layer<T>>> {
-    let operator = |spec| Ok(Box::new(AffineLayer::new(build_affine(spec, input, tensors)?)) as Box<dyn Layer<T>>);
+fn small(shape: Shape) -> Result<()> {
+    if shape.len() <= LARGEST_SAMPLE {
+        return Ok(());
+    }
+    Err(Error::parameter("shape", shape, format!("more than {LARGEST_SAMPLE} numbers in a sample")))
+}
+
+fn build_layer<T: Scalar>(spec: &LayerSpec, input: Shape, file: &ModelFile) -> Result<Box<dyn Layer<T>>> {
+    let operator = |spec| Ok(Box::new(AffineLayer::new(build_affine(spec, input, file)?)) as Box<dyn Layer<T>>);
     Ok(match spec {
         LayerSpec::Normalize { mean, std } => Box::new(Normalize::<T>::new(input, cast(mean), cast(std))?),
         LayerSpec::Dense(spec) => operator(&OperatorSpec::Dense(spec.clone()))?,
@@ -100,38 +103,34 @@ fn build_layer<T: Scalar>(spec: &LayerSpec, input: Shape, tensors: &SafeTensors<
         LayerSpec::SpaceToDepth { block } => Box::new(Reshape::space_to_depth(input, *block)?),
         LayerSpec::Activation(function) => Box::new(ActivationLayer::new::<T>(*function, input)?),
         LayerSpec::Flow(FlowSpec { method, step, steps, field }) => {
-            let field = build_field(field, input, tensors)?;
+            let field = build_field(field, input, file)?;
             Box::new(Flow::boxed(field, Tableau::by_name(method)?, Step::Fixed(*step), *steps)?)
         }
     })
 }
 
-fn build_field<T: Scalar>(
-    spec: &FieldSpec,
-    input: Shape,
-    tensors: &SafeTensors<'_>,
-) -> Result<Box<dyn VectorField<T>>> {
+fn build_field<T: Scalar>(spec: &FieldSpec, input: Shape, file: &ModelFile) -> Result<Box<dyn VectorField<T>>> {
     Ok(match spec {
         FieldSpec::Gradient { activation, operator } => {
-            Box::new(GradientField::new(build_affine(operator, input, tensors)?, *activation)?)
+            Box::new(GradientField::new(build_affine(operator, input, file)?, *activation)?)
         }
         FieldSpec::Residual { activation, inner, outer } => {
-            let inner = build_affine(inner, input, tensors)?;
-            let outer = build_affine(outer, inner.operator().output(), tensors)?;
+            let inner = build_affine(inner, input, file)?;
+            let outer = build_affine(outer, inner.operator().output(), file)?;
             Box::new(ResidualField::new(inner, *activation, outer)?)
         }
     })
 }
 
-fn build_affine<T: Scalar>(spec: &OperatorSpec, input: Shape, tensors: &SafeTensors<'_>) -> Result<Affine<T>> {
-    let bias = |name: &Option<String>| name.as_ref().map(|n| Ok(tensor(tensors, n, 1)?.1)).transpose();
+fn build_affine<T: Scalar>(spec: &OperatorSpec, input: Shape, file: &ModelFile) -> Result<Affine<T>> {
+    let bias = |name: &Option<String>| name.as_ref().map(|n| Ok(file.tensor(n, 1)?.1)).transpose();
     let (operator, bias): (Box<dyn Operator<T>>, _) = match spec {
         OperatorSpec::Dense(DenseSpec { weight, bias: b }) => {
-            let (shape, weight) = tensor(tensors, weight, 2)?;
+            let (shape, weight) = file.tensor(weight, 2)?;
             (Box::new(Dense::new(shape[0], shape[1], weight)?), bias(b)?)
         }
         OperatorSpec::Conv2d(Conv2dSpec { weight: name, bias: b, stride, padding, padding_mode }) => {
-            let (shape, weight) = tensor(tensors, name, 4)?;
+            let (shape, weight) = file.tensor(name, 4)?;
             let (channels, ..) = input.as_image("a convolution")?;
             if shape[1] != channels {
                 let reason = format!("it reads {} channels, and the input {input} has {channels}", shape[1]);
@@ -154,34 +153,8 @@ fn build_affine<T: Scalar>(spec: &OperatorSpec, input: Shape, tensors: &SafeTens
         let what = format!("input of a {} operator", operator.kind());
         return Err(Error::Shape { what, expected: operator.input(), found: input });
     }
+    small(operator.output())?;
     Affine::boxed(operator, bias)
-}
-
-/// The shape and the numbers of a tensor that must have `rank` axes and the format `T`.
-fn tensor<T: Scalar>(tensors: &SafeTensors<'_>, name: &str, rank: usize) -> Result<(Vec<usize>, Vec<T>)> {
-    let refuse = |reason: String| Error::parameter("tensor", name, reason);
-    let view = tensors.tensor(name).map_err(|_| refuse("the file has no tensor of this name".into()))?;
-    if view.shape().len() != rank {
-        return Err(refuse(format!("it has the shape {:?}, not one of {rank} axes", view.shape())));
-    }
-    let data = match (view.dtype(), T::NAME) {
-        (Dtype::F32, "f32") => view.data().chunks_exact(4).map(|b| T::of(f32_of(b).into())).collect(),
-        (Dtype::F64, "f64") => view.data().chunks_exact(8).map(|b| T::of(f64_of(b))).collect(),
-        (found, expected) => {
-            return Err(refuse(format!(
-                "it is of type {found:?}; the tensors of a model are all F32 or all F64, here {expected}"
-            )));
-        }
-    };
-    Ok((view.shape().to_vec(), data))
-}
-
-fn f32_of(bytes: &[u8]) -> f32 {
-    f32::from_le_bytes(bytes.try_into().unwrap_or([0xff; 4]))
-}
-
-fn f64_of(bytes: &[u8]) -> f64 {
-    f64::from_le_bytes(bytes.try_into().unwrap_or([0xff; 8]))
 }
 
 /// The tensors of a network that is being written.

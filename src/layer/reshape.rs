@@ -35,13 +35,14 @@ impl Reshape {
     /// An image with channels of zeros appended.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if `input` is no image or has more channels already.
+    /// [`Error::Parameter`] if `input` is no image or has more channels already, or the output would be too large.
     pub fn pad_channels(input: Shape, channels: usize) -> Result<Self> {
         let (present, height, width) = input.as_image("padding of channels")?;
         if channels < present {
             return Err(Error::parameter("channels", channels, format!("the input has {present} already")));
         }
-        Ok(Self { kind: Kind::PadChannels, input, output: Shape::image(channels, height, width) })
+        let output = Shape::try_from(vec![channels, height, width])?;
+        Ok(Self { kind: Kind::PadChannels, input, output })
     }
 
     /// Blocks of `block × block` points as channels, in PyTorch's order (`pixel_unshuffle`): output channel

@@ -92,7 +92,7 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
 }
 
 /// A proved norm and the proof that was used.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ProvedNorm {
     /// The bound.
     pub bound: Upper,

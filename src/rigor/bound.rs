@@ -1,6 +1,6 @@
 //! Numbers whose type says which way they err.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::directed::{add_up, div_down, mul_up, sqrt_up};
 use crate::error::{Error, Result};
@@ -9,12 +9,14 @@ use crate::error::{Error, Result};
 ///
 /// Sums and products round upward. Products and roots are for quantities that are not negative: a negative bound of
 /// such a quantity is read as 0.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+///
+/// It can be written to a file and not read from one: what a file says is a claim ([`crate::check`]).
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Upper(f64);
 
 /// A number that is proved not to be above the quantity that it stands for.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Lower(f64);
 

@@ -47,11 +47,29 @@ pub fn norm(w: MatRef<'_, f64>) -> Result<Upper> {
 /// # Errors
 /// As [`norm`].
 pub fn sup_norm(family: &[MatRef<'_, f64>]) -> Result<Upper> {
+    sup_norm_from(family, GAP)
+}
+
+/// As [`sup_norm`], trying a smaller shift first: what a checker uses, so that a bound that was proved on another
+/// machine, whose last bits differ, is not missed by a hair.
+///
+/// # Errors
+/// As [`norm`].
+pub fn sharp_sup_norm(family: &[MatRef<'_, f64>]) -> Result<Upper> {
+    sup_norm_from(family, SHARP_GAP)
+}
+
+/// The first shift above the estimate of an eigenvalue, in units of the dimension times `ε`.
+const GAP: f64 = 8.0;
+/// The same where a bound is checked.
+const SHARP_GAP: f64 = 0.25;
+
+fn sup_norm_from(family: &[MatRef<'_, f64>], gap: f64) -> Result<Upper> {
     let exponent = largest_exponent(family)?;
     let Some(exponent) = exponent else { return Ok(Upper::ZERO) };
     let grams: Vec<Gram> = family.par_iter().map(|w| Gram::new(&Scaled::new(*w, exponent), Side::Smaller)).collect();
     let estimate = grams.par_iter().map(Gram::largest_estimate).reduce(|| 0.0, f64::max);
-    let squared = grams.par_iter().map(|gram| gram.largest_up(estimate)).reduce(|| 0.0, f64::max);
+    let squared = grams.par_iter().map(|gram| gram.largest_up(estimate, gap)).reduce(|| 0.0, f64::max);
     let lost = family.iter().map(|w| lost_by_scaling(*w)).fold(0.0, f64::max);
     Upper::proved(scale_up(add_up(sqrt_up(squared), lost), exponent)).finite("a spectral norm")
 }
@@ -71,9 +89,21 @@ pub(crate) fn sup_norm_estimate(family: &[MatRef<'_, f64>]) -> Result<f64> {
 /// # Errors
 /// [`Error::NotFinite`] if `W` holds a NaN or an infinity.
 pub fn smallest_singular_value(w: MatRef<'_, f64>) -> Result<Lower> {
+    smallest_singular_value_from(w, GAP)
+}
+
+/// As [`smallest_singular_value`], trying a smaller shift first, as [`sharp_sup_norm`].
+///
+/// # Errors
+/// As [`smallest_singular_value`].
+pub fn sharp_smallest_singular_value(w: MatRef<'_, f64>) -> Result<Lower> {
+    smallest_singular_value_from(w, SHARP_GAP)
+}
+
+fn smallest_singular_value_from(w: MatRef<'_, f64>, gap: f64) -> Result<Lower> {
     let exponent = largest_exponent(std::slice::from_ref(&w))?;
     let (Some(exponent), true) = (exponent, w.nrows() >= w.ncols()) else { return Ok(Lower::ZERO) };
-    let squared = Gram::new(&Scaled::new(w, exponent), Side::Columns).smallest_down();
+    let squared = Gram::new(&Scaled::new(w, exponent), Side::Columns).smallest_down(gap);
     Ok(Lower::proved(scale_down(sub_down(sqrt_down(squared), lost_by_scaling(w)).max(0.0), exponent)))
 }
 
@@ -146,8 +176,8 @@ impl Gram {
     }
 
     /// An upper bound of the largest eigenvalue, good if `estimate` is not far above it.
-    fn largest_up(&self, estimate: f64) -> f64 {
-        let mut gap = self.len() as f64 * 8.0 * f64::EPSILON;
+    fn largest_up(&self, estimate: f64, gap: f64) -> f64 {
+        let mut gap = self.len() as f64 * gap * f64::EPSILON;
         while gap < 1.0 {
             let alpha = estimate * (1.0 + gap);
             let shifted = Mat::from_fn(self.len(), self.len(), |i, j| diagonal(alpha, i, j) - self.image[(i, j)]);
@@ -161,11 +191,11 @@ impl Gram {
     }
 
     /// A lower bound of the smallest eigenvalue, 0 if nothing better is found.
-    fn smallest_down(&self) -> f64 {
+    fn smallest_down(&self, gap: f64) -> f64 {
         let Some(estimate) = eigenvalue_estimates(self.image.as_ref()).and_then(|e| e.first().copied()) else {
             return 0.0;
         };
-        let mut gap = self.len() as f64 * 8.0 * f64::EPSILON * self.largest_estimate();
+        let mut gap = self.len() as f64 * gap * f64::EPSILON * self.largest_estimate();
         while gap < estimate {
             let alpha = estimate - gap;
             let shifted = Mat::from_fn(self.len(), self.len(), |i, j| self.image[(i, j)] - diagonal(alpha, i, j));

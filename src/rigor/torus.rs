@@ -95,7 +95,7 @@ pub struct Convolution<'a> {
 }
 
 /// A proved norm of a convolution, and the torus that it was proved on.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TorusNorm {
     /// The bound.
     pub bound: Upper,
@@ -118,11 +118,53 @@ impl Convolution<'_> {
         Ok(TorusNorm { bound: bound.finite("the norm of a convolution")?, torus })
     }
 
+    /// As [`Self::norm`], on a torus that is given, with [`matrix::sharp_sup_norm`]: what a checker uses.
+    ///
+    /// # Errors
+    /// As [`Self::norm`], and [`Error::NotProved`] for a torus that is too small to prove anything, or larger than any
+    /// that this crate uses.
+    pub fn norm_on(&self, torus: [usize; 2]) -> Result<Upper> {
+        if !self.tori()?.contains(&torus) {
+            let reason = format!("a torus of {}×{} points is none of those that serve", torus[0], torus[1]);
+            return Err(Error::not_proved("the norm of a convolution", reason));
+        }
+        let family = Frequencies::new(self, torus);
+        let bound = matrix::sharp_sup_norm(&family.matrices())? + Upper::proved(family.error);
+        bound.finite("the norm of a convolution")
+    }
+
+    /// The tori that a norm is proved on: each gives a bound.
+    ///
+    /// # Errors
+    /// As [`Self::norm`].
+    pub fn tori(&self) -> Result<Vec<[usize; 2]>> {
+        let smallest = self.smallest_torus()?;
+        Ok(match self.mode {
+            PaddingMode::Circular => vec![smallest],
+            // A little larger one may miss the worst frequency.
+            PaddingMode::Zeros => {
+                (0..CANDIDATES).map(|extra| smallest.map(|n| if n == 1 { 1 } else { n + extra })).collect()
+            }
+        })
+    }
+
     /// A proved lower bound of `min ‖Tx‖/‖x‖`: positive only for an injective circular convolution.
     ///
     /// # Errors
     /// As [`Self::norm`].
     pub fn smallest_singular_value(&self) -> Result<Lower> {
+        self.smallest(matrix::smallest_singular_value)
+    }
+
+    /// As [`Self::smallest_singular_value`], with [`matrix::sharp_smallest_singular_value`].
+    ///
+    /// # Errors
+    /// As [`Self::norm`].
+    pub fn sharp_smallest_singular_value(&self) -> Result<Lower> {
+        self.smallest(matrix::sharp_smallest_singular_value)
+    }
+
+    fn smallest(&self, prove: impl Fn(faer::MatRef<'_, f64>) -> Result<Lower>) -> Result<Lower> {
         let [ay, ax] = self.axes;
         let all_outputs = |a: Axis| a.output().is_some_and(|m| m * a.stride == a.input);
         if self.mode == PaddingMode::Zeros || !all_outputs(ay) || !all_outputs(ax) {
@@ -131,7 +173,7 @@ impl Convolution<'_> {
         let family = Frequencies::new(self, self.smallest_torus()?);
         let mut smallest = f64::INFINITY;
         for d in family.matrices() {
-            smallest = smallest.min(matrix::smallest_singular_value(d)?.get());
+            smallest = smallest.min(prove(d)?.get());
         }
         Ok(Lower::proved(sub_down(smallest, family.error).max(0.0)))
     }
@@ -149,14 +191,14 @@ impl Convolution<'_> {
         Ok(torus)
     }
 
-    /// Every torus at least as large as the smallest gives a bound; a little larger one may miss the worst frequency.
+    /// The torus with the smallest estimate.
     fn best_torus(&self) -> Result<[usize; 2]> {
-        let smallest = self.smallest_torus()?;
-        if self.mode == PaddingMode::Circular {
-            return Ok(smallest);
+        let mut best = (f64::INFINITY, self.smallest_torus()?);
+        let tori = self.tori()?;
+        if tori.len() == 1 {
+            return Ok(best.1);
         }
-        let mut best = (f64::INFINITY, smallest);
-        for torus in (0..CANDIDATES).map(|extra| smallest.map(|n| if n == 1 { 1 } else { n + extra })) {
+        for torus in tori {
             let estimate = matrix::sup_norm_estimate(&Frequencies::new(self, torus).matrices())?;
             if estimate < best.0 {
                 best = (estimate, torus);

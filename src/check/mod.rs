@@ -1,0 +1,366 @@
+//! The independent checker: every claim of a certificate recomputed from the plain numbers of the model.
+//!
+//! It trusts nothing that it reads, and none of the code that issues certificates. What it rests on is
+//!
+//! - [`crate::rigor`], the trusted base,
+//! - [`crate::integrate`], the radii and Shu–Osher forms of methods in exact arithmetic,
+//! - [`crate::io`], the parsers of the two files,
+//! - the rules, as they are written here once more: `operator.rs` the norms of linear maps, `flow.rs` what they imply
+//!   for a step.
+//!
+//! **What is verified.** A norm is accepted if the checker proves one that is at most the claimed one; everything
+//! else — slopes, curvatures, steps, factors, products — is then recomputed *from the claimed numbers*, in outward
+//! arithmetic that gives the same bits on every machine. So a certificate that was issued elsewhere is accepted, and a
+//! changed number is refused or leaves the claim true.
+
+mod flow;
+mod operator;
+
+use crate::{
+    activation::Activation,
+    certificate::{Basis, Certificate, Entry, Rule, Witness},
+    error::{Error, Result},
+    io::{Claimed, ClaimedLayer, ClaimedWitness, Digest, LayerSpec, ModelFile, OperatorSpec},
+    operator::NormMethod,
+    rigor::{
+        Upper,
+        directed::{div_up, sub_up},
+    },
+    tensor::Shape,
+};
+use operator::Linear;
+
+/// What became of one claim.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It is proved.
+    Proved,
+    /// Only its author vouches for it.
+    Asserted,
+    /// It was not looked at, for this reason.
+    Unchecked(String),
+    /// It is not proved, for this reason.
+    Failed(String),
+}
+
+/// One claim and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The part of the certificate that makes the claim.
+    pub part: String,
+    /// The claim in words.
+    pub claim: String,
+    /// What became of it.
+    pub verdict: Verdict,
+}
+
+/// Every claim of a certificate with what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// One line for each claim.
+    pub findings: Vec<Finding>,
+    /// The claims, if all of them are proved; those that were not checked are not among them.
+    pub verified: Option<Verified>,
+}
+
+/// Claims about a model file that this checker has proved. Nothing else makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    certificate: Certificate,
+    model: Digest,
+}
+
+impl Verified {
+    /// The claims.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The SHA-256 of the model that they are about.
+    pub fn model(&self) -> Digest {
+        self.model
+    }
+}
+
+impl Report {
+    fn add(&mut self, part: impl Into<String>, claim: impl Into<String>, outcome: Result<()>) {
+        let verdict = outcome.map_or_else(|e| Verdict::Failed(e.to_string()), |()| Verdict::Proved);
+        self.findings.push(Finding { part: part.into(), claim: claim.into(), verdict });
+    }
+
+    /// Whether a claim failed.
+    pub fn failed(&self) -> bool {
+        self.findings.iter().any(|f| matches!(f.verdict, Verdict::Failed(_)))
+    }
+}
+
+/// Checks every claim of a certificate about a model.
+///
+/// ```no_run
+/// use dahlquist::{check::check, io::{Claimed, ModelFile}};
+/// let report = check(&Claimed::read("certificate.json")?, &ModelFile::read("model.safetensors")?);
+/// let verified = report.verified.expect("every claim is proved");
+/// println!("‖f(x) − f(x')‖ ≤ {} ‖x − x'‖", verified.certificate().lipschitz);
+/// # Ok::<(), dahlquist::Error>(())
+/// ```
+pub fn check(claimed: &Claimed, model: &ModelFile) -> Report {
+    let mut report = Report { findings: Vec::new(), verified: None };
+    let (spec, hash) = (model.spec(), model.sha256());
+    report.add("model", format!("SHA-256 {}", claimed.model), equal("the model file has SHA-256", claimed.model, hash));
+    let scalar = equal("the tensors of the model are", claimed.scalar.as_str(), model.scalar());
+    report.add("scalar", format!("weights in {}", claimed.scalar), scalar);
+    report.add("input", format!("shape {}", claimed.input), equal("the model has shape", claimed.input, spec.input));
+    let count = equal("the model has", claimed.layers.len(), spec.layers.len());
+    report.add("layers", format!("{} layers", claimed.layers.len()), count);
+
+    let mut shape = Some(spec.input);
+    for (i, (layer, spec)) in claimed.layers.iter().zip(&spec.layers).enumerate() {
+        let claim = format!("{}, {}: Lipschitz bound {}{}", layer.kind, layer.rule, layer.bound, averaged(layer));
+        // A layer whose input is not known cannot be checked.
+        let outcome = match shape {
+            Some(input) => Checked { layer, model, input }.run(i, spec),
+            None => Err(Error::format("the layers before it do not fit together")),
+        };
+        shape = outcome.as_ref().ok().copied();
+        if layer.rule == Basis::Asserted && outcome.is_ok() {
+            report.findings.push(Finding { part: format!("layer {i}"), claim, verdict: Verdict::Asserted });
+        } else {
+            report.add(format!("layer {i}"), claim, outcome.map(drop));
+        }
+    }
+
+    let head = usize::from(spec.layers.last().is_some_and(is_affine));
+    let before = &claimed.layers[..claimed.layers.len().saturating_sub(head)];
+    let products = [("features", claimed.features, before), ("network", claimed.lipschitz, &claimed.layers[..])];
+    for (part, bound, layers) in products {
+        let product: Upper = layers.iter().map(|layer| Upper::proved(layer.bound)).product();
+        report.add(
+            part,
+            format!("Lipschitz constant {bound}"),
+            at_least("the product of the layers is", bound, product),
+        );
+    }
+
+    if report.findings.iter().all(|f| f.verdict == Verdict::Proved) {
+        report.verified = Some(Verified { certificate: certificate(claimed), model: hash });
+    }
+    if let Some(samples) = &claimed.samples {
+        let claim = format!("the radii of {} samples", samples.radii.len());
+        let reason = "it takes the samples and a forward pass to check them".to_string();
+        report.findings.push(Finding { part: "samples".into(), claim, verdict: Verdict::Unchecked(reason) });
+    }
+    report
+}
+
+fn averaged(layer: &ClaimedLayer) -> String {
+    layer.averaged.map_or(String::new(), |a| format!(", averaged {a}"))
+}
+
+/// The claim about one layer, and where it is.
+struct Checked<'a> {
+    layer: &'a ClaimedLayer,
+    model: &'a ModelFile,
+    input: Shape,
+}
+
+impl Checked<'_> {
+    /// Checks the claim and returns the shape of the output. An asserted bound is only checked for what it is about.
+    fn run(&self, index: usize, spec: &LayerSpec) -> Result<Shape> {
+        equal("the position of the layer is", self.layer.path.as_str(), &index.to_string())?;
+        equal("the layer is of kind", self.layer.kind.as_str(), kind(spec))?;
+        let output = match spec {
+            LayerSpec::Normalize { mean, std } => self.normalize(mean, std)?,
+            LayerSpec::Dense(_) | LayerSpec::Conv2d(_) | LayerSpec::AvgPool { .. } | LayerSpec::GlobalAvgPool {} => {
+                self.affine(&linear(spec)?)?
+            }
+            LayerSpec::Flatten {} => self.isometry(Shape::Features(self.input.len()))?,
+            LayerSpec::PadChannels { channels } => {
+                let (present, height, width) = self.input.as_image("padding of channels")?;
+                require(*channels >= present, "the input has more channels than the output")?;
+                self.isometry(Shape::try_from(vec![*channels, height, width])?)?
+            }
+            LayerSpec::SpaceToDepth { block } => {
+                let (channels, height, width) = self.input.as_image("space to depth")?;
+                let fits = *block > 0 && height % block == 0 && width % block == 0;
+                require(fits, "the block does not divide the image")?;
+                self.isometry(Shape::try_from(vec![channels * block * block, height / block, width / block])?)?
+            }
+            LayerSpec::Activation(function) => self.activation(*function)?,
+            LayerSpec::Flow(spec) => {
+                flow::check(self, spec)?;
+                self.input
+            }
+        };
+        require(self.layer.bound >= 0.0, "a Lipschitz bound is not negative")?;
+        Ok(output)
+    }
+
+    /// Whether the layer's rule is the one that is needed; nothing to prove for an asserted bound.
+    fn by(&self, rule: Rule) -> Result<bool> {
+        match self.layer.rule {
+            Basis::Asserted => Ok(false),
+            Basis::Proved(found) if found == rule => Ok(true),
+            Basis::Proved(found) => Err(Error::format(format!("the rule {found} does not apply to this layer"))),
+        }
+    }
+
+    fn not_averaged(&self) -> Result<()> {
+        require(self.layer.averaged.is_none(), "no rule says that this layer is averaged")
+    }
+
+    fn method(&self) -> Result<NormMethod> {
+        match self.layer.witness {
+            Some(ClaimedWitness::Norm { method }) => Ok(method),
+            _ => Err(Error::format("the witness is not one of a norm")),
+        }
+    }
+
+    fn normalize(&self, mean: &[f64], std: &[f64]) -> Result<Shape> {
+        let units = match self.input {
+            Shape::Features(n) => n,
+            Shape::Image { channels, .. } => channels,
+        };
+        require(mean.len() == units && std.len() == units, "there is not one mean and deviation for each channel")?;
+        // As they are stored in a network of this format.
+        let single = self.model.scalar() == "f32";
+        let stored = |x: &f64| if single { f64::from(*x as f32) } else { *x };
+        require(mean.iter().chain(std).all(|x| stored(x).is_finite()), "a mean or deviation is not finite")?;
+        let smallest = std.iter().map(stored).fold(f64::INFINITY, f64::min);
+        if self.by(Rule::OperatorNorm)? {
+            self.not_averaged()?;
+            equal("the norm is proved by", self.method()?, NormMethod::ClosedForm)?;
+            // Infinite for a deviation that is not positive.
+            at_least("the norm is proved to be at most", self.layer.bound, Upper::proved(div_up(1.0, smallest)))?;
+        }
+        Ok(self.input)
+    }
+
+    fn affine(&self, spec: &OperatorSpec) -> Result<Shape> {
+        let map = Linear::read(self.model, spec, self.input)?;
+        if self.by(Rule::OperatorNorm)? {
+            self.not_averaged()?;
+            map.norm_is(self.layer.bound, Some(self.method()?))?;
+        }
+        Ok(map.output())
+    }
+
+    fn isometry(&self, output: Shape) -> Result<Shape> {
+        if self.by(Rule::Isometry)? {
+            self.not_averaged()?;
+            require(self.layer.witness.is_none(), "an isometry has no witness")?;
+            at_least("an isometry has the constant", self.layer.bound, Upper::ONE)?;
+        }
+        Ok(output)
+    }
+
+    fn activation(&self, function: Activation) -> Result<Shape> {
+        let [m, l] = slopes(function, self.model)?;
+        if self.by(Rule::Slope)? {
+            match self.layer.witness {
+                Some(ClaimedWitness::Slopes { interval }) => {
+                    require(interval == [m, l], &format!("the slopes are in [{m}, {l}]"))?;
+                }
+                _ => return Err(Error::format("the witness is not one of slopes")),
+            }
+            at_least("the largest slope is", self.layer.bound, Upper::proved(m.abs().max(l.abs())))?;
+            if let Some(averaged) = self.layer.averaged {
+                require(-1.0 < m && l <= 1.0, "slopes outside (−1, 1] do not make an averaged function")?;
+                averaged_at_least(averaged, div_up(sub_up(1.0, m), 2.0))?;
+            }
+        }
+        Ok(self.input)
+    }
+}
+
+/// The exact interval of the slopes of a function, its constants as they are stored in a network of this format.
+fn slopes(function: Activation, model: &ModelFile) -> Result<[f64; 2]> {
+    Ok(match function {
+        Activation::Identity {} => [1.0, 1.0],
+        Activation::Relu {} | Activation::Tanh {} | Activation::Softplus {} => [0.0, 1.0],
+        Activation::Abs {} => [-1.0, 1.0],
+        Activation::Sigmoid {} => [0.0, 0.25],
+        Activation::LeakyRelu { slope } => {
+            let stored = if model.scalar() == "f32" { f64::from(slope as f32) } else { slope };
+            require(slope >= 0.0 && stored.is_finite(), "the slope of a leaky ReLU is negative or not finite")?;
+            [stored.min(1.0), stored.max(1.0)]
+        }
+    })
+}
+
+/// The name of a kind of layer in certificates.
+fn kind(spec: &LayerSpec) -> &'static str {
+    match spec {
+        LayerSpec::Normalize { .. } => "normalize",
+        LayerSpec::Dense(_) => "dense",
+        LayerSpec::Conv2d(_) => "conv2d",
+        LayerSpec::AvgPool { .. } => "avg_pool",
+        LayerSpec::GlobalAvgPool {} => "global_avg_pool",
+        LayerSpec::Flatten {} => "flatten",
+        LayerSpec::PadChannels { .. } => "pad_channels",
+        LayerSpec::SpaceToDepth { .. } => "space_to_depth",
+        LayerSpec::Activation(_) => "activation",
+        LayerSpec::Flow(_) => "flow",
+    }
+}
+
+/// Whether margins are measured on a last layer of this kind, which is then not one of the features.
+fn is_affine(spec: &LayerSpec) -> bool {
+    linear(spec).is_ok()
+}
+
+fn linear(spec: &LayerSpec) -> Result<OperatorSpec> {
+    match spec {
+        LayerSpec::Dense(spec) => Ok(OperatorSpec::Dense(spec.clone())),
+        LayerSpec::Conv2d(spec) => Ok(OperatorSpec::Conv2d(spec.clone())),
+        LayerSpec::AvgPool { size } => Ok(OperatorSpec::AvgPool { size: *size }),
+        LayerSpec::GlobalAvgPool {} => Ok(OperatorSpec::GlobalAvgPool {}),
+        _ => Err(Error::format("not a linear map")),
+    }
+}
+
+/// The claims as bounds: only of a certificate whose claims are all proved.
+fn certificate(claimed: &Claimed) -> Certificate {
+    let witness = |witness: &ClaimedWitness| match witness.clone() {
+        ClaimedWitness::Norm { method } => Witness::Norm { method },
+        ClaimedWitness::Slopes { interval } => Witness::Slopes { interval },
+        ClaimedWitness::Flow { method, step, steps, factor, radius, cocoercivity, field } => {
+            Witness::Flow { method, step, steps, factor: Upper::proved(factor), radius, cocoercivity, field }
+        }
+    };
+    let entry = |layer: &ClaimedLayer| Entry {
+        kind: layer.kind.clone(),
+        basis: layer.rule,
+        lipschitz: Upper::proved(layer.bound),
+        averaged: layer.averaged.map(Upper::proved),
+        witness: layer.witness.as_ref().map(witness),
+    };
+    Certificate {
+        input: claimed.input,
+        layers: claimed.layers.iter().map(entry).collect(),
+        lipschitz: Upper::proved(claimed.lipschitz),
+        features: Upper::proved(claimed.features),
+    }
+}
+
+fn require(holds: bool, otherwise: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::format(otherwise)) }
+}
+
+fn equal<T: PartialEq + std::fmt::Debug>(truth: &str, claimed: T, found: T) -> Result<()> {
+    if claimed == found { Ok(()) } else { Err(Error::format(format!("{truth} {found:?}, not {claimed:?}"))) }
+}
+
+/// An upper bound is accepted if it is not below one that is proved here. A NaN is below everything.
+fn at_least(truth: &str, claimed: f64, proved: Upper) -> Result<()> {
+    require(claimed >= proved.get(), &format!("{truth} {proved}, which is more than the claimed {claimed}"))
+}
+
+/// A lower bound is accepted if it is not above one that is proved here.
+fn at_most(truth: &str, claimed: f64, proved: f64) -> Result<()> {
+    require(claimed <= proved, &format!("{truth} {proved}, which is less than the claimed {claimed}"))
+}
+
+fn averaged_at_least(claimed: f64, proved: f64) -> Result<()> {
+    require(claimed < 1.0, "an averaged function has a constant below 1")?;
+    at_least("it is averaged with the constant", claimed, Upper::proved(proved))
+}
