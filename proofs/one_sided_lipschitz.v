@@ -9,7 +9,7 @@
      implicit_ball       the same with |Dx_0| <= d and |e|, |e'| <= eps, so |De| <= 2 eps:
                          (1 - h mu) |Dx_1| <= d + 2 eps
    The last two say what an equation that is solved only up to a residual still guarantees.
-   The exact flow is e^{mu t}-Lipschitz: exact_flow.v, over the real numbers.
+   That the exact flow is e^{mu t}-Lipschitz needs the exponential and is not proved here.
 
    Source: Dahlquist (1958); Desoer and Vidyasagar, Feedback Systems (1975), chapter II; Hairer and Wanner II, IV.12. *)
 
