@@ -1,2 +1,8 @@
-//! The program.
-fn main() {}
+//! The program `dahlquist`: certificates from the command line.
+
+#[path = "../cli/mod.rs"]
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,0 +1,222 @@
+//! `dahlquist certify`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use dahlquist::{
+    Error, Network, Result, Sealed, Semantics,
+    certify::SampleCertificate,
+    data::Dataset,
+    io::{Claimed, ClaimedSamples, ModelFile, NormChoice, SummationChoice},
+    scalar::Scalar,
+};
+use serde_json::{Value, json};
+
+use super::{
+    Outcome,
+    input::{self, OptionalData, with_network},
+    output::{self, columns, percent},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Certify {
+    /// A model file.
+    model: PathBuf,
+    #[command(flatten)]
+    data: OptionalData,
+    /// Radii to count certified samples at, in units of the input.
+    #[arg(long, value_delimiter = ',', value_parser = input::radius, default_value = "36/255,72/255,108/255")]
+    eps: Vec<f64>,
+    /// What the radii are about: the network over the real numbers, or the program with its rounding errors.
+    #[arg(long, value_enum, default_value_t = Meaning::Executed)]
+    semantics: Meaning,
+    /// The order of summation that executed radii hold for.
+    #[arg(long, value_enum, default_value_t = Order::Any)]
+    summation: Order,
+    /// How norms of convolutions are proved.
+    #[arg(long, value_enum, default_value_t = Norms::Torus)]
+    norms: Norms,
+    /// Write a certificate file, for `dahlquist check`.
+    #[arg(long, value_name = "OUT")]
+    certificate: Option<PathBuf>,
+    /// Write the results as JSON.
+    #[arg(long, value_name = "OUT")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Meaning {
+    Exact,
+    Executed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Order {
+    Declared,
+    Any,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Norms {
+    Torus,
+    Tight,
+}
+
+impl Certify {
+    pub(super) fn run(&self) -> Result<Outcome> {
+        let not_yet = |name: &'static str, value: &str| {
+            Err(Error::Parameter { name, value: value.into(), reason: "not available in this version".into() })
+        };
+        if self.summation == Order::Declared {
+            return not_yet("summation", "declared");
+        }
+        if self.norms == Norms::Tight {
+            return not_yet("norms", "tight");
+        }
+        let (file, network) = input::model(&self.model)?;
+        with_network!(network, network => self.certify(&file, network))
+    }
+
+    fn certify<T: Scalar>(&self, file: &ModelFile, network: Network<T>) -> Result<Outcome> {
+        let dataset = self.data.load(&network)?;
+        let sealed = match network.seal() {
+            Ok(sealed) => sealed,
+            Err(reason) => {
+                let text = format!("{}: not certified: {reason}\n", self.model.display());
+                return Ok(Outcome { text, failed: true });
+            }
+        };
+        let claims = dataset.as_ref().map(|dataset| radii(&sealed, dataset, self.semantics())).transpose()?;
+        let counts = dataset.as_ref().zip(claims.as_ref()).map(|(dataset, claims)| self.count(dataset, claims));
+        if let Some(path) = &self.certificate {
+            let mut claimed = Claimed::new(sealed.certificate(), file.sha256(), file.scalar(), NormChoice::Torus);
+            if let (Some(dataset), Some(claims)) = (&dataset, &claims) {
+                claimed.samples = Some(self.claimed_samples::<T>(dataset, claims)?);
+            }
+            claimed.write(path)?;
+        }
+        if let Some(path) = &self.json {
+            output::json(path, &self.value(&sealed, dataset.as_ref().zip(claims.as_deref()), counts.as_ref()))?;
+        }
+        Ok(Outcome::done(self.text(&sealed, claims.as_deref(), counts.as_ref())))
+    }
+
+    fn semantics(&self) -> Semantics {
+        match self.semantics {
+            Meaning::Exact => Semantics::Exact,
+            Meaning::Executed => Semantics::Executed,
+        }
+    }
+
+    fn count(&self, dataset: &Dataset, claims: &[SampleCertificate]) -> Counts {
+        let fraction = |holds: &dyn Fn(&SampleCertificate) -> bool| {
+            let pairs = claims.iter().zip(dataset.labels());
+            pairs.filter(|(claim, label)| claim.prediction == **label && holds(claim)).count() as f64
+                / claims.len() as f64
+        };
+        let certified = self.eps.iter().map(|&eps| (eps, fraction(&|claim| claim.holds_at(eps)))).collect();
+        Counts { clean: fraction(&|_| true), certified }
+    }
+
+    fn claimed_samples<T: Scalar>(&self, dataset: &Dataset, claims: &[SampleCertificate]) -> Result<ClaimedSamples> {
+        Ok(ClaimedSamples {
+            sha256: dataset.sha256::<T>()?,
+            semantics: self.semantics(),
+            summation: SummationChoice::Any,
+            predictions: claims.iter().map(|claim| claim.prediction).collect(),
+            // Rounded down to f32: still true, and confirmed where the last bits of an f64 come out differently.
+            radii: claims.iter().map(|claim| f64::from(<f32 as Scalar>::round_down(claim.radius.get()))).collect(),
+        })
+    }
+
+    fn value<T: Scalar>(
+        &self,
+        sealed: &Sealed<T>,
+        samples: Option<(&Dataset, &[SampleCertificate])>,
+        counts: Option<&Counts>,
+    ) -> Value {
+        let certificate = sealed.certificate();
+        let layer = |(i, entry): (usize, &dahlquist::certificate::Entry)| {
+            json!({
+                "path": i.to_string(), "kind": entry.kind, "rule": entry.basis, "bound": entry.lipschitz,
+                "averaged": entry.averaged,
+            })
+        };
+        let layers: Vec<Value> = certificate.layers.iter().enumerate().map(layer).collect();
+        let mut value = json!({
+            "semantics": self.semantics(), "scalar": T::NAME, "summation": "any", "norms": "torus",
+            "proved": certificate.is_proved(), "lipschitz": certificate.lipschitz, "features": certificate.features,
+            "layers": layers,
+        });
+        if let (Some((dataset, claims)), Some(counts)) = (samples, counts) {
+            let sample = |(claim, label): (&SampleCertificate, &usize)| {
+                json!({
+                    "prediction": claim.prediction, "label": label, "radius": claim.radius, "refusal": claim.refusal,
+                })
+            };
+            value["samples"] = claims.iter().zip(dataset.labels()).map(sample).collect();
+            value["clean_accuracy"] = json!(counts.clean);
+            let certified = counts.certified.iter().map(|(eps, accuracy)| json!({"eps": eps, "accuracy": accuracy}));
+            value["certified_accuracy"] = certified.collect();
+        }
+        value
+    }
+
+    fn text<T: Scalar>(
+        &self,
+        sealed: &Sealed<T>,
+        claims: Option<&[SampleCertificate]>,
+        counts: Option<&Counts>,
+    ) -> String {
+        let certificate = sealed.certificate();
+        let title = ["", "kind", "rule", "bound"].map(String::from).to_vec();
+        let row = |(i, entry): (usize, &dahlquist::certificate::Entry)| {
+            vec![i.to_string(), entry.kind.clone(), entry.basis.to_string(), entry.lipschitz.to_string()]
+        };
+        let rows: Vec<Vec<String>> =
+            std::iter::once(title).chain(certificate.layers.iter().enumerate().map(row)).collect();
+        let mut text = columns(&rows);
+        text += &format!(
+            "Lipschitz constant of the network {}, of its features {} (over the real numbers)\n",
+            certificate.lipschitz, certificate.features
+        );
+        if !certificate.is_proved() {
+            text += "NOT PROVED: a bound of a layer is only asserted\n";
+        }
+        if let (Some(claims), Some(counts)) = (claims, counts) {
+            let semantics = match self.semantics {
+                Meaning::Exact => "exact".to_string(),
+                Meaning::Executed => format!("executed in {}, sums in any order", T::NAME),
+            };
+            let refused = claims.iter().filter(|claim| claim.refusal.is_some()).count();
+            text += &format!(
+                "{} samples, {semantics}: accuracy {}, {refused} without a radius\n",
+                claims.len(),
+                percent(counts.clean)
+            );
+            for (eps, accuracy) in &counts.certified {
+                text += &format!("certified at ε = {eps:.4}: {}\n", percent(*accuracy));
+            }
+        }
+        text
+    }
+}
+
+struct Counts {
+    clean: f64,
+    certified: Vec<(f64, f64)>,
+}
+
+/// The radius of every sample.
+pub(super) fn radii<T: Scalar>(
+    sealed: &Sealed<T>,
+    dataset: &Dataset,
+    semantics: Semantics,
+) -> Result<Vec<SampleCertificate>> {
+    let mut claims = Vec::with_capacity(dataset.len());
+    input::in_groups("certify", dataset, |x| {
+        claims.extend(sealed.certify(&x, semantics)?);
+        Ok(())
+    })?;
+    Ok(claims)
+}

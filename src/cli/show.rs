@@ -1,0 +1,64 @@
+//! `dahlquist show`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use dahlquist::{Network, Result, certificate::Entry, scalar::Scalar};
+use serde_json::json;
+
+use super::{
+    Outcome,
+    input::{self, with_network},
+    output::{self, columns},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// A model file.
+    model: PathBuf,
+    /// Write the same as JSON.
+    #[arg(long, value_name = "OUT")]
+    json: Option<PathBuf>,
+}
+
+impl Show {
+    pub(super) fn run(&self) -> Result<Outcome> {
+        let (file, network) = input::model(&self.model)?;
+        let (text, value) = with_network!(network, network => describe(&network));
+        if let Some(path) = &self.json {
+            output::json(path, &value)?;
+        }
+        Ok(Outcome::done(format!("{}, SHA-256 {}\n{text}", self.model.display(), file.sha256())))
+    }
+}
+
+fn describe<T: Scalar>(network: &Network<T>) -> (String, serde_json::Value) {
+    let title = ["", "kind", "output", "parameters", "rule", "bound", "averaged"].map(String::from).to_vec();
+    let (mut rows, mut layers) = (vec![title], Vec::new());
+    for (i, layer) in network.layers().enumerate() {
+        let parameters: usize = layer.parameters().iter().map(|p| p.len()).sum();
+        let claim = layer.certificate();
+        let mut row = vec![i.to_string(), layer.kind().into(), layer.output().to_string(), parameters.to_string()];
+        row.extend(match &claim {
+            Ok(Entry { basis, lipschitz, averaged, .. }) => vec![
+                basis.to_string(),
+                lipschitz.to_string(),
+                averaged.map_or(String::new(), |averaged| averaged.to_string()),
+            ],
+            Err(reason) => vec![format!("no claim: {reason}")],
+        });
+        rows.push(row);
+        let claim = match claim {
+            Ok(entry) => json!({"rule": entry.basis, "bound": entry.lipschitz, "averaged": entry.averaged}),
+            Err(reason) => json!({"refused": reason.to_string()}),
+        };
+        layers.push(json!({
+            "path": i.to_string(), "kind": layer.kind(), "output": layer.output(), "parameters": parameters,
+            "claim": claim,
+        }));
+    }
+    let count = network.parameter_count();
+    let head = format!("{} → {}, {count} parameters in {}\n", network.input(), network.output(), T::NAME);
+    let value = json!({"scalar": T::NAME, "input": network.input(), "parameters": count, "layers": layers});
+    (head + &columns(&rows), value)
+}
