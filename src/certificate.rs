@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{operator::NormMethod, rigor::Upper, tensor::Shape};
+use crate::{
+    operator::{NormMethod, Norms},
+    rigor::Upper,
+    tensor::Shape,
+};
 
 /// The theorems that certificates are built from. Each has a machine-checked proof in `proofs/` under its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -173,6 +177,9 @@ impl Entry {
 pub struct Certificate {
     /// The shape of the input that the claims are for.
     pub input: Shape,
+    /// Which proof of the norms of convolutions was asked for.
+    #[serde(default)]
+    pub norms: Norms,
     /// The claim about each layer, in order.
     pub layers: Vec<Entry>,
     /// A bound of the Lipschitz constant of the network: the product of those of the layers.
