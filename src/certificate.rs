@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
-    operator::NormMethod,
+    operator::{NormMethod, Norms},
     rigor::Upper,
     tensor::Shape,
 };
@@ -201,6 +201,9 @@ impl Entry {
 pub struct Certificate {
     /// The shape of the input that the claims are for.
     pub input: Shape,
+    /// Which proof of the norms of convolutions was asked for.
+    #[serde(default)]
+    pub norms: Norms,
     /// The claim about each layer, in order.
     pub layers: Vec<Entry>,
     /// A bound of the Lipschitz constant of the network: the product of those of the layers.

@@ -7,7 +7,8 @@ use common::{certificate_of, dense_f32, every_layer, every_layer_f64, model_byte
 use dahlquist::{
     certificate::{Basis, Rule},
     check::{Report, Verdict, check},
-    io::{Claimed, ModelFile, NormChoice},
+    io::{Claimed, ModelFile},
+    operator::Norms,
 };
 use serde_json::{Value, json};
 
@@ -327,7 +328,7 @@ fn a_witness_of_another_kind_a_torus_too_small_and_a_huge_one_are_refused() {
 fn numbers_that_are_not_finite_are_not_written() {
     let model = ModelFile::parse(model_bytes(&dense_f32(1, 1, vec![1.0]))).unwrap();
     let mut claimed = certificate_of(&model);
-    assert_eq!(claimed.norms, NormChoice::Torus);
+    assert_eq!(claimed.norms, Norms::Torus);
     claimed.lipschitz = f64::INFINITY;
     let dir = tempfile::tempdir().unwrap();
     assert!(claimed.write(dir.path().join("c.json")).is_err());

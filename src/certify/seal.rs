@@ -7,6 +7,7 @@ use crate::{
     error::Result,
     layer::Layer,
     network::Network,
+    operator::Norms,
     rigor::Upper,
     scalar::Scalar,
     tensor::Batch,
@@ -38,8 +39,17 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// The reason, with the path of the layer, if one of them has no proof.
-    pub fn seal(mut self) -> Result<Sealed<T>> {
-        self.fix_steps()?;
+    pub fn seal(self) -> Result<Sealed<T>> {
+        self.seal_with(Norms::default())
+    }
+
+    /// As [`Self::seal`], with a choice between proofs of the norms of convolutions: tight ones allow longer steps and
+    /// larger radii.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn seal_with(mut self, norms: Norms) -> Result<Sealed<T>> {
+        self.fix_steps(norms)?;
         let layers: Vec<&dyn Layer<T>> = self.layers().collect();
         let prove = |(i, layer): (usize, &&dyn Layer<T>)| layer.certificate().map_err(|e| e.in_layer(i.to_string()));
         let entries: Vec<Entry> = layers.par_iter().enumerate().map(prove).collect::<Result<_>>()?;
@@ -47,6 +57,7 @@ impl<T: Scalar> Network<T> {
         let product = |entries: &[Entry]| entries.iter().map(|entry| entry.lipschitz).product::<Upper>();
         let certificate = Certificate {
             input: self.input(),
+            norms,
             lipschitz: product(&entries).finite("the Lipschitz constant of the network")?,
             features: product(&entries[..entries.len() - head]).finite("the Lipschitz constant of the features")?,
             layers: entries,

@@ -336,6 +336,7 @@ fn certificate(claimed: &Claimed) -> Certificate {
     };
     Certificate {
         input: claimed.input,
+        norms: claimed.norms,
         layers: claimed.layers.iter().map(entry).collect(),
         lipschitz: Upper::proved(claimed.lipschitz),
         features: Upper::proved(claimed.features),

@@ -7,7 +7,8 @@ use dahlquist::{
     Error, Network, Result, Sealed, Semantics,
     certify::SampleCertificate,
     data::Dataset,
-    io::{Claimed, ClaimedSamples, ModelFile, NormChoice, SummationChoice},
+    io::{Claimed, ClaimedSamples, ModelFile, SummationChoice},
+    operator::Norms,
     scalar::Scalar,
 };
 use serde_json::{Value, json};
@@ -34,8 +35,8 @@ pub(super) struct Certify {
     #[arg(long, value_enum, default_value_t = Order::Any)]
     summation: Order,
     /// How norms of convolutions are proved.
-    #[arg(long, value_enum, default_value_t = Norms::Torus)]
-    norms: Norms,
+    #[arg(long, value_enum, default_value_t = Proofs::Torus)]
+    norms: Proofs,
     /// Write a certificate file, for `dahlquist check`.
     #[arg(long, value_name = "OUT")]
     certificate: Option<PathBuf>,
@@ -57,7 +58,7 @@ enum Order {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Norms {
+enum Proofs {
     Torus,
     Tight,
 }
@@ -70,16 +71,13 @@ impl Certify {
         if self.summation == Order::Declared {
             return not_yet("summation", "declared");
         }
-        if self.norms == Norms::Tight {
-            return not_yet("norms", "tight");
-        }
         let (file, network) = input::model(&self.model)?;
         with_network!(network, network => self.certify(&file, network))
     }
 
     fn certify<T: Scalar>(&self, file: &ModelFile, network: Network<T>) -> Result<Outcome> {
         let dataset = self.data.load(&network)?;
-        let sealed = match network.seal() {
+        let sealed = match network.seal_with(self.norms()) {
             Ok(sealed) => sealed,
             Err(reason) => {
                 let text = format!("{}: not certified: {reason}\n", self.model.display());
@@ -89,7 +87,7 @@ impl Certify {
         let claims = dataset.as_ref().map(|dataset| radii(&sealed, dataset, self.semantics())).transpose()?;
         let counts = dataset.as_ref().zip(claims.as_ref()).map(|(dataset, claims)| self.count(dataset, claims));
         if let Some(path) = &self.certificate {
-            let mut claimed = Claimed::new(sealed.certificate(), file.sha256(), file.scalar(), NormChoice::Torus);
+            let mut claimed = Claimed::new(sealed.certificate(), file.sha256(), file.scalar());
             if let (Some(dataset), Some(claims)) = (&dataset, &claims) {
                 claimed.samples = Some(self.claimed_samples::<T>(dataset, claims)?);
             }
@@ -99,6 +97,13 @@ impl Certify {
             output::json(path, &self.value(&sealed, dataset.as_ref().zip(claims.as_deref()), counts.as_ref()))?;
         }
         Ok(Outcome::done(self.text(&sealed, claims.as_deref(), counts.as_ref())))
+    }
+
+    fn norms(&self) -> Norms {
+        match self.norms {
+            Proofs::Torus => Norms::Torus,
+            Proofs::Tight => Norms::Tight,
+        }
     }
 
     fn semantics(&self) -> Semantics {
@@ -144,7 +149,7 @@ impl Certify {
         };
         let layers: Vec<Value> = certificate.layers.iter().enumerate().map(layer).collect();
         let mut value = json!({
-            "semantics": self.semantics(), "scalar": T::NAME, "summation": "any", "norms": "torus",
+            "semantics": self.semantics(), "scalar": T::NAME, "summation": "any", "norms": certificate.norms,
             "proved": certificate.is_proved(), "lipschitz": certificate.lipschitz, "features": certificate.features,
             "layers": layers,
         });

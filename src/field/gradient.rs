@@ -15,7 +15,7 @@ use crate::{
     activation::Activation,
     error::{Error, Result},
     io::{FieldSpec, TensorWriter},
-    operator::Affine,
+    operator::{Affine, Norms},
     rigor::{
         Estimate, Lower, Rounding, Upper,
         directed::{add_up, mul_down, mul_up},
@@ -177,6 +177,10 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
         let mut image = self.map.linear(v);
         image.data_mut().iter_mut().for_each(|y| *y *= factor);
         self.map.accumulate(&image, v, &mut gradient[..1]);
+    }
+
+    fn prove_norms(&mut self, norms: Norms) -> Result<()> {
+        self.map.prove_norm(norms)
     }
 
     fn widen(&self) -> Box<dyn VectorField<f64>> {

@@ -13,6 +13,7 @@ pub use residual::ResidualField;
 use crate::{
     error::{Error, Result},
     io::{FieldSpec, TensorWriter},
+    operator::Norms,
     rigor::{Estimate, Lower, Rounding, Upper},
     scalar::Scalar,
     tape::Tape,
@@ -107,6 +108,14 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
 
     /// Adds `scale` times the gradient of that estimate by the parameters.
     fn curvature_gradient(&self, _scale: T, _gradient: &mut [Vec<T>]) {}
+
+    /// Proves the norms of the operators in this way, where there is a choice.
+    ///
+    /// # Errors
+    /// If a norm cannot be proved.
+    fn prove_norms(&mut self, _norms: Norms) -> Result<()> {
+        Ok(())
+    }
 
     /// The same field over `f64`, exactly.
     fn widen(&self) -> Box<dyn VectorField<f64>>;

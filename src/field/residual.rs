@@ -5,7 +5,7 @@ use crate::{
     activation::Activation,
     error::{Error, Result},
     io::{FieldSpec, TensorWriter},
-    operator::Affine,
+    operator::{Affine, Norms},
     rigor::{
         Rounding, Upper,
         directed::{add_up, mul_up},
@@ -112,6 +112,11 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
             size: add_up(add_up(mul_up(outer, s.sizes[i]), bias), last[i]),
         };
         Ok((0..e.len()).map(bound).collect())
+    }
+
+    fn prove_norms(&mut self, norms: Norms) -> Result<()> {
+        self.inner.prove_norm(norms)?;
+        self.outer.prove_norm(norms)
     }
 
     fn widen(&self) -> Box<dyn VectorField<f64>> {

@@ -28,7 +28,7 @@ use crate::{
     certificate::{Basis, Certificate, Entry, Witness},
     certify::Semantics,
     error::{Error, Result},
-    operator::NormMethod,
+    operator::{NormMethod, Norms},
     tensor::Shape,
 };
 
@@ -50,7 +50,7 @@ pub struct Claimed {
     /// The number format of the model: `"f32"` or `"f64"`.
     pub scalar: String,
     /// How norms of convolutions were proved.
-    pub norms: NormChoice,
+    pub norms: Norms,
     /// The shape of the input that the claims are for.
     pub input: Shape,
     /// The claims about the layers, in order.
@@ -135,16 +135,6 @@ pub struct ClaimedSamples {
     pub radii: Vec<f64>,
 }
 
-/// How norms of convolutions are proved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NormChoice {
-    /// By the frequencies of a torus.
-    Torus,
-    /// As the norm of the operator itself.
-    Tight,
-}
-
 /// The order of summation that executed radii hold for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -157,7 +147,7 @@ pub enum SummationChoice {
 
 impl Claimed {
     /// The claims of a certificate about the model with the given hash.
-    pub fn new(certificate: &Certificate, model: Digest, scalar: &str, norms: NormChoice) -> Self {
+    pub fn new(certificate: &Certificate, model: Digest, scalar: &str) -> Self {
         let layer = |(i, entry): (usize, &Entry)| ClaimedLayer {
             path: i.to_string(),
             kind: entry.kind.clone(),
@@ -171,7 +161,7 @@ impl Claimed {
             version: VERSION,
             model,
             scalar: scalar.into(),
-            norms,
+            norms: certificate.norms,
             input: certificate.input,
             layers: certificate.layers.iter().enumerate().map(layer).collect(),
             features: certificate.features.get(),

@@ -5,7 +5,7 @@ use crate::{
     certificate::{Entry, Rule, Witness},
     error::{Error, Result},
     io::{LayerSpec, TensorWriter},
-    operator::Affine,
+    operator::{Affine, Norms},
     rigor::Rounding,
     scalar::Scalar,
     tape::Tape,
@@ -130,6 +130,10 @@ impl<T: Scalar> Layer<T> for AffineLayer<T> {
                 *g = (*g - along * w / norm) / norm;
             }
         }
+    }
+
+    fn prove_norms(&mut self, norms: Norms) -> Result<()> {
+        self.map.prove_norm(norms)
     }
 
     fn as_affine(&self) -> Option<&Affine<T>> {

@@ -9,6 +9,7 @@ use crate::{
     field::{FieldError, VectorField},
     integrate::{CircleRadius, Coefficients, ShuOsher, Tableau},
     io::{FlowSpec, LayerSpec, TensorWriter},
+    operator::Norms,
     rigor::{
         Rounding, Upper,
         directed::{add_down, add_up, div_down, div_up, mul_down, mul_up, sqrt_up, sub_down, sub_up},
@@ -369,6 +370,10 @@ impl<T: Scalar> Layer<T> for Flow<T> {
         if self.estimate > 0.0 {
             self.field.curvature_gradient(-slot[0] * self.h / T::of(self.estimate), field);
         }
+    }
+
+    fn prove_norms(&mut self, norms: Norms) -> Result<()> {
+        self.field.prove_norms(norms)
     }
 
     fn seal(&mut self) -> Result<()> {

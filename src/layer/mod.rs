@@ -18,7 +18,7 @@ use crate::{
     certificate::Entry,
     error::{Error, Result},
     io::{LayerSpec, TensorWriter},
-    operator::Affine,
+    operator::{Affine, Norms},
     rigor::Rounding,
     scalar::Scalar,
     tape::Tape,
@@ -94,6 +94,14 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
 
     /// Turns a gradient by the explicit parameters into one by the direct parameters, in place.
     fn pull_back(&self, _gradient: &mut [Vec<T>]) {}
+
+    /// Proves the norms of the operators in this way, where there is a choice: what is claimed from now on rests on them.
+    ///
+    /// # Errors
+    /// If a norm cannot be proved.
+    fn prove_norms(&mut self, _norms: Norms) -> Result<()> {
+        Ok(())
+    }
 
     /// Fixes what estimates have steered so far to values that are proved to be admissible.
     ///

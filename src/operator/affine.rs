@@ -1,6 +1,6 @@
 //! `Wx + b`: an operator with a bias, and the rounding error of evaluating it.
 
-use super::Operator;
+use super::{Norms, Operator};
 use crate::{
     error::{Error, Result},
     io::{OperatorSpec, TensorWriter},
@@ -53,6 +53,14 @@ impl<T: Scalar> Affine<T> {
     /// The bias `b`, if there is one.
     pub fn bias(&self) -> Option<&[T]> {
         self.bias.as_deref()
+    }
+
+    /// Proves the norm of the operator in this way.
+    ///
+    /// # Errors
+    /// As [`Operator::norm`].
+    pub fn prove_norm(&mut self, norms: Norms) -> Result<()> {
+        self.operator.prove_norm(norms)
     }
 
     /// An upper bound of the norm of the bias, repeated over the points of an image.

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use faer::{Accum, MatMut, MatRef};
 
-use super::{NormMethod, Operator, ProvedNorm, dense::sum_of_absolutes};
+use super::{NormMethod, Norms, Operator, ProvedNorm, dense::sum_of_absolutes};
 use crate::{
     error::{Error, Result},
     io::{Conv2dSpec, OperatorSpec, TensorWriter},
@@ -211,9 +211,15 @@ impl<T: Scalar> Conv2d<T> {
         }
     }
 
-    fn prove(&self) -> Result<ProvedNorm> {
-        let norm = self.convolution(&cast(&self.weight)).norm()?;
-        Ok(ProvedNorm { bound: norm.bound, method: NormMethod::Torus(norm.torus) })
+    fn prove(&self, norms: Norms) -> Result<ProvedNorm> {
+        let weight = cast(&self.weight);
+        let convolution = self.convolution(&weight);
+        let torus = convolution.norm()?;
+        let tight = if norms == Norms::Tight { convolution.tight_norm()? } else { None };
+        Ok(match tight.filter(|&bound| bound < torus.bound) {
+            Some(bound) => ProvedNorm { bound, method: NormMethod::Banded },
+            None => ProvedNorm { bound: torus.bound, method: NormMethod::Torus(torus.torus) },
+        })
     }
 
     fn convolution<'a>(&self, weight: &'a [f64]) -> Convolution<'a> {
@@ -278,7 +284,12 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
     }
 
     fn norm(&self) -> Result<ProvedNorm> {
-        self.proved.get_or_init(|| self.prove()).clone()
+        self.proved.get_or_init(|| self.prove(Norms::default())).clone()
+    }
+
+    fn prove_norm(&mut self, norms: Norms) -> Result<()> {
+        self.proved = OnceLock::from(self.prove(norms));
+        self.norm().map(|_| ())
     }
 
     fn smallest_singular_value(&self) -> Result<Lower> {

@@ -7,7 +7,7 @@ use dahlquist::{
     activation::Activation,
     field::{GradientField, ResidualField},
     integrate::Tableau,
-    io::{AnyNetwork, Claimed, ModelFile, NormChoice},
+    io::{AnyNetwork, Claimed, ModelFile},
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
     operator::{Affine, Conv2d, Dense, Geometry, MeanPool},
     rigor::torus::PaddingMode,
@@ -92,7 +92,7 @@ pub fn model_bytes<T: Scalar>(network: &Network<T>) -> Vec<u8> {
 
 /// What this crate claims about the model in a file.
 pub fn certificate_of(model: &ModelFile) -> Claimed {
-    let new = |certificate: &_| Claimed::new(certificate, model.sha256(), model.scalar(), NormChoice::Torus);
+    let new = |certificate: &_| Claimed::new(certificate, model.sha256(), model.scalar());
     match model.network().unwrap() {
         AnyNetwork::F32(network) => new(network.seal().unwrap().certificate()),
         AnyNetwork::F64(network) => new(network.seal().unwrap().certificate()),
