@@ -129,6 +129,15 @@ pub(crate) fn solve_transposed_estimate(l: MatRef<'_, f64>, b: MatMut<'_, f64>) 
     triangular_solve::solve_lower_triangular_in_place(l, b.transpose_mut(), Par::Seq);
 }
 
+/// An approximate solution `x` of `LLᵀx = b` for the lower triangle `L`, in the place of `b`. Nothing about it is
+/// trusted.
+pub(crate) fn solve_estimate(l: MatRef<'_, f64>, b: &mut [f64]) {
+    let n = b.len();
+    triangular_solve::solve_lower_triangular_in_place(l, MatMut::from_column_major_slice_mut(b, n, 1), Par::Seq);
+    let b = MatMut::from_column_major_slice_mut(b, n, 1);
+    triangular_solve::solve_upper_triangular_in_place(l.transpose(), b, Par::Seq);
+}
+
 /// The eigenvalues of the symmetric matrix whose lower triangle is given, ascending: an estimate, never a bound.
 pub(crate) fn eigenvalue_estimates(a: MatRef<'_, f64>) -> Option<Vec<f64>> {
     a.self_adjoint_eigenvalues(Side::Lower).ok()

@@ -2,22 +2,22 @@
 
 mod lanczos;
 
-use std::time::Instant;
-
 use dahlquist::{
-    operator::{Conv2d, Geometry, NormMethod, Norms, Operator},
+    Network, Sealed,
+    activation::Activation,
+    certificate,
+    field::GradientField,
+    integrate::Tableau,
+    layer::{Flow, Step},
+    operator::{Affine, Conv2d, Geometry, NormMethod, Norms, Operator},
     rigor::{matrix::norm, torus::PaddingMode},
     tensor::Shape,
 };
 use lanczos::{from_below, gaussian, matrix, same};
 
 fn tight(conv: &mut Conv2d<f64>) -> f64 {
-    let start = Instant::now();
     conv.prove_norm(Norms::Tight).unwrap();
     let proved = conv.norm().unwrap();
-    if std::env::var_os("SHOW").is_some() {
-        println!("{:?} {proved:?} {:?}", conv.geometry(), start.elapsed());
-    }
     assert_eq!(proved.method, NormMethod::Banded, "{:?}", conv.geometry());
     proved.bound.get()
 }
@@ -56,4 +56,57 @@ fn of_small_operators() {
             }
         }
     }
+}
+
+/// The choice reaches the operators inside of fields, lengthens the step, and is recorded.
+#[test]
+fn of_a_sealed_network() {
+    let sealed = |norms| {
+        let field =
+            GradientField::new(Affine::new(gaussian(same(4, 6), 3), None).unwrap(), Activation::Relu {}).unwrap();
+        let flow = Flow::new(field, Tableau::euler(), Step::Relative(1.0), 1).unwrap();
+        Network::new(Shape::image(4, 6, 6), vec![Box::new(flow)]).unwrap().seal_with(norms).unwrap()
+    };
+    let (torus, tight) = (sealed(Norms::Torus), sealed(Norms::Tight));
+    assert_eq!((torus.certificate().norms, tight.certificate().norms), (Norms::Torus, Norms::Tight));
+    let step = |sealed: &Sealed<f64>| match &sealed.certificate().layers[0].witness {
+        Some(certificate::Witness::Flow { step, .. }) => *step,
+        _ => panic!("a flow has a witness"),
+    };
+    assert!(step(&tight) > 1.001 * step(&torus), "{} and {}", step(&tight), step(&torus));
+    assert!(tight.certificate().lipschitz.get() <= 1.0);
+}
+
+/// Whatever the scale of the weights, up to the ends of the exponent range.
+#[test]
+fn of_extreme_weights() {
+    let conv = gaussian(same(2, 5), 9);
+    for exponent in [-1074, -1030, -540, 0, 500, 1000] {
+        let weight: Vec<f64> = conv.weight().iter().map(|&w| libm::scalbn(w, exponent)).collect();
+        let mut scaled = Conv2d::new(*conv.geometry(), weight.clone()).unwrap();
+        scaled.prove_norm(Norms::Tight).unwrap();
+        let bound = scaled.norm().unwrap().bound.get();
+        // The same weights at a scale where nothing is rounded.
+        let back = weight.iter().map(|&w| libm::scalbn(w, -exponent)).collect();
+        let largest = from_below(&Conv2d::new(*conv.geometry(), back).unwrap(), 50, 1);
+        assert!(libm::scalbn(bound, -exponent) >= largest * (1.0 - 1e-13), "2^{exponent}: {bound}");
+        assert!(exponent < -1000 || libm::scalbn(bound, -exponent) <= 1.001 * largest, "2^{exponent}: {bound}");
+    }
+    let mut zero = Conv2d::new(*conv.geometry(), vec![0.0; conv.weight().len()]).unwrap();
+    zero.prove_norm(Norms::Tight).unwrap();
+    assert_eq!(zero.norm().unwrap().bound.get(), 0.0);
+}
+
+/// Weights that change forget the proof; circular convolutions keep that of their own torus.
+#[test]
+fn are_forgotten_or_not_needed() {
+    let mut conv = gaussian(same(2, 5), 4);
+    let before = tight(&mut conv);
+    conv.weight_mut().iter_mut().for_each(|w| *w *= 2.0);
+    assert!(conv.norm().unwrap().bound.get() >= 2.0 * before);
+    let mut circular = gaussian(Geometry { mode: PaddingMode::Circular, ..same(2, 5) }, 4);
+    circular.prove_norm(Norms::Tight).unwrap();
+    let proved = circular.norm().unwrap();
+    assert!(matches!(proved.method, NormMethod::Torus(_)));
+    assert!(proved.bound.get() <= (1.0 + 1e-9) * from_below(&circular, 50, 1));
 }

@@ -63,6 +63,9 @@ impl Convolution<'_> {
         }
         let exponent = exponent(largest);
         let band = Band::new(self, plan, exponent);
+        if band.is_zero() {
+            return Ok(Some(Upper::ZERO));
+        }
         let Some(squared) = band.largest_up() else { return Ok(None) };
         // A scaled weight is off by at most η, and no row or column of the operator holds more than all weights.
         let lost = mul_up(self.weight.len() as f64, ETA);
@@ -165,6 +168,13 @@ impl Band {
         Self { plan, taps: (0..across.kernel).map(block).collect(), schur: mul_up(rows, columns) }
     }
 
+    /// Whether no tap that couples two lines has an entry but 0: the others only read what lies beyond the border.
+    fn is_zero(&self) -> bool {
+        let Plan { lines, other_lines, .. } = self.plan;
+        let used = |u: usize| (0..other_lines).filter_map(move |o| self.plan.tap(u, o));
+        (0..lines).flat_map(used).all(|a| self.taps[a].norm_max() == 0.0)
+    }
+
     /// The order of the Gram matrix.
     fn len(&self) -> usize {
         self.plan.lines * self.plan.line
@@ -174,7 +184,7 @@ impl Band {
     fn largest_up(&self) -> Option<f64> {
         let estimate = propose::largest_eigenvalue(self.len(), 1e-6, |x| self.apply(x));
         let mut blocks = Blocks::default();
-        GAPS.iter().find_map(|gap| self.largest_up_at(estimate * (1.0 + gap), &mut blocks))
+        GAPS.iter().find_map(|gap| self.largest_up_at(estimate * (1.0 + gap), &mut blocks, cholesky_block))
     }
 
     /// The Gram matrix times a vector: for proposals.
@@ -224,8 +234,16 @@ impl Band {
         })
     }
 
-    /// `α + max_i Σ_j |E_ij|`, rounded up; `None` if `αI − G` has no factor.
-    fn largest_up_at(&self, alpha: f64, blocks: &mut Blocks) -> Option<f64> {
+    /// `α + max_i Σ_j |E_ij|`, rounded up, for the blocks of `L` that `propose` makes; `None` if it makes none.
+    ///
+    /// `propose` is given what a block times the transpose of its column's diagonal block should be, and that diagonal
+    /// block, or none for the diagonal block itself. The bound holds whatever it returns.
+    fn largest_up_at(
+        &self,
+        alpha: f64,
+        blocks: &mut Blocks,
+        propose: impl Fn(Mat<f64>, Option<&Mat<f64>>) -> Option<Mat<f64>>,
+    ) -> Option<f64> {
         let (n, width, line) = (self.len(), self.plan.width(), self.plan.line);
         let mut residual = vec![0.0; n];
         let mut column_sums = vec![0.0; n];
@@ -247,20 +265,10 @@ impl Band {
                     let full = Structure::Full;
                     gemm_transposed((e.as_mut(), structure), (row[k - first].as_ref(), full), (of_v.as_ref(), full));
                 }
-                let mut factor = Mat::from_fn(line, line, |i, j| -e[(i, j)]);
-                let diagonal = match above.and_then(|above| above.last()) {
-                    Some(diagonal) => {
-                        solve_transposed_estimate(diagonal.as_ref(), factor.as_mut());
-                        diagonal
-                    }
-                    None => {
-                        factor = cholesky_estimate(factor.as_ref())?;
-                        &factor
-                    }
-                };
-                let lower = Structure::Lower;
-                let left = (factor.as_ref(), structure);
-                gemm_transposed((e.as_mut(), structure), left, (diagonal.as_ref(), lower));
+                let diagonal = above.and_then(|above| above.last());
+                let factor = propose(Mat::from_fn(line, line, |i, j| -e[(i, j)]), diagonal)?;
+                let right = (diagonal.unwrap_or(&factor).as_ref(), Structure::Lower);
+                gemm_transposed((e.as_mut(), structure), (factor.as_ref(), structure), right);
                 add_row_sums(e.as_ref(), structure, [u, v].map(|line_of| line_of * line), &mut residual);
                 row.push(factor);
             }
@@ -285,6 +293,13 @@ impl Band {
         let underflow = mul_up(3.0 * (gram_terms + factor_terms) as f64, mul_up(self.len() as f64, ETA));
         add_up(add_up(mul_up(gram, self.schur), mul_up(gamma(factor_terms, U), terms)), underflow)
     }
+}
+
+/// A block of an approximate Cholesky factor.
+fn cholesky_block(mut target: Mat<f64>, diagonal: Option<&Mat<f64>>) -> Option<Mat<f64>> {
+    let Some(diagonal) = diagonal else { return cholesky_estimate(target.as_ref()) };
+    solve_transposed_estimate(diagonal.as_ref(), target.as_mut());
+    Some(target)
 }
 
 /// The distances above its estimate, relatively, at which the largest eigenvalue is tried.
@@ -334,4 +349,55 @@ fn sums_of_line(row: &[Mat<f64>], column: usize, column_sums: &mut [f64]) -> f64
 /// An upper bound of `Σ|x|`.
 fn sum_of_absolutes(x: &[f64]) -> f64 {
     enlarge_sum(x.iter().map(|x| x.abs()).sum(), x.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bounds of the largest eigenvalue, relative to it, by bad factors of several convolutions at several `α`.
+    fn bounds(propose: impl Fn(Mat<f64>, Option<&Mat<f64>>) -> Option<Mat<f64>>) -> Vec<f64> {
+        let mut bounds = Vec::new();
+        for (stride, kernel) in [(1, 3), (1, 5), (2, 3)] {
+            let axis = Axis { input: 9, kernel, stride, padding: 1 };
+            let weight: Vec<f64> = (0..6 * kernel * kernel).map(|i| (i as f64 * 1.7).sin() + 0.2).collect();
+            let mode = PaddingMode::Zeros;
+            let conv = Convolution { weight: &weight, channels: (3, 2), axes: [axis, axis], mode };
+            for inputs in [false, true] {
+                let band = Band::new(&conv, Plan::new(&conv, false, inputs).unwrap(), 0);
+                let largest = propose::largest_eigenvalue(band.len(), 1e-14, |x| band.apply(x));
+                for part in [0.0, 0.1, 0.5, 0.9, 0.999, 1.0, 1.001] {
+                    let bound = band.largest_up_at(part * largest, &mut Blocks::default(), &propose).unwrap();
+                    bounds.push(bound / largest);
+                }
+            }
+        }
+        bounds
+    }
+
+    #[test]
+    fn no_factor_at_all_still_gives_a_bound() {
+        let bounds = bounds(|target, _| Some(Mat::zeros(target.nrows(), target.ncols())));
+        assert!(bounds.iter().all(|&b| b >= 1.0 - 1e-12), "{bounds:?}");
+    }
+
+    #[test]
+    fn a_diagonal_factor_still_gives_a_bound() {
+        let bounds = bounds(|target, diagonal| {
+            let root = |i: usize| if diagonal.is_none() { target[(i, i)].max(0.0).sqrt() } else { 0.0 };
+            Some(Mat::from_fn(target.nrows(), target.ncols(), |i, j| if i == j { root(i) } else { 0.0 }))
+        });
+        assert!(bounds.iter().all(|&b| b >= 1.0 - 1e-12), "{bounds:?}");
+    }
+
+    #[test]
+    fn a_perturbed_factor_still_gives_a_bound() {
+        let bounds = bounds(|target, diagonal| {
+            let mut factor = cholesky_block(target.clone(), diagonal).unwrap_or_else(|| target.clone());
+            factor[(0, 0)] *= 1.01;
+            Some(factor)
+        });
+        assert!(bounds.iter().all(|&b| b >= 1.0 - 1e-12), "{bounds:?}");
+        assert!(bounds.iter().any(|&b| b > 1.002), "the perturbation should show: {bounds:?}");
+    }
 }

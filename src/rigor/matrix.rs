@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    scalar::{Structure, cholesky_estimate, eigenvalue_estimates, gemm, gemm_transposed},
+    scalar::{Structure, cholesky_estimate, eigenvalue_estimates, gemm, gemm_transposed, solve_estimate},
 };
 
 /// A proved upper bound of the spectral norm `‖W‖₂`: at most about `1 + 10⁻⁹` times it, `1 + 10⁻⁶` where the largest
@@ -207,6 +207,19 @@ impl Gram {
         eigenvalue_estimates(self.image.as_ref()).and_then(|e| e.last().copied()).unwrap_or_else(gershgorin).max(0.0)
     }
 
+    fn smallest_estimate(&self) -> Option<f64> {
+        if self.len() <= DIRECT {
+            return eigenvalue_estimates(self.image.as_ref()).and_then(|e| e.first().copied());
+        }
+        let factor = cholesky_estimate(self.image.as_ref())?;
+        let solve = |x: &[f64]| {
+            let mut y = x.to_vec();
+            solve_estimate(factor.as_ref(), &mut y);
+            y
+        };
+        Some(propose::largest_eigenvalue(self.len(), 1e-10, solve).recip())
+    }
+
     /// The relative gaps above or below an estimate at which a factorisation is tried, in order: `first` times the
     /// dimension times `ε`, doubled up to [`GAP`], then ever larger ones, for an estimate that was not good.
     fn gaps(&self, first: f64) -> impl Iterator<Item = f64> {
@@ -241,9 +254,7 @@ impl Gram {
 
     /// A lower bound of the smallest eigenvalue, 0 if nothing better is found.
     fn smallest_down(&self, gap: f64) -> f64 {
-        let Some(estimate) = eigenvalue_estimates(self.image.as_ref()).and_then(|e| e.first().copied()) else {
-            return 0.0;
-        };
+        let Some(estimate) = self.smallest_estimate() else { return 0.0 };
         let largest = self.largest_estimate();
         for gap in self.gaps(gap).map(|gap| gap * largest).take_while(|gap| *gap < estimate) {
             let alpha = estimate - gap;
