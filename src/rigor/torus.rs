@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     bound::{Lower, Upper},
-    directed::{ETA, U, add_up, enlarge_sum, gamma, mul_up, sub_down},
+    directed::{ETA, U, add_up, enlarge_sum, gamma, mul_up, norm_up, sub_down},
     matrix::{self, Family},
     roots_of_unity::{ERROR, roots_of_unity},
 };
@@ -307,8 +307,7 @@ fn symbol_error(conv: &Convolution<'_>) -> f64 {
     let relative = add_up(mul_up(5.0, ERROR), mul_up(2.0, gamma(taps + 1, U)));
     let entry = |taps: &[f64]| {
         let sum = enlarge_sum(taps.iter().map(|k| k.abs()).sum(), taps.len());
-        Upper::proved(add_up(mul_up(relative, sum), mul_up(2.0 * taps.len() as f64, ETA)))
+        add_up(mul_up(relative, sum), mul_up(2.0 * taps.len() as f64, ETA))
     };
-    let squares: Upper = conv.weight.chunks(taps).map(entry).map(|e| e * e).sum();
-    (Upper::proved(2.0) * squares.sqrt()).get()
+    mul_up(2.0, norm_up(&conv.weight.chunks(taps).map(entry).collect::<Vec<_>>()))
 }
