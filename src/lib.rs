@@ -43,7 +43,7 @@
 //!
 //! let x = Batch::new(Shape::Features(2), vec![2.0, 0.5])?;
 //! let claim = sealed.certify(&x, Semantics::Exact)?[0];
-//! assert!(claim.holds_at(0.1));
+//! assert!(claim.holds_at(0.01));
 //! # Ok::<(), dahlquist::Error>(())
 //! ```
 //!

@@ -205,6 +205,9 @@ fn mistakes_are_broken_at_every_radius_and_accuracy_descends() {
     let accuracy = found.accuracy();
     assert_eq!(accuracy[0], 0.9);
     assert!(accuracy.windows(2).all(|pair| pair[0] >= pair[1]) && accuracy[3] < 0.5, "{accuracy:?}");
+    // At ε = 0 nothing is attacked, and mistakes are mistakes.
+    let still = Attack::default().robust_accuracy(&network, &x, &labels, &[0.0]).unwrap();
+    assert_eq!((still.clean(), still.accuracy()), (0.9, vec![0.9]));
     assert!(found.broken_at()[..10].iter().all(|&at| at == Some(0)));
 }
 

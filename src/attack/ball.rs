@@ -115,28 +115,23 @@ impl Ball {
         }
         // In units of the largest displacement no square overflows, and none that counts underflows.
         let eps = eps / largest;
+        let limit = |v: f64, [lo, hi]: [f64; 2]| if v > 0.0 { hi.max(0.0) } else { lo.min(0.0).abs() };
+        let sizes: Vec<(f64, f64)> =
+            v.iter().zip(x).map(|(&v, &x)| (v.abs() / largest, limit(v, room(x)) / largest)).collect();
         let mut t = 0.0f64;
         for _ in 0..50 {
             let s = t.sqrt();
             let (mut clipped, mut free) = (0.0, 0.0);
-            for (&v, &x) in v.iter().zip(x) {
-                let [lo, hi] = room(x);
-                let limit = if v > 0.0 { hi.max(0.0) } else { lo.min(0.0).abs() };
-                if s * v.abs() >= limit {
-                    clipped += (limit / largest) * (limit / largest);
-                } else {
-                    free += (v / largest) * (v / largest);
-                }
+            for &(size, limit) in &sizes {
+                let out = s * size >= limit;
+                clipped += if out { limit * limit } else { 0.0 };
+                free += if out { 0.0 } else { size * size };
             }
             if free <= 0.0 {
                 return 1.0;
             }
-            let next = ((eps * eps - clipped) / free).max(0.0);
-            if next >= 1.0 && s >= 1.0 {
-                return 1.0;
-            }
-            let next = next.min(1.0);
-            if next <= t {
+            let next = ((eps * eps - clipped) / free).clamp(0.0, 1.0);
+            if next.partial_cmp(&t) != Some(std::cmp::Ordering::Greater) {
                 break;
             }
             t = next;

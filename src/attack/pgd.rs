@@ -54,11 +54,11 @@ pub struct Attack {
     pub loss: Loss,
     /// Gradient steps of one descent. Default 20.
     pub steps: usize,
-    /// Descents for each `ε`, at least 1. Default 2.
+    /// Descents for each `ε`, at least 1. Default 2. The first one, if it starts at the sample, finds nearly all.
     pub starts: usize,
     /// Where the first of them starts. Default at the sample.
     pub first: Start,
-    /// The length of a step. Default a cosine from `5ε/steps` to 0.
+    /// The length of a step. Default a cosine from `10ε/steps` to 0: half of `ε` for 20 steps.
     pub step_size: StepSize,
     /// The range of every coordinate of an input, or none. Default `[0, 1]`.
     pub range: Option<[f64; 2]>,
@@ -76,7 +76,7 @@ impl Default for Attack {
             steps: 20,
             starts: 2,
             first: Start::Sample,
-            step_size: StepSize::Cosine(2.5),
+            step_size: StepSize::Cosine(5.0),
             range: Some([0.0, 1.0]),
             seed: 0,
             keep_inputs: false,

@@ -108,13 +108,25 @@ pub fn dense<T: Scalar>() -> BoxedStrategy<Affine<T>> {
         .boxed()
 }
 
-/// A convolution with any stride, padding and mode, and a bias or none.
+/// Any stride, padding and mode on an image with kernels up to 3 × 3; half of them keep the size of the image.
+pub fn geometry() -> BoxedStrategy<Geometry> {
+    let mode = || select(vec![PaddingMode::Zeros, PaddingMode::Circular]);
+    let any = (image(), 1..=3usize, (1..=3usize, 1..=3usize), 1..=3usize, 0..=2usize, mode()).prop_map(
+        |(input, outputs, kernel, stride, padding, mode)| Geometry { input, outputs, kernel, stride, padding, mode },
+    );
+    let same = (image(), 1..=3usize, 0..=1usize, mode()).prop_map(|(input, outputs, padding, mode)| {
+        let side = 2 * padding + 1;
+        Geometry { input, outputs, kernel: (side, side), stride: 1, padding, mode }
+    });
+    prop_oneof![any, same].boxed()
+}
+
+/// A convolution with a [`geometry`], and a bias or none.
 pub fn conv2d<T: Scalar>() -> BoxedStrategy<Affine<T>> {
-    let mode = select(vec![PaddingMode::Zeros, PaddingMode::Circular]);
-    (image(), 1..=3usize, (1..=3usize, 1..=3usize), 1..=3usize, 0..=2usize, mode)
-        .prop_flat_map(|(input, outputs, kernel, stride, padding, mode)| {
+    geometry()
+        .prop_flat_map(|geometry| {
+            let Geometry { input, outputs, kernel, .. } = geometry;
             let channels = if let Shape::Image { channels, .. } = input { channels } else { 1 };
-            let geometry = Geometry { input, outputs, kernel, stride, padding, mode };
             (Just(geometry), matrix::<T>(outputs, channels * kernel.0 * kernel.1), bias::<T>(outputs))
         })
         .prop_filter_map("refused", |(geometry, w, b)| Affine::new(Conv2d::new(geometry, w).ok()?, b).ok())

@@ -97,6 +97,17 @@ impl<T: Scalar> Conv2d<T> {
         self.outputs[0] * self.outputs[1]
     }
 
+    /// How often, at most, one tap reads one point of the image: more than once only around a circular image with
+    /// fewer points than outputs, where `si + t − p` comes back to a point after `n / gcd(s, n)` outputs.
+    fn repeats(&self) -> usize {
+        if self.geometry.mode == PaddingMode::Zeros {
+            return 1;
+        }
+        let period = |n: usize| n / gcd(self.geometry.stride, n);
+        let [ay, ax] = self.axes;
+        self.outputs[0].div_ceil(period(ay.input)) * self.outputs[1].div_ceil(period(ax.input))
+    }
+
     fn absolute(&self) -> &[T] {
         self.absolute.get_or_init(|| self.weight.iter().map(|w| num_traits::Float::abs(*w)).collect())
     }
@@ -211,6 +222,10 @@ impl<T: Scalar> Conv2d<T> {
     }
 }
 
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 /// A run of consecutive output points of one tap, and where in the image it reads.
 #[derive(Clone, Copy)]
 struct Run {
@@ -271,9 +286,8 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
     }
 
     fn terms(&self) -> [usize; 2] {
-        // Circular padding may send several taps to one point, but never more than there are taps.
         let Geometry { outputs, kernel, .. } = self.geometry;
-        [self.taps(), outputs * kernel.0 * kernel.1]
+        [self.taps(), outputs * kernel.0 * kernel.1 * self.repeats()]
     }
 
     fn apply_absolute(&self, x: &Batch<T>, y: &mut Batch<T>) {
@@ -286,13 +300,13 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
 
     fn absolute_norm(&self) -> Result<Upper> {
         // Schur: a row of the operator holds at most the taps of one output channel, a column at most those of one
-        // input channel.
+        // input channel, as often as it is read by one tap.
         let wide: Vec<f64> = cast(&self.weight);
         let spatial = self.geometry.kernel.0 * self.geometry.kernel.1;
         let rows = wide.chunks(self.taps()).map(|row| sum_of_absolutes(row.iter())).fold(0.0, f64::max);
         let column = |c: usize| {
             let taps = wide.chunks(spatial).skip(c).step_by(self.channels).map(|k| sum_of_absolutes(k.iter()));
-            taps.map(Upper::proved).sum::<Upper>().get()
+            directed::mul_up(self.repeats() as f64, taps.map(Upper::proved).sum::<Upper>().get())
         };
         let columns = (0..self.channels).map(column).fold(0.0, f64::max);
         Upper::proved(directed::sqrt_up(directed::mul_up(rows, columns))).finite("the norm of |W|")

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use dahlquist::{
     activation::Activation,
     integrate::{Surd, Tableau},
-    operator::Affine,
+    operator::{Affine, Operator},
     scalar::Scalar,
     tensor::Batch,
 };
@@ -17,7 +17,7 @@ use num_bigint::BigInt;
 use num_traits::{Signed, Zero};
 
 /// What the oracle computes with.
-pub trait Num: Clone {
+pub trait Num: Clone + 'static {
     fn of(x: f64) -> Self;
     fn ratio(p: i64, q: i64) -> Self;
     fn plus(&self, other: &Self) -> Self;
@@ -151,26 +151,59 @@ pub fn square<N: Num>(x: &[N]) -> N {
     dot(x, x)
 }
 
-/// The rows of the matrix of an affine map and its bias, read off from its values at the basis: each is one product
-/// with 1, so it is exact.
+/// An affine map, exactly.
 #[derive(Clone, Debug)]
 pub struct Matrix<N> {
     pub rows: Vec<Vec<N>>,
     pub bias: Vec<N>,
 }
 
-pub fn matrix<T: Scalar>(map: &Affine<T>) -> Vec<Vec<f64>> {
-    let (input, output) = (map.operator().input(), map.operator().output());
-    let mut basis = vec![T::zero(); input.len() * input.len()];
-    (0..input.len()).for_each(|j| basis[j * input.len() + j] = T::one());
+/// The values of `W` at the basis, row by row.
+fn rows(operator: &dyn Operator<f64>) -> Vec<Vec<f64>> {
+    let (input, output) = (operator.input(), operator.output());
+    let mut basis = vec![0.0; input.len() * input.len()];
+    (0..input.len()).for_each(|j| basis[j * input.len() + j] = 1.0);
     let mut columns = Batch::zeros(output, input.len());
-    map.operator().apply(&Batch::new(input, basis).unwrap(), &mut columns);
-    (0..output.len()).map(|i| (0..input.len()).map(|j| columns.sample(j)[i].wide()).collect()).collect()
+    operator.apply(&Batch::new(input, basis).unwrap(), &mut columns);
+    (0..output.len()).map(|i| (0..input.len()).map(|j| columns.sample(j)[i]).collect()).collect()
+}
+
+/// The rows of the matrix, to `f64`: several taps of a circular convolution may meet at one point.
+pub fn matrix<T: Scalar>(map: &Affine<T>) -> Vec<Vec<f64>> {
+    rows(map.widen().operator())
+}
+
+/// The rows of the matrix, exactly: which entries a weight goes to is found with that weight 1 and all others 0.
+fn exact_rows<N: Num, T: Scalar>(map: &Affine<T>) -> Vec<Vec<N>> {
+    let mut probe = map.widen();
+    let weights: Vec<f64> = probe.operator().weight().to_vec();
+    let zero = || vec![vec![N::of(0.0); map.operator().input().len()]; map.operator().output().len()];
+    if weights.is_empty() {
+        // Means over n points, which no format holds exactly.
+        let mean = |r: Vec<f64>| {
+            let n = r.iter().filter(|w| **w != 0.0).count() as i64;
+            r.iter().map(|w| if *w == 0.0 { N::of(0.0) } else { N::ratio(1, n) }).collect()
+        };
+        return rows(probe.operator()).into_iter().map(mean).collect();
+    }
+    let mut exact = zero();
+    for (t, w) in weights.iter().enumerate() {
+        let slot = &mut probe.parameters_mut()[0];
+        slot.fill(0.0);
+        slot[t] = 1.0;
+        for (to, from) in exact.iter_mut().flatten().zip(rows(probe.operator()).iter().flatten()) {
+            if *from != 0.0 {
+                assert_eq!(*from, 1.0);
+                *to = to.plus(&N::of(*w));
+            }
+        }
+    }
+    exact
 }
 
 impl<N: Num> Matrix<N> {
     pub fn of<T: Scalar>(map: &Affine<T>) -> Self {
-        let rows: Vec<Vec<N>> = matrix(map).iter().map(|r| row(r)).collect();
+        let rows: Vec<Vec<N>> = exact_rows(map);
         let bias = match map.bias() {
             None => vec![N::of(0.0); rows.len()],
             Some(b) => (0..rows.len()).map(|i| N::of(b[i / (rows.len() / b.len())].wide())).collect(),
@@ -199,6 +232,11 @@ pub fn piecewise<N: Num>(a: Activation) -> Option<Box<dyn Fn(&N) -> N>> {
     };
     let slope = N::of(slope);
     Some(Box::new(move |z| if z.positive() { z.clone() } else { z.times(&slope) }))
+}
+
+/// The exponential of 0 is a 1 of unlimited precision, which has no quotients.
+fn limited(x: Real) -> Real {
+    x.with_precision(BITS).value()
 }
 
 /// Any activation in 300 bits. Far out, where a smooth function is its limit to 300 bits, it is that.
@@ -232,12 +270,12 @@ pub fn real(a: Activation) -> Box<dyn Fn(&Real) -> Real> {
             }
             // tanh z = (e^{2z} − 1)/(e^{2z} + 1), stable for small z by exp_m1.
             Activation::Tanh {} => {
-                let m = (z + z).exp_m1();
+                let m = limited((z + z).exp_m1());
                 &m / &(&m + &Real::of(2.0))
             }
-            Activation::Sigmoid {} => &one / &(&one + &(-z).exp()),
-            Activation::Softplus {} if up => z + &(-z).exp().ln_1p(),
-            _ => z.exp().ln_1p(),
+            Activation::Sigmoid {} => &one / &(&one + &limited((-z).exp())),
+            Activation::Softplus {} if up => z + &limited((-z).exp()).ln_1p(),
+            _ => limited(z.exp()).ln_1p(),
         }
     };
     piecewise::<Real>(a).unwrap_or_else(|| Box::new(smooth))
@@ -288,9 +326,9 @@ pub fn gradient_field<'a, N: Num>(map: &'a Matrix<N>, sigma: &'a dyn Fn(&N) -> N
 }
 
 /// Singular values of a small matrix in 300 bits, ascending, by Jacobi's method on the columns.
-pub fn singular_values(rows: &[Vec<f64>]) -> Vec<Real> {
+pub fn singular_values(rows: &[Vec<Real>]) -> Vec<Real> {
     let n = rows[0].len();
-    let mut columns: Vec<Vec<Real>> = (0..n).map(|j| rows.iter().map(|r| Real::of(r[j])).collect()).collect();
+    let mut columns: Vec<Vec<Real>> = (0..n).map(|j| rows.iter().map(|r| r[j].clone()).collect()).collect();
     let negligible = Real::of(2f64.powi(-250));
     for _ in 0..60 {
         let mut rotated = false;

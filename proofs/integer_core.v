@@ -1,0 +1,80 @@
+(* Integer arithmetic that the verified checker runs: definitions only, over Z and lists, made for extraction.
+
+   A matrix is the list of its rows.  Every number of a certificate is an integer times a power of two that is
+   common to the object, so no rounding happens anywhere.  The meaning of each function is proved in integer_sound.v.
+
+     dot_z acc a b            acc + sum_i a_i b_i
+     psd_z n M                M (n rows) is symmetric and positive semidefinite, by exact elimination
+     norm_z alpha beta W R    for the columns of W and R:  sum_j |alpha [i=j] - <W_i, W_j> - <R_i, R_j>| <= beta, each i
+     circle_z A b d kn kd     kd d^2 (M + (kn/kd) B) is positive semidefinite, for the tableau (A/d, b/d), and b >= 0 *)
+
+From Coq Require Import ZArith List.
+Import ListNotations.
+Local Open Scope Z_scope.
+
+Fixpoint dot_z (acc : Z) (a b : list Z) : Z :=
+  match a, b with x :: a', y :: b' => dot_z (acc + x * y) a' b' | _, _ => acc end.
+
+Fixpoint map2_z {A B C : Type} (f : A -> B -> C) (a : list A) (b : list B) : list C :=
+  match a, b with x :: a', y :: b' => f x y :: map2_z f a' b' | _, _ => [] end.
+
+Definition head_z (r : list Z) : Z := match r with x :: _ => x | [] => 0 end.
+Definition tail_z (r : list Z) : list Z := match r with _ :: r' => r' | [] => [] end.
+
+Fixpoint eq_z (a b : list Z) : bool :=
+  match a, b with
+  | x :: a', y :: b' => Z.eqb x y && eq_z a' b'
+  | [], [] => true
+  | _, _ => false
+  end.
+
+(* p C - v v^T: the Schur complement times the pivot *)
+Definition schur_z (p : Z) (v : list Z) (C : list (list Z)) : list (list Z) :=
+  map2_z (fun vi row => map2_z (fun c vj => p * c - vi * vj) row v) v C.
+
+Fixpoint psd_z (n : nat) (M : list (list Z)) : bool :=
+  match n, M with
+  | O, [] => true
+  | S n', (p :: v) :: M' =>
+      let C := map tail_z M' in
+      Nat.eqb (length v) n' && Nat.eqb (length C) n' && forallb (fun r => Nat.eqb (length r) n') C &&
+      eq_z (map head_z M') v &&
+      (if Z.ltb 0 p then psd_z n' (schur_z p v C)
+       else Z.eqb p 0 && forallb (Z.eqb 0) v && psd_z n' C)
+  | _, _ => false
+  end.
+
+Fixpoint row_sum_z (i j : nat) (alpha : Z) (wi ri : list Z) (W R : list (list Z)) : Z :=
+  match W, R with
+  | w :: W', r :: R' =>
+      Z.abs ((if Nat.eqb i j then alpha else 0) - dot_z 0 wi w - dot_z 0 ri r)
+      + row_sum_z i (S j) alpha wi ri W' R'
+  | _, _ => 0
+  end.
+
+Fixpoint norm_rows_z (i : nat) (alpha beta : Z) (Ws Rs W R : list (list Z)) : bool :=
+  match Ws, Rs with
+  | w :: Ws', r :: Rs' =>
+      Z.leb (row_sum_z i 0 alpha w r W R) beta && norm_rows_z (S i) alpha beta Ws' Rs' W R
+  | [], [] => true
+  | _, _ => false
+  end.
+
+Definition norm_z (alpha beta : Z) (W R : list (list Z)) : bool := norm_rows_z 0 alpha beta W R W R.
+
+(* Runge-Kutta tableau over the common denominator d. *)
+Definition entry_z (A : list (list Z)) (i j : nat) : Z := nth j (nth i A []) 0.
+
+Definition circle_entry (A : list (list Z)) (b : list Z) (d kn kd : Z) (i j : nat) : Z :=
+  let bi := nth i b 0 in let bj := nth j b 0 in
+  kd * (bi * entry_z A i j + bj * entry_z A j i - bi * bj) + (if Nat.eqb i j then kn * d * bi else 0).
+
+Definition circle_matrix (A : list (list Z)) (b : list Z) (d kn kd : Z) : list (list Z) :=
+  map (fun i => map (fun j => circle_entry A b d kn kd i j) (seq 0 (length b))) (seq 0 (length b)).
+
+Definition circle_z (A : list (list Z)) (b : list Z) (d kn kd : Z) : bool :=
+  Z.ltb 0 d && Z.ltb 0 kd && Z.leb 0 kn && forallb (Z.leb 0) b && psd_z (length b) (circle_matrix A b d kn kd).
+
+(* z^T M z *)
+Definition form_z (M : list (list Z)) (z : list Z) : Z :=
+  fold_right Z.add 0 (map2_z (fun r x => x * dot_z 0 r z) M z).

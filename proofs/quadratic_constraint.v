@@ -1,0 +1,92 @@
+(* Quadratic constraint (ahead of the code).
+
+   T(x) = x + h B sigma(A x + b), slopes of sigma in [m, L].  If some diagonal Lambda = diag t >= 0 makes the symmetric matrix
+
+       [ (rho^2 - 1) I + 2 m L A^T Lambda A      - h B - (m + L) A^T Lambda ]
+       [            transpose                      2 Lambda - h^2 B^T B     ]
+
+   positive semidefinite, then T is rho-Lipschitz.  t is the witness; any solver may propose it.  No sign of m <= L
+   or of h is assumed.
+
+   Proof: with z = A Dx, p = D sigma:  t_i (p_i - m z_i) (L z_i - p_i) >= 0, and
+       rho^2 |Dx|^2 - |DT|^2  =  form (Dx, p) + 2 sum_i t_i (p_i - m z_i) (L z_i - p_i).
+
+   Source: Fazlyab et al. (2019); Araujo et al. (2023). *)
+
+From mathcomp Require Import all_ssreflect all_algebra.
+From mathcomp Require Import ring.
+Require Import euclidean slope.
+Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
+Import GRing.Theory Num.Theory Order.TTheory.
+Local Open Scope ring_scope.
+
+Section QuadraticConstraint.
+Variable F : realFieldType.
+Variables (k n : nat) (A : 'M[F]_(k, n)) (B : 'M[F]_(n, k)) (b : 'cV[F]_k) (s : 'I_k -> F -> F).
+Variables (m L h rho : F) (t : 'rV[F]_k).
+
+Definition residual_step (x : 'cV[F]_n) := x + h *: (B *m by_coordinates s (A *m x + b)).
+
+Definition constraint_matrix : 'M[F]_(n + k) :=
+  block_mx ((rho ^+ 2 - 1)%:M + (2%:R * m * L) *: (A^T *m diag_mx t *m A))
+           (- (h *: B) - (m + L) *: (A^T *m diag_mx t))
+           ((- (h *: B) - (m + L) *: (A^T *m diag_mx t))^T)
+           (2%:R *: diag_mx t - h ^+ 2 *: (B^T *m B)).
+
+Lemma dot_col_mx p q (u u' : 'cV[F]_p) (v v' : 'cV[F]_q) : dot (col_mx u v) (col_mx u' v') = dot u u' + dot v v'.
+Proof.
+rewrite /dot big_split_ord /=; congr (_ + _); apply: eq_bigr => i _; by rewrite ?col_mxEu ?col_mxEd.
+Qed.
+
+(* sum_i t_i u_i v_i *)
+Definition weighted (u v : 'cV[F]_k) := \sum_i t 0 i * (u i 0 * v i 0).
+
+Lemma dot_diag (u v : 'cV[F]_k) : dot u (diag_mx t *m v) = weighted u v.
+Proof. by apply: eq_bigr => i _; rewrite mul_diag_mx [X in _ * X]mxE mulrCA. Qed.
+
+Lemma constraint_form (x : 'cV[F]_n) (p : 'cV[F]_k) :
+  dot (col_mx x p) (constraint_matrix *m col_mx x p) =
+  (rho ^+ 2 - 1) * sqn x + 2%:R * m * L * weighted (A *m x) (A *m x)
+  - 2%:R * (h * dot x (B *m p) + (m + L) * weighted (A *m x) p)
+  + 2%:R * weighted p p - h ^+ 2 * sqn (B *m p).
+Proof.
+rewrite /constraint_matrix mul_block_col dot_col_mx !dotDr.
+have e1 : dot x (((rho ^+ 2 - 1)%:M + (2%:R * m * L) *: (A^T *m diag_mx t *m A)) *m x) =
+          (rho ^+ 2 - 1) * sqn x + 2%:R * m * L * weighted (A *m x) (A *m x).
+  by rewrite mulmxDl dotDr mul_scalar_mx dotZr -scalemxAl dotZr -!mulmxA -dot_adj dot_diag.
+have e2 : dot x ((- (h *: B) - (m + L) *: (A^T *m diag_mx t)) *m p) =
+          - (h * dot x (B *m p) + (m + L) * weighted (A *m x) p).
+  rewrite mulmxBl mulNmx dotBr dotNr -!scalemxAl !dotZr -mulmxA -dot_adj dot_diag; ring.
+have e3 : dot p ((- (h *: B) - (m + L) *: (A^T *m diag_mx t))^T *m x) =
+          - (h * dot x (B *m p) + (m + L) * weighted (A *m x) p) by rewrite -dot_adj dotC e2.
+have e4 : dot p ((2%:R *: diag_mx t - h ^+ 2 *: (B^T *m B)) *m p) = 2%:R * weighted p p - h ^+ 2 * sqn (B *m p).
+  by rewrite mulmxBl dotBr -!scalemxAl !dotZr dot_diag -mulmxA -dot_adj.
+rewrite e1 e2 e3 e4; ring.
+Qed.
+
+Theorem quadratic_constraint : 0 <= rho -> m <= L -> (forall i, 0 <= t 0 i) -> (forall i, slope_in m L (s i)) ->
+  (forall v, 0 <= dot v (constraint_matrix *m v)) -> lipschitz rho residual_step.
+Proof.
+move=> r0 mL t0 hs psd; split=> // x y.
+set p := by_coordinates s (A *m x + b) - by_coordinates s (A *m y + b).
+have -> : residual_step x - residual_step y = (x - y) + h *: (B *m p).
+  rewrite /residual_step /p mulmxBr; move: (B *m _) (B *m _) => u v; by_entries.
+have form := psd (col_mx (x - y) p); rewrite constraint_form in form.
+have z : A *m (x - y) = (A *m x + b) - (A *m y + b) by rewrite opprD addrACA subrr addr0 mulmxBr.
+have slopes : 0 <= (m + L) * weighted (A *m (x - y)) p - weighted p p - m * L * weighted (A *m (x - y)) (A *m (x - y)).
+  rewrite /weighted !mulr_sumr -!sumrB; apply: sumr_ge0 => i _.
+  have ez : (A *m (x - y)) i 0 = (A *m x + b) i 0 - (A *m y + b) i 0 by rewrite z; move: (A *m x + b) => v; rewrite !mxE.
+  have ep : p i 0 = quotient m (s i) ((A *m x + b) i 0) ((A *m y + b) i 0) * (A *m (x - y)) i 0.
+    by rewrite ez -quotientE /p; move: (A *m x + b) (A *m y + b) => u v; rewrite !mxE.
+  have /andP [q1 q2] := quotient_in mL (hs i) ((A *m x + b) i 0) ((A *m y + b) i 0).
+  rewrite ep; move: (quotient _ _ _ _) q1 q2 ((A *m (x - y)) i 0) (t 0 i) (t0 i) => q.
+  move=> q1 q2 e w w0; have {}q1 : 0 <= q - m by rewrite subr_ge0.
+  have {}q2 : 0 <= L - q by rewrite subr_ge0.
+  have -> : (m + L) * (w * (e * (q * e))) - w * (q * e * (q * e)) - m * L * (w * (e * e)) =
+            w * ((q - m) * (L - q) * e ^+ 2) by ring.
+  exact: mulr_ge0 w0 (mulr_ge0 (mulr_ge0 q1 q2) (sqr_ge0 e)).
+move: form slopes; move: (weighted _ p) (weighted p p) (weighted _ _) => wzp wpp wzz form sl.
+have d := addr_ge0 form (mulr_ge0 (ler0n F 2) sl).
+apply: (le_of_diff d); move: (x - y) (B *m p) => v u; rewrite sqnD sqnZ dotZr; ring.
+Qed.
+End QuadraticConstraint.

@@ -1,0 +1,21 @@
+(* Extraction of the checker to OCaml.  Z becomes zarith's integers and nat the machine's (they are lengths and indices);
+   both replacements belong to the trusted base. *)
+From Coq Require Import ZArith List Extraction ExtrOcamlBasic ExtrOcamlNatInt.
+Require Import integer_core witness_core.
+
+Extract Inductive positive => "Integer.t"
+  [ "(fun p -> Integer.succ (Integer.shift_left p 1))" "(fun p -> Integer.shift_left p 1)" "Integer.one" ]
+  "(fun f1 f0 fh p -> if Integer.equal p Integer.one then fh () else if Integer.testbit p 0 then f1 (Integer.shift_right p 1) else f0 (Integer.shift_right p 1))".
+Extract Inductive Z => "Integer.t" [ "Integer.zero" "(fun p -> p)" "Integer.neg" ]
+  "(fun f0 fp fn z -> let s = Integer.sign z in if s = 0 then f0 () else if s > 0 then fp z else fn (Integer.neg z))".
+Extract Constant Z.add => "Integer.add".
+Extract Constant Z.sub => "Integer.sub".
+Extract Constant Z.mul => "Integer.mul".
+Extract Constant Z.abs => "Integer.abs".
+Extract Constant Z.eqb => "Integer.equal".
+Extract Constant Z.leb => "Integer.leq".
+Extract Constant Z.ltb => "Integer.lt".
+Extract Constant Z.pow => "(fun a b -> if Integer.sign b < 0 then Integer.zero else Integer.pow a (Integer.to_int b))".
+
+Extraction Language OCaml.
+Extraction "checker/kernel.ml" check_layer check_layers check_lipschitz check_margin check_operator.
