@@ -116,16 +116,15 @@ pub fn check(claimed: &Claimed, model: &ModelFile) -> Report {
     let mut shape = Some(spec.input);
     for (i, (layer, spec)) in claimed.layers.iter().zip(&spec.layers).enumerate() {
         let claim = format!("{}, {}: Lipschitz bound {}{}", layer.kind, layer.rule, layer.bound, averaged(layer));
-        // A layer whose input is not known cannot be checked.
-        let outcome = match shape {
-            Some(input) => Checked { layer, model, input }.run(i, spec),
+        // A layer whose input is not known cannot be checked; one whose claim fails still has an output.
+        let outcome = match shape.take() {
+            Some(input) => Checked { layer, model, input }.run(i, spec, &mut shape),
             None => Err(Error::format("the layers before it do not fit together")),
         };
-        shape = outcome.as_ref().ok().copied();
         if layer.rule == Basis::Asserted && outcome.is_ok() {
             report.findings.push(Finding { part: format!("layer {i}"), claim, verdict: Verdict::Asserted });
         } else {
-            report.add(format!("layer {i}"), claim, outcome.map(drop));
+            report.add(format!("layer {i}"), claim, outcome);
         }
     }
 
@@ -164,35 +163,43 @@ struct Checked<'a> {
 }
 
 impl Checked<'_> {
-    /// Checks the claim and returns the shape of the output. An asserted bound is only checked for what it is about.
-    fn run(&self, index: usize, spec: &LayerSpec) -> Result<Shape> {
+    /// Checks the claim and says what the shape of the output is. An asserted bound is only checked for what it is
+    /// about.
+    fn run(&self, index: usize, spec: &LayerSpec, output: &mut Option<Shape>) -> Result<()> {
+        let map = linear(spec).map(|spec| Linear::read(self.model, &spec, self.input)).transpose()?;
+        *output = Some(self.output(spec, map.as_ref())?);
         equal("the position of the layer is", self.layer.path.as_str(), &index.to_string())?;
         equal("the layer is of kind", self.layer.kind.as_str(), kind(spec))?;
-        let output = match spec {
-            LayerSpec::Normalize { mean, std } => self.normalize(mean, std)?,
-            LayerSpec::Dense(_) | LayerSpec::Conv2d(_) | LayerSpec::AvgPool { .. } | LayerSpec::GlobalAvgPool {} => {
-                self.affine(&linear(spec)?)?
+        require(self.layer.bound >= 0.0, "a Lipschitz bound is not negative")?;
+        match (spec, &map) {
+            (_, Some(map)) => self.affine(map),
+            (LayerSpec::Normalize { mean, std }, _) => self.normalize(mean, std),
+            (LayerSpec::Activation(function), _) => self.activation(*function),
+            (LayerSpec::Flow(spec), _) => flow::check(self, spec),
+            (LayerSpec::Flatten {} | LayerSpec::PadChannels { .. } | LayerSpec::SpaceToDepth { .. }, _) => {
+                self.isometry()
             }
-            LayerSpec::Flatten {} => self.isometry(Shape::Features(self.input.len()))?,
-            LayerSpec::PadChannels { channels } => {
+            (kind, None) => Err(Error::format(format!("no rule is known for {kind:?}"))),
+        }
+    }
+
+    fn output(&self, spec: &LayerSpec, map: Option<&Linear>) -> Result<Shape> {
+        match (spec, map) {
+            (_, Some(map)) => Ok(map.output()),
+            (LayerSpec::Flatten {}, _) => Ok(Shape::Features(self.input.len())),
+            (LayerSpec::PadChannels { channels }, _) => {
                 let (present, height, width) = self.input.as_image("padding of channels")?;
                 require(*channels >= present, "the input has more channels than the output")?;
-                self.isometry(Shape::try_from(vec![*channels, height, width])?)?
+                Shape::try_from(vec![*channels, height, width])
             }
-            LayerSpec::SpaceToDepth { block } => {
+            (LayerSpec::SpaceToDepth { block }, _) => {
                 let (channels, height, width) = self.input.as_image("space to depth")?;
                 let fits = *block > 0 && height % block == 0 && width % block == 0;
                 require(fits, "the block does not divide the image")?;
-                self.isometry(Shape::try_from(vec![channels * block * block, height / block, width / block])?)?
+                Shape::try_from(vec![channels * block * block, height / block, width / block])
             }
-            LayerSpec::Activation(function) => self.activation(*function)?,
-            LayerSpec::Flow(spec) => {
-                flow::check(self, spec)?;
-                self.input
-            }
-        };
-        require(self.layer.bound >= 0.0, "a Lipschitz bound is not negative")?;
-        Ok(output)
+            _ => Ok(self.input),
+        }
     }
 
     /// Whether the layer's rule is the one that is needed; nothing to prove for an asserted bound.
@@ -215,7 +222,7 @@ impl Checked<'_> {
         }
     }
 
-    fn normalize(&self, mean: &[f64], std: &[f64]) -> Result<Shape> {
+    fn normalize(&self, mean: &[f64], std: &[f64]) -> Result<()> {
         let units = match self.input {
             Shape::Features(n) => n,
             Shape::Image { channels, .. } => channels,
@@ -232,28 +239,27 @@ impl Checked<'_> {
             // Infinite for a deviation that is not positive.
             at_least("the norm is proved to be at most", self.layer.bound, Upper::proved(div_up(1.0, smallest)))?;
         }
-        Ok(self.input)
+        Ok(())
     }
 
-    fn affine(&self, spec: &OperatorSpec) -> Result<Shape> {
-        let map = Linear::read(self.model, spec, self.input)?;
+    fn affine(&self, map: &Linear) -> Result<()> {
         if self.by(Rule::OperatorNorm)? {
             self.not_averaged()?;
             map.norm_is(self.layer.bound, Some(self.method()?))?;
         }
-        Ok(map.output())
+        Ok(())
     }
 
-    fn isometry(&self, output: Shape) -> Result<Shape> {
+    fn isometry(&self) -> Result<()> {
         if self.by(Rule::Isometry)? {
             self.not_averaged()?;
             require(self.layer.witness.is_none(), "an isometry has no witness")?;
             at_least("an isometry has the constant", self.layer.bound, Upper::ONE)?;
         }
-        Ok(output)
+        Ok(())
     }
 
-    fn activation(&self, function: Activation) -> Result<Shape> {
+    fn activation(&self, function: Activation) -> Result<()> {
         let [m, l] = slopes(function, self.model)?;
         if self.by(Rule::Slope)? {
             match self.layer.witness {
@@ -268,7 +274,7 @@ impl Checked<'_> {
                 averaged_at_least(averaged, div_up(sub_up(1.0, m), 2.0))?;
             }
         }
-        Ok(self.input)
+        Ok(())
     }
 }
 
@@ -305,16 +311,21 @@ fn kind(spec: &LayerSpec) -> &'static str {
 
 /// Whether margins are measured on a last layer of this kind, which is then not one of the features.
 fn is_affine(spec: &LayerSpec) -> bool {
-    linear(spec).is_ok()
+    linear(spec).is_some()
 }
 
-fn linear(spec: &LayerSpec) -> Result<OperatorSpec> {
+fn linear(spec: &LayerSpec) -> Option<OperatorSpec> {
     match spec {
-        LayerSpec::Dense(spec) => Ok(OperatorSpec::Dense(spec.clone())),
-        LayerSpec::Conv2d(spec) => Ok(OperatorSpec::Conv2d(spec.clone())),
-        LayerSpec::AvgPool { size } => Ok(OperatorSpec::AvgPool { size: *size }),
-        LayerSpec::GlobalAvgPool {} => Ok(OperatorSpec::GlobalAvgPool {}),
-        _ => Err(Error::format("not a linear map")),
+        LayerSpec::Dense(spec) => Some(OperatorSpec::Dense(spec.clone())),
+        LayerSpec::Conv2d(spec) => Some(OperatorSpec::Conv2d(spec.clone())),
+        LayerSpec::AvgPool { size } => Some(OperatorSpec::AvgPool { size: *size }),
+        LayerSpec::GlobalAvgPool {} => Some(OperatorSpec::GlobalAvgPool {}),
+        LayerSpec::Normalize { .. }
+        | LayerSpec::Flatten {}
+        | LayerSpec::PadChannels { .. }
+        | LayerSpec::SpaceToDepth { .. }
+        | LayerSpec::Activation(_)
+        | LayerSpec::Flow(_) => None,
     }
 }
 

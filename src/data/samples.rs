@@ -31,10 +31,7 @@ pub const MAX_BYTES: u64 = 2 << 30;
 pub fn load(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Dataset> {
     let path = path.as_ref();
     let bytes = read_bounded(path, MAX_BYTES)?;
-    parse(&bytes, classes).map_err(|reason| match reason {
-        Refusal::Said(reason) => Error::file(path, reason),
-        Refusal::Dataset(error) => Error::file(path, error),
-    })
+    parse(&bytes, classes).map_err(|reason| Error::file(path, reason))
 }
 
 /// Writes the samples to the file at `path`, `x` in the format `T`: beside it first, then renamed, so that no reader
@@ -83,43 +80,39 @@ pub fn save<T: Scalar>(path: impl AsRef<Path>, dataset: &Dataset) -> Result<()> 
     .map_err(|error| overflow.unwrap_or(error))
 }
 
-enum Refusal {
-    Said(String),
-    Dataset(Error),
-}
-
-impl From<String> for Refusal {
-    fn from(reason: String) -> Self {
-        Self::Said(reason)
-    }
-}
-
-fn parse(bytes: &[u8], classes: Option<usize>) -> std::result::Result<Dataset, Refusal> {
+/// The samples in the bytes of such a file.
+///
+/// # Errors
+/// As [`load`], without the path.
+pub fn parse(bytes: &[u8], classes: Option<usize>) -> Result<Dataset> {
     if let Some(classes) = classes.filter(|classes| !(1..=MAX_CLASSES).contains(classes)) {
-        return Err(format!("{classes} classes: there must be 1 to {MAX_CLASSES}").into());
+        return Err(Error::format(format!("{classes} classes: there must be 1 to {MAX_CLASSES}")));
     }
-    let file = SafeTensors::deserialize(bytes).map_err(|reason| format!("not a valid safetensors file: {reason}"))?;
-    let tensor = |name| file.tensor(name).map_err(|_| format!("the tensor {name} is missing"));
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|reason| Error::format(format!("not a valid safetensors file: {reason}")))?;
+    let tensor = |name| file.tensor(name).map_err(|_| Error::format(format!("the tensor {name} is missing")));
     let (x, y) = (tensor("x")?, tensor("y")?);
 
     let [samples] = *y.shape() else {
-        return Err(format!("the labels y have shape {:?}, not [samples]", y.shape()).into());
+        return Err(Error::format(format!("the labels y have shape {:?}, not [samples]", y.shape())));
     };
     let shape = match x.shape() {
-        [n, sizes @ ..] if *n == samples => Shape::try_from(sizes.to_vec()).map_err(Refusal::Dataset)?,
+        [n, sizes @ ..] if *n == samples => Shape::try_from(sizes.to_vec())?,
         other => {
-            return Err(format!("x has shape {other:?}, but there are {samples} labels and x is samples first").into());
+            return Err(Error::format(format!(
+                "x has shape {other:?}, but there are {samples} labels and x is samples first"
+            )));
         }
     };
-    let labels = labels(&y, classes.unwrap_or(MAX_CLASSES))?;
+    let labels = labels(&y, classes.unwrap_or(MAX_CLASSES)).map_err(Error::format)?;
     let storage = match x.dtype() {
         Dtype::F32 => Storage::Single(x.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
         Dtype::F64 => Storage::Double(x.data().as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect()),
-        other => return Err(format!("x holds {other}, not F32 or F64").into()),
+        other => return Err(Error::format(format!("x holds {other}, not F32 or F64"))),
     };
     let classes = classes.unwrap_or(labels.iter().max().map_or(1, |&largest| largest + 1));
     let names = (0..classes).map(|label| label.to_string()).collect();
-    Dataset::new(shape, storage, labels, names).map_err(Refusal::Dataset)
+    Dataset::new(shape, storage, labels, names)
 }
 
 fn labels(y: &TensorView<'_>, classes: usize) -> std::result::Result<Vec<usize>, String> {

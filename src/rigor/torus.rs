@@ -102,6 +102,7 @@ pub struct Convolution<'a> {
 
 /// The points and the twists of a torus, vertically and horizontally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Torus {
     /// The number of points `N` of each axis, and of its frequencies.
     pub points: [usize; 2],

@@ -92,9 +92,14 @@ pub fn model_bytes<T: Scalar>(network: &Network<T>) -> Vec<u8> {
 
 /// What this crate claims about the model in a file.
 pub fn certificate_of(model: &ModelFile) -> Claimed {
+    try_certificate_of(model).unwrap()
+}
+
+/// The same, if it claims anything.
+pub fn try_certificate_of(model: &ModelFile) -> Result<Claimed> {
     let new = |certificate: &_| Claimed::new(certificate, model.sha256(), model.scalar());
-    match model.network().unwrap() {
-        AnyNetwork::F32(network) => new(network.seal().unwrap().certificate()),
-        AnyNetwork::F64(network) => new(network.seal().unwrap().certificate()),
-    }
+    Ok(match model.network()? {
+        AnyNetwork::F32(network) => new(network.seal()?.certificate()),
+        AnyNetwork::F64(network) => new(network.seal()?.certificate()),
+    })
 }
