@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{operator::NormMethod, rigor::Upper, tensor::Shape};
+use crate::{
+    operator::NormMethod,
+    rigor::{Summation, Upper},
+    tensor::Shape,
+};
 
 /// The theorems that certificates are built from. Each has a machine-checked proof in `proofs/` under its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -179,6 +183,9 @@ pub struct Certificate {
     pub lipschitz: Upper,
     /// The same for the layers before the head that margins are measured on; for the whole network if it has no head.
     pub features: Upper,
+    /// The order of summation that the network runs in: claims about it as executed are for that order.
+    #[serde(default)]
+    pub summation: Summation,
 }
 
 impl Certificate {

@@ -7,7 +7,7 @@ use crate::{
     io::{FieldSpec, TensorWriter},
     operator::Affine,
     rigor::{
-        Rounding, Upper,
+        Rounding, Summation, Upper,
         directed::{add_up, mul_up},
     },
     scalar::Scalar,
@@ -97,7 +97,7 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
         ])
     }
 
-    fn rounding(&self, rounding: &Rounding, x: &Batch<T>, tape: &Tape<T>, reach: &[f64]) -> Result<Vec<FieldError>> {
+    fn rounding(&self, rounding: &Rounding, x: &Batch<f64>, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<FieldError>> {
         let z = tape.saved(0);
         let (inner, outer) = (self.inner.operator().norm()?.bound.get(), self.outer.operator().norm()?.bound.get());
         // As for the gradient field: r bounds |z' − z|, the rest follows σ and the outer map.
@@ -112,6 +112,11 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
             size: add_up(add_up(mul_up(outer, s.sizes[i]), bias), last[i]),
         };
         Ok((0..e.len()).map(bound).collect())
+    }
+
+    fn set_summation(&mut self, summation: Summation) {
+        self.inner.set_summation(summation);
+        self.outer.set_summation(summation);
     }
 
     fn widen(&self) -> Box<dyn VectorField<f64>> {
