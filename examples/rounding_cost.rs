@@ -28,6 +28,7 @@ use dahlquist::{
     tensor::{Batch, Shape},
     train::{MarginCrossEntropy, OneCycle, Optimiser, Recipe, train},
 };
+use faer::{Mat, Scale};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -46,6 +47,9 @@ struct Options {
     /// Passes over the training images.
     #[arg(long, default_value_t = 2)]
     epochs: usize,
+    /// How often the dense network is trained so, and made orthogonal again.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
     /// The seed of weights, images and training.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -81,10 +85,14 @@ fn main() -> Result<()> {
 
     println!("dense network 784–128×8–10, {} images", tests.len());
     let (images, tests) = (small(&images)?, small(&tests)?);
-    let recipe = Recipe { schedule: OneCycle { peak: 0.001, rise: 0.3 }, flip: false, ..recipe };
+    let recipe = Recipe { schedule: OneCycle { peak: 0.001, rise: 0.3 }, ..recipe };
     let build = || {
         let mut network = dense(&mut weights())?;
-        train(&mut network, &images, &recipe, |_| ())?;
+        for seed in 0..options.rounds as u64 {
+            orthogonalise(&mut network);
+            train(&mut network, &images, &Recipe { seed, ..recipe.clone() }, |_| ())?;
+        }
+        orthogonalise(&mut network);
         Ok(network)
     };
     report(build, &tests)
@@ -94,26 +102,34 @@ fn main() -> Result<()> {
 fn report(build: impl Fn() -> Result<Network<f32>>, tests: &Dataset) -> Result<()> {
     let images: Batch<f32> = tests.batch(&(0..tests.len()).collect::<Vec<_>>())?;
     let network = build()?;
-    let wide = network.widen();
     let start = Instant::now();
     let any = network.seal()?;
     println!("  norms {:.2} s, Lipschitz constant {:.4}", start.elapsed().as_secs_f64(), any.certificate().lipschitz);
     let declared = build()?.seal_with(SealOptions { summation: Summation::Declared, ..SealOptions::default() })?;
-    let forward = [time(|| any.forward(&images))?, time(|| declared.forward(&images))?];
-    let forward = [forward[0].min(time(|| any.forward(&images))?), forward[1].min(time(|| declared.forward(&images))?)];
-    println!("  a forward pass of f32: any {:.3} s, declared {:.3} s: {:.2} times", forward[0], forward[1], forward[1] / forward[0]);
+    // In turns, and the best of several: other programs disturb less.
+    let mut forward = [f64::INFINITY; 2];
+    for _ in 0..10 {
+        forward[0] = forward[0].min(time(|| any.forward(&images))?);
+        forward[1] = forward[1].min(time(|| declared.forward(&images))?);
+    }
+    println!(
+        "  a forward pass of f32: any {:.3} s, declared {:.3} s: {:.2} times",
+        forward[0],
+        forward[1],
+        forward[1] / forward[0]
+    );
     compare("f32, any", &any, &images, forward[0])?;
     compare("f32, declared", &declared, &images, forward[0])?;
-    compare("f64, any", &wide.seal()?, &images.cast(), forward[0])
+    compare("f64, any", &any.network().widen().seal()?, &images.cast(), forward[0])
 }
 
 fn compare<T: Scalar>(name: &str, sealed: &Sealed<T>, images: &Batch<T>, forward: f64) -> Result<()> {
     let mut radii = Vec::new();
     let mut times = Vec::new();
     for semantics in [Semantics::Exact, Semantics::Executed] {
-        let start = Instant::now();
         let claims = sealed.certify(images, semantics)?;
-        times.push(start.elapsed().as_secs_f64().min(time(|| sealed.certify(images, semantics).map(drop))?));
+        let all = (0..5).map(|_| time(|| sealed.certify(images, semantics))).collect::<Result<Vec<f64>>>()?;
+        times.push(all.into_iter().fold(f64::INFINITY, f64::min));
         radii.push(claims.iter().map(|claim| claim.radius.get()).collect::<Vec<f64>>());
     }
     let mut kept: Vec<f64> =
@@ -121,8 +137,9 @@ fn compare<T: Scalar>(name: &str, sealed: &Sealed<T>, images: &Batch<T>, forward
     kept.sort_by(f64::total_cmp);
     let mut exact = radii[0].clone();
     exact.sort_by(f64::total_cmp);
+    let certified = radii[1].iter().filter(|r| **r > 0.0).count();
     println!(
-        "  {name:14} kept {:.6} (worst tenth {:.6}), exact radius {:.4}, passes: exact {:.2}, executed {:.2}",
+        "  {name:14} {certified} certified, kept {:.6} (worst tenth {:.6}), exact radius {:.4}, passes: exact {:.2}, executed {:.2}",
         kept[kept.len() / 2],
         kept[kept.len() / 10],
         exact[exact.len() / 2],
@@ -133,9 +150,37 @@ fn compare<T: Scalar>(name: &str, sealed: &Sealed<T>, images: &Batch<T>, forward
 }
 
 fn time<R>(run: impl FnOnce() -> Result<R>) -> Result<f64> {
-    let start = Instant::now();
+    let start = clock();
     run()?;
-    Ok(start.elapsed().as_secs_f64())
+    Ok(clock() - start)
+}
+
+/// Seconds of processor time of all threads, where the system tells them; else seconds.
+fn clock() -> f64 {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let spent = threads.filter_map(|thread| {
+        let line = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        line.split(' ').next()?.parse::<f64>().ok()
+    });
+    let spent: f64 = spent.sum();
+    if spent > 0.0 { spent * 1e-9 } else { std::time::UNIX_EPOCH.elapsed().map_or(0.0, |t| t.as_secs_f64()) }
+}
+
+/// Replaces every matrix by the orthogonal one next to it (Newton's iteration `W ← W(3I − WᵀW)/2`).
+fn orthogonalise(network: &mut Network<f32>) {
+    let shapes: Vec<(usize, usize)> = network.layers().map(|l| (l.output().len(), l.input().len())).collect();
+    for (slots, (rows, columns)) in network.parameters_mut().into_iter().zip(shapes) {
+        let Some(weight) = slots.into_iter().next() else { continue };
+        let mut w = Mat::from_fn(rows, columns, |i, j| f64::from(weight[i * columns + j]));
+        let gram = &w * w.transpose();
+        w = &w * Scale((0..rows).map(|i| (0..rows).map(|j| gram[(i, j)].abs()).sum()).fold(0.0, f64::max).powf(-0.5));
+        for _ in 0..20 {
+            w = &w * Scale(1.5) - (&w * w.transpose()) * &w * Scale(0.5);
+        }
+        for (i, weight) in weight.iter_mut().enumerate() {
+            *weight = w[(i / columns, i % columns)] as f32;
+        }
+    }
 }
 
 /// Normally distributed weights.
@@ -177,13 +222,14 @@ fn flows(weights: &mut Weights) -> Result<Network<f32>> {
 
 /// Eight hidden layers of 128 ReLUs on 784 features.
 fn dense(weights: &mut Weights) -> Result<Network<f32>> {
-    let mut layers: Vec<Box<dyn Layer<f32>>> = Vec::new();
+    let image = Shape::image(1, 28, 28);
+    let mut layers: Vec<Box<dyn Layer<f32>>> = vec![Box::new(Reshape::flatten(image))];
     for inputs in [784, 128, 128, 128, 128, 128, 128, 128] {
         layers.push(Box::new(AffineLayer::new(weights.dense(inputs, 128, 1.4)?)));
         layers.push(Box::new(ActivationLayer::new::<f32>(Activation::Relu {}, Shape::Features(128))?));
     }
     layers.push(Box::new(AffineLayer::new(weights.dense(128, 10, 1.0)?)));
-    Network::new(Shape::Features(784), layers)
+    Network::new(image, layers)
 }
 
 /// The middle 28 × 28 pixels of the images, in grey.
@@ -196,5 +242,5 @@ fn small(data: &Dataset) -> Result<Dataset> {
         grey.extend((0..784).map(|i| pixel(i / 28, i % 28)));
     }
     let names = data.class_names().to_vec();
-    Dataset::from_samples(&Batch::new(Shape::Features(784), grey)?, data.labels().to_vec(), names)
+    Dataset::from_samples(&Batch::new(Shape::image(1, 28, 28), grey)?, data.labels().to_vec(), names)
 }

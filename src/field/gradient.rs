@@ -145,7 +145,13 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
         ])
     }
 
-    fn rounding(&self, rounding: &Rounding, x: &Batch<f64>, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<FieldError>> {
+    fn rounding(
+        &self,
+        rounding: &Rounding,
+        x: &Batch<f64>,
+        tape: &Tape<f64>,
+        reach: &[f64],
+    ) -> Result<Vec<FieldError>> {
         let z = tape.saved(0);
         let norm = self.map.operator().norm()?.bound.get();
         let slope = self.activation.lipschitz();

@@ -97,7 +97,13 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
         ])
     }
 
-    fn rounding(&self, rounding: &Rounding, x: &Batch<f64>, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<FieldError>> {
+    fn rounding(
+        &self,
+        rounding: &Rounding,
+        x: &Batch<f64>,
+        tape: &Tape<f64>,
+        reach: &[f64],
+    ) -> Result<Vec<FieldError>> {
         let z = tape.saved(0);
         let (inner, outer) = (self.inner.operator().norm()?.bound.get(), self.outer.operator().norm()?.bound.get());
         // As for the gradient field: r bounds |z' − z|, the rest follows σ and the outer map.

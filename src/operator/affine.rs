@@ -59,7 +59,7 @@ impl<T: Scalar> Affine<T> {
     pub fn bias_norm(&self) -> f64 {
         let Some(bias) = &self.bias else { return 0.0 };
         let repeat = self.operator.output().len() / bias.len();
-        mul_up(sqrt_up(repeat as f64), norm_up(&cast::<T, f64>(bias)))
+        mul_up(sqrt_up(repeat as f64), norm_up(bias))
     }
 
     /// `Wx + b`.
@@ -114,26 +114,29 @@ impl<T: Scalar> Affine<T> {
     }
 
     /// For each sample `x`, a bound of `‖fl(Wx' + b) − (Wx' + b)‖` for every `x'` within `reach` of it, `fl` being
-    /// evaluation in the format of `rounding`: with `n` terms, at most `d` roundings for each, and `m` entries,
+    /// evaluation in the format of `rounding`: with `n` terms, the bias included, at most `d` roundings for each, and
+    /// `m` entries,
     ///
-    /// $$ γ_{d+1}\bigl(\|\,|W||x| + |b|\,\| + \|\,|W|\,\|·\mathrm{reach}\bigr) + \sqrt{m}\,(n+1)η. $$
+    /// $$ γ_d\bigl(\|\,|W||x| + |b|\,\| + \|\,|W|\,\|·\mathrm{reach}\bigr) + \sqrt{m}\,nη. $$
     ///
     /// Infinite where an overflow cannot be excluded.
     ///
     /// # Errors
     /// If the norm of `|W|` overflows `f64`.
     pub fn apply_error(&self, rounding: &Rounding, x: &Batch<f64>, reach: &[f64]) -> Result<Vec<f64>> {
+        // The bias is one more term, and one more addition for all others.
+        let bias = usize::from(self.bias.is_some());
         let ([terms, _], [depth, _]) = (self.operator.terms(), self.operator.depth());
+        let (terms, depth) = (terms + bias, depth + bias);
         let magnitudes = if rounding.is_entrywise() {
             let mut y = self.biases(x.samples(), num_traits::Float::abs);
             self.operator.apply_absolute(&magnitude(x), &mut y);
-            self.enlarged(&y, x, terms + 1)?
+            self.enlarged(&y, x, terms)?
         } else {
             let (norm, bias) = (self.operator.absolute_norm()?.get(), self.bias_norm());
             x.norms_up().into_iter().map(|x| add_up(mul_up(norm, x), bias)).collect()
         };
-        // The bias is one more term, and one more addition for all others.
-        self.error(rounding, terms + 1, depth + 1, self.operator.output(), &magnitudes, reach)
+        self.error(rounding, terms, depth, self.operator.output(), &magnitudes, reach)
     }
 
     /// As [`Self::apply_error`], for `Wᵀy`.
@@ -160,7 +163,8 @@ impl<T: Scalar> Affine<T> {
         let products = mul_up(root(computed.shape()), own.underflow(terms));
         let inputs = mul_up(root(x.shape()), own.underflow(1));
         let underflow = add_up(products, mul_up(self.operator.absolute_norm()?.get(), inputs));
-        Ok(computed.norms_up().into_iter().map(|norm| own.enlarge(norm, terms + 1, underflow)).collect())
+        let enlargement = own.enlargement(terms + 1);
+        Ok(computed.norms_up().into_iter().map(|norm| mul_up(add_up(norm, underflow), enlargement)).collect())
     }
 
     /// `γ_d(magnitude + ‖|W|‖·reach) + √m·nη`.

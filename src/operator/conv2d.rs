@@ -318,9 +318,7 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
         match self.summation {
             Summation::Any => Operator::<T>::terms(self),
             // The adjoint sums over the output channels in chunks, and then adds one sum for each tap.
-            Summation::Declared => {
-                [summation::depth(self.taps()), summation::depth(outputs) + kernel.0 * kernel.1]
-            }
+            Summation::Declared => [summation::depth(self.taps()), summation::depth(outputs) + kernel.0 * kernel.1],
         }
     }
 

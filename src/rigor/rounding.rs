@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::directed::{add_up, div_up, gamma, mul_up, sub_down};
+use super::directed::{div_up, gamma, mul_up, sub_down};
 use crate::scalar::Scalar;
 
 /// The order of summation that a network runs in, and so the one that claims about it as executed are for.
@@ -60,12 +60,11 @@ impl Rounding {
         self.u
     }
 
-    /// A bound of an exact sum of products `≥ 0`, or of the norm of several, from what was computed of it and what
-    /// underflow may have taken from it.
-    ///
-    /// `computed ≥ (1 − γ)·exact − underflow`; `depth` counts every rounding on the way.
-    pub fn enlarge(&self, computed: f64, depth: usize, underflow: f64) -> f64 {
-        div_up(add_up(computed, underflow), sub_down(1.0, gamma(depth, self.u)))
+    /// `1/(1 − γ_d)`: a sum of products `≥ 0`, or a norm of several, is at most this many times what was computed of it
+    /// with `depth` roundings for each product, where nothing underflows. With underflow,
+    /// `computed ≥ (1 − γ)·exact − underflow`.
+    pub fn enlargement(&self, depth: usize) -> f64 {
+        div_up(1.0, sub_down(1.0, gamma(depth, self.u)))
     }
 
     /// Whether magnitudes `‖|W||x|‖` are worth computing entry by entry, at the price of one more pass. In `f64` the
