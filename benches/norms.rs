@@ -6,6 +6,7 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dahlquist::{
     Network,
     activation::Activation,
+    certify::SealOptions,
     field::GradientField,
     integrate::Tableau,
     layer::{AffineLayer, Flow, Layer, Step},
@@ -68,7 +69,11 @@ fn bench(criterion: &mut Criterion) {
             });
         }
         group.bench_function(format!("{norms:?}, classifier"), |b| {
-            b.iter_batched(classifier, |network| black_box(network.seal_with(norms)), BatchSize::PerIteration);
+            b.iter_batched(
+                classifier,
+                |network| black_box(network.seal_with(SealOptions { norms, ..SealOptions::default() })),
+                BatchSize::PerIteration,
+            );
         });
     }
     group.finish();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result},
     operator::{NormMethod, Norms},
-    rigor::Upper,
+    rigor::{Summation, Upper},
     tensor::Shape,
 };
 
@@ -210,6 +210,9 @@ pub struct Certificate {
     pub lipschitz: Upper,
     /// The same for the layers before the head that margins are measured on; for the whole network if it has no head.
     pub features: Upper,
+    /// The order of summation that the network runs in: claims about it as executed are for that order.
+    #[serde(default)]
+    pub summation: Summation,
 }
 
 impl Certificate {

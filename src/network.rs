@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     layer::Layer,
     operator::Norms,
+    rigor::Summation,
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -149,6 +150,11 @@ impl<T: Scalar> Network<T> {
             layer.prove_norms(norms).and_then(|()| layer.seal()).map_err(|e| e.in_layer(i.to_string()))
         };
         self.layers.par_iter_mut().enumerate().try_for_each(fix)
+    }
+
+    /// Makes every sum of the network keep to an order: [`crate::certify::SealOptions::summation`].
+    pub(crate) fn set_summation(&mut self, summation: Summation) {
+        self.layers.iter_mut().for_each(|layer| layer.set_summation(summation));
     }
 
     /// The same network over `f64`, exactly.

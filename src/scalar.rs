@@ -14,6 +14,7 @@ pub trait Scalar:
     + num_traits::Float
     + num_traits::NumAssign
     + std::iter::Sum
+    + Into<f64>
     + Default
     + std::fmt::Display
     + Send

@@ -6,6 +6,7 @@ use dahlquist::{
     Network, Sealed,
     activation::Activation,
     certificate,
+    certify::SealOptions,
     field::GradientField,
     integrate::Tableau,
     layer::{Flow, Step},
@@ -65,7 +66,10 @@ fn of_a_sealed_network() {
         let field =
             GradientField::new(Affine::new(gaussian(same(4, 6), 3), None).unwrap(), Activation::Relu {}).unwrap();
         let flow = Flow::new(field, Tableau::euler(), Step::Relative(1.0), 1).unwrap();
-        Network::new(Shape::image(4, 6, 6), vec![Box::new(flow)]).unwrap().seal_with(norms).unwrap()
+        Network::new(Shape::image(4, 6, 6), vec![Box::new(flow)])
+            .unwrap()
+            .seal_with(SealOptions { norms, ..Default::default() })
+            .unwrap()
     };
     let (torus, tight) = (sealed(Norms::Torus), sealed(Norms::Tight));
     assert_eq!((torus.certificate().norms, tight.certificate().norms), (Norms::Torus, Norms::Tight));

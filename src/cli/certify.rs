@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use dahlquist::{
-    Error, Network, Result, Sealed, Semantics,
-    certify::SampleCertificate,
+    Network, Result, Sealed, Semantics,
+    certify::{SampleCertificate, SealOptions},
     data::Dataset,
-    io::{Claimed, ClaimedSamples, ModelFile, SummationChoice},
+    io::{Claimed, ClaimedSamples, ModelFile},
     operator::Norms,
+    rigor::Summation,
     scalar::Scalar,
 };
 use serde_json::{Value, json};
@@ -65,19 +66,13 @@ enum Proofs {
 
 impl Certify {
     pub(super) fn run(&self) -> Result<Outcome> {
-        let not_yet = |name: &'static str, value: &str| {
-            Err(Error::Parameter { name, value: value.into(), reason: "not available in this version".into() })
-        };
-        if self.summation == Order::Declared {
-            return not_yet("summation", "declared");
-        }
         let (file, network) = input::model(&self.model)?;
         with_network!(network, network => self.certify(&file, network))
     }
 
     fn certify<T: Scalar>(&self, file: &ModelFile, network: Network<T>) -> Result<Outcome> {
         let dataset = self.data.load(&network)?;
-        let sealed = match network.seal_with(self.norms()) {
+        let sealed = match network.seal_with(self.options()) {
             Ok(sealed) => sealed,
             Err(reason) => {
                 let text = format!("{}: not certified: {reason}\n", self.model.display());
@@ -99,11 +94,16 @@ impl Certify {
         Ok(Outcome::done(self.text(&sealed, claims.as_deref(), counts.as_ref())))
     }
 
-    fn norms(&self) -> Norms {
-        match self.norms {
+    fn options(&self) -> SealOptions {
+        let norms = match self.norms {
             Proofs::Torus => Norms::Torus,
             Proofs::Tight => Norms::Tight,
-        }
+        };
+        let summation = match self.summation {
+            Order::Any => Summation::Any,
+            Order::Declared => Summation::Declared,
+        };
+        SealOptions { summation, norms }
     }
 
     fn semantics(&self) -> Semantics {
@@ -127,7 +127,6 @@ impl Certify {
         Ok(ClaimedSamples {
             sha256: dataset.sha256::<T>()?,
             semantics: self.semantics(),
-            summation: SummationChoice::Any,
             predictions: claims.iter().map(|claim| claim.prediction).collect(),
             // Rounded down to f32: still true, and confirmed where the last bits of an f64 come out differently.
             radii: claims.iter().map(|claim| f64::from(<f32 as Scalar>::round_down(claim.radius.get()))).collect(),
@@ -149,7 +148,7 @@ impl Certify {
         };
         let layers: Vec<Value> = certificate.layers.iter().enumerate().map(layer).collect();
         let mut value = json!({
-            "semantics": self.semantics(), "scalar": T::NAME, "summation": "any", "norms": certificate.norms,
+            "semantics": self.semantics(), "scalar": T::NAME, "summation": certificate.summation, "norms": certificate.norms,
             "proved": certificate.is_proved(), "lipschitz": certificate.lipschitz, "features": certificate.features,
             "layers": layers,
         });

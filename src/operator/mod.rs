@@ -4,6 +4,7 @@ mod affine;
 mod conv2d;
 mod dense;
 mod pool;
+mod summation;
 
 use std::fmt::Debug;
 
@@ -17,7 +18,7 @@ pub use pool::MeanPool;
 use crate::{
     error::Result,
     io::{OperatorSpec, TensorWriter},
-    rigor::{Lower, Upper, torus::Torus},
+    rigor::{Lower, Summation, Upper, torus::Torus},
     scalar::Scalar,
     tensor::{Batch, Shape},
 };
@@ -77,16 +78,27 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         Ok(Lower::ZERO)
     }
 
-    /// The largest numbers of terms that one entry of `Wx`, and one of `Wᵀy`, sums: the `n` of [`crate::rigor::Rounding::dot`].
+    /// The largest numbers of terms that one entry of `Wx`, and one of `Wᵀy`, sums.
     fn terms(&self) -> [usize; 2];
 
-    /// `y ← y + |W|x`, with the absolute values of the weights.
+    /// The largest numbers of roundings that a product passes through on its way into an entry of `Wx`, and of `Wᵀy`,
+    /// as the kernels run now: the `d` of [`crate::rigor::Rounding::dot`]. For kernels that may choose any order of
+    /// summation it is the number of terms.
+    fn depth(&self) -> [usize; 2] {
+        self.terms()
+    }
+
+    /// Makes the kernels keep to an order of summation, and [`Self::depth`] tell its depth. An operator that declares
+    /// no order ignores this, and its depth remains that of any order.
+    fn set_summation(&mut self, _summation: Summation) {}
+
+    /// `y ← y + |W|x`, with the absolute values of the weights; in any order of summation.
     fn apply_absolute(&self, x: &Batch<T>, y: &mut Batch<T>);
 
-    /// `x ← x + |W|ᵀy`.
+    /// `x ← x + |W|ᵀy`; in any order of summation.
     fn adjoint_absolute(&self, y: &Batch<T>, x: &mut Batch<T>);
 
-    /// A proved upper bound of `‖ |W| ‖₂`.
+    /// A proved upper bound of `‖ |W| ‖₂`. Kept until the weights change.
     ///
     /// # Errors
     /// If the bound overflows.
