@@ -5,10 +5,12 @@
 use dahlquist::{
     Network, Result,
     activation::Activation,
+    certify::SealOptions,
     field::{GradientField, ResidualField},
     integrate::Tableau,
     io::{AnyNetwork, Claimed, ModelFile},
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
+    operator::Norms,
     operator::{Affine, Conv2d, Dense, Geometry, MeanPool},
     rigor::torus::PaddingMode,
     scalar::Scalar,
@@ -102,4 +104,14 @@ pub fn try_certificate_of(model: &ModelFile) -> Result<Claimed> {
         AnyNetwork::F32(network) => new(network.seal()?.certificate()),
         AnyNetwork::F64(network) => new(network.seal()?.certificate()),
     })
+}
+
+/// Whether the model can be sealed with tight norms.
+pub fn has_tight_certificate(model: &ModelFile) -> bool {
+    let options = SealOptions { norms: Norms::Tight, ..SealOptions::default() };
+    match model.network() {
+        Ok(AnyNetwork::F32(network)) => network.seal_with(options).is_ok(),
+        Ok(AnyNetwork::F64(network)) => network.seal_with(options).is_ok(),
+        Err(_) => false,
+    }
 }
