@@ -88,7 +88,8 @@ pub fn parse(bytes: &[u8], classes: Option<usize>) -> Result<Dataset> {
     if let Some(classes) = classes.filter(|classes| !(1..=MAX_CLASSES).contains(classes)) {
         return Err(Error::format(format!("{classes} classes: there must be 1 to {MAX_CLASSES}")));
     }
-    let file = SafeTensors::deserialize(bytes).map_err(|reason| Error::format(format!("not a valid safetensors file: {reason}")))?;
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|reason| Error::format(format!("not a valid safetensors file: {reason}")))?;
     let tensor = |name| file.tensor(name).map_err(|_| Error::format(format!("the tensor {name} is missing")));
     let (x, y) = (tensor("x")?, tensor("y")?);
 
@@ -98,7 +99,9 @@ pub fn parse(bytes: &[u8], classes: Option<usize>) -> Result<Dataset> {
     let shape = match x.shape() {
         [n, sizes @ ..] if *n == samples => Shape::try_from(sizes.to_vec())?,
         other => {
-            return Err(Error::format(format!("x has shape {other:?}, but there are {samples} labels and x is samples first")));
+            return Err(Error::format(format!(
+                "x has shape {other:?}, but there are {samples} labels and x is samples first"
+            )));
         }
     };
     let labels = labels(&y, classes.unwrap_or(MAX_CLASSES)).map_err(Error::format)?;
