@@ -195,6 +195,11 @@ impl Activation {
         }
     }
 
+    /// Whether the function is evaluated without any error, and never exceeds its argument: nothing overflows.
+    pub fn is_exact(self) -> bool {
+        matches!(self, Self::Identity {} | Self::Relu {} | Self::Abs {})
+    }
+
     /// The larger of `|m|` and `|L|`: the function is so much Lipschitz.
     pub fn lipschitz(self) -> f64 {
         let [m, l] = self.slopes();

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
-    operator::NormMethod,
-    rigor::Upper,
+    operator::{NormMethod, Norms},
+    rigor::{Summation, Upper},
     tensor::Shape,
 };
 
@@ -201,12 +201,18 @@ impl Entry {
 pub struct Certificate {
     /// The shape of the input that the claims are for.
     pub input: Shape,
+    /// Which proof of the norms of convolutions was asked for.
+    #[serde(default)]
+    pub norms: Norms,
     /// The claim about each layer, in order.
     pub layers: Vec<Entry>,
     /// A bound of the Lipschitz constant of the network: the product of those of the layers.
     pub lipschitz: Upper,
     /// The same for the layers before the head that margins are measured on; for the whole network if it has no head.
     pub features: Upper,
+    /// The order of summation that the network runs in: claims about it as executed are for that order.
+    #[serde(default)]
+    pub summation: Summation,
 }
 
 impl Certificate {

@@ -5,6 +5,8 @@ use rayon::prelude::*;
 use crate::{
     error::{Error, Result},
     layer::Layer,
+    operator::Norms,
+    rigor::Summation,
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -142,10 +144,17 @@ impl<T: Scalar> Network<T> {
         self.layers.par_iter().zip(&mut gradient.0).for_each(|(layer, slots)| layer.pull_back(slots));
     }
 
-    /// Fixes every step to a length that is proved to be admissible.
-    pub(crate) fn fix_steps(&mut self) -> Result<()> {
-        let fix = |(i, layer): (usize, &mut Box<dyn Layer<T>>)| layer.seal().map_err(|e| e.in_layer(i.to_string()));
+    /// Proves the norms, and fixes every step to a length that is proved to be admissible.
+    pub(crate) fn fix_steps(&mut self, norms: Norms) -> Result<()> {
+        let fix = |(i, layer): (usize, &mut Box<dyn Layer<T>>)| {
+            layer.prove_norms(norms).and_then(|()| layer.seal()).map_err(|e| e.in_layer(i.to_string()))
+        };
         self.layers.par_iter_mut().enumerate().try_for_each(fix)
+    }
+
+    /// Makes every sum of the network keep to an order: [`crate::certify::SealOptions::summation`].
+    pub(crate) fn set_summation(&mut self, summation: Summation) {
+        self.layers.iter_mut().for_each(|layer| layer.set_summation(summation));
     }
 
     /// The same network over `f64`, exactly.

@@ -1,6 +1,9 @@
 //! The number formats, `f32` and `f64`, and the only calls of faer's kernels and decompositions.
 
-use faer::{Accum, Mat, MatMut, MatRef, Par, Side};
+use faer::{
+    Accum, Mat, MatMut, MatRef, Par, Side,
+    linalg::{matmul::triangular, triangular_solve},
+};
 
 /// A binary floating-point format of IEEE 754 in which networks are evaluated: `f32` or `f64`.
 ///
@@ -11,6 +14,7 @@ pub trait Scalar:
     + num_traits::Float
     + num_traits::NumAssign
     + std::iter::Sum
+    + Into<f64>
     + Default
     + std::fmt::Display
     + Send
@@ -88,6 +92,51 @@ scalar!(f64, "f64", libm::tanh, libm::exp, libm::log1p);
 /// multiply-add: what [`crate::rigor::Rounding`] charges holds for every such order.
 pub fn gemm<T: Scalar>(c: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T>, b: MatRef<'_, T>) {
     faer::linalg::matmul::matmul(c, accum, a, b, T::one(), Par::Seq);
+}
+
+/// Which entries of a factor are read, and taken to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Structure {
+    /// All of them.
+    Full,
+    /// Those on and below the diagonal.
+    Lower,
+}
+
+impl From<Structure> for triangular::BlockStructure {
+    fn from(structure: Structure) -> Self {
+        match structure {
+            Structure::Full => Self::Rectangular,
+            Structure::Lower => Self::TriangularLower,
+        }
+    }
+}
+
+/// `C += ABᵀ` for the entries of `C` that `structure` names, `B` being read as its own structure says.
+pub(crate) fn gemm_transposed(
+    (c, structure): (MatMut<'_, f64>, Structure),
+    (a, of_a): (MatRef<'_, f64>, Structure),
+    (b, of_b): (MatRef<'_, f64>, Structure),
+) {
+    let upper = match of_b {
+        Structure::Full => triangular::BlockStructure::Rectangular,
+        Structure::Lower => triangular::BlockStructure::TriangularUpper,
+    };
+    triangular::matmul(c, structure.into(), Accum::Add, a, of_a.into(), b.transpose(), upper, 1.0, Par::Seq);
+}
+
+/// An approximate solution `X` of `X Lᵀ = B` for the lower triangle `L`, in the place of `B`. Nothing about it is trusted.
+pub(crate) fn solve_transposed_estimate(l: MatRef<'_, f64>, b: MatMut<'_, f64>) {
+    triangular_solve::solve_lower_triangular_in_place(l, b.transpose_mut(), Par::Seq);
+}
+
+/// An approximate solution `x` of `LLᵀx = b` for the lower triangle `L`, in the place of `b`. Nothing about it is
+/// trusted.
+pub(crate) fn solve_estimate(l: MatRef<'_, f64>, b: &mut [f64]) {
+    let n = b.len();
+    triangular_solve::solve_lower_triangular_in_place(l, MatMut::from_column_major_slice_mut(b, n, 1), Par::Seq);
+    let b = MatMut::from_column_major_slice_mut(b, n, 1);
+    triangular_solve::solve_upper_triangular_in_place(l.transpose(), b, Par::Seq);
 }
 
 /// The eigenvalues of the symmetric matrix whose lower triangle is given, ascending: an estimate, never a bound.

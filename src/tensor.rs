@@ -207,7 +207,7 @@ impl<T: Scalar> Batch<T> {
 
     /// For each sample, an upper bound of its Euclidean norm; infinite if it holds a NaN.
     pub fn norms_up(&self) -> Vec<f64> {
-        self.data.chunks(self.shape.len()).map(|x| norm_up(&cast::<T, f64>(x))).collect()
+        self.data.chunks(self.shape.len()).map(norm_up).collect()
     }
 
     /// `self ← self + a·x`.

@@ -5,7 +5,7 @@ mod oracle;
 use dahlquist::{
     activation::Activation,
     laws::{Verdict, search, strategies as s},
-    rigor::{Rounding, Summation},
+    rigor::Rounding,
     scalar::Scalar,
 };
 use oracle::{Num, Real};
@@ -52,7 +52,7 @@ fn slope_intervals_are_tight() {
 
 /// `|fl(σ(x)) − σ(x)| ≤ e·|σ(x)| + a` with the declared `(e, a)`, over the whole range of the format.
 fn errors_are_as_declared<T: Scalar>() {
-    let rounding = Rounding::of::<T>(Summation::Any);
+    let rounding = Rounding::of::<T>();
     let x = prop_oneof![
         3 => (-30.0..30.0f64).prop_map(T::of),
         2 => (-120.0..120.0f64).prop_map(T::of),

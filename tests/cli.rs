@@ -312,8 +312,6 @@ fn bad_usage_has_status_2_and_help_has_status_0() {
         "certify @single.safetensors --eps nan",
         "certify @single.safetensors --eps 36/255,x",
         "certify @single.safetensors --semantics approximate",
-        "certify @single.safetensors --summation declared",
-        "certify @single.safetensors --norms tight",
         "certify @single.safetensors --data @samples.safetensors --limit 0",
         "attack @single.safetensors --data @samples.safetensors",
         "attack @single.safetensors --data @samples.safetensors --eps 1 --starts 0",

@@ -139,7 +139,7 @@ impl<T: Scalar> Layer<T> for Scale {
     fn certificate(&self) -> Result<Entry> {
         Ok(Entry::asserted("scale", self.lipschitz))
     }
-    fn rounding(&self, _rounding: &Rounding, _tape: &Tape<T>, reach: &[f64]) -> Result<Vec<f64>> {
+    fn rounding(&self, _rounding: &Rounding, _tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         if self.exact {
             Ok(vec![0.0; reach.len()])
         } else {

@@ -238,3 +238,24 @@ fn circular_lower_bounds_are_never_above() {
     });
     assert!(positive.get() > 0);
 }
+
+/// Sums that lose thousands of small terms one by one: what is lost is far more than the gap that the proof leaves, so it
+/// must be charged.
+#[test]
+fn what_rounding_loses_is_charged() {
+    // 64 ones, so that every lane of a sum starts with one, and squares below half a unit of 1.
+    let small = 2f64.powf(-26.6);
+    let w: Vec<f64> = (0..64 * 1001).map(|k| if k < 64 { 1.0 } else { small }).collect();
+    let bound = Dense::new(1, w.len(), w.clone()).unwrap().norm().unwrap().bound.get();
+    assert!(square(&row::<Exact, f64>(&w)).at_most(&Exact::of(bound).times(&Exact::of(bound))), "{bound:e}");
+    // A circular convolution of 2001 points at the frequency 0: the sum of its taps.
+    let n = 2001;
+    let taps: Vec<f64> = (0..n).map(|t| if t == 0 { 1.0 } else { 2f64.powi(-54) }).collect();
+    let axis = Axis { input: n, kernel: n, stride: 1, padding: n / 2 };
+    let trivial = Axis { input: 1, kernel: 1, stride: 1, padding: 0 };
+    let mode = PaddingMode::Circular;
+    let bound =
+        Convolution { weight: &taps, channels: (1, 1), axes: [trivial, axis], mode }.norm().unwrap().bound.get();
+    let sum = row::<Exact, f64>(&taps).iter().fold(Exact::of(0.0), |s, t| s.plus(t));
+    assert!(sum.at_most(&Exact::of(bound)) && bound < 1.0 + 1e-9, "{bound:e}");
+}

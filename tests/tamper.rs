@@ -8,7 +8,8 @@ use dahlquist::{
     Error,
     certificate::{Basis, Rule},
     check::{Report, Verdict, check},
-    io::{Claimed, ModelFile, NormChoice},
+    io::{Claimed, ModelFile},
+    operator::Norms,
 };
 use serde_json::{Value, json};
 
@@ -326,8 +327,8 @@ fn a_witness_of_another_kind_a_torus_too_small_and_a_huge_one_are_refused() {
     let original = issued(&model);
     let convolution = original["layers"].as_array().unwrap().iter().position(|l| l["kind"] == "conv2d").unwrap();
     for witness in [
-        json!({"norm": {"method": {"torus": [1, 1]}}}),
-        json!({"norm": {"method": {"torus": [1_000_000_000u64, 1_000_000_000u64]}}}),
+        json!({"norm": {"method": {"torus": {"points": [1, 1], "twisted": [false, false]}}}}),
+        json!({"norm": {"method": {"torus": {"points": [1_000_000_000u64, 1_000_000_000u64], "twisted": [false, false]}}}}),
         json!({"norm": {"method": "residual"}}),
         json!({"slopes": {"interval": [0.0, 1.0]}}),
         Value::Null,
@@ -343,7 +344,7 @@ fn a_witness_of_another_kind_a_torus_too_small_and_a_huge_one_are_refused() {
 fn numbers_that_are_not_finite_are_not_written() {
     let model = ModelFile::parse(model_bytes(&dense_f32(1, 1, vec![1.0]))).unwrap();
     let mut claimed = certificate_of(&model);
-    assert_eq!(claimed.norms, NormChoice::Torus);
+    assert_eq!(claimed.norms, Norms::Torus);
     claimed.lipschitz = f64::INFINITY;
     let dir = tempfile::tempdir().unwrap();
     assert!(claimed.write(dir.path().join("c.json")).is_err());

@@ -57,13 +57,13 @@ impl<'a, T: Scalar> Part<'a, T> {
         self.layers.iter().zip(tapes).fold(v, |v, (layer, tape)| layer.jvp(tape, v))
     }
 
-    /// For each sample on the tapes, a bound of the rounding error of the output anywhere within `reach` of it; none if
-    /// a layer declares no error. It holds if the claims about the layers do.
+    /// For each sample on the tapes, which are those of the widened layers, a bound of the rounding error of the output
+    /// anywhere within `reach` of it; none if a layer declares no error. It holds if the claims about the layers do.
     pub(super) fn error(
         &self,
         rounding: &Rounding,
         certificate: &Certificate,
-        tapes: &[Tape<T>],
+        tapes: &[Tape<f64>],
         reach: &[f64],
     ) -> Result<Option<Vec<f64>>> {
         let mut errors = vec![0.0; reach.len()];

@@ -9,7 +9,7 @@ use crate::{
     certificate::Certificate,
     error::Result,
     rigor::{
-        Lower, Rounding, Summation,
+        Lower, Rounding,
         directed::{U, add_up, div_down, div_up, mul_down, mul_up, norm_down, norm_up, sub_down},
     },
     scalar::Scalar,
@@ -164,7 +164,7 @@ fn lower_bounds(
     x: &Batch<f64>,
     y: &Batch<f64>,
 ) -> Result<Option<Vec<f64>>> {
-    let rounding = Rounding::of::<f64>(Summation::Any);
+    let rounding = Rounding::of::<f64>();
     let still = vec![0.0; x.samples()];
     let (fx, tx) = part.record(x.clone());
     let Some(ex) = part.error(&rounding, certificate, &tx, &still)? else { return Ok(None) };
@@ -190,12 +190,13 @@ pub(super) fn rounding_observed<T: Scalar>(
     let (x, y): (Batch<T>, Batch<T>) = (x.cast(), y.cast());
     let (xw, yw): (Batch<f64>, Batch<f64>) = (x.cast(), y.cast());
     let reach: Vec<f64> = (0..x.samples()).map(|s| distance_up(xw.sample(s), yw.sample(s))).collect();
-    let (fx, tape) = part.record(x);
-    let any = Rounding::of::<T>(Summation::Any);
-    let Some(declared) = part.error(&any, certificate, &tape, &reach)? else { return Ok(None) };
+    let fx = part.forward(x);
+    let (_, tape) = wide.record(xw.clone());
+    let own = Rounding::of::<T>();
+    let Some(declared) = part.error(&own, certificate, &tape, &reach)? else { return Ok(None) };
     drop(tape);
     let fy = part.forward(y);
-    let reference = Rounding::of::<f64>(Summation::Any);
+    let reference = Rounding::of::<f64>();
     let still = vec![0.0; xw.samples()];
     let mut worst = 0.0f64;
     for (input, executed) in [(xw, fx), (yw, fy)] {

@@ -5,4 +5,6 @@ mod seal;
 
 pub(crate) use radius::argmax;
 pub use radius::{Refusal, SampleCertificate, Semantics};
-pub use seal::Sealed;
+pub use seal::{SealOptions, Sealed};
+
+pub use crate::rigor::Summation;

@@ -6,10 +6,11 @@
 //!
 //! $$ \min_{j \ne i} \frac{f_i - f_j}{L\,\|w_i - w_j\|}. $$
 //!
-//! *Exact* semantics is about the network over the real numbers. The margin in the numerator is then bounded from below
-//! by the one computed in `f64` less a bound of its rounding error. *Executed* semantics is about the program: both the
-//! logits at the sample and those anywhere in the ball carry rounding errors, and
-//! `f̂ᵢ − f̂ⱼ > εL‖wᵢ − wⱼ‖ + E(x) + sup E(x')` is needed.
+//! The margin in the numerator is computed in `f64`, and less a bound `E₀` of its rounding error it is one of the
+//! network over the real numbers: that is *exact* semantics. *Executed* semantics is about the program. Everywhere in
+//! the ball its logits carry rounding errors, and `fᵢ − fⱼ > εL‖wᵢ − wⱼ‖ + E₀ + sup E(x')` is needed. The centre is no
+//! exception: there, too, it is the exact margin that counts, so `E` is paid once. An executed radius is never above
+//! the exact one, and the sample itself is in its ball: the program makes the prediction that is certified.
 //!
 //! Errors are chained through norms, layer by layer: `D ← ℓD + ‖v‖`, where `ℓ` is the layer's Lipschitz bound and `v`
 //! what it adds ([`crate::layer::Layer::rounding`]).
@@ -23,10 +24,11 @@ use crate::{
     network::{CHUNK, Network, chunks},
     operator::Affine,
     rigor::{
-        Lower, Rounding, Summation, Upper,
-        directed::{add_up, div_down, mul_up, norm_up, sqrt_up, sub_down, sub_up},
+        Lower, Rounding, Upper,
+        directed::{add_up, div_down, div_up, mul_down, mul_up, norm_up, sqrt_up, sub_down, sub_up},
     },
     scalar::Scalar,
+    tape::Tape,
     tensor::{Batch, cast},
 };
 
@@ -36,7 +38,7 @@ use crate::{
 pub enum Semantics {
     /// The network as a function over the real numbers, its weights taken as the exact binary numbers that they are.
     Exact,
-    /// The network as it runs in its number format, with sums in any order.
+    /// The network as it runs in its number format, with sums in the order that it was sealed for.
     Executed,
 }
 
@@ -79,65 +81,53 @@ impl<T: Scalar> Sealed<T> {
     pub fn certify(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
         let parts: Vec<Vec<SampleCertificate>> = chunks(x.samples())
             .into_par_iter()
-            .map(|range| {
-                let part = x.slice(range);
-                match semantics {
-                    Semantics::Exact => self.certify_chunk(self.wide(), part.cast(), semantics),
-                    Semantics::Executed => self.certify_chunk(self.network(), part, semantics),
-                }
-            })
+            .map(|range| self.certify_chunk(&x.slice(range), semantics))
             .collect::<Result<_>>()?;
         debug_assert!(parts.iter().all(|part| part.len() <= CHUNK));
         Ok(parts.into_iter().flatten().collect())
     }
 
-    fn certify_chunk<U: Scalar>(
-        &self,
-        network: &Network<U>,
-        x: Batch<U>,
-        semantics: Semantics,
-    ) -> Result<Vec<SampleCertificate>> {
-        let (logits, tape) = network.forward_recording(x)?;
-        let head = Head::new(network);
-        let features = self.certificate().features;
-        // The ball of each sample: no radius exceeds what its margins would allow without rounding.
-        let reach: Vec<f64> = match semantics {
-            Semantics::Exact => vec![0.0; logits.samples()],
-            Semantics::Executed => {
-                (0..logits.samples()).map(|s| head.reach(&wide(logits.sample(s)), features)).collect()
-            }
-        };
-        let errors = self.chain(network, &tape, &reach)?;
-        let sides = if semantics == Semantics::Exact { 1.0 } else { 2.0 };
-        Ok((0..logits.samples()).map(|s| head.radius(&wide(logits.sample(s)), features, errors[s], sides)).collect())
-    }
-
-    /// The error of the features and what the head adds to it, over the ball of each sample.
-    fn chain<U: Scalar>(
-        &self,
-        network: &Network<U>,
-        tape: &crate::tape::Tape<U>,
-        reach: &[f64],
-    ) -> Result<Vec<Errors>> {
-        let rounding = Rounding::of::<U>(Summation::Any);
-        let mut errors = vec![Errors::default(); reach.len()];
-        let mut reach = reach.to_vec();
-        let last = network.layers().len() - 1;
-        for (i, (layer, entry)) in network.layers().zip(&self.certificate().layers).enumerate() {
-            // Executed inputs of this layer lie within the exact ball and two errors of the one on the tape.
-            let around: Vec<f64> = reach.iter().zip(&errors).map(|(&r, e)| add_up(r, 2.0 * e.features)).collect();
-            let local = layer.rounding(&rounding, tape.inner(i), &around).map_err(|e| e.in_layer(i.to_string()))?;
-            let l = entry.lipschitz.get();
-            for ((error, reach), local) in errors.iter_mut().zip(&mut reach).zip(local) {
-                if i == last && layer.as_affine().is_some() {
-                    error.head = local;
-                } else {
-                    error.features = add_up(mul_up(l, error.features), local);
-                    *reach = mul_up(l, *reach);
-                }
+    fn certify_chunk(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
+        let (logits, tape) = self.wide().forward_recording(x.cast())?;
+        let (head, features) = (self.head(), self.certificate().features);
+        let reach = (0..logits.samples()).map(|s| head.reach(logits.sample(s), features)).collect();
+        let errors = self.errors(&tape, reach, semantics)?;
+        let mut claims: Vec<SampleCertificate> =
+            (0..logits.samples()).map(|s| head.radius(logits.sample(s), features, errors[s])).collect();
+        if semantics == Semantics::Executed {
+            // Where nothing is proved, the program may predict something else.
+            let refused: Vec<usize> = (0..claims.len()).filter(|&s| claims[s].refusal.is_some()).collect();
+            let executed = self.network().forward(&x.gather(&refused))?;
+            for (i, &s) in refused.iter().enumerate() {
+                claims[s].prediction = argmax(&cast::<T, f64>(executed.sample(i)));
             }
         }
-        Ok(errors)
+        Ok(claims)
+    }
+
+    /// For each sample, the error of the margins on the tape, and for [`Semantics::Executed`] also that of the program
+    /// anywhere within `reach`.
+    fn errors(&self, tape: &Tape<f64>, mut reach: Vec<f64>, semantics: Semantics) -> Result<Vec<Errors>> {
+        let (samples, last) = (reach.len(), self.wide().layers().len() - 1);
+        let still = vec![0.0; samples];
+        let (mut centre, mut executed) = (vec![Errors::default(); samples], vec![Errors::default(); samples]);
+        let layers = self.network().layers().zip(self.wide().layers()).zip(&self.certificate().layers);
+        for (i, ((layer, wide), entry)) in layers.enumerate() {
+            let (tape, l, is_head) = (tape.inner(i), entry.lipschitz.get(), i == last && wide.as_affine().is_some());
+            let named = |result: Result<Vec<f64>>| result.map_err(|e| e.in_layer(i.to_string()));
+            let local = named(wide.rounding(&Rounding::of::<f64>(), tape, &still))?;
+            if semantics == Semantics::Executed {
+                // The program's input of this layer is off by its own error, the exact one of x' lies within the exact
+                // ball, and the tape is off by that of the centre.
+                let around = |s: usize| add_up(add_up(reach[s], executed[s].features), centre[s].features);
+                let around: Vec<f64> = (0..samples).map(around).collect();
+                let local = named(layer.rounding(&Rounding::of::<T>(), tape, &around))?;
+                executed.iter_mut().zip(local).for_each(|(e, local)| e.pass(l, local, is_head));
+            }
+            centre.iter_mut().zip(local).for_each(|(e, local)| e.pass(l, local, is_head));
+            reach.iter_mut().for_each(|reach| *reach = mul_up(l, *reach));
+        }
+        Ok(centre.iter().zip(&executed).map(|(a, b)| a.plus(b)).collect())
     }
 }
 
@@ -150,13 +140,29 @@ struct Errors {
     head: f64,
 }
 
+impl Errors {
+    /// Passes a layer that is `l`-Lipschitz and adds `local`.
+    fn pass(&mut self, l: f64, local: f64, is_head: bool) {
+        if is_head {
+            self.head = local;
+        } else {
+            self.features = add_up(mul_up(l, self.features), local);
+        }
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        Self { features: add_up(self.features, other.features), head: add_up(self.head, other.head) }
+    }
+}
+
 /// The norms `‖wᵢ − wⱼ‖` of a head, or of the identity if a network ends without one.
-struct Head {
+#[derive(Debug)]
+pub(super) struct Head {
     distances: Vec<Vec<f64>>,
 }
 
 impl Head {
-    fn new<U: Scalar>(network: &Network<U>) -> Self {
+    pub(super) fn new<T: Scalar>(network: &Network<T>) -> Self {
         let classes = network.output().len();
         let affine = network.layers().last().and_then(|layer| layer.as_affine());
         let rows: Vec<Vec<f64>> = match affine.map(Affine::operator) {
@@ -177,16 +183,17 @@ impl Head {
         Self { distances: vec![vec![mul_up(sqrt_up(2.0), norm); classes]; classes] }
     }
 
-    /// A distance that no radius of this sample exceeds.
+    /// A distance that no radius of this sample exceeds: its margins less nothing.
     fn reach(&self, logits: &[f64], features: Upper) -> f64 {
         let i = argmax(logits);
-        let ratio = |j: usize| sub_up(logits[i], logits[j]) / (features.get() * self.distances[i][j]);
-        let least = (0..logits.len()).filter(|&j| j != i).map(ratio).fold(f64::INFINITY, f64::min);
-        // A network that cannot change its mind is certified within the largest ball that is ever asked for.
-        if least.is_finite() { (2.0 * least).max(0.0) } else { LARGEST_RADIUS }
+        let ratio = |j: usize| {
+            let slope = mul_down(features.get(), self.distances[i][j]);
+            if slope > 0.0 { div_up(sub_up(logits[i], logits[j]), slope) } else { LARGEST_RADIUS }
+        };
+        (0..logits.len()).filter(|&j| j != i).map(ratio).fold(LARGEST_RADIUS, f64::min)
     }
 
-    fn radius(&self, logits: &[f64], features: Upper, errors: Errors, sides: f64) -> SampleCertificate {
+    fn radius(&self, logits: &[f64], features: Upper, errors: Errors) -> SampleCertificate {
         let i = argmax(logits);
         let refuse = |refusal| SampleCertificate { prediction: i, radius: Lower::ZERO, refusal: Some(refusal) };
         if logits.iter().any(|l| !l.is_finite()) || errors.features.is_infinite() || errors.head.is_infinite() {
@@ -197,7 +204,7 @@ impl Head {
         let mut radius = LARGEST_RADIUS;
         for j in (0..logits.len()).filter(|&j| j != i) {
             let distance = self.distances[i][j];
-            let error = mul_up(sides, add_up(mul_up(distance, errors.features), head));
+            let error = add_up(mul_up(distance, errors.features), head);
             let margin = sub_down(sub_down(logits[i], logits[j]), error);
             if margin <= 0.0 {
                 return refuse(Refusal::Tie);
@@ -217,8 +224,4 @@ const LARGEST_RADIUS: f64 = 1e6;
 /// The position of the largest logit, the first of several; 0 if none is larger than another.
 pub(crate) fn argmax(logits: &[f64]) -> usize {
     (1..logits.len()).fold(0, |best, j| if logits[j] > logits[best] { j } else { best })
-}
-
-fn wide<U: Scalar>(logits: &[U]) -> Vec<f64> {
-    cast(logits)
 }

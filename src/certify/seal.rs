@@ -1,16 +1,30 @@
 //! Sealing: norms are proved, steps are fixed by them, and from then on nothing changes.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
+use super::radius::Head;
 use crate::{
     certificate::{Certificate, Entry},
     error::Result,
     layer::Layer,
     network::Network,
-    rigor::Upper,
+    operator::Norms,
+    rigor::{Summation, Upper},
     scalar::Scalar,
     tensor::Batch,
 };
+
+/// What is chosen when a network is sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SealOptions {
+    /// The order of summation that the sealed network runs in. It is set in the kernels themselves, and they tell how
+    /// many roundings they need: claims about the network as executed are for the order in which it runs.
+    pub summation: Summation,
+    /// How the norms of convolutions are proved: tight ones allow longer steps and larger radii, and take longer.
+    pub norms: Norms,
+}
 
 /// A network whose claims are proved and whose parameters can no longer change.
 ///
@@ -31,6 +45,8 @@ pub struct Sealed<T: Scalar> {
     network: Network<T>,
     wide: Network<f64>,
     certificate: Certificate,
+    options: SealOptions,
+    head: Head,
 }
 
 impl<T: Scalar> Network<T> {
@@ -38,8 +54,27 @@ impl<T: Scalar> Network<T> {
     ///
     /// # Errors
     /// The reason, with the path of the layer, if one of them has no proof.
-    pub fn seal(mut self) -> Result<Sealed<T>> {
-        self.fix_steps()?;
+    pub fn seal(self) -> Result<Sealed<T>> {
+        self.seal_with(SealOptions::default())
+    }
+
+    /// As [`Self::seal`], with options.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    ///
+    /// ```
+    /// use dahlquist::{Network, certify::SealOptions, rigor::Summation};
+    /// use dahlquist::{layer::AffineLayer, operator::{Affine, Dense}, tensor::Shape};
+    /// let head = AffineLayer::new(Affine::new(Dense::new(1, 3072, vec![0.1f32; 3072])?, None)?);
+    /// let network = Network::new(Shape::Features(3072), vec![Box::new(head)])?;
+    /// let sealed = network.seal_with(SealOptions { summation: Summation::Declared, ..Default::default() })?;
+    /// assert_eq!(sealed.options().summation, Summation::Declared);
+    /// # Ok::<(), dahlquist::Error>(())
+    /// ```
+    pub fn seal_with(mut self, options: SealOptions) -> Result<Sealed<T>> {
+        self.set_summation(options.summation);
+        self.fix_steps(options.norms)?;
         let layers: Vec<&dyn Layer<T>> = self.layers().collect();
         let prove = |(i, layer): (usize, &&dyn Layer<T>)| layer.certificate().map_err(|e| e.in_layer(i.to_string()));
         let entries: Vec<Entry> = layers.par_iter().enumerate().map(prove).collect::<Result<_>>()?;
@@ -47,11 +82,14 @@ impl<T: Scalar> Network<T> {
         let product = |entries: &[Entry]| entries.iter().map(|entry| entry.lipschitz).product::<Upper>();
         let certificate = Certificate {
             input: self.input(),
+            norms: options.norms,
             lipschitz: product(&entries).finite("the Lipschitz constant of the network")?,
             features: product(&entries[..entries.len() - head]).finite("the Lipschitz constant of the features")?,
             layers: entries,
+            summation: options.summation,
         };
-        Ok(Sealed { wide: self.widen(), network: self, certificate })
+        let head = Head::new(&self);
+        Ok(Sealed { wide: self.widen(), network: self, certificate, options, head })
     }
 }
 
@@ -61,9 +99,19 @@ impl<T: Scalar> Sealed<T> {
         &self.network
     }
 
-    /// The same network over `f64`, exactly: what exact semantics is computed with.
+    /// The same network over `f64`, exactly, and in the same order of summation: what margins are computed with.
     pub(crate) fn wide(&self) -> &Network<f64> {
         &self.wide
+    }
+
+    /// What was chosen when the network was sealed.
+    pub fn options(&self) -> SealOptions {
+        self.options
+    }
+
+    /// The distances of the logits' weights.
+    pub(super) fn head(&self) -> &Head {
+        &self.head
     }
 
     /// The claims.

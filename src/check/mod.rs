@@ -347,6 +347,8 @@ fn certificate(claimed: &Claimed) -> Certificate {
     };
     Certificate {
         input: claimed.input,
+        norms: claimed.norms,
+        summation: claimed.summation,
         layers: claimed.layers.iter().map(entry).collect(),
         lipschitz: Upper::proved(claimed.lipschitz),
         features: Upper::proved(claimed.features),

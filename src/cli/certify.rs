@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use dahlquist::{
-    Error, Network, Result, Sealed, Semantics,
-    certify::SampleCertificate,
+    Network, Result, Sealed, Semantics,
+    certify::{SampleCertificate, SealOptions},
     data::Dataset,
-    io::{Claimed, ClaimedSamples, ModelFile, NormChoice, SummationChoice},
+    io::{Claimed, ClaimedSamples, ModelFile},
+    operator::Norms,
+    rigor::Summation,
     scalar::Scalar,
 };
 use serde_json::{Value, json};
@@ -34,8 +36,8 @@ pub(super) struct Certify {
     #[arg(long, value_enum, default_value_t = Order::Any)]
     summation: Order,
     /// How norms of convolutions are proved.
-    #[arg(long, value_enum, default_value_t = Norms::Torus)]
-    norms: Norms,
+    #[arg(long, value_enum, default_value_t = Proofs::Torus)]
+    norms: Proofs,
     /// Write a certificate file, for `dahlquist check`.
     #[arg(long, value_name = "OUT")]
     certificate: Option<PathBuf>,
@@ -57,29 +59,20 @@ enum Order {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Norms {
+enum Proofs {
     Torus,
     Tight,
 }
 
 impl Certify {
     pub(super) fn run(&self) -> Result<Outcome> {
-        let not_yet = |name: &'static str, value: &str| {
-            Err(Error::Parameter { name, value: value.into(), reason: "not available in this version".into() })
-        };
-        if self.summation == Order::Declared {
-            return not_yet("summation", "declared");
-        }
-        if self.norms == Norms::Tight {
-            return not_yet("norms", "tight");
-        }
         let (file, network) = input::model(&self.model)?;
         with_network!(network, network => self.certify(&file, network))
     }
 
     fn certify<T: Scalar>(&self, file: &ModelFile, network: Network<T>) -> Result<Outcome> {
         let dataset = self.data.load(&network)?;
-        let sealed = match network.seal() {
+        let sealed = match network.seal_with(self.options()) {
             Ok(sealed) => sealed,
             Err(reason) => {
                 let text = format!("{}: not certified: {reason}\n", self.model.display());
@@ -89,7 +82,7 @@ impl Certify {
         let claims = dataset.as_ref().map(|dataset| radii(&sealed, dataset, self.semantics())).transpose()?;
         let counts = dataset.as_ref().zip(claims.as_ref()).map(|(dataset, claims)| self.count(dataset, claims));
         if let Some(path) = &self.certificate {
-            let mut claimed = Claimed::new(sealed.certificate(), file.sha256(), file.scalar(), NormChoice::Torus);
+            let mut claimed = Claimed::new(sealed.certificate(), file.sha256(), file.scalar());
             if let (Some(dataset), Some(claims)) = (&dataset, &claims) {
                 claimed.samples = Some(self.claimed_samples::<T>(dataset, claims)?);
             }
@@ -99,6 +92,18 @@ impl Certify {
             output::json(path, &self.value(&sealed, dataset.as_ref().zip(claims.as_deref()), counts.as_ref()))?;
         }
         Ok(Outcome::done(self.text(&sealed, claims.as_deref(), counts.as_ref())))
+    }
+
+    fn options(&self) -> SealOptions {
+        let norms = match self.norms {
+            Proofs::Torus => Norms::Torus,
+            Proofs::Tight => Norms::Tight,
+        };
+        let summation = match self.summation {
+            Order::Any => Summation::Any,
+            Order::Declared => Summation::Declared,
+        };
+        SealOptions { summation, norms }
     }
 
     fn semantics(&self) -> Semantics {
@@ -122,7 +127,6 @@ impl Certify {
         Ok(ClaimedSamples {
             sha256: dataset.sha256::<T>()?,
             semantics: self.semantics(),
-            summation: SummationChoice::Any,
             predictions: claims.iter().map(|claim| claim.prediction).collect(),
             // Rounded down to f32: still true, and confirmed where the last bits of an f64 come out differently.
             radii: claims.iter().map(|claim| f64::from(<f32 as Scalar>::round_down(claim.radius.get()))).collect(),
@@ -144,7 +148,7 @@ impl Certify {
         };
         let layers: Vec<Value> = certificate.layers.iter().enumerate().map(layer).collect();
         let mut value = json!({
-            "semantics": self.semantics(), "scalar": T::NAME, "summation": "any", "norms": "torus",
+            "semantics": self.semantics(), "scalar": T::NAME, "summation": certificate.summation, "norms": certificate.norms,
             "proved": certificate.is_proved(), "lipschitz": certificate.lipschitz, "features": certificate.features,
             "layers": layers,
         });

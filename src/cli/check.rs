@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use dahlquist::{
     Network, Result,
+    certify::SealOptions,
     check::{Finding, Verdict, check},
     data::Dataset,
-    io::{Claimed, ClaimedSamples, SummationChoice},
+    io::{Claimed, ClaimedSamples},
     scalar::Scalar,
 };
 
@@ -41,7 +42,8 @@ impl Check {
         if let Some(samples) = &claimed.samples {
             let dataset = with_network!(&network, network => self.data.load(network))?;
             if let (Some(dataset), true) = (dataset, verified) {
-                let verdict = with_network!(network, network => self.samples(samples, network, &dataset))?;
+                let options = SealOptions { summation: claimed.summation, norms: claimed.norms };
+                let verdict = with_network!(network, network => self.samples(samples, options, network, &dataset))?;
                 verified &= verdict == Verdict::Proved;
                 let claim = format!(
                     "{} predictions and radii, recomputed by the program that issues certificates",
@@ -61,7 +63,13 @@ impl Check {
     }
 
     /// Radii are recomputed as they were issued: a forward pass and its rounding errors have no short proof.
-    fn samples<T: Scalar>(&self, claimed: &ClaimedSamples, network: Network<T>, dataset: &Dataset) -> Result<Verdict> {
+    fn samples<T: Scalar>(
+        &self,
+        claimed: &ClaimedSamples,
+        options: SealOptions,
+        network: Network<T>,
+        dataset: &Dataset,
+    ) -> Result<Verdict> {
         let failed = |reason: String| Ok(Verdict::Failed(reason));
         if claimed.sha256 != dataset.sha256::<T>()? {
             return failed("the samples have another SHA-256".into());
@@ -69,10 +77,7 @@ impl Check {
         if claimed.radii.len() != dataset.len() || claimed.predictions.len() != dataset.len() {
             return failed(format!("there are {} samples", dataset.len()));
         }
-        if claimed.summation != SummationChoice::Any {
-            return failed("sums in the declared order are not available in this version".into());
-        }
-        let sealed = input::seal(&self.model, network)?;
+        let sealed = input::seal(&self.model, network, options)?;
         let proved = certify::radii(&sealed, dataset, claimed.semantics)?;
         for (s, (claim, (&prediction, &radius))) in
             proved.iter().zip(claimed.predictions.iter().zip(&claimed.radii)).enumerate()

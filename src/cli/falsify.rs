@@ -6,6 +6,7 @@ use clap::Args;
 use dahlquist::{
     Error, Network, Result,
     attack::{Falsifier, RatioReport},
+    certify::SealOptions,
     scalar::Scalar,
 };
 
@@ -45,7 +46,7 @@ impl Falsify {
     fn falsify<T: Scalar>(&self, network: Network<T>) -> Result<Outcome> {
         let dataset = self.data.load(&network)?;
         let samples = dataset.map(|d| d.batch::<T>(&(0..d.len()).collect::<Vec<_>>())).transpose()?;
-        let sealed = input::seal(&self.model, network)?;
+        let sealed = input::seal(&self.model, network, SealOptions::default())?;
         let bar = output::progress("falsify", 0);
         bar.enable_steady_tick(std::time::Duration::from_millis(200));
         let falsifier = Falsifier { seconds: self.budget, seed: self.seed, ..Falsifier::default() };

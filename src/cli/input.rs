@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use dahlquist::{
     Error, Network, Result, Sealed,
+    certify::SealOptions,
     data::{self, Dataset},
     io::{AnyNetwork, ModelFile},
     scalar::Scalar,
@@ -30,8 +31,8 @@ pub(super) fn model(path: &Path) -> Result<(ModelFile, AnyNetwork)> {
 }
 
 /// A sealed network, or the reason why there is nothing to be claimed about it.
-pub(super) fn seal<T: Scalar>(path: &Path, network: Network<T>) -> Result<Sealed<T>> {
-    network.seal().map_err(|e| Error::file(path, e))
+pub(super) fn seal<T: Scalar>(path: &Path, network: Network<T>, options: SealOptions) -> Result<Sealed<T>> {
+    network.seal_with(options).map_err(|e| Error::file(path, e))
 }
 
 /// Which samples are read.

@@ -15,9 +15,9 @@ use crate::{
     activation::Activation,
     error::{Error, Result},
     io::{FieldSpec, TensorWriter},
-    operator::Affine,
+    operator::{Affine, Norms},
     rigor::{
-        Estimate, Lower, Rounding, Upper,
+        Estimate, Lower, Rounding, Summation, Upper,
         directed::{add_up, mul_down, mul_up},
     },
     scalar::Scalar,
@@ -145,11 +145,18 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
         ])
     }
 
-    fn rounding(&self, rounding: &Rounding, x: &Batch<T>, tape: &Tape<T>, reach: &[f64]) -> Result<Vec<FieldError>> {
+    fn rounding(
+        &self,
+        rounding: &Rounding,
+        x: &Batch<f64>,
+        tape: &Tape<f64>,
+        reach: &[f64],
+    ) -> Result<Vec<FieldError>> {
         let z = tape.saved(0);
         let norm = self.map.operator().norm()?.bound.get();
         let slope = self.activation.lipschitz();
-        // z' = fl(Wx' + b) is within e of what it means, and within r of the z on the tape, which is within e too.
+        // z' = fl(Wx' + b) is within e of what it means, and within r of the z on the tape, which is within e too: it
+        // was computed with no more rounding.
         let e = self.map.apply_error(rounding, x, reach)?;
         let r: Vec<f64> = e.iter().zip(reach).map(|(&e, &reach)| add_up(mul_up(norm, reach), 2.0 * e)).collect();
         let s = self.activation.over_balls(rounding, z, &r);
@@ -159,6 +166,10 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
             size: add_up(mul_up(norm, s.sizes[i]), adjoint[i]),
         };
         Ok((0..e.len()).map(bound).collect())
+    }
+
+    fn set_summation(&mut self, summation: Summation) {
+        self.map.set_summation(summation);
     }
 
     fn estimate_curvature(&mut self) -> Option<Estimate> {
@@ -177,6 +188,10 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
         let mut image = self.map.linear(v);
         image.data_mut().iter_mut().for_each(|y| *y *= factor);
         self.map.accumulate(&image, v, &mut gradient[..1]);
+    }
+
+    fn prove_norms(&mut self, norms: Norms) -> Result<()> {
+        self.map.prove_norm(norms)
     }
 
     fn widen(&self) -> Box<dyn VectorField<f64>> {

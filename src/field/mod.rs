@@ -13,7 +13,8 @@ pub use residual::ResidualField;
 use crate::{
     error::{Error, Result},
     io::{FieldSpec, TensorWriter},
-    rigor::{Estimate, Lower, Rounding, Upper},
+    operator::Norms,
+    rigor::{Estimate, Lower, Rounding, Summation, Upper},
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -86,19 +87,25 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     }
 
     /// For each sample `x`, a bound of `‖fl(f(x')) − f(x')‖` and one of `‖fl(f(x'))‖`, for every `x'` within `reach`
-    /// of `x`; the tape is that of the evaluation at `x`. Infinite where an overflow cannot be excluded.
+    /// of `x`, `fl` being evaluation in the format of `rounding`. Infinite where an overflow cannot be excluded.
+    ///
+    /// The tape is that of the evaluation of the *widened* field at `x`: it rounds no more than `rounding` says.
     ///
     /// # Errors
     /// [`Error::NotProved`] if the field has no such bound.
     fn rounding(
         &self,
         _rounding: &Rounding,
-        _x: &Batch<T>,
-        _tape: &Tape<T>,
+        _x: &Batch<f64>,
+        _tape: &Tape<f64>,
         _reach: &[f64],
     ) -> Result<Vec<FieldError>> {
         Err(Error::not_proved(format!("the rounding error of the field {}", self.kind()), "it declares none"))
     }
+
+    /// Makes every sum of the field keep to an order, and [`Self::rounding`] charge that order. A field whose sums have
+    /// no declared order ignores this.
+    fn set_summation(&mut self, _summation: Summation) {}
 
     /// A cheap estimate of the largest curvature, improved from call to call: what steers the step during training.
     fn estimate_curvature(&mut self) -> Option<Estimate> {
@@ -107,6 +114,14 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
 
     /// Adds `scale` times the gradient of that estimate by the parameters.
     fn curvature_gradient(&self, _scale: T, _gradient: &mut [Vec<T>]) {}
+
+    /// Proves the norms of the operators in this way, where there is a choice.
+    ///
+    /// # Errors
+    /// If a norm cannot be proved.
+    fn prove_norms(&mut self, _norms: Norms) -> Result<()> {
+        Ok(())
+    }
 
     /// The same field over `f64`, exactly.
     fn widen(&self) -> Box<dyn VectorField<f64>>;

@@ -5,9 +5,9 @@ use crate::{
     activation::Activation,
     error::{Error, Result},
     io::{FieldSpec, TensorWriter},
-    operator::Affine,
+    operator::{Affine, Norms},
     rigor::{
-        Rounding, Upper,
+        Rounding, Summation, Upper,
         directed::{add_up, mul_up},
     },
     scalar::Scalar,
@@ -97,7 +97,13 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
         ])
     }
 
-    fn rounding(&self, rounding: &Rounding, x: &Batch<T>, tape: &Tape<T>, reach: &[f64]) -> Result<Vec<FieldError>> {
+    fn rounding(
+        &self,
+        rounding: &Rounding,
+        x: &Batch<f64>,
+        tape: &Tape<f64>,
+        reach: &[f64],
+    ) -> Result<Vec<FieldError>> {
         let z = tape.saved(0);
         let (inner, outer) = (self.inner.operator().norm()?.bound.get(), self.outer.operator().norm()?.bound.get());
         // As for the gradient field: r bounds |z' − z|, the rest follows σ and the outer map.
@@ -112,6 +118,16 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
             size: add_up(add_up(mul_up(outer, s.sizes[i]), bias), last[i]),
         };
         Ok((0..e.len()).map(bound).collect())
+    }
+
+    fn prove_norms(&mut self, norms: Norms) -> Result<()> {
+        self.inner.prove_norm(norms)?;
+        self.outer.prove_norm(norms)
+    }
+
+    fn set_summation(&mut self, summation: Summation) {
+        self.inner.set_summation(summation);
+        self.outer.set_summation(summation);
     }
 
     fn widen(&self) -> Box<dyn VectorField<f64>> {

@@ -2,7 +2,7 @@
 //!
 //! ```json
 //! {"format": "dahlquist-certificate", "version": 1, "model": "<SHA-256 of the model file>",
-//!  "scalar": "f32", "norms": "torus", "input": [2],
+//!  "scalar": "f32", "norms": "torus", "summation": "any", "input": [2],
 //!  "layers": [
 //!   {"path": "0", "kind": "flow", "rule": "gradient_step", "bound": 1.0, "averaged": 0.5,
 //!    "witness": {"flow": {"method": "euler", "step": 0.25, "steps": 1, "factor": 1.0, "radius": 1.0,
@@ -10,7 +10,7 @@
 //!   {"path": "1", "kind": "dense", "rule": "operator_norm", "bound": 1.5,
 //!    "witness": {"norm": {"method": "residual"}}}],
 //!  "features": 1.0, "lipschitz": 1.5,
-//!  "samples": {"sha256": "…", "semantics": "executed", "summation": "any", "predictions": [3], "radii": [0.25]}}
+//!  "samples": {"sha256": "…", "semantics": "executed", "predictions": [3], "radii": [0.25]}}
 //! ```
 //!
 //! The bounds of layers and of the network are in exact semantics, always; `semantics` and `summation` belong to the
@@ -28,7 +28,8 @@ use crate::{
     certificate::{Basis, Certificate, Entry, Witness},
     certify::Semantics,
     error::{Error, Result},
-    operator::NormMethod,
+    operator::{NormMethod, Norms},
+    rigor::Summation,
     tensor::Shape,
 };
 
@@ -50,7 +51,9 @@ pub struct Claimed {
     /// The number format of the model: `"f32"` or `"f64"`.
     pub scalar: String,
     /// How norms of convolutions were proved.
-    pub norms: NormChoice,
+    pub norms: Norms,
+    /// The order of summation that executed radii hold for.
+    pub summation: Summation,
     /// The shape of the input that the claims are for.
     pub input: Shape,
     /// The claims about the layers, in order.
@@ -127,37 +130,15 @@ pub struct ClaimedSamples {
     pub sha256: Digest,
     /// What the radii are about.
     pub semantics: Semantics,
-    /// The order of summation that executed radii hold for.
-    pub summation: SummationChoice,
     /// The prediction for each sample.
     pub predictions: Vec<usize>,
     /// The prediction stands at every distance below this.
     pub radii: Vec<f64>,
 }
 
-/// How norms of convolutions are proved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NormChoice {
-    /// By the frequencies of a torus.
-    Torus,
-    /// As the norm of the operator itself.
-    Tight,
-}
-
-/// The order of summation that executed radii hold for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SummationChoice {
-    /// Every order.
-    Any,
-    /// The order that the kernels of this crate declare.
-    Declared,
-}
-
 impl Claimed {
     /// The claims of a certificate about the model with the given hash.
-    pub fn new(certificate: &Certificate, model: Digest, scalar: &str, norms: NormChoice) -> Self {
+    pub fn new(certificate: &Certificate, model: Digest, scalar: &str) -> Self {
         let layer = |(i, entry): (usize, &Entry)| ClaimedLayer {
             path: i.to_string(),
             kind: entry.kind.clone(),
@@ -171,7 +152,8 @@ impl Claimed {
             version: VERSION,
             model,
             scalar: scalar.into(),
-            norms,
+            norms: certificate.norms,
+            summation: certificate.summation,
             input: certificate.input,
             layers: certificate.layers.iter().enumerate().map(layer).collect(),
             features: certificate.features.get(),

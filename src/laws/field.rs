@@ -11,7 +11,7 @@ use super::{
 use crate::{
     field::VectorField,
     rigor::{
-        Rounding, Summation,
+        Rounding,
         directed::{add_up, mul_down, mul_up, sub_down},
     },
     scalar::Scalar,
@@ -165,8 +165,10 @@ impl<T: Scalar> Run<T> {
         if (f.shape(), f.samples()) != (field.shape(), x.samples()) {
             return Err(broken(format!("a value of {} at a point of {}", f.shape(), field.shape())));
         }
+        let (mut wide, point) = (Tape::recording(), x.cast());
+        field.widen().eval(&point, &mut wide);
         let zeros = vec![0.0; x.samples()];
-        let declared = field.rounding(&Rounding::of::<T>(Summation::Any), &x, &tape, reach.unwrap_or(&zeros));
+        let declared = field.rounding(&Rounding::of::<T>(), &point, &wide, reach.unwrap_or(&zeros));
         let (errors, sizes) = match declared {
             Ok(bounds) => {
                 let errors = bounds.iter().map(|b| b.error).collect();

@@ -12,7 +12,7 @@ use rand_distr::StandardNormal;
 use crate::{
     layer::Layer,
     rigor::{
-        Rounding, Summation,
+        Rounding,
         directed::{add_up, mul_up, sub_down, sub_up},
     },
     scalar::Scalar,
@@ -278,9 +278,11 @@ impl<T: Scalar> Run<T> {
     /// The pass at `x` and its errors over balls of the radii `reach`, or at the points alone.
     fn at<L: Layer<T> + ?Sized>(layer: &L, x: Batch<T>, reach: Option<&[f64]>) -> Result<Self, TestCaseError> {
         let (mut tape, samples, inputs) = (Tape::recording(), x.samples(), x.norms_up());
+        let mut wide = Tape::recording();
+        layer.widen().forward(x.cast(), &mut wide);
         let y = layer.forward(x, &mut tape);
         let zeros = vec![0.0; samples];
-        let declared = layer.rounding(&Rounding::of::<T>(Summation::Any), &tape, reach.unwrap_or(&zeros));
+        let declared = layer.rounding(&Rounding::of::<T>(), &wide, reach.unwrap_or(&zeros));
         let (errors, declared) = match declared {
             Ok(errors) if errors.len() == samples => (errors, true),
             Ok(errors) => return Err(broken(format!("{} errors for {samples} samples", errors.len()))),

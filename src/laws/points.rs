@@ -48,7 +48,7 @@ pub(super) fn pairs<T: Scalar>(
     let x: Batch<T> = points(shape, PAIRS, rng);
     let centres: Batch<f64> = x.cast();
     let random = directions(&centres, rng);
-    let worst = (0..8).fold(random.clone(), |v, _| rescaled(stretch(&centres, v), &random));
+    let worst = (0..24).fold(random.clone(), |v, _| rescaled(stretch(&centres, v), &random));
     let mut other = x.clone();
     for s in 0..PAIRS {
         let length = 2f64.powi([0, -10, 8, -1, -30, 2][s % 6]);

@@ -5,8 +5,8 @@ use crate::{
     certificate::{Entry, Rule, Witness},
     error::{Error, Result},
     io::{LayerSpec, TensorWriter},
-    operator::Affine,
-    rigor::Rounding,
+    operator::{Affine, Norms},
+    rigor::{Rounding, Summation},
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -86,8 +86,12 @@ impl<T: Scalar> Layer<T> for AffineLayer<T> {
         Ok(Entry::proved(self.kind(), Rule::OperatorNorm, norm.bound).with(Witness::Norm { method: norm.method }))
     }
 
-    fn rounding(&self, rounding: &Rounding, tape: &Tape<T>, reach: &[f64]) -> Result<Vec<f64>> {
+    fn rounding(&self, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         self.map.apply_error(rounding, tape.saved(0), reach)
+    }
+
+    fn set_summation(&mut self, summation: Summation) {
+        self.map.set_summation(summation);
     }
 
     fn widen(&self) -> Box<dyn Layer<f64>> {
@@ -130,6 +134,10 @@ impl<T: Scalar> Layer<T> for AffineLayer<T> {
                 *g = (*g - along * w / norm) / norm;
             }
         }
+    }
+
+    fn prove_norms(&mut self, norms: Norms) -> Result<()> {
+        self.map.prove_norm(norms)
     }
 
     fn as_affine(&self) -> Option<&Affine<T>> {

@@ -9,8 +9,9 @@ use crate::{
     field::{FieldError, VectorField},
     integrate::{CircleRadius, Coefficients, ShuOsher, Tableau},
     io::{FlowSpec, LayerSpec, TensorWriter},
+    operator::Norms,
     rigor::{
-        Rounding, Upper,
+        Rounding, Summation, Upper,
         directed::{add_down, add_up, div_down, div_up, mul_down, mul_up, sqrt_up, sub_down, sub_up},
     },
     scalar::Scalar,
@@ -315,7 +316,7 @@ impl<T: Scalar> Layer<T> for Flow<T> {
         }))
     }
 
-    fn rounding(&self, rounding: &Rounding, tape: &Tape<T>, reach: &[f64]) -> Result<Vec<f64>> {
+    fn rounding(&self, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         let factor = self.step_bound()?.0.get();
         let mut errors = vec![0.0; reach.len()];
         let mut reach = reach.to_vec();
@@ -328,6 +329,10 @@ impl<T: Scalar> Layer<T> for Flow<T> {
             }
         }
         Ok(errors)
+    }
+
+    fn set_summation(&mut self, summation: Summation) {
+        self.field.set_summation(summation);
     }
 
     fn widen(&self) -> Box<dyn Layer<f64>> {
@@ -371,6 +376,10 @@ impl<T: Scalar> Layer<T> for Flow<T> {
         }
     }
 
+    fn prove_norms(&mut self, norms: Norms) -> Result<()> {
+        self.field.prove_norms(norms)
+    }
+
     fn seal(&mut self) -> Result<()> {
         if let Step::Relative(part) = self.choice {
             self.h = self.proved_step(part)?;
@@ -394,7 +403,7 @@ impl<T: Scalar> Flow<T> {
     ///
     /// Stage `i` is off by `Eᵢ ≤ Σⱼ |haᵢⱼ|(ℓEⱼ + eⱼ) + δ|haᵢⱼ|‖k̂ⱼ‖ + γ(‖x̂‖ + Σⱼ |haᵢⱼ|‖k̂ⱼ‖)`: the errors of earlier
     /// stages through the field, of the field's evaluation, of the coefficients, and of the additions.
-    fn step_error(&self, rounding: &Rounding, tape: &Tape<T>, step: usize, reach: &[f64]) -> Result<Vec<f64>> {
+    fn step_error(&self, rounding: &Rounding, tape: &Tape<f64>, step: usize, reach: &[f64]) -> Result<Vec<f64>> {
         let Coefficients { a, b, error: coefficient, .. } = &self.coefficients;
         let (stages, samples) = (self.stages(), reach.len());
         let l = self.field.lipschitz()?.get();

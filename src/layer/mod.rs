@@ -18,8 +18,8 @@ use crate::{
     certificate::Entry,
     error::{Error, Result},
     io::{LayerSpec, TensorWriter},
-    operator::Affine,
-    rigor::Rounding,
+    operator::{Affine, Norms},
+    rigor::{Rounding, Summation},
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -63,13 +63,20 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     fn certificate(&self) -> Result<Entry>;
 
     /// For each sample, a bound of `‖fl(y(x')) − y(x')‖` for every `x'` within `reach` of the sample on the tape: what
-    /// this layer alone adds to the error. Infinite where an overflow cannot be excluded.
+    /// this layer alone adds to the error when it runs in the format of `rounding`. Infinite where an overflow cannot
+    /// be excluded.
+    ///
+    /// The tape is that of the *widened* layer, [`Self::widen`]: it rounds no more than `rounding` says.
     ///
     /// # Errors
     /// [`Error::NotProved`] if the layer declares no bound.
-    fn rounding(&self, _rounding: &Rounding, _tape: &Tape<T>, _reach: &[f64]) -> Result<Vec<f64>> {
+    fn rounding(&self, _rounding: &Rounding, _tape: &Tape<f64>, _reach: &[f64]) -> Result<Vec<f64>> {
         Err(Error::not_proved(format!("the rounding error of a layer of kind {}", self.kind()), "it declares none"))
     }
+
+    /// Makes every sum of the layer keep to an order, and [`Self::rounding`] charge that order. A layer whose sums have
+    /// no declared order ignores this.
+    fn set_summation(&mut self, _summation: Summation) {}
 
     /// The same layer over `f64`, exactly.
     fn widen(&self) -> Box<dyn Layer<f64>>;
@@ -94,6 +101,14 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
 
     /// Turns a gradient by the explicit parameters into one by the direct parameters, in place.
     fn pull_back(&self, _gradient: &mut [Vec<T>]) {}
+
+    /// Proves the norms of the operators in this way, where there is a choice: what is claimed from now on rests on them.
+    ///
+    /// # Errors
+    /// If a norm cannot be proved.
+    fn prove_norms(&mut self, _norms: Norms) -> Result<()> {
+        Ok(())
+    }
 
     /// Fixes what estimates have steered so far to values that are proved to be admissible.
     ///

@@ -102,7 +102,7 @@ impl<T: Scalar> Layer<T> for Normalize<T> {
     }
 
     /// A subtraction and a division: `|ŷ − y| ≤ (2u + u²)/(1 − u)²·|ŷ| + η ≤ 4u|ŷ| + η`.
-    fn rounding(&self, rounding: &Rounding, tape: &Tape<T>, reach: &[f64]) -> Result<Vec<f64>> {
+    fn rounding(&self, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         let y = tape.saved(0);
         let underflow = mul_up(sqrt_up(self.shape.len() as f64), rounding.underflow(1));
         // Every |x'| is at most the largest |x|, which the largest |y|·std + |mean| bounds, plus the reach.

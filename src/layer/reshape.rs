@@ -126,7 +126,7 @@ impl<T: Scalar> Layer<T> for Reshape {
         Ok(Entry::proved(kind, Rule::Isometry, Upper::ONE))
     }
 
-    fn rounding(&self, _rounding: &Rounding, _tape: &Tape<T>, reach: &[f64]) -> Result<Vec<f64>> {
+    fn rounding(&self, _rounding: &Rounding, _tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         Ok(vec![0.0; reach.len()])
     }
 

@@ -1,11 +1,11 @@
 //! `Wx + b`: an operator with a bias, and the rounding error of evaluating it.
 
-use super::Operator;
+use super::{Norms, Operator};
 use crate::{
     error::{Error, Result},
     io::{OperatorSpec, TensorWriter},
     rigor::{
-        Rounding,
+        Rounding, Summation,
         directed::{add_up, mul_up, norm_up, sqrt_up},
     },
     scalar::Scalar,
@@ -55,11 +55,19 @@ impl<T: Scalar> Affine<T> {
         self.bias.as_deref()
     }
 
+    /// Proves the norm of the operator in this way.
+    ///
+    /// # Errors
+    /// As [`Operator::norm`].
+    pub fn prove_norm(&mut self, norms: Norms) -> Result<()> {
+        self.operator.prove_norm(norms)
+    }
+
     /// An upper bound of the norm of the bias, repeated over the points of an image.
     pub fn bias_norm(&self) -> f64 {
         let Some(bias) = &self.bias else { return 0.0 };
         let repeat = self.operator.output().len() / bias.len();
-        mul_up(sqrt_up(repeat as f64), norm_up(&cast::<T, f64>(bias)))
+        mul_up(sqrt_up(repeat as f64), norm_up(bias))
     }
 
     /// `Wx + b`.
@@ -108,43 +116,84 @@ impl<T: Scalar> Affine<T> {
         weight.into_iter().chain(self.bias.as_deref_mut()).collect()
     }
 
-    /// For each sample `x`, a bound of `‖fl(Wx' + b) − (Wx' + b)‖` for every `x'` within `reach` of it: with `n` terms,
+    /// Makes the kernels keep to an order of summation.
+    pub fn set_summation(&mut self, summation: Summation) {
+        self.operator.set_summation(summation);
+    }
+
+    /// For each sample `x`, a bound of `‖fl(Wx' + b) − (Wx' + b)‖` for every `x'` within `reach` of it, `fl` being
+    /// evaluation in the format of `rounding`: with `n` terms, the bias included, at most `d` roundings for each, and
+    /// `m` entries,
     ///
-    /// $$ γ_{n+1}\bigl(\|\,|W||x| + |b|\,\| + \|\,|W|\,\|·\mathrm{reach}\bigr) + \sqrt{m}\,(n+1)η. $$
+    /// $$ γ_d\bigl(\|\,|W||x| + |b|\,\| + \|\,|W|\,\|·\mathrm{reach}\bigr) + \sqrt{m}\,nη. $$
     ///
     /// Infinite where an overflow cannot be excluded.
     ///
     /// # Errors
     /// If the norm of `|W|` overflows `f64`.
-    pub fn apply_error(&self, rounding: &Rounding, x: &Batch<T>, reach: &[f64]) -> Result<Vec<f64>> {
-        let mut y = self.biases(x.samples(), num_traits::Float::abs);
-        self.operator.apply_absolute(&x.absolute(), &mut y);
-        self.error(rounding, self.operator.terms()[0] + 1, &y, reach)
+    pub fn apply_error(&self, rounding: &Rounding, x: &Batch<f64>, reach: &[f64]) -> Result<Vec<f64>> {
+        // The bias is one more term, and one more addition for all others.
+        let bias = usize::from(self.bias.is_some());
+        let ([terms, _], [depth, _]) = (self.operator.terms(), self.operator.depth());
+        let (terms, depth) = (terms + bias, depth + bias);
+        let magnitudes = if rounding.is_entrywise() {
+            let mut y = self.biases(x.samples(), num_traits::Float::abs);
+            self.operator.apply_absolute(&magnitude(x), &mut y);
+            self.enlarged(&y, x, terms)?
+        } else {
+            let (norm, bias) = (self.operator.absolute_norm()?.get(), self.bias_norm());
+            x.norms_up().into_iter().map(|x| add_up(mul_up(norm, x), bias)).collect()
+        };
+        self.error(rounding, terms, depth, self.operator.output(), &magnitudes, reach)
     }
 
     /// As [`Self::apply_error`], for `Wᵀy`.
     ///
     /// # Errors
     /// If the norm of `|W|` overflows `f64`.
-    pub fn adjoint_error(&self, rounding: &Rounding, y: &Batch<T>, reach: &[f64]) -> Result<Vec<f64>> {
-        let mut x = Batch::zeros(self.operator.input(), y.samples());
-        self.operator.adjoint_absolute(&y.absolute(), &mut x);
-        self.error(rounding, self.operator.terms()[1], &x, reach)
+    pub fn adjoint_error(&self, rounding: &Rounding, y: &Batch<f64>, reach: &[f64]) -> Result<Vec<f64>> {
+        let ([_, terms], [_, depth]) = (self.operator.terms(), self.operator.depth());
+        let magnitudes = if rounding.is_entrywise() {
+            let mut x = Batch::zeros(self.operator.input(), y.samples());
+            self.operator.adjoint_absolute(&magnitude(y), &mut x);
+            self.enlarged(&x, y, terms)?
+        } else {
+            let norm = self.operator.absolute_norm()?.get();
+            y.norms_up().into_iter().map(|y| mul_up(norm, y)).collect()
+        };
+        self.error(rounding, terms, depth, self.operator.input(), &magnitudes, reach)
     }
 
-    /// `γₙ(‖magnitude‖ + ‖|W|‖·reach) + √m·nη`, the magnitudes being computed in `T` with up to `n` roundings each.
-    fn error(&self, rounding: &Rounding, terms: usize, magnitudes: &Batch<T>, reach: &[f64]) -> Result<Vec<f64>> {
+    /// Bounds of the norms of exact magnitudes `|W||x| + |b|` from those computed in `T` with `x` rounded to `T`: one
+    /// rounding more for each term, which may also underflow.
+    fn enlarged(&self, computed: &Batch<T>, x: &Batch<f64>, terms: usize) -> Result<Vec<f64>> {
+        let own = Rounding::of::<T>();
+        let products = mul_up(root(computed.shape()), own.underflow(terms));
+        let inputs = mul_up(root(x.shape()), own.underflow(1));
+        let underflow = add_up(products, mul_up(self.operator.absolute_norm()?.get(), inputs));
+        let enlargement = own.enlargement(terms + 1);
+        Ok(computed.norms_up().into_iter().map(|norm| mul_up(add_up(norm, underflow), enlargement)).collect())
+    }
+
+    /// `γ_d(magnitude + ‖|W|‖·reach) + √m·nη`.
+    fn error(
+        &self,
+        rounding: &Rounding,
+        terms: usize,
+        depth: usize,
+        shape: Shape,
+        magnitudes: &[f64],
+        reach: &[f64],
+    ) -> Result<Vec<f64>> {
         let absolute_norm = self.operator.absolute_norm()?.get();
-        let width = sqrt_up(magnitudes.shape().len() as f64);
-        let underflow = mul_up(width, rounding.underflow(terms));
-        let bound = |(norm, &reach): (f64, &f64)| {
-            let exact = add_up(rounding.enlarge(norm, terms), underflow);
-            let magnitude = add_up(exact, mul_up(absolute_norm, reach));
-            let error = add_up(mul_up(rounding.dot(terms), magnitude), underflow);
+        let (gamma, underflow) = (rounding.dot(depth), mul_up(root(shape), rounding.underflow(terms)));
+        let bound = |(&magnitude, &reach): (&f64, &f64)| {
+            let magnitude = add_up(magnitude, mul_up(absolute_norm, reach));
+            let error = add_up(mul_up(gamma, magnitude), underflow);
             // No partial sum exceeds the magnitude by more than the error.
             rounding.unless_overflow(add_up(magnitude, error), error)
         };
-        Ok(magnitudes.norms_up().into_iter().zip(reach).map(bound).collect())
+        Ok(magnitudes.iter().zip(reach).map(bound).collect())
     }
 
     /// The same map over `f64`, exactly.
@@ -170,6 +219,16 @@ impl<T: Scalar> Affine<T> {
         }
         y
     }
+}
+
+/// `|x|`, rounded to `T`.
+fn magnitude<T: Scalar>(x: &Batch<f64>) -> Batch<T> {
+    Batch::computed(x.shape(), x.samples(), x.data().iter().map(|x| T::of(x.abs())).collect())
+}
+
+/// `√m` for a sample of `m` numbers, rounded up.
+fn root(shape: Shape) -> f64 {
+    sqrt_up(shape.len() as f64)
 }
 
 /// How many biases a shape has: one for each feature or channel.

@@ -4,12 +4,12 @@ use std::sync::OnceLock;
 
 use faer::{Accum, MatMut, MatRef};
 
-use super::{NormMethod, Operator, ProvedNorm, dense::sum_of_absolutes};
+use super::{NormMethod, Norms, Operator, ProvedNorm, dense::sum_of_absolutes, summation};
 use crate::{
     error::{Error, Result},
     io::{Conv2dSpec, OperatorSpec, TensorWriter},
     rigor::{
-        Lower, Upper, directed,
+        Lower, Summation, Upper, directed,
         torus::{Axis, Convolution, PaddingMode},
     },
     scalar::{Scalar, gemm},
@@ -42,8 +42,11 @@ pub struct Conv2d<T> {
     channels: usize,
     axes: [Axis; 2],
     outputs: [usize; 2],
+    summation: Summation,
     proved: OnceLock<Result<ProvedNorm>>,
+    smallest: OnceLock<Result<Lower>>,
     absolute: OnceLock<Vec<T>>,
+    absolute_norm: OnceLock<Result<Upper>>,
 }
 
 impl<T: Scalar> Conv2d<T> {
@@ -79,8 +82,9 @@ impl<T: Scalar> Conv2d<T> {
             return Err(Error::Length { what: "conv2d weight".into(), expected, found: weight.len() });
         }
         finite("conv2d weight", &weight)?;
-        let (proved, absolute) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { weight, geometry, channels, axes, outputs: [rows, columns], proved, absolute })
+        let (summation, proved, smallest, absolute, absolute_norm) = Default::default();
+        let outputs = [rows, columns];
+        Ok(Self { weight, geometry, channels, axes, outputs, summation, proved, smallest, absolute, absolute_norm })
     }
 
     /// Channels, kernel, stride and padding.
@@ -194,8 +198,17 @@ impl<T: Scalar> Conv2d<T> {
         let kernel = MatRef::from_row_major_slice(weight, outputs, taps);
         for s in 0..x.samples() {
             self.gather(&runs, x.sample(s), &mut patches);
-            let y = MatMut::from_row_major_slice_mut(y.sample_mut(s), outputs, points);
-            gemm(y, Accum::Add, kernel, MatRef::from_row_major_slice(&patches, taps, points));
+            let patches = MatRef::from_row_major_slice(&patches, taps, points);
+            match self.summation {
+                Summation::Any => {
+                    let y = MatMut::from_row_major_slice_mut(y.sample_mut(s), outputs, points);
+                    gemm(y, Accum::Add, kernel, patches);
+                }
+                // Row by row is column by column of the transposed product.
+                Summation::Declared => {
+                    summation::gemm_in_chunks(y.sample_mut(s), patches.transpose(), kernel.transpose())
+                }
+            }
         }
     }
 
@@ -204,16 +217,44 @@ impl<T: Scalar> Conv2d<T> {
         let (runs, mut patches) = (self.plan(), vec![T::zero(); taps * points]);
         let kernel = MatRef::from_row_major_slice(weight, outputs, taps);
         for s in 0..y.samples() {
-            let target = MatMut::from_row_major_slice_mut(&mut patches, taps, points);
             let y = MatRef::from_row_major_slice(y.sample(s), outputs, points);
-            gemm(target, Accum::Replace, kernel.transpose(), y);
+            match self.summation {
+                Summation::Any => {
+                    let target = MatMut::from_row_major_slice_mut(&mut patches, taps, points);
+                    gemm(target, Accum::Replace, kernel.transpose(), y);
+                }
+                Summation::Declared => {
+                    patches.fill(T::zero());
+                    summation::gemm_in_chunks(&mut patches, y.transpose(), kernel);
+                }
+            }
             self.scatter(&runs, &patches, x.sample_mut(s));
         }
     }
 
-    fn prove(&self) -> Result<ProvedNorm> {
-        let norm = self.convolution(&cast(&self.weight)).norm()?;
-        Ok(ProvedNorm { bound: norm.bound, method: NormMethod::Torus(norm.torus) })
+    fn prove(&self, norms: Norms) -> Result<ProvedNorm> {
+        let weight = cast(&self.weight);
+        let convolution = self.convolution(&weight);
+        let torus = convolution.norm()?;
+        let tight = if norms == Norms::Tight { convolution.tight_norm()? } else { None };
+        Ok(match tight.filter(|&bound| bound < torus.bound) {
+            Some(bound) => ProvedNorm { bound, method: NormMethod::Banded },
+            None => ProvedNorm { bound: torus.bound, method: NormMethod::Torus(torus.torus) },
+        })
+    }
+
+    fn prove_absolute(&self) -> Result<Upper> {
+        // Schur: a row of the operator holds at most the taps of one output channel, a column at most those of one
+        // input channel, as often as it is read by one tap.
+        let wide: Vec<f64> = cast(&self.weight);
+        let spatial = self.geometry.kernel.0 * self.geometry.kernel.1;
+        let rows = wide.chunks(self.taps()).map(|row| sum_of_absolutes(row.iter())).fold(0.0, f64::max);
+        let column = |c: usize| {
+            let taps = wide.chunks(spatial).skip(c).step_by(self.channels).map(|k| sum_of_absolutes(k.iter()));
+            directed::mul_up(self.repeats() as f64, taps.map(Upper::proved).sum::<Upper>().get())
+        };
+        let columns = (0..self.channels).map(column).fold(0.0, f64::max);
+        Upper::proved(directed::sqrt_up(directed::mul_up(rows, columns))).finite("the norm of |W|")
     }
 
     fn convolution<'a>(&self, weight: &'a [f64]) -> Convolution<'a> {
@@ -273,21 +314,44 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
 
     fn weight_mut(&mut self) -> &mut [T] {
         self.proved = OnceLock::new();
+        self.smallest = OnceLock::new();
         self.absolute = OnceLock::new();
+        self.absolute_norm = OnceLock::new();
         &mut self.weight
     }
 
     fn norm(&self) -> Result<ProvedNorm> {
-        self.proved.get_or_init(|| self.prove()).clone()
+        self.proved.get_or_init(|| self.prove(Norms::default())).clone()
+    }
+
+    fn prove_norm(&mut self, norms: Norms) -> Result<()> {
+        self.proved = OnceLock::from(self.prove(norms));
+        self.norm().map(|_| ())
     }
 
     fn smallest_singular_value(&self) -> Result<Lower> {
-        self.convolution(&cast(&self.weight)).smallest_singular_value()
+        self.smallest.get_or_init(|| self.convolution(&cast(&self.weight)).smallest_singular_value()).clone()
     }
 
     fn terms(&self) -> [usize; 2] {
         let Geometry { outputs, kernel, .. } = self.geometry;
         [self.taps(), outputs * kernel.0 * kernel.1 * self.repeats()]
+    }
+
+    fn depth(&self) -> [usize; 2] {
+        let Geometry { outputs, kernel, .. } = self.geometry;
+        match self.summation {
+            Summation::Any => Operator::<T>::terms(self),
+            // The adjoint sums over the output channels in chunks, and then adds one sum for each tap that reads a point.
+            Summation::Declared => {
+                let sums = kernel.0 * kernel.1 * self.repeats();
+                [summation::depth(self.taps()), summation::depth(outputs) + sums]
+            }
+        }
+    }
+
+    fn set_summation(&mut self, summation: Summation) {
+        self.summation = summation;
     }
 
     fn apply_absolute(&self, x: &Batch<T>, y: &mut Batch<T>) {
@@ -299,17 +363,7 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
     }
 
     fn absolute_norm(&self) -> Result<Upper> {
-        // Schur: a row of the operator holds at most the taps of one output channel, a column at most those of one
-        // input channel, as often as it is read by one tap.
-        let wide: Vec<f64> = cast(&self.weight);
-        let spatial = self.geometry.kernel.0 * self.geometry.kernel.1;
-        let rows = wide.chunks(self.taps()).map(|row| sum_of_absolutes(row.iter())).fold(0.0, f64::max);
-        let column = |c: usize| {
-            let taps = wide.chunks(spatial).skip(c).step_by(self.channels).map(|k| sum_of_absolutes(k.iter()));
-            directed::mul_up(self.repeats() as f64, taps.map(Upper::proved).sum::<Upper>().get())
-        };
-        let columns = (0..self.channels).map(column).fold(0.0, f64::max);
-        Upper::proved(directed::sqrt_up(directed::mul_up(rows, columns))).finite("the norm of |W|")
+        self.absolute_norm.get_or_init(|| self.prove_absolute()).clone()
     }
 
     fn widen(&self) -> Box<dyn Operator<f64>> {
@@ -319,8 +373,11 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
             channels: self.channels,
             axes: self.axes,
             outputs: self.outputs,
+            summation: self.summation,
             proved: self.proved.clone(),
+            smallest: self.smallest.clone(),
             absolute: OnceLock::new(),
+            absolute_norm: self.absolute_norm.clone(),
         })
     }
 

@@ -4,11 +4,11 @@ use std::sync::OnceLock;
 
 use faer::{Accum, Mat, MatRef};
 
-use super::{NormMethod, Operator, ProvedNorm};
+use super::{NormMethod, Operator, ProvedNorm, summation};
 use crate::{
     error::{Error, Result},
     io::{DenseSpec, OperatorSpec, TensorWriter},
-    rigor::{Lower, Upper, directed, matrix},
+    rigor::{Lower, Summation, Upper, directed, matrix},
     scalar::{Scalar, gemm},
     tensor::{Batch, Shape, cast, finite},
 };
@@ -19,9 +19,11 @@ pub struct Dense<T> {
     weight: Vec<T>,
     outputs: usize,
     inputs: usize,
+    summation: Summation,
     proved: OnceLock<Result<ProvedNorm>>,
     smallest: OnceLock<Result<Lower>>,
     absolute: OnceLock<Vec<T>>,
+    absolute_norm: OnceLock<Result<Upper>>,
 }
 
 impl<T: Scalar> Dense<T> {
@@ -36,8 +38,8 @@ impl<T: Scalar> Dense<T> {
             return Err(Error::Length { what: format!("{outputs}×{inputs} matrix"), expected, found: weight.len() });
         }
         finite("dense weight", &weight)?;
-        let (proved, smallest, absolute) = Default::default();
-        Ok(Self { weight, outputs, inputs, proved, smallest, absolute })
+        let (summation, proved, smallest, absolute, absolute_norm) = Default::default();
+        Ok(Self { weight, outputs, inputs, summation, proved, smallest, absolute, absolute_norm })
     }
 
     /// The numbers of rows and columns.
@@ -56,6 +58,14 @@ impl<T: Scalar> Dense<T> {
 
     fn wide(&self) -> Mat<f64> {
         Mat::from_fn(self.outputs, self.inputs, |i, j| self.weight[i * self.inputs + j].wide())
+    }
+
+    /// `y += Ax` in the order of summation of this matrix.
+    fn product(&self, a: MatRef<'_, T>, x: &Batch<T>, y: &mut Batch<T>) {
+        match self.summation {
+            Summation::Any => gemm(y.as_matrix_mut(), Accum::Add, a, x.as_matrix()),
+            Summation::Declared => summation::gemm_in_chunks(y.data_mut(), a, x.as_matrix()),
+        }
     }
 
     fn absolute(&self) -> &[T] {
@@ -77,11 +87,11 @@ impl<T: Scalar> Operator<T> for Dense<T> {
     }
 
     fn apply(&self, x: &Batch<T>, y: &mut Batch<T>) {
-        gemm(y.as_matrix_mut(), Accum::Add, self.matrix(&self.weight), x.as_matrix());
+        self.product(self.matrix(&self.weight), x, y);
     }
 
     fn adjoint(&self, y: &Batch<T>, x: &mut Batch<T>) {
-        gemm(x.as_matrix_mut(), Accum::Add, self.matrix(&self.weight).transpose(), y.as_matrix());
+        self.product(self.matrix(&self.weight).transpose(), y, x);
     }
 
     fn accumulate(&self, y: &Batch<T>, x: &Batch<T>, gradient: &mut [T]) {
@@ -98,6 +108,7 @@ impl<T: Scalar> Operator<T> for Dense<T> {
         self.proved = OnceLock::new();
         self.smallest = OnceLock::new();
         self.absolute = OnceLock::new();
+        self.absolute_norm = OnceLock::new();
         &mut self.weight
     }
 
@@ -114,6 +125,17 @@ impl<T: Scalar> Operator<T> for Dense<T> {
         [self.inputs, self.outputs]
     }
 
+    fn depth(&self) -> [usize; 2] {
+        match self.summation {
+            Summation::Any => Operator::<T>::terms(self),
+            Summation::Declared => Operator::<T>::terms(self).map(summation::depth),
+        }
+    }
+
+    fn set_summation(&mut self, summation: Summation) {
+        self.summation = summation;
+    }
+
     fn apply_absolute(&self, x: &Batch<T>, y: &mut Batch<T>) {
         gemm(y.as_matrix_mut(), Accum::Add, self.matrix(self.absolute()), x.as_matrix());
     }
@@ -123,13 +145,7 @@ impl<T: Scalar> Operator<T> for Dense<T> {
     }
 
     fn absolute_norm(&self) -> Result<Upper> {
-        let wide: Vec<f64> = cast(&self.weight);
-        let frobenius = directed::norm_up(&wide);
-        let rows = wide.chunks(self.inputs).map(|row| sum_of_absolutes(row.iter())).fold(0.0, f64::max);
-        let column = |j: usize| sum_of_absolutes(wide.iter().skip(j).step_by(self.inputs));
-        let columns = (0..self.inputs).map(column).fold(0.0, f64::max);
-        let schur = (Upper::proved(rows) * Upper::proved(columns)).sqrt();
-        Upper::proved(frobenius).min(schur).finite("the norm of |W|")
+        self.absolute_norm.get_or_init(|| absolute_norm(&cast(&self.weight), self.inputs)).clone()
     }
 
     fn widen(&self) -> Box<dyn Operator<f64>> {
@@ -138,8 +154,10 @@ impl<T: Scalar> Operator<T> for Dense<T> {
             outputs: self.outputs,
             inputs: self.inputs,
             proved: self.proved.clone(),
+            summation: self.summation,
             smallest: self.smallest.clone(),
             absolute: OnceLock::new(),
+            absolute_norm: self.absolute_norm.clone(),
         })
     }
 
@@ -147,6 +165,18 @@ impl<T: Scalar> Operator<T> for Dense<T> {
         let weight = tensors.add(&format!("{prefix}.weight"), &[self.outputs, self.inputs], &self.weight);
         OperatorSpec::Dense(DenseSpec { weight, bias: None })
     }
+}
+
+/// A bound of `‖|W|‖₂`: the smaller of the norm of Frobenius and `√(max row sum · max column sum)` (Schur).
+fn absolute_norm(weight: &[f64], inputs: usize) -> Result<Upper> {
+    let rows = weight.chunks(inputs).map(|row| sum_of_absolutes(row.iter())).fold(0.0, f64::max);
+    let mut columns = vec![0.0; inputs];
+    for row in weight.chunks(inputs) {
+        columns.iter_mut().zip(row).for_each(|(sum, w)| *sum += w.abs());
+    }
+    let column = directed::enlarge_sum(columns.into_iter().fold(0.0, f64::max), weight.len() / inputs);
+    let schur = (Upper::proved(rows) * Upper::proved(column)).sqrt();
+    Upper::proved(directed::norm_up(weight)).min(schur).finite("the norm of |W|")
 }
 
 /// An upper bound of `Σ|x|`.

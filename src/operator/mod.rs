@@ -4,6 +4,7 @@ mod affine;
 mod conv2d;
 mod dense;
 mod pool;
+mod summation;
 
 use std::fmt::Debug;
 
@@ -17,7 +18,7 @@ pub use pool::MeanPool;
 use crate::{
     error::Result,
     io::{OperatorSpec, TensorWriter},
-    rigor::{Lower, Upper},
+    rigor::{Lower, Summation, Upper, torus::Torus},
     scalar::Scalar,
     tensor::{Batch, Shape},
 };
@@ -61,6 +62,14 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
     /// If a weight is not finite, or the bound overflows.
     fn norm(&self) -> Result<ProvedNorm>;
 
+    /// Proves the norm in this way, where there is a choice: from now on [`Self::norm`] answers with that proof.
+    ///
+    /// # Errors
+    /// As [`Self::norm`].
+    fn prove_norm(&mut self, _norms: Norms) -> Result<()> {
+        Ok(())
+    }
+
     /// A proved lower bound of `min ‖Wx‖/‖x‖`: positive only if `W` is proved to be injective.
     ///
     /// # Errors
@@ -69,16 +78,27 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         Ok(Lower::ZERO)
     }
 
-    /// The largest numbers of terms that one entry of `Wx`, and one of `Wᵀy`, sums: the `n` of [`crate::rigor::Rounding::dot`].
+    /// The largest numbers of terms that one entry of `Wx`, and one of `Wᵀy`, sums.
     fn terms(&self) -> [usize; 2];
 
-    /// `y ← y + |W|x`, with the absolute values of the weights.
+    /// The largest numbers of roundings that a product passes through on its way into an entry of `Wx`, and of `Wᵀy`,
+    /// as the kernels run now: the `d` of [`crate::rigor::Rounding::dot`]. For kernels that may choose any order of
+    /// summation it is the number of terms.
+    fn depth(&self) -> [usize; 2] {
+        self.terms()
+    }
+
+    /// Makes the kernels keep to an order of summation, and [`Self::depth`] tell its depth. An operator that declares
+    /// no order ignores this, and its depth remains that of any order.
+    fn set_summation(&mut self, _summation: Summation) {}
+
+    /// `y ← y + |W|x`, with the absolute values of the weights; in any order of summation.
     fn apply_absolute(&self, x: &Batch<T>, y: &mut Batch<T>);
 
-    /// `x ← x + |W|ᵀy`.
+    /// `x ← x + |W|ᵀy`; in any order of summation.
     fn adjoint_absolute(&self, y: &Batch<T>, x: &mut Batch<T>);
 
-    /// A proved upper bound of `‖ |W| ‖₂`.
+    /// A proved upper bound of `‖ |W| ‖₂`. Kept until the weights change.
     ///
     /// # Errors
     /// If the bound overflows.
@@ -89,6 +109,17 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
 
     /// The operator as it is written to a file; its tensors go to `tensors` under names that begin with `prefix`.
     fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> OperatorSpec;
+}
+
+/// Which proof of the norm of a convolution is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Norms {
+    /// That of a circular convolution of which a zero-padded one is a part: milliseconds, up to a few percent loose.
+    #[default]
+    Torus,
+    /// That of the operator itself where that is smaller: seconds, within `10⁻³` of the norm.
+    Tight,
 }
 
 /// A proved norm and the proof that was used.
@@ -106,8 +137,10 @@ pub struct ProvedNorm {
 pub enum NormMethod {
     /// By the residual certificate of [`crate::rigor::matrix`].
     Residual,
-    /// As the compression of a circular convolution on a torus of so many points, [`crate::rigor::torus`].
-    Torus([usize; 2]),
+    /// As the compression of a circular convolution on a torus, [`crate::rigor::torus`].
+    Torus(Torus),
+    /// By a block-banded factor of the Gram matrix of a zero-padded convolution, [`crate::rigor::band`].
+    Banded,
     /// In closed form.
     ClosedForm,
 }

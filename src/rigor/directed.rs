@@ -130,17 +130,41 @@ pub fn sum_up(terms: &[f64]) -> f64 {
     enlarge_sum(terms.iter().sum(), terms.len())
 }
 
-/// An upper bound of the Euclidean norm of `x`, scaled so that no square overflows or underflows.
-pub fn norm_up(x: &[f64]) -> f64 {
-    let largest = x.iter().fold(0.0, |a: f64, &x| if x.is_nan() { f64::INFINITY } else { a.max(x.abs()) });
+/// An upper bound of the Euclidean norm of `x`, infinite if it holds a NaN; no square overflows or underflows.
+pub fn norm_up<T: Copy + Into<f64>>(x: &[T]) -> f64 {
+    let squares = sum_of_squares(x, 1.0);
+    if (SAFE_SQUARES.0..SAFE_SQUARES.1).contains(&squares) {
+        return sqrt_up(enlarge_squares(squares, x.len()));
+    }
+    let size = |x: f64| if x.is_nan() { f64::INFINITY } else { x.abs() };
+    let largest = x.iter().fold(0.0, |a: f64, &x| a.max(size(x.into())));
     if largest == 0.0 || largest.is_infinite() {
         return largest;
     }
-    // Dividing by a power of two is exact but for entries that become subnormal, which η per square covers.
+    // Scaling by a power of two is exact but for entries that become subnormal, which η per square covers.
     let scale = power_of_two(exponent(largest).clamp(-1022, 1022));
-    let squares: f64 = x.iter().map(|x| (x / scale) * (x / scale)).sum();
-    let squares = add_up(enlarge_sum(squares, x.len() + 1), mul_up(x.len() as f64, 4.0 * ETA));
-    mul_up(sqrt_up(squares), scale)
+    mul_up(sqrt_up(enlarge_squares(sum_of_squares(x, 1.0 / scale), x.len())), scale)
+}
+
+/// Sums of squares in this range need no scaling: `2⁻⁹⁰⁰` and `2⁹⁰⁰`.
+const SAFE_SQUARES: (f64, f64) = (f64::from_bits((1023 - 900) << 52), f64::from_bits((1023 + 900) << 52));
+
+/// `Σ (x·scale)²`, in an order that vector units like.
+fn sum_of_squares<T: Copy + Into<f64>>(x: &[T], scale: f64) -> f64 {
+    let (blocks, rest) = x.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for block in blocks {
+        for (sum, &x) in sums.iter_mut().zip(block) {
+            let x = x.into() * scale;
+            *sum += x * x;
+        }
+    }
+    rest.iter().map(|&x| (x.into() * scale) * (x.into() * scale)).sum::<f64>() + sums.iter().sum::<f64>()
+}
+
+/// An upper bound of an exact sum of `n` squares from the computed one.
+fn enlarge_squares(sum: f64, n: usize) -> f64 {
+    add_up(enlarge_sum(sum, n + 1), mul_up(n as f64, 4.0 * ETA))
 }
 
 /// A lower bound of the Euclidean norm of `x`.

@@ -1,13 +1,13 @@
 //! Largest and smallest singular values of a matrix, proved by a residual.
 //!
-//! For a symmetric `G`, any number `α` and any matrix `R`, let `E = αI − G − RᵀR`. Then
+//! For a symmetric `G`, any number `α` and any matrix `R`, let `E = αI − G − RRᵀ`. Then
 //!
-//! $$ xᵀGx = αxᵀx − \|Rx\|² − xᵀEx \le (α + \max_i \textstyle\sum_j |E_{ij}|)\,xᵀx, $$
+//! $$ xᵀGx = αxᵀx − \|Rᵀx\|² − xᵀEx \le (α + \max_i \textstyle\sum_j |E_{ij}|)\,xᵀx, $$
 //!
 //! so `λ_max(G)` is at most that number, *whatever* `R` is: an approximate Cholesky factor of `αI − G` makes the bound
 //! good, and no error theory of Cholesky makes it true. `G` is the Gram matrix `WᵀW` or `WWᵀ`, whichever is smaller,
-//! and `|E|` is bounded from its floating-point image by the errors of the two products (`γ_k |A|ᵀ|A| + kη`, any order
-//! of summation) and of the two subtractions. With `G − αI = RᵀR + E` the same gives `λ_min(G)` from below.
+//! and `|E|` is bounded from its floating-point image by the errors of the two products (`γ_k |A||A|ᵀ + kη`, any order
+//! of summation) and of the two subtractions. With `G − αI = RRᵀ + E` the same gives `λ_min(G)` from below.
 //!
 //! Source: Rump, *Verification of positive definiteness*, BIT 46 (2006), whose idea this is, with the error analysis
 //! of the factorisation replaced by the residual.
@@ -20,13 +20,15 @@ use super::{
     directed::{
         ETA, U, add_up, enlarge_sum, exponent, gamma, mul_up, scale_down, scale_up, sqrt_down, sqrt_up, sub_down,
     },
+    propose,
 };
 use crate::{
     error::{Error, Result},
-    scalar::{cholesky_estimate, eigenvalue_estimates, gemm},
+    scalar::{Structure, cholesky_estimate, eigenvalue_estimates, gemm, gemm_transposed, solve_estimate},
 };
 
-/// A proved upper bound of the spectral norm `‖W‖₂`: at most about `1 + 10⁻⁹` times it.
+/// A proved upper bound of the spectral norm `‖W‖₂`: at most about `1 + 10⁻⁹` times it, `1 + 10⁻⁶` where the largest
+/// singular values crowd.
 ///
 /// # Errors
 /// [`Error::NotFinite`] if `W` holds a NaN or an infinity, [`Error::NotProved`] if the bound overflows.
@@ -47,41 +49,18 @@ pub fn norm(w: MatRef<'_, f64>) -> Result<Upper> {
 /// # Errors
 /// As [`norm`].
 pub fn sup_norm(family: &[MatRef<'_, f64>]) -> Result<Upper> {
-    sup_norm_from(family, GAP)
+    let Some(family) = Family::new(family)? else { return Ok(Upper::ZERO) };
+    family.norm(family.estimate_within(f64::INFINITY).unwrap_or(f64::INFINITY), GAP)
 }
 
-/// As [`sup_norm`], trying a smaller shift first: what a checker uses, so that a bound that was proved on another
+/// As [`sup_norm`], trying smaller shifts first: what a checker uses, so that a bound that was proved on another
 /// machine, whose last bits differ, is not missed by a hair.
 ///
 /// # Errors
 /// As [`norm`].
 pub fn sharp_sup_norm(family: &[MatRef<'_, f64>]) -> Result<Upper> {
-    sup_norm_from(family, SHARP_GAP)
-}
-
-/// The first shift above the estimate of an eigenvalue, in units of the dimension times `ε`.
-const GAP: f64 = 8.0;
-/// The same where a bound is checked.
-const SHARP_GAP: f64 = 0.25;
-
-fn sup_norm_from(family: &[MatRef<'_, f64>], gap: f64) -> Result<Upper> {
-    let exponent = largest_exponent(family)?;
-    let Some(exponent) = exponent else { return Ok(Upper::ZERO) };
-    let grams: Vec<Gram> = family.par_iter().map(|w| Gram::new(&Scaled::new(*w, exponent), Side::Smaller)).collect();
-    let estimate = grams.par_iter().map(Gram::largest_estimate).reduce(|| 0.0, f64::max);
-    let squared = grams.par_iter().map(|gram| gram.largest_up(estimate, gap)).reduce(|| 0.0, f64::max);
-    let lost = family.iter().map(|w| lost_by_scaling(*w)).fold(0.0, f64::max);
-    Upper::proved(scale_up(add_up(sqrt_up(squared), lost), exponent)).finite("a spectral norm")
-}
-
-/// An estimate of the largest spectral norm among several matrices, for choosing what to prove.
-pub(crate) fn sup_norm_estimate(family: &[MatRef<'_, f64>]) -> Result<f64> {
-    let Some(exponent) = largest_exponent(family)? else { return Ok(0.0) };
-    let squared = family
-        .par_iter()
-        .map(|w| Gram::new(&Scaled::new(*w, exponent), Side::Smaller).largest_estimate())
-        .reduce(|| 0.0, f64::max);
-    Ok(libm::scalbn(squared.sqrt(), exponent))
+    let Some(family) = Family::new(family)? else { return Ok(Upper::ZERO) };
+    family.norm(family.estimate_within(f64::INFINITY).unwrap_or(f64::INFINITY), SHARP_GAP)
 }
 
 /// A proved lower bound of `min ‖Wx‖/‖x‖`: of the smallest singular value of `W` if `W` is injective, else 0.
@@ -92,7 +71,7 @@ pub fn smallest_singular_value(w: MatRef<'_, f64>) -> Result<Lower> {
     smallest_singular_value_from(w, GAP)
 }
 
-/// As [`smallest_singular_value`], trying a smaller shift first, as [`sharp_sup_norm`].
+/// As [`smallest_singular_value`], trying smaller shifts first, as [`sharp_sup_norm`].
 ///
 /// # Errors
 /// As [`smallest_singular_value`].
@@ -103,8 +82,65 @@ pub fn sharp_smallest_singular_value(w: MatRef<'_, f64>) -> Result<Lower> {
 fn smallest_singular_value_from(w: MatRef<'_, f64>, gap: f64) -> Result<Lower> {
     let exponent = largest_exponent(std::slice::from_ref(&w))?;
     let (Some(exponent), true) = (exponent, w.nrows() >= w.ncols()) else { return Ok(Lower::ZERO) };
-    let squared = Gram::new(&Scaled::new(w, exponent), Side::Columns).smallest_down(gap);
+    let squared = Gram::of_rows(scaled(w.transpose(), exponent).as_ref()).smallest_down(gap);
     Ok(Lower::proved(scale_down(sub_down(sqrt_down(squared), lost_by_scaling(w)).max(0.0), exponent)))
+}
+
+/// Several matrices whose largest norm is to be proved.
+pub(super) struct Family {
+    grams: Vec<Gram>,
+    exponent: i32,
+    lost: f64,
+}
+
+impl Family {
+    /// The Gram matrices, scaled by one power of two; `None` if all matrices are zero.
+    pub(super) fn new(family: &[MatRef<'_, f64>]) -> Result<Option<Self>> {
+        let Some(exponent) = largest_exponent(family)? else { return Ok(None) };
+        // WᵀW and WWᵀ share their largest eigenvalue: the smaller will do.
+        let gram = |w: &MatRef<'_, f64>| {
+            let rows = if w.nrows() <= w.ncols() { *w } else { w.transpose() };
+            Gram::of_rows(scaled(rows, exponent).as_ref())
+        };
+        let lost = family.iter().map(|w| lost_by_scaling(*w)).fold(0.0, f64::max);
+        Ok(Some(Self { grams: family.par_iter().map(gram).collect(), exponent, lost }))
+    }
+
+    /// An estimate of the largest norm, `None` if it seems to exceed `cap`: for choosing what to prove.
+    ///
+    /// An eigenvalue is computed only where the largest so far is exceeded, which a factorisation tells cheaply. In an
+    /// order without structure that happens as often as a random sequence reaches a new maximum.
+    pub(super) fn estimate_within(&self, cap: f64) -> Option<f64> {
+        let cap = libm::scalbn(cap, -self.exponent).powi(2);
+        let mut largest = 0.0;
+        for gram in scattered(self.grams.len()).map(|i| &self.grams[i]) {
+            if largest == 0.0 || !gram.seems_below(largest) {
+                largest = gram.largest_estimate().max(largest);
+                if largest > cap {
+                    return None;
+                }
+            }
+        }
+        Some(libm::scalbn(largest.sqrt(), self.exponent))
+    }
+
+    /// A proved bound of the largest norm, good if `estimate` is not far above it; `gap` is [`GAP`] or [`SHARP_GAP`].
+    pub(super) fn norm(&self, estimate: f64, gap: f64) -> Result<Upper> {
+        let estimate = libm::scalbn(estimate, -self.exponent).powi(2);
+        let squared = self.grams.par_iter().map(|gram| gram.largest_up(estimate, gap)).reduce(|| 0.0, f64::max);
+        Upper::proved(scale_up(add_up(sqrt_up(squared), self.lost), self.exponent)).finite("a spectral norm")
+    }
+}
+
+/// The numbers below `n`, each once, in an order without much structure.
+fn scattered(n: usize) -> impl Iterator<Item = usize> {
+    let coprime = |step: &usize| greatest_common_divisor(*step, n) == 1;
+    let step = (n * 5 / 8..).find(coprime).unwrap_or(1);
+    (0..n).map(move |i| i * step % n)
+}
+
+fn greatest_common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 /// The exponent of the largest entry of all matrices; `None` if all are zero.
@@ -125,12 +161,8 @@ fn largest_exponent(family: &[MatRef<'_, f64>]) -> Result<Option<i32>> {
 }
 
 /// `W · 2⁻ᵉ`, whose largest entry lies in `[1, 2)` if `e` is the largest exponent of the family.
-struct Scaled(Mat<f64>);
-
-impl Scaled {
-    fn new(w: MatRef<'_, f64>, exponent: i32) -> Self {
-        Self(Mat::from_fn(w.nrows(), w.ncols(), |i, j| libm::scalbn(w[(i, j)], -exponent)))
-    }
+fn scaled(w: MatRef<'_, f64>, exponent: i32) -> Mat<f64> {
+    Mat::from_fn(w.nrows(), w.ncols(), |i, j| libm::scalbn(w[(i, j)], -exponent))
 }
 
 /// A bound of the norm of what scaling rounded away: at most `η` for each entry that became subnormal.
@@ -138,31 +170,22 @@ fn lost_by_scaling(w: MatRef<'_, f64>) -> f64 {
     mul_up((w.nrows() * w.ncols()) as f64, ETA)
 }
 
-enum Side {
-    /// `WᵀW` or `WWᵀ`, whichever is smaller: they share their largest eigenvalue.
-    Smaller,
-    /// `WᵀW`.
-    Columns,
-}
-
-/// The floating-point image of a Gram matrix, and a bound of each row sum of its error.
+/// The floating-point image of a Gram matrix `AAᵀ`, and a bound of each row sum of its error.
 struct Gram {
     image: Mat<f64>,
     error: Vec<f64>,
 }
 
 impl Gram {
-    fn new(Scaled(w): &Scaled, side: Side) -> Self {
-        match side {
-            Side::Smaller if w.nrows() < w.ncols() => Self::of_columns(w.transpose()),
-            _ => Self::of_columns(w.as_ref()),
+    /// `AAᵀ`: its lower triangle is computed, and copied to the upper one.
+    fn of_rows(a: MatRef<'_, f64>) -> Self {
+        let mut image = Mat::zeros(a.nrows(), a.nrows());
+        gemm_transposed((image.as_mut(), Structure::Lower), (a, Structure::Full), (a, Structure::Full));
+        for j in 0..image.ncols() {
+            for i in 0..j {
+                image[(i, j)] = image[(j, i)];
+            }
         }
-    }
-
-    /// `AᵀA`.
-    fn of_columns(a: MatRef<'_, f64>) -> Self {
-        let mut image = Mat::zeros(a.ncols(), a.ncols());
-        gemm(image.as_mut(), Accum::Replace, a.transpose(), a);
         Self { image, error: product_error(a) }
     }
 
@@ -171,81 +194,139 @@ impl Gram {
     }
 
     fn largest_estimate(&self) -> f64 {
+        if self.len() > DIRECT {
+            let apply = |x: &[f64]| {
+                let mut y = vec![0.0; x.len()];
+                let target = faer::MatMut::from_column_major_slice_mut(&mut y, x.len(), 1);
+                gemm(target, Accum::Add, self.image.as_ref(), MatRef::from_column_major_slice(x, x.len(), 1));
+                y
+            };
+            return propose::largest_eigenvalue(self.len(), 1e-10, apply);
+        }
         let gershgorin = || (0..self.len()).map(|j| self.image.col(j).norm_l1()).fold(0.0, f64::max);
         eigenvalue_estimates(self.image.as_ref()).and_then(|e| e.last().copied()).unwrap_or_else(gershgorin).max(0.0)
     }
 
+    fn smallest_estimate(&self) -> Option<f64> {
+        if self.len() <= DIRECT {
+            return eigenvalue_estimates(self.image.as_ref()).and_then(|e| e.first().copied());
+        }
+        let factor = cholesky_estimate(self.image.as_ref())?;
+        let solve = |x: &[f64]| {
+            let mut y = x.to_vec();
+            solve_estimate(factor.as_ref(), &mut y);
+            y
+        };
+        Some(propose::largest_eigenvalue(self.len(), 1e-10, solve).recip())
+    }
+
+    /// The relative gaps above or below an estimate at which a factorisation is tried, in order: `first` times the
+    /// dimension times `ε`, doubled up to [`GAP`], then ever larger ones, for an estimate that was not good.
+    fn gaps(&self, first: f64) -> impl Iterator<Item = f64> {
+        let unit = self.len() as f64 * f64::EPSILON;
+        let fine = std::iter::successors(Some(first), |gap| (2.0 * gap <= GAP).then_some(2.0 * gap));
+        let coarse = std::iter::successors(Some((8.0 * GAP * unit).max(LEAST_SECOND_GAP)), |gap| Some(8.0 * gap));
+        fine.map(move |gap| gap * unit).chain(coarse.take_while(|gap| *gap < 1.0))
+    }
+
+    /// Whether the largest eigenvalue seems not to exceed `estimate`.
+    fn seems_below(&self, estimate: f64) -> bool {
+        self.factor_at(estimate * (1.0 + GAP * self.len() as f64 * f64::EPSILON)).is_some()
+    }
+
+    /// `R` with `αI − G ≈ RRᵀ`, if `α` is above the largest eigenvalue.
+    fn factor_at(&self, alpha: f64) -> Option<Mat<f64>> {
+        let shifted = Mat::from_fn(self.len(), self.len(), |i, j| diagonal(alpha, i, j) - self.image[(i, j)]);
+        cholesky_estimate(shifted.as_ref())
+    }
+
     /// An upper bound of the largest eigenvalue, good if `estimate` is not far above it.
     fn largest_up(&self, estimate: f64, gap: f64) -> f64 {
-        let mut gap = self.len() as f64 * gap * f64::EPSILON;
-        while gap < 1.0 {
+        for gap in self.gaps(gap) {
             let alpha = estimate * (1.0 + gap);
-            let shifted = Mat::from_fn(self.len(), self.len(), |i, j| diagonal(alpha, i, j) - self.image[(i, j)]);
-            if let Some(factor) = cholesky_estimate(shifted.as_ref()) {
-                return add_up(alpha, self.residual(alpha, -1.0, factor.transpose()));
+            if let Some(factor) = self.factor_at(alpha) {
+                return add_up(alpha, self.residual(alpha, -1.0, factor.as_ref()));
             }
-            gap *= 8.0;
         }
         // With α = 0 and R = 0 this is Gershgorin's bound.
-        self.residual(0.0, -1.0, Mat::zeros(0, self.len()).as_ref())
+        self.residual(0.0, -1.0, Mat::zeros(self.len(), self.len()).as_ref())
     }
 
     /// A lower bound of the smallest eigenvalue, 0 if nothing better is found.
     fn smallest_down(&self, gap: f64) -> f64 {
-        let Some(estimate) = eigenvalue_estimates(self.image.as_ref()).and_then(|e| e.first().copied()) else {
-            return 0.0;
-        };
-        let mut gap = self.len() as f64 * gap * f64::EPSILON * self.largest_estimate();
-        while gap < estimate {
+        let Some(estimate) = self.smallest_estimate() else { return 0.0 };
+        let largest = self.largest_estimate();
+        for gap in self.gaps(gap).map(|gap| gap * largest).take_while(|gap| *gap < estimate) {
             let alpha = estimate - gap;
             let shifted = Mat::from_fn(self.len(), self.len(), |i, j| self.image[(i, j)] - diagonal(alpha, i, j));
             if let Some(factor) = cholesky_estimate(shifted.as_ref()) {
-                return sub_down(alpha, self.residual(alpha, 1.0, factor.transpose())).max(0.0);
+                return sub_down(alpha, self.residual(alpha, 1.0, factor.as_ref())).max(0.0);
             }
-            gap *= 8.0;
         }
         0.0
     }
 
-    /// A bound of `max_i Σ_j |E_ij|` for `E = ±(G − αI) − RᵀR`, the sign being `sign`.
+    /// A bound of `max_i Σ_j |E_ij|` for `E = ±(G − αI) − RRᵀ`, the sign being `sign` and `R` a lower triangle.
     fn residual(&self, alpha: f64, sign: f64, r: MatRef<'_, f64>) -> f64 {
         let n = self.len();
         let mut square = Mat::zeros(n, n);
-        gemm(square.as_mut(), Accum::Replace, r.transpose(), r);
+        gemm_transposed((square.as_mut(), Structure::Lower), (r, Structure::Lower), (r, Structure::Lower));
         let square_error = product_error(r);
         // Subtractions are off by at most u times their result, and never underflow: |E − e| ≤ u|t| + u|e|.
-        let row = |i: usize| {
-            let (mut differences, mut residuals) = (0.0, 0.0);
-            for j in 0..n {
-                // Both products are symmetric, so row i may be read down column i, where it is contiguous.
-                let t = sign * (self.image[(j, i)] - diagonal(alpha, i, j));
-                differences += t.abs();
-                residuals += (t - square[(j, i)]).abs();
+        let (mut differences, mut residuals) = (vec![0.0; n], vec![0.0; n]);
+        for j in 0..n {
+            for i in j..n {
+                let t = sign * (self.image[(i, j)] - diagonal(alpha, i, j));
+                let e = (t - square[(i, j)]).abs();
+                differences[i] += t.abs();
+                residuals[i] += e;
+                if i != j {
+                    differences[j] += t.abs();
+                    residuals[j] += e;
+                }
             }
-            let rounding = mul_up(U, add_up(enlarge_sum(differences, n), enlarge_sum(residuals, n)));
-            let products = add_up(self.error[i], square_error[i]);
-            add_up(add_up(enlarge_sum(residuals, n), rounding), products)
+        }
+        let row = |i: usize| {
+            let residual = enlarge_sum(residuals[i], n);
+            let rounding = mul_up(U, add_up(enlarge_sum(differences[i], n), residual));
+            add_up(add_up(residual, rounding), add_up(self.error[i], square_error[i]))
         };
         // `f64::max` would drop a NaN; infinity survives it, and `add_up` has turned every NaN into infinity.
         (0..n).map(row).fold(0.0, f64::max)
     }
 }
 
+/// Up to this size all eigenvalues are computed to propose one; Lanczos' method proposes those of larger matrices.
+const DIRECT: usize = 160;
+
+/// The gap above the estimate of an eigenvalue at which a bound is tried first, in units of the dimension times `ε`.
+pub(super) const GAP: f64 = 8.0;
+
+/// The same where a bound is checked.
+pub(super) const SHARP_GAP: f64 = 0.25;
+
+/// The least gap that is tried after those, relatively, after an estimate that was too low.
+const LEAST_SECOND_GAP: f64 = 1e-9;
+
 fn diagonal(alpha: f64, i: usize, j: usize) -> f64 {
     if i == j { alpha } else { 0.0 }
 }
 
-/// For each row of the computed `AᵀA`, a bound of the sum of its errors: `γ_k |A|ᵀ(|A|1) + n k η`, `k` rows, `n`
+/// For each row of the computed `AAᵀ`, a bound of the sum of its errors: `γ_k |A|(|A|ᵀ1) + n k η`, `n` rows, `k`
 /// columns.
 fn product_error(a: MatRef<'_, f64>) -> Vec<f64> {
-    let (k, n) = (a.nrows(), a.ncols());
-    let row_sums: Vec<f64> = (0..k).map(|i| enlarge_sum((0..n).map(|j| a[(i, j)].abs()).sum(), n)).collect();
+    let (n, k) = (a.nrows(), a.ncols());
+    let mut weighted = vec![0.0; n];
+    for j in 0..k {
+        let column_sum = enlarge_sum((0..n).map(|i| a[(i, j)].abs()).sum(), n);
+        for (i, weighted) in weighted.iter_mut().enumerate() {
+            *weighted += a[(i, j)].abs() * column_sum;
+        }
+    }
     let underflow = mul_up((n * k) as f64, ETA);
-    (0..n)
-        .map(|j| {
-            let weighted: f64 = (0..k).map(|i| a[(i, j)].abs() * row_sums[i]).sum();
-            let weighted = add_up(enlarge_sum(weighted, k + 1), mul_up(k as f64, ETA));
-            add_up(mul_up(gamma(k, U), weighted), underflow)
-        })
-        .collect()
+    let bound = |&weighted: &f64| {
+        let weighted = add_up(enlarge_sum(weighted, k + 1), mul_up(k as f64, ETA));
+        add_up(mul_up(gamma(k, U), weighted), underflow)
+    };
+    weighted.iter().map(bound).collect()
 }

@@ -11,11 +11,14 @@
 //! | [`matrix`] | largest and smallest singular values of a matrix, by a residual certificate |
 //! | [`roots_of_unity`] | cosines and sines of `2πk/N` with a proved error |
 //! | [`torus`] | the norm of a convolution, with any stride and padding |
+//! | [`band`] | the norm of a zero-padded convolution itself, dearer and tighter |
 //! | [`Rounding`] | the distance between what is computed and what is meant |
 
+pub mod band;
 mod bound;
 pub mod directed;
 pub mod matrix;
+mod propose;
 pub mod roots_of_unity;
 mod rounding;
 pub mod torus;

@@ -6,6 +6,12 @@
 //!
 //! $$ \|T\| \le \max_{\omega^N = 1} \|D(\omega)\|,\qquad D_{oc}(\omega) = \sum_t K_{oct}\, \omega^t . $$
 //!
+//! *Twisted* tori do as well, and often better: extend the image not periodically but up to a sign,
+//! `x(i + N) = −x(i)`, along one axis or both. On such functions the convolution acts as well; it is diagonal in the
+//! frequencies `ω^N = −1`, which lie halfway between the others; and the outputs that `P` keeps read only points of the
+//! image itself and zeros, so they are those of `T`, whatever the sign. So the bound holds for every torus that is
+//! large enough with either sign along either axis, and the smallest of a few is taken.
+//!
 //! A stride `s` is removed first by splitting the padded image into its `s²` phases (*polyphase*): the phases are
 //! further channels, the kernel has `⌈k/s⌉` taps and the stride is 1. Along one axis the torus must be large enough
 //! that no tap that leaves the image comes back into it on the other side ([`Axis::smallest_torus`]).
@@ -21,8 +27,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     bound::{Lower, Upper},
-    directed::{ETA, U, add_up, enlarge_sum, gamma, mul_up, sub_down},
-    matrix,
+    directed::{ETA, U, add_up, enlarge_sum, gamma, mul_up, norm_up, sub_down},
+    matrix::{self, Family},
     roots_of_unity::{ERROR, roots_of_unity},
 };
 use crate::error::{Error, Result};
@@ -94,27 +100,50 @@ pub struct Convolution<'a> {
     pub mode: PaddingMode,
 }
 
+/// The points and the twists of a torus, vertically and horizontally.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Torus {
+    /// The number of points `N` of each axis, and of its frequencies.
+    pub points: [usize; 2],
+    /// Whether functions change their sign along `N` points: then the frequencies of the axis are `ω^N = −1`, else
+    /// `ω^N = 1`.
+    pub twisted: [bool; 2],
+}
+
 /// A proved norm of a convolution, and the torus that it was proved on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TorusNorm {
     /// The bound.
     pub bound: Upper,
-    /// The number of frequencies of each axis.
-    pub torus: [usize; 2],
+    /// The torus.
+    pub torus: Torus,
 }
 
 impl Convolution<'_> {
-    /// A proved upper bound of the norm: that of the torus, which for circular padding and equal input and output size
-    /// is the norm itself.
+    /// A proved upper bound of the norm: that of the best of a few tori, which for circular padding and equal input and
+    /// output size is the norm itself.
     ///
     /// # Errors
     /// [`Error::NotProved`] if the circular convolution has no torus of its own (a stride that does not divide the
     /// image, or more outputs than inputs) or the bound overflows, [`Error::NotFinite`] for a weight that is not
     /// finite.
     pub fn norm(&self) -> Result<TorusNorm> {
-        let torus = self.best_torus()?;
-        let family = Frequencies::new(self, torus);
-        let bound = matrix::sup_norm(&family.matrices())? + Upper::proved(family.error);
+        let mut best: Option<Candidate> = None;
+        for torus in self.tori()? {
+            let frequencies = Frequencies::new(self, torus);
+            let Some(family) = Family::new(&frequencies.matrices())? else {
+                return Ok(TorusNorm { bound: Upper::proved(frequencies.error), torus });
+            };
+            let cap = best.as_ref().map_or(f64::INFINITY, |best| best.estimate);
+            if let Some(estimate) = family.estimate_within(cap) {
+                best = Some(Candidate { torus, family, estimate, error: frequencies.error });
+            }
+        }
+        let Some(Candidate { torus, family, estimate, error }) = best else {
+            return Err(Error::not_proved("the norm of a convolution", "no frequency has a norm"));
+        };
+        let bound = family.norm(estimate, matrix::GAP)? + Upper::proved(error);
         Ok(TorusNorm { bound: bound.finite("the norm of a convolution")?, torus })
     }
 
@@ -123,29 +152,14 @@ impl Convolution<'_> {
     /// # Errors
     /// As [`Self::norm`], and [`Error::NotProved`] for a torus that is too small to prove anything, or larger than any
     /// that this crate uses.
-    pub fn norm_on(&self, torus: [usize; 2]) -> Result<Upper> {
+    pub fn norm_on(&self, torus: Torus) -> Result<Upper> {
         if !self.tori()?.contains(&torus) {
-            let reason = format!("a torus of {}×{} points is none of those that serve", torus[0], torus[1]);
+            let reason = format!("{torus:?} is none of those that serve");
             return Err(Error::not_proved("the norm of a convolution", reason));
         }
-        let family = Frequencies::new(self, torus);
-        let bound = matrix::sharp_sup_norm(&family.matrices())? + Upper::proved(family.error);
+        let frequencies = Frequencies::new(self, torus);
+        let bound = matrix::sharp_sup_norm(&frequencies.matrices())? + Upper::proved(frequencies.error);
         bound.finite("the norm of a convolution")
-    }
-
-    /// The tori that a norm is proved on: each gives a bound.
-    ///
-    /// # Errors
-    /// As [`Self::norm`].
-    pub fn tori(&self) -> Result<Vec<[usize; 2]>> {
-        let smallest = self.smallest_torus()?;
-        Ok(match self.mode {
-            PaddingMode::Circular => vec![smallest],
-            // A little larger one may miss the worst frequency.
-            PaddingMode::Zeros => {
-                (0..CANDIDATES).map(|extra| smallest.map(|n| if n == 1 { 1 } else { n + extra })).collect()
-            }
-        })
     }
 
     /// A proved lower bound of `min ‖Tx‖/‖x‖`: positive only for an injective circular convolution.
@@ -170,7 +184,7 @@ impl Convolution<'_> {
         if self.mode == PaddingMode::Zeros || !all_outputs(ay) || !all_outputs(ax) {
             return Ok(Lower::ZERO);
         }
-        let family = Frequencies::new(self, self.smallest_torus()?);
+        let family = Frequencies::new(self, Torus { points: self.smallest_torus()?, twisted: [false; 2] });
         let mut smallest = f64::INFINITY;
         for d in family.matrices() {
             smallest = smallest.min(prove(d)?.get());
@@ -191,25 +205,40 @@ impl Convolution<'_> {
         Ok(torus)
     }
 
-    /// The torus with the smallest estimate.
-    fn best_torus(&self) -> Result<[usize; 2]> {
-        let mut best = (f64::INFINITY, self.smallest_torus()?);
-        let tori = self.tori()?;
-        if tori.len() == 1 {
-            return Ok(best.1);
+    /// The tori to be tried: every one that is at least as large as the smallest, with any twist, gives a bound.
+    ///
+    /// # Errors
+    /// As [`Self::norm`].
+    pub fn tori(&self) -> Result<Vec<Torus>> {
+        let points = self.smallest_torus()?;
+        if self.mode == PaddingMode::Circular {
+            return Ok(vec![Torus { points, twisted: [false; 2] }]);
         }
-        for torus in tori {
-            let estimate = matrix::sup_norm_estimate(&Frequencies::new(self, torus).matrices())?;
-            if estimate < best.0 {
-                best = (estimate, torus);
+        // A kernel of one point has the same matrix at all frequencies.
+        let [tall, wide] = self.axes.map(|axis| axis.taps() > 1);
+        let mut tori = Vec::new();
+        for extra in 0..if tall || wide { SIZES } else { 1 } {
+            for (y, x) in [(false, false), (false, true), (true, false), (true, true)] {
+                if (tall || !y) && (wide || !x) {
+                    let points = [if tall { points[0] + extra } else { 1 }, if wide { points[1] + extra } else { 1 }];
+                    tori.push(Torus { points, twisted: [y, x] });
+                }
             }
         }
-        Ok(best.1)
+        Ok(tori)
     }
 }
 
-/// How many tori are tried for a zero-padded convolution.
-const CANDIDATES: usize = 3;
+/// How many sizes of tori are tried for a zero-padded convolution.
+const SIZES: usize = 3;
+
+/// A torus whose norm is estimated, ready to be proved.
+struct Candidate {
+    torus: Torus,
+    family: Family,
+    estimate: f64,
+    error: f64,
+}
 
 /// The matrices `D(ω)` of half of the frequencies, as computed, and a bound of the norm of their error.
 struct Frequencies {
@@ -218,13 +247,15 @@ struct Frequencies {
 }
 
 impl Frequencies {
-    fn new(conv: &Convolution<'_>, torus: [usize; 2]) -> Self {
-        let roots = torus.map(roots_of_unity);
-        let half = (0..torus[0]).flat_map(|u| (0..torus[1]).map(move |v| (u, v))).filter(|&(u, v)| {
-            let conjugate = ((torus[0] - u) % torus[0], (torus[1] - v) % torus[1]);
-            (u, v) <= conjugate
-        });
-        let images = half.map(|(u, v)| symbol(conv, [u, v], torus, &roots)).collect();
+    fn new(conv: &Convolution<'_>, torus: Torus) -> Self {
+        let Torus { points: [height, width], twisted } = torus;
+        // All frequencies are roots of unity of order 2N: the even ones, or for a twisted axis the odd ones.
+        let orders = [2 * height, 2 * width];
+        let roots = orders.map(roots_of_unity);
+        let [odd_y, odd_x] = twisted.map(usize::from);
+        let all = (0..height).flat_map(|u| (0..width).map(move |v| (2 * u + odd_y, 2 * v + odd_x)));
+        let half = all.filter(|&(u, v)| (u, v) <= ((orders[0] - u) % orders[0], (orders[1] - v) % orders[1]));
+        let images = half.map(|(u, v)| symbol(conv, [u, v], &roots)).collect();
         Self { images, error: symbol_error(conv) }
     }
 
@@ -233,8 +264,8 @@ impl Frequencies {
     }
 }
 
-/// `[[Re D, −Im D], [Im D, Re D]]` at the frequency `(u, v)`, the phases of the input being further columns.
-fn symbol(conv: &Convolution<'_>, [u, v]: [usize; 2], torus: [usize; 2], roots: &[Vec<(f64, f64)>; 2]) -> Mat<f64> {
+/// `[[Re D, −Im D], [Im D, Re D]]` at the roots of unity of index `(u, v)`, the phases of the input being further columns.
+fn symbol(conv: &Convolution<'_>, [u, v]: [usize; 2], roots: &[Vec<(f64, f64)>; 2]) -> Mat<f64> {
     let (outputs, inputs) = conv.channels;
     let [ay, ax] = conv.axes;
     let (s, columns) = (ay.stride, inputs * ay.stride * ax.stride);
@@ -243,7 +274,7 @@ fn symbol(conv: &Convolution<'_>, [u, v]: [usize; 2], torus: [usize; 2], roots: 
     let twiddles: Vec<(f64, f64)> = (0..ay.kernel * ax.kernel)
         .map(|t| {
             let (ty, tx) = (t / ax.kernel / s, t % ax.kernel / ax.stride);
-            let ((cy, sy), (cx, sx)) = (roots[0][u * ty % torus[0]], roots[1][v * tx % torus[1]]);
+            let ((cy, sy), (cx, sx)) = (roots[0][u * ty % roots[0].len()], roots[1][v * tx % roots[1].len()]);
             (cy * cx - sy * sx, cy * sx + sy * cx)
         })
         .collect();
@@ -277,8 +308,7 @@ fn symbol_error(conv: &Convolution<'_>) -> f64 {
     let relative = add_up(mul_up(5.0, ERROR), mul_up(2.0, gamma(taps + 1, U)));
     let entry = |taps: &[f64]| {
         let sum = enlarge_sum(taps.iter().map(|k| k.abs()).sum(), taps.len());
-        Upper::proved(add_up(mul_up(relative, sum), mul_up(2.0 * taps.len() as f64, ETA)))
+        add_up(mul_up(relative, sum), mul_up(2.0 * taps.len() as f64, ETA))
     };
-    let squares: Upper = conv.weight.chunks(taps).map(entry).map(|e| e * e).sum();
-    (Upper::proved(2.0) * squares.sqrt()).get()
+    mul_up(2.0, norm_up(&conv.weight.chunks(taps).map(entry).collect::<Vec<_>>()))
 }

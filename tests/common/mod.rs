@@ -7,7 +7,7 @@ use dahlquist::{
     activation::Activation,
     field::{GradientField, ResidualField},
     integrate::Tableau,
-    io::{AnyNetwork, Claimed, ModelFile, NormChoice},
+    io::{AnyNetwork, Claimed, ModelFile},
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
     operator::{Affine, Conv2d, Dense, Geometry, MeanPool},
     rigor::torus::PaddingMode,
@@ -97,7 +97,7 @@ pub fn certificate_of(model: &ModelFile) -> Claimed {
 
 /// The same, if it claims anything.
 pub fn try_certificate_of(model: &ModelFile) -> Result<Claimed> {
-    let new = |certificate: &_| Claimed::new(certificate, model.sha256(), model.scalar(), NormChoice::Torus);
+    let new = |certificate: &_| Claimed::new(certificate, model.sha256(), model.scalar());
     Ok(match model.network()? {
         AnyNetwork::F32(network) => new(network.seal()?.certificate()),
         AnyNetwork::F64(network) => new(network.seal()?.certificate()),

@@ -1,0 +1,116 @@
+//! Tight norms of zero-padded convolutions are never below the norm and at most 0.1 % above it.
+
+mod lanczos;
+
+use dahlquist::{
+    Network, Sealed,
+    activation::Activation,
+    certificate,
+    certify::SealOptions,
+    field::GradientField,
+    integrate::Tableau,
+    layer::{Flow, Step},
+    operator::{Affine, Conv2d, Geometry, NormMethod, Norms, Operator},
+    rigor::{matrix::norm, torus::PaddingMode},
+    tensor::Shape,
+};
+use lanczos::{from_below, gaussian, matrix, same};
+
+fn tight(conv: &mut Conv2d<f64>) -> f64 {
+    conv.prove_norm(Norms::Tight).unwrap();
+    let proved = conv.norm().unwrap();
+    assert_eq!(proved.method, NormMethod::Banded, "{:?}", conv.geometry());
+    proved.bound.get()
+}
+
+/// The convolutions of a classifier of three stages.
+#[test]
+fn of_a_classifier() {
+    for (channels, size) in [(16, 32), (32, 16), (64, 8)] {
+        let mut conv = gaussian(same(channels, size), 1);
+        let (bound, below) = (tight(&mut conv), from_below(&conv, 100, 1));
+        assert!(below <= bound && bound <= 1.001 * below, "{channels} channels at {size}²: {bound}, {below}");
+    }
+}
+
+/// Small convolutions of all geometries, against the norm of their matrix as a dense one, which is proved too.
+#[test]
+fn of_small_operators() {
+    let mut seed = 0;
+    for (height, width, inputs, outputs) in [(6, 5, 2, 3), (5, 7, 3, 2), (9, 2, 1, 4), (1, 8, 4, 1), (3, 3, 5, 5)] {
+        for kernel in [(1, 1), (3, 3), (2, 3), (5, 1), (1, 4)] {
+            for (stride, padding) in [(1, 0), (1, 1), (2, 1), (3, 2), (2, 3)] {
+                let input = Shape::image(inputs, height, width);
+                let geometry = Geometry { input, outputs, kernel, stride, padding, mode: PaddingMode::Zeros };
+                if kernel.0 > height + 2 * padding || kernel.1 > width + 2 * padding {
+                    continue;
+                }
+                seed += 1;
+                let mut conv = gaussian(geometry, seed);
+                conv.prove_norm(Norms::Tight).unwrap();
+                let bound = conv.norm().unwrap().bound.get();
+                let dense = matrix(&conv);
+                let largest = dense.singular_values().unwrap()[0];
+                // Both numbers are rounded, the proved one upwards.
+                assert!(largest * (1.0 - 1e-13) <= bound, "{geometry:?}: {bound} is below {largest}");
+                assert!(bound <= 1.001 * norm(dense.as_ref()).unwrap().get(), "{geometry:?}: {bound}, {largest}");
+            }
+        }
+    }
+}
+
+/// The choice reaches the operators inside of fields, lengthens the step, and is recorded.
+#[test]
+fn of_a_sealed_network() {
+    let sealed = |norms| {
+        let field =
+            GradientField::new(Affine::new(gaussian(same(4, 6), 3), None).unwrap(), Activation::Relu {}).unwrap();
+        let flow = Flow::new(field, Tableau::euler(), Step::Relative(1.0), 1).unwrap();
+        Network::new(Shape::image(4, 6, 6), vec![Box::new(flow)])
+            .unwrap()
+            .seal_with(SealOptions { norms, ..Default::default() })
+            .unwrap()
+    };
+    let (torus, tight) = (sealed(Norms::Torus), sealed(Norms::Tight));
+    assert_eq!((torus.certificate().norms, tight.certificate().norms), (Norms::Torus, Norms::Tight));
+    let step = |sealed: &Sealed<f64>| match &sealed.certificate().layers[0].witness {
+        Some(certificate::Witness::Flow { step, .. }) => *step,
+        _ => panic!("a flow has a witness"),
+    };
+    assert!(step(&tight) > 1.001 * step(&torus), "{} and {}", step(&tight), step(&torus));
+    assert!(tight.certificate().lipschitz.get() <= 1.0);
+}
+
+/// Whatever the scale of the weights, up to the ends of the exponent range.
+#[test]
+fn of_extreme_weights() {
+    let conv = gaussian(same(2, 5), 9);
+    for exponent in [-1074, -1030, -540, 0, 500, 1000] {
+        let weight: Vec<f64> = conv.weight().iter().map(|&w| libm::scalbn(w, exponent)).collect();
+        let mut scaled = Conv2d::new(*conv.geometry(), weight.clone()).unwrap();
+        scaled.prove_norm(Norms::Tight).unwrap();
+        let bound = scaled.norm().unwrap().bound.get();
+        // The same weights at a scale where nothing is rounded.
+        let back = weight.iter().map(|&w| libm::scalbn(w, -exponent)).collect();
+        let largest = from_below(&Conv2d::new(*conv.geometry(), back).unwrap(), 50, 1);
+        assert!(libm::scalbn(bound, -exponent) >= largest * (1.0 - 1e-13), "2^{exponent}: {bound}");
+        assert!(exponent < -1000 || libm::scalbn(bound, -exponent) <= 1.001 * largest, "2^{exponent}: {bound}");
+    }
+    let mut zero = Conv2d::new(*conv.geometry(), vec![0.0; conv.weight().len()]).unwrap();
+    zero.prove_norm(Norms::Tight).unwrap();
+    assert_eq!(zero.norm().unwrap().bound.get(), 0.0);
+}
+
+/// Weights that change forget the proof; circular convolutions keep that of their own torus.
+#[test]
+fn are_forgotten_or_not_needed() {
+    let mut conv = gaussian(same(2, 5), 4);
+    let before = tight(&mut conv);
+    conv.weight_mut().iter_mut().for_each(|w| *w *= 2.0);
+    assert!(conv.norm().unwrap().bound.get() >= 2.0 * before);
+    let mut circular = gaussian(Geometry { mode: PaddingMode::Circular, ..same(2, 5) }, 4);
+    circular.prove_norm(Norms::Tight).unwrap();
+    let proved = circular.norm().unwrap();
+    assert!(matches!(proved.method, NormMethod::Torus(_)));
+    assert!(proved.bound.get() <= (1.0 + 1e-9) * from_below(&circular, 50, 1));
+}
