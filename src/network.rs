@@ -66,7 +66,7 @@ impl<T: Scalar> Network<T> {
     }
 
     /// The layers in order.
-    pub fn layers(&self) -> impl ExactSizeIterator<Item = &dyn Layer<T>> {
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = &dyn Layer<T>> + DoubleEndedIterator {
         self.layers.iter().map(|layer| &**layer)
     }
 
@@ -108,11 +108,11 @@ impl<T: Scalar> Network<T> {
     /// [`Error::Shape`] if `g` does not have the shape of the output.
     pub fn vjp(&self, tape: &Tape<T>, g: Batch<T>, mut gradient: Option<&mut Gradient<T>>) -> Result<Batch<T>> {
         self.agree("cotangent", self.output(), g.shape())?;
-        let step = |g, (i, layer): (usize, &Box<dyn Layer<T>>)| {
+        let step = |g, (i, layer): (usize, &dyn Layer<T>)| {
             let slots = gradient.as_deref_mut().map(|gradient| &mut gradient.0[i][..]);
             layer.vjp(tape.inner(i), g, slots)
         };
-        Ok(self.layers.iter().enumerate().rev().fold(g, step))
+        Ok(self.layers().enumerate().rev().fold(g, step))
     }
 
     /// `Jv` for each sample of the pass that the tape recorded.
