@@ -55,10 +55,10 @@ pub fn constants<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) ->
                 return fail("‖Δf‖ ≤ ℓ‖Δx‖", l, least, most);
             }
         }
-        if let Ok(mu) = field.one_sided_lipschitz().map(|mu| mu.get()) {
-            if inner > times(mu) {
-                return fail("⟨Δf, Δx⟩ ≤ μ‖Δx‖²", mu, inner, times(mu));
-            }
+        if let Ok(mu) = field.one_sided_lipschitz().map(|mu| mu.get())
+            && inner > times(mu)
+        {
+            return fail("⟨Δf, Δx⟩ ≤ μ‖Δx‖²", mu, inner, times(mu));
         }
         // A constant field has ν = ∞; then only Δf = 0 is left to check.
         if let Ok(nu) = field.cocoercivity().map(|nu| nu.get()) {
@@ -91,7 +91,7 @@ pub fn rounding<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) -> 
     let Some(sizes) = &over.sizes else { return Ok(()) };
     let executed = Run::at(field, other.clone(), None)?;
     let meant = Run::at(&*wide, other.cast(), None)?;
-    for s in 0..PAIRS {
+    for (s, &declared) in sizes.iter().enumerate() {
         let value: Vec<f64> = cast(executed.f.sample(s));
         if over.errors[s].is_finite() && value.iter().any(|f| !f.is_finite()) {
             return Err(broken(format!("an overflow at {:?}, although it was excluded", other.sample(s))));
@@ -99,11 +99,10 @@ pub fn rounding<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) -> 
         let apart = Enclosure::difference(&value, meant.f.sample(s)).norm_down();
         let most = add_up(over.errors[s], meant.errors[s]);
         let size = Enclosure::difference(&value, &vec![0.0; value.len()]).norm_down();
-        if apart > most || size > sizes[s] {
+        if apart > most || size > declared {
             return Err(broken(format!(
-                "{} and f64 differ by {apart:e}, declared {most:e}; the size is {size:e}, declared {:e}, at {:?}",
+                "{} and f64 differ by {apart:e}, declared {most:e}; the size is {size:e}, declared {declared:e}, at {:?}",
                 T::NAME,
-                sizes[s],
                 other.sample(s)
             )));
         }
