@@ -363,10 +363,7 @@ fn the_rounding_of_a_large_bias_is_charged() {
 #[test]
 fn two_weights_one_ulp_apart_are_not_certified_as_executed() {
     let sealed = linear_head(&[0.989_059_45, 0.989_059_5], None);
-    assert_eq!(
-        sealed.network().layers().next().unwrap().parameters()[0],
-        [0.9890594482421875, 0.989_059_507_846_832_3]
-    );
+    assert_eq!(sealed.network().layers().next().unwrap().parameters()[0], [0.989_059_45, 0.989_059_5]);
     let x = features(&[0.197_212_32]);
     assert!(!sealed.certify(&x, Semantics::Executed).unwrap()[0].holds_at(5.07e-7));
     assert!(sealed.certify(&x, Semantics::Exact).unwrap()[0].holds_at(0.19));

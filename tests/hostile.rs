@@ -187,7 +187,7 @@ fn the_rounding_of_the_bias_counts() {
 
 #[test]
 fn neighbouring_weights_are_told_apart() {
-    let w = [0.9890594482421875, 0.989_059_507_846_832_275_390_625];
+    let w = [0.9890594482421875, 0.989_059_507_846_832_3];
     let sealed = seal::<f32>(1, vec![Box::new(dense(2, 1, &w, None))]);
     let claim = sealed.certify(&point(&[0.19721232]), Semantics::Executed).unwrap()[0];
     assert!(!claim.holds_at(5.07e-7), "{claim:?}");

@@ -104,8 +104,8 @@ fn pooling_is_the_naive_mean() {
     for (height, width, size) in [(4, 4, 2), (5, 7, 2), (6, 6, 3), (3, 4, 1), (5, 3, 0), (1, 1, 0), (4, 4, 4)] {
         let input = Shape::image(3, height, width);
         let pool = if size == 0 { MeanPool::global(input) } else { MeanPool::new(input, size) }.unwrap();
-        let (rows, columns) = if size == 0 { (1, 1) } else { (height / size, width / size) };
         let (tall, broad) = if size == 0 { (height, width) } else { (size, size) };
+        let (rows, columns) = (height / tall, width / broad);
         let output = Operator::<f64>::output(&pool);
         assert_eq!(output.len(), 3 * rows * columns);
         let area = (tall * broad) as f64;

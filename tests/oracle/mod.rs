@@ -221,8 +221,11 @@ impl<N: Num> Matrix<N> {
     }
 }
 
+/// A function of a number.
+pub type Function<N> = Box<dyn Fn(&N) -> N>;
+
 /// A piecewise linear activation, exactly; `None` for a smooth one.
-pub fn piecewise<N: Num>(a: Activation) -> Option<Box<dyn Fn(&N) -> N>> {
+pub fn piecewise<N: Num>(a: Activation) -> Option<Function<N>> {
     let slope = match a {
         Activation::Identity {} => 1.0,
         Activation::Relu {} => 0.0,
@@ -240,7 +243,7 @@ fn limited(x: Real) -> Real {
 }
 
 /// Any activation in 300 bits. Far out, where a smooth function is its limit to 300 bits, it is that.
-pub fn real(a: Activation) -> Box<dyn Fn(&Real) -> Real> {
+pub fn real(a: Activation) -> Function<Real> {
     let one = Real::of(1.0);
     let smooth = move |z: &Real| -> Real {
         let (zero, large) = (Real::of(0.0), Real::of(1000.0));
@@ -349,10 +352,9 @@ pub fn singular_values(rows: &[Vec<Real>]) -> Vec<Real> {
                 };
                 let cos = Real::of(1.0) / (Real::of(1.0) + &t * &t).sqrt();
                 let sin = &cos * &t;
-                for k in 0..rows.len() {
-                    let (x, y) = (columns[i][k].clone(), columns[j][k].clone());
-                    columns[i][k] = &cos * &x - &sin * &y;
-                    columns[j][k] = &sin * &x + &cos * &y;
+                let (front, back) = columns.split_at_mut(j);
+                for (x, y) in front[i].iter_mut().zip(&mut back[0]) {
+                    (*x, *y) = (&cos * &*x - &sin * &*y, &sin * &*x + &cos * &*y);
                 }
             }
         }

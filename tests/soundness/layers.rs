@@ -1,0 +1,153 @@
+//! Single layers, the Euler step of a residual field, and the potential that a step decreases.
+
+use std::cell::Cell;
+
+use dahlquist::{
+    certificate::{Basis, Rule},
+    field::{GradientField, ResidualField, VectorField},
+    integrate::Tableau,
+    laws::{Verdict, strategies as s},
+    layer::{ActivationLayer, AffineLayer, Flow, Layer, Step},
+    operator::{Affine, Dense},
+    scalar::Scalar,
+    tape::Tape,
+    tensor::{Batch, Shape},
+};
+use proptest::prelude::{Just, Strategy};
+
+use crate::{
+    fail, generator, hold, normal,
+    oracle::{self, Exact, Matrix, Method, Num, difference, gradient_field, row, square},
+    pairs, within,
+};
+
+#[test]
+fn one_sided_lipschitz() {
+    fn holds<T: Scalar>() {
+        let parts = (1..=3usize, 1..=3usize).prop_flat_map(|(n, m)| {
+            ((Just((n, m)), -1.5..1.5f64), (s::matrix::<T>(m, n), s::matrix::<T>(n, m), s::activation()))
+        });
+        let cases = parts.prop_filter_map("refused", |(((n, m), h), (w, v, a))| {
+            let inner = Affine::new(Dense::new(m, n, w).ok()?, None).ok()?;
+            let outer = Affine::new(Dense::new(n, m, v).ok()?, None).ok()?;
+            let maps = [Matrix::<Exact>::of(&inner), Matrix::of(&outer)];
+            let sigma = oracle::piecewise::<Exact>(a.in_format::<T>().ok()?)?;
+            drop(sigma);
+            let field = ResidualField::new(inner, a, outer).ok()?;
+            Some((maps, a.in_format::<T>().ok()?, Flow::new(field, Tableau::euler(), Step::Fixed(h), 1).ok()?))
+        });
+        let certified = Cell::new(0);
+        hold(cases, |([inner, outer], a, flow), seed| {
+            let Ok(entry) = flow.certificate() else { return Ok(()) };
+            assert_eq!(entry.basis, Basis::Proved(Rule::OneSidedLipschitz));
+            certified.set(certified.get() + 1);
+            let sigma = oracle::piecewise::<Exact>(*a).unwrap();
+            let field = |x: &[Exact]| outer.apply(&inner.apply(x).iter().map(&sigma).collect::<Vec<_>>());
+            let run = |x: &[T]| Method::of(flow.tableau()).flow(&field, &Exact::of(flow.step().wide()), 1, &row(x));
+            for [x, other] in pairs::<T>(flow, 4, &mut generator(seed)) {
+                let dx = difference::<Exact>(&row(&x), &row(&other));
+                within("the Euler step", entry.lipschitz.get(), 0.0, &dx, &difference(&run(&x), &run(&other)))?;
+            }
+            Ok(())
+        });
+        assert!(certified.get() > 20);
+    }
+    holds::<f32>();
+    holds::<f64>();
+}
+
+#[test]
+fn operator_norm() {
+    fn holds<T: Scalar>() {
+        let maps = proptest::prop_oneof![s::dense::<T>(), s::conv2d::<T>(), s::pool::<T>()];
+        hold(maps.prop_map(|map| (Matrix::<Exact>::of(&map), AffineLayer::new(map))), |(matrix, layer), seed| {
+            let Ok(entry) = layer.certificate() else { return Ok(()) };
+            for [x, other] in pairs::<T>(layer, 6, &mut generator(seed)) {
+                let (x, other) = (row::<Exact, T>(&x), row(&other));
+                let dy = difference(&matrix.apply(&x), &matrix.apply(&other));
+                within("the map", entry.lipschitz.get(), 0.0, &difference(&x, &other), &dy)?;
+            }
+            Ok(())
+        });
+    }
+    holds::<f32>();
+    holds::<f64>();
+}
+
+#[test]
+fn slope() {
+    fn holds<N: Num>(sigma: &dyn Fn(&N) -> N, layer: &ActivationLayer, slack: f64, seed: u64) -> Verdict {
+        let entry = Layer::<f64>::certificate(layer).unwrap();
+        for [x, other] in pairs::<f64>(layer, 6, &mut generator(seed)) {
+            let (x, other) = (row::<N, f64>(&x), row(&other));
+            let dx = difference(&x, &other);
+            let value = |x: &[N]| x.iter().map(sigma).collect::<Vec<_>>();
+            let dy = difference(&value(&x), &value(&other));
+            within("the activation", entry.lipschitz.get(), slack, &dx, &dy)?;
+            if let Some(alpha) = entry.averaged.map(|a| a.get()) {
+                let rest = N::of(1.0).minus(&N::of(alpha));
+                let rest: Vec<N> = dy.iter().zip(&dx).map(|(y, x)| y.minus(&rest.times(x))).collect();
+                within("the averaged activation", alpha, slack, &dx, &rest)?;
+            }
+        }
+        Ok(())
+    }
+    hold(s::activation(), |&a, seed| {
+        let layer = ActivationLayer::new::<f64>(a, Shape::Features(3)).unwrap();
+        match oracle::piecewise::<Exact>(a) {
+            Some(sigma) => holds(&*sigma, &layer, 0.0, seed),
+            None => holds(&*oracle::real(a), &layer, 2f64.powi(-200), seed),
+        }
+    });
+}
+
+#[test]
+fn isometry() {
+    hold(s::reshape(), |layer, seed| {
+        let x: Vec<f64> = normal(Layer::<f64>::input(layer).len(), 1.0, &mut generator(seed));
+        let y = layer.forward(Batch::new(Layer::<f64>::input(layer), x.clone()).unwrap(), &mut Tape::idle());
+        // The same numbers and zeros: every distance is kept, because differences move in the same way.
+        let sorted = |v: &[f64]| {
+            let mut v: Vec<f64> = v.iter().copied().filter(|x| *x != 0.0).collect();
+            v.sort_by(f64::total_cmp);
+            v
+        };
+        if sorted(&x) == sorted(y.data()) { Ok(()) } else { fail("some number was lost or changed") }
+    });
+}
+
+/// `V(x⁺) ≤ V(x) − h(1 − hβ/2)‖∇V(x)‖²`, exactly, for the `β` that the field proves and every `h ≥ 0`.
+#[test]
+fn descent() {
+    fn holds<T: Scalar>() {
+        let activation = s::monotone_activation().prop_filter("smooth", |a| oracle::piecewise::<Exact>(*a).is_some());
+        hold((s::dense::<T>(), activation, 0.0..4.0f64), |(map, a, ratio), seed| {
+            let matrix = Matrix::<Exact>::of(map);
+            let widened = GradientField::new(map.widen(), a.in_format::<T>().unwrap()).unwrap();
+            let Ok(beta) = widened.curvature().map(|c| c.largest.get()) else { return Ok(()) };
+            let h = T::of(ratio / beta.max(1e-30)).wide();
+            if !h.is_finite() || !beta.is_finite() {
+                return Ok(());
+            }
+            let [m, l] = widened.activation().slopes();
+            let sigma = oracle::piecewise::<Exact>(widened.activation()).unwrap();
+            let slopes = if l > 1.0 { [l, 1.0] } else { [m, 1.0] };
+            let potential = |x: &[Exact]| {
+                matrix.apply(x).iter().fold(Exact::of(0.0), |v, z| {
+                    let slope = if z.positive() { slopes[1] } else { slopes[0] };
+                    v.plus(&Exact::of(0.5 * slope).times(&z.times(z)))
+                })
+            };
+            let field = gradient_field(&matrix, &*sigma);
+            let x: Vec<Exact> = row(&normal::<T>(map.operator().input().len(), 1.0, &mut generator(seed)));
+            let f = field(&x);
+            let next: Vec<Exact> = x.iter().zip(&f).map(|(x, f)| x.plus(&Exact::of(h).times(f))).collect();
+            let half = Exact::of(h).times(&Exact::of(beta)).times(&Exact::of(0.5));
+            let decrease = Exact::of(h).times(&Exact::of(1.0).minus(&half)).times(&square(&f));
+            let most = potential(&x).minus(&decrease);
+            if potential(&next).at_most(&most) { Ok(()) } else { fail(format!("V decreases too little for h = {h}")) }
+        });
+    }
+    holds::<f32>();
+    holds::<f64>();
+}
