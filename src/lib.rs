@@ -62,7 +62,8 @@
 //! | [`certify`] | sealing, and the radius of a sample |
 //! | [`check`] | the independent checker of certificate files |
 //! | [`attack`] | PGD against the label, a search for counterexamples against the certificate |
-//! | [`train`], [`data`], [`io`] | the recipe; images; model files |
+//! | [`train`], [`data`], [`io`] | the recipe; images; model and certificate files |
+//! | [`check`] | the independent checker of certificate files |
 //! | `laws` (feature `laws`) | the properties that every layer, field and method must have, for your own too |
 
 #![forbid(unsafe_code)]
@@ -92,3 +93,8 @@ pub mod train;
 pub use certify::{Sealed, Semantics};
 pub use error::{Error, Result};
 pub use network::Network;
+
+/// The code of the read-me is tested with that of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
