@@ -1,4 +1,4 @@
-(* Quadratic constraint (ahead of the code).
+(* Quadratic constraint.
 
    T(x) = x + h B sigma(A x + b), slopes of sigma in [m, L].  If some diagonal Lambda = diag t >= 0 makes the symmetric matrix
 

@@ -29,6 +29,10 @@ pub enum Rule {
     ShuOsher,
     /// An Euler step of a field with `⟨Δf, Δx⟩ ≤ μ‖Δx‖²` and `‖Δf‖ ≤ ℓ‖Δx‖` is `√(1 + 2hμ + h²ℓ²)`-Lipschitz for `h ≥ 0`.
     OneSidedLipschitz,
+    /// `x ↦ x + hBσ(Ax + b)` is `ρ`-Lipschitz if some diagonal `T ⪰ 0` makes
+    /// `[[ρ²I − I + 2mL AᵀTA, −hB − (m+L)AᵀT], [·, 2T − h²BᵀB]] ⪰ 0`; a stack `Bσ_k(W_k ⋯ σ₁(W₁x))` has one such block
+    /// for each activation.
+    QuadraticConstraint,
     /// Lipschitz constants multiply along a composition; averaged operators compose with `φ = Σ αᵢ/(1 − αᵢ)`,
     /// `α = φ/(1 + φ)`.
     Composition,
@@ -40,7 +44,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::OperatorNorm,
         Self::Slope,
         Self::Isometry,
@@ -48,6 +52,7 @@ impl Rule {
         Self::CircleContractivity,
         Self::ShuOsher,
         Self::OneSidedLipschitz,
+        Self::QuadraticConstraint,
         Self::Composition,
         Self::Descent,
         Self::Margin,
@@ -63,6 +68,7 @@ impl Rule {
             Self::CircleContractivity => "circle_contractivity",
             Self::ShuOsher => "shu_osher",
             Self::OneSidedLipschitz => "one_sided_lipschitz",
+            Self::QuadraticConstraint => "quadratic_constraint",
             Self::Composition => "composition",
             Self::Descent => "descent",
             Self::Margin => "margin",
@@ -169,6 +175,17 @@ pub enum Witness {
         /// The constants of the field.
         field: Vec<(String, f64)>,
     },
+    /// Euler steps that multipliers prove.
+    QuadraticConstraint {
+        /// The step `h`.
+        step: f64,
+        /// The number of steps.
+        steps: usize,
+        /// The Lipschitz bound of one step.
+        factor: Upper,
+        /// `T`, one number for each neuron, in the units of [`crate::rigor::quadratic_constraint`].
+        multipliers: Vec<f64>,
+    },
 }
 
 impl Entry {
@@ -196,6 +213,23 @@ impl Entry {
     }
 }
 
+/// A claim about consecutive layers as one map, better than the product of theirs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Group {
+    /// The first of the layers.
+    pub first: usize,
+    /// How many they are.
+    pub count: usize,
+    /// [`Rule::OperatorNorm`] for linear maps in a row, [`Rule::QuadraticConstraint`] for a dense stack.
+    pub rule: Rule,
+    /// `‖Δy‖ ≤ lipschitz · ‖Δx‖` for the composition.
+    pub lipschitz: Upper,
+    /// `T`, one number for each neuron, activation by activation, where the rule needs it; in the units of
+    /// [`crate::rigor::quadratic_constraint`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub multipliers: Vec<Vec<f64>>,
+}
+
 /// What is claimed about a network, layer by layer and as a whole, in exact semantics.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Certificate {
@@ -206,7 +240,10 @@ pub struct Certificate {
     pub norms: Norms,
     /// The claim about each layer, in order.
     pub layers: Vec<Entry>,
-    /// A bound of the Lipschitz constant of the network: the product of those of the layers.
+    /// Claims about consecutive layers; no two share a layer, and none holds the head.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+    /// A bound of the Lipschitz constant of the network: the product of those of the groups and of the layers in none.
     pub lipschitz: Upper,
     /// The same for the layers before the head that margins are measured on; for the whole network if it has no head.
     pub features: Upper,
@@ -216,6 +253,18 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// The product of the bounds of the first `count` layers, a group counting as one where it is among them.
+    pub fn product(layers: &[Entry], groups: &[Group], count: usize) -> Upper {
+        let (mut bound, mut i) = (Upper::ONE, 0);
+        while i < count.min(layers.len()) {
+            match groups.iter().find(|g| g.first == i && g.count > 0 && i + g.count <= count) {
+                Some(group) => (bound, i) = (bound * group.lipschitz, i + group.count),
+                None => (bound, i) = (bound * layers[i].lipschitz, i + 1),
+            }
+        }
+        bound
+    }
+
     /// Whether every bound is proved by a rule, none merely asserted.
     pub fn is_proved(&self) -> bool {
         self.layers.iter().all(|entry| entry.basis != Basis::Asserted)

@@ -148,3 +148,15 @@ pub(crate) fn eigenvalue_estimates(a: MatRef<'_, f64>) -> Option<Vec<f64>> {
 pub(crate) fn cholesky_estimate(a: MatRef<'_, f64>) -> Option<Mat<f64>> {
     a.llt(Side::Lower).ok().map(|llt| llt.L().to_owned())
 }
+
+/// An approximate inverse of a positive definite matrix. Nothing about it is trusted.
+pub(crate) fn inverse_estimate(a: MatRef<'_, f64>) -> Option<Mat<f64>> {
+    use faer::linalg::solvers::DenseSolveCore;
+    a.llt(Side::Lower).ok().map(|llt| llt.inverse())
+}
+
+/// An approximate solution of `AX = B` with a positive definite `A`. Nothing about it is trusted.
+pub(crate) fn solve_symmetric_estimate(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Option<Mat<f64>> {
+    use faer::linalg::solvers::Solve;
+    a.llt(Side::Lower).ok().map(|llt| llt.solve(b))
+}

@@ -3,91 +3,19 @@
 
 mod common;
 
-use common::{certificate_of, dense_f32, every_layer, every_layer_f64, model_bytes};
+use common::{
+    certificate_of, dense_f32, every_layer, every_layer_f64, model_bytes,
+    tamper::{every_change, failed_parts, implied, issued, parse, places},
+    try_certificate_of,
+};
 use dahlquist::{
     Error,
-    certificate::{Basis, Rule},
-    check::{Report, Verdict, check},
+    certificate::Basis,
+    check::{Verdict, check},
     io::{Claimed, ModelFile},
     operator::Norms,
 };
 use serde_json::{Value, json};
-
-fn issued(model: &ModelFile) -> Value {
-    serde_json::to_value(certificate_of(model)).unwrap()
-}
-
-fn parse(value: &Value) -> dahlquist::Result<Claimed> {
-    Claimed::parse(&serde_json::to_vec(value).unwrap())
-}
-
-/// The places of all leaves and containers of a JSON value.
-fn places(value: &Value, here: &str, all: &mut Vec<String>) {
-    if !here.is_empty() {
-        all.push(here.to_string());
-    }
-    match value {
-        Value::Object(fields) => fields.iter().for_each(|(k, v)| places(v, &format!("{here}/{k}"), all)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(i, v)| places(v, &format!("{here}/{i}"), all)),
-        _ => {}
-    }
-}
-
-/// Other values for a place of a certificate.
-fn changes(value: &Value) -> Vec<Value> {
-    let mut others = vec![Value::Null, json!(true), json!([]), json!({}), json!("x"), json!(-1), json!([0.0, 0.0])];
-    match value {
-        Value::Number(n) => {
-            let x = n.as_f64().unwrap();
-            let near = [x.next_down(), x.next_up(), x * (1.0 - 1e-9), x * (1.0 + 1e-9), x * 0.5, x * 2.0];
-            others.extend(near.iter().chain(&[0.0, -x, 1.0, 1e300, 5e-324]).map(|x| json!(x)));
-            others.extend([0u64, 1, 2, 3, u64::MAX].iter().map(|n| json!(n)));
-        }
-        Value::String(s) => {
-            others.extend(Rule::ALL.iter().map(|rule| json!(rule.name())));
-            others.extend(
-                ["asserted", "f32", "f64", "torus", "tight", "0", "1", "dense", "flow", "euler", "rk4", "residual"]
-                    .map(|s| json!(s)),
-            );
-            others.push(json!(s.chars().rev().collect::<String>()));
-        }
-        Value::Array(items) => {
-            others.push(json!(items.iter().rev().collect::<Vec<_>>()));
-            others.push(json!(items.iter().skip(1).collect::<Vec<_>>()));
-            others.push(json!(items.iter().chain(items).collect::<Vec<_>>()));
-        }
-        _ => {}
-    }
-    others
-}
-
-/// What is verified is implied by what was proved when the certificate was issued: no upper bound is below it.
-fn implied(claimed: &Claimed, truth: &Claimed) -> Result<(), String> {
-    let above = |what: &str, claimed: f64, truth: f64| {
-        // The checker may prove a norm a little better than it was issued.
-        if claimed >= truth * (1.0 - 1e-10) { Ok(()) } else { Err(format!("{what}: {claimed} below {truth}")) }
-    };
-    if claimed.model != truth.model || claimed.input != truth.input || claimed.scalar != truth.scalar {
-        return Err("it is about something else".into());
-    }
-    above("network", claimed.lipschitz, truth.lipschitz)?;
-    above("features", claimed.features, truth.features)?;
-    if claimed.layers.len() != truth.layers.len() {
-        return Err("other layers".into());
-    }
-    for (c, t) in claimed.layers.iter().zip(&truth.layers) {
-        above("layer", c.bound, t.bound)?;
-        if c.kind != t.kind || c.path != t.path || c.rule == Basis::Asserted {
-            return Err("another layer".into());
-        }
-        match (c.averaged, t.averaged) {
-            (Some(c), Some(t)) => above("averaged", c, t)?,
-            (Some(_), None) => return Err("averaged out of nowhere".into()),
-            (None, _) => {}
-        }
-    }
-    Ok(())
-}
 
 #[test]
 fn an_issued_certificate_is_verified_and_read_back_to_the_last_bit() {
@@ -109,32 +37,9 @@ fn an_issued_certificate_is_verified_and_read_back_to_the_last_bit() {
 fn every_change_of_a_field_fails_or_leaves_the_claim_true() {
     for bytes in [model_bytes(&every_layer()), model_bytes(&every_layer_f64())] {
         let model = ModelFile::parse(bytes).unwrap();
-        let truth = certificate_of(&model);
-        let original = issued(&model);
-        let mut all = Vec::new();
-        places(&original, "", &mut all);
-        let (mut refused, mut failed, mut true_still) = (0, 0, 0);
         // All of one certificate, and some of the other.
         let part = if model.scalar() == "f32" { 1 } else { 5 };
-        for place in all.iter().step_by(part) {
-            for other in changes(original.pointer(place).unwrap()) {
-                if other == *original.pointer(place).unwrap() {
-                    continue;
-                }
-                let mut changed = original.clone();
-                *changed.pointer_mut(place).unwrap() = other.clone();
-                let Ok(claimed) = parse(&changed) else {
-                    refused += 1;
-                    continue;
-                };
-                if check(&claimed, &model).verified.is_none() {
-                    failed += 1;
-                    continue;
-                }
-                true_still += 1;
-                implied(&claimed, &truth).unwrap_or_else(|e| panic!("{place} changed to {other}: {e}"));
-            }
-        }
+        let [refused, failed, true_still] = every_change(&model, &certificate_of(&model), part);
         assert!(refused > 200 && failed > 60 && true_still > 10, "{refused} {failed} {true_still}");
     }
 }
@@ -143,7 +48,7 @@ fn every_change_of_a_field_fails_or_leaves_the_claim_true() {
 fn a_field_that_is_removed_or_added_is_refused_or_leaves_the_claim_true() {
     let model = ModelFile::parse(model_bytes(&every_layer())).unwrap();
     let truth = certificate_of(&model);
-    let original = issued(&model);
+    let original = issued(&certificate_of(&model));
     let mut all = vec![String::new()];
     places(&original, "", &mut all);
     for place in all {
@@ -169,11 +74,6 @@ fn is_nearly_short_enough(error: &Error) -> bool {
         Error::StepTooLong { step, limit, .. } => *step <= limit * (1.0 + 1e-12),
         _ => false,
     }
-}
-
-fn failed_parts(report: &Report) -> Vec<&str> {
-    let failed = report.findings.iter().filter(|f| matches!(f.verdict, Verdict::Failed(_)));
-    failed.map(|f| f.part.as_str()).collect()
 }
 
 #[test]
@@ -204,7 +104,7 @@ fn every_change_of_a_weight_is_caught_by_the_hash_and_without_it_by_the_bound_or
                 None => caught_by_bound += 1,
                 Some(_) => {
                     // Then what can be proved of the changed model is implied by what is claimed.
-                    let now = match common::try_certificate_of(&changed) {
+                    let now = match try_certificate_of(&changed) {
                         Ok(now) => now,
                         // The checker tries every proof of a norm, and so may prove a step that is refused here.
                         Err(e) if is_nearly_short_enough(&e) || common::has_tight_certificate(&changed) => continue,
@@ -273,7 +173,7 @@ fn a_norm_below_the_largest_singular_value_is_refused() {
 #[test]
 fn hostile_certificates_are_refused() {
     let model = ModelFile::parse(model_bytes(&every_layer())).unwrap();
-    let text = serde_json::to_string(&issued(&model)).unwrap();
+    let text = serde_json::to_string(&issued(&certificate_of(&model))).unwrap();
     let refused = |bytes: &[u8]| Claimed::parse(bytes).is_err();
     for end in 0..text.len() {
         assert!(refused(&text.as_bytes()[..end]), "cut at {end}");
@@ -324,7 +224,7 @@ fn files_that_are_too_large_or_no_files_are_refused_by_name() {
 #[test]
 fn a_witness_of_another_kind_a_torus_too_small_and_a_huge_one_are_refused() {
     let model = ModelFile::parse(model_bytes(&every_layer())).unwrap();
-    let original = issued(&model);
+    let original = issued(&certificate_of(&model));
     let convolution = original["layers"].as_array().unwrap().iter().position(|l| l["kind"] == "conv2d").unwrap();
     for witness in [
         json!({"norm": {"method": {"torus": {"points": [1, 1], "twisted": [false, false]}}}}),

@@ -187,6 +187,9 @@ pub fn print_certificate(sealed: &Sealed<f32>) {
                 let nu = cocoercivity.unwrap_or(f64::NAN);
                 format!("{method}, h = {step:.6}, ‖W‖ ≤ {norm:.6}, ν ≥ {nu:.6}")
             }
+            Some(Witness::QuadraticConstraint { step, multipliers, .. }) => {
+                format!("h = {step:.6}, {} multipliers", multipliers.len())
+            }
             Some(Witness::Norm { method }) => format!("{method:?}"),
             Some(Witness::Slopes { interval: [m, l] }) => format!("slopes in [{m}, {l}]"),
             None => String::new(),

@@ -1,5 +1,6 @@
 //! From a network to certificates: sealing, and the radius of a sample.
 
+mod groups;
 mod radius;
 mod seal;
 

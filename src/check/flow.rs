@@ -1,6 +1,9 @@
 //! Flows: what the constants of a field imply for a step of a method.
 
-use super::{Checked, at_least, at_most, averaged_at_least, equal, operator, operator::Linear, require, slopes};
+use super::{
+    Checked, at_least, at_most, averaged_at_least, constraint, equal, operator, operator::Linear, require, slopes,
+    stored,
+};
 use crate::{
     certificate::{Basis, Rule},
     error::{Error, Result},
@@ -26,13 +29,16 @@ pub(super) fn check(checked: &Checked<'_>, spec: &FlowSpec) -> Result<()> {
     let maps = maps(checked, &spec.field)?;
     let tableau = Tableau::by_name(&spec.method)?;
     require(tableau.is_explicit(), "a flow needs an explicit method")?;
-    // As it is stored in a network of this format.
-    let h = if checked.model.scalar() == "f32" { f64::from(spec.step as f32) } else { spec.step };
+    let h = stored(checked.model, spec.step);
     require(h.is_finite() && spec.steps > 0, "a flow needs a finite step and at least one of them")?;
     let rule = match checked.layer.rule {
         Basis::Asserted => return Ok(()),
         Basis::Proved(rule) => rule,
     };
+    if rule == Rule::QuadraticConstraint {
+        require(tableau.stages() == 1, "the rule is one for Euler's method")?;
+        return constraint::steps(checked, &spec.field, &maps, (h, spec.steps));
+    }
     let Some(ClaimedWitness::Flow { method, step, steps, factor, radius, cocoercivity, field }) =
         &checked.layer.witness
     else {
@@ -168,9 +174,13 @@ impl Flow {
                 require((0.0..=limit).contains(&self.h), &format!("the step {} is longer than {limit}", self.h))?;
                 Ok(Upper::ONE)
             }
-            Rule::OperatorNorm | Rule::Slope | Rule::Isometry | Rule::Composition | Rule::Descent | Rule::Margin => {
-                Err(Error::format(format!("the rule {rule} is not one for a flow")))
-            }
+            Rule::OperatorNorm
+            | Rule::Slope
+            | Rule::Isometry
+            | Rule::QuadraticConstraint
+            | Rule::Composition
+            | Rule::Descent
+            | Rule::Margin => Err(Error::format(format!("the rule {rule} is not one for a flow"))),
         }
     }
 

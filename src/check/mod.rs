@@ -6,21 +6,23 @@
 //! - [`crate::integrate`], the radii and Shu–Osher forms of methods in exact arithmetic,
 //! - [`crate::io`], the parsers of the two files,
 //! - the rules, as they are written here once more: `operator.rs` the norms of linear maps, `flow.rs` what they imply
-//!   for a step.
+//!   for a step, `constraint.rs` what multipliers prove about a step, `groups.rs` layers that are certified as one map.
 //!
-//! **What is verified.** A norm is accepted if the checker proves one that is at most the claimed one; everything
-//! else — slopes, curvatures, steps, factors, products — is then recomputed *from the claimed numbers*, in outward
-//! arithmetic that gives the same bits on every machine. So a certificate that was issued elsewhere is accepted, and a
-//! changed number is refused or leaves the claim true.
+//! **What is verified.** A norm is accepted if the checker proves one that is at most the claimed one, and what
+//! multipliers are said to prove if they prove it again; everything else — slopes, curvatures, steps, factors, products
+//! — is then recomputed *from the claimed numbers*, in outward arithmetic that gives the same bits on every machine. So
+//! a certificate that was issued elsewhere is accepted, and a changed number is refused or leaves the claim true.
 
+mod constraint;
 mod flow;
+mod groups;
 mod operator;
 
 use crate::{
     activation::Activation,
-    certificate::{Basis, Certificate, Entry, Rule, Witness},
+    certificate::{Basis, Certificate, Entry, Group, Rule, Witness},
     error::{Error, Result},
-    io::{Claimed, ClaimedLayer, ClaimedWitness, Digest, LayerSpec, ModelFile, OperatorSpec},
+    io::{Claimed, ClaimedGroup, ClaimedLayer, ClaimedWitness, Digest, LayerSpec, ModelFile, OperatorSpec},
     operator::NormMethod,
     rigor::{
         Upper,
@@ -113,14 +115,15 @@ pub fn check(claimed: &Claimed, model: &ModelFile) -> Report {
     let count = equal("the model has", claimed.layers.len(), spec.layers.len());
     report.add("layers", format!("{} layers", claimed.layers.len()), count);
 
-    let mut shape = Some(spec.input);
+    // The shapes before each layer and after the last; none behind one that does not fit.
+    let mut shapes = vec![Some(spec.input)];
     for (i, (layer, spec)) in claimed.layers.iter().zip(&spec.layers).enumerate() {
         let claim = format!("{}, {}: Lipschitz bound {}{}", layer.kind, layer.rule, layer.bound, averaged(layer));
-        // A layer whose input is not known cannot be checked; one whose claim fails still has an output.
-        let outcome = match shape.take() {
-            Some(input) => Checked { layer, model, input }.run(i, spec, &mut shape),
-            None => Err(Error::format("the layers before it do not fit together")),
-        };
+        // A layer whose input is not known cannot be checked.
+        let unknown = || Error::format("the layers before it do not fit together");
+        let checked = shapes[i].ok_or_else(unknown).and_then(|input| Checked { layer, model, input }.run(i, spec));
+        shapes.push(checked.as_ref().ok().map(|(output, _)| *output));
+        let outcome = checked.and_then(|(_, claim)| claim);
         if layer.rule == Basis::Asserted && outcome.is_ok() {
             report.findings.push(Finding { part: format!("layer {i}"), claim, verdict: Verdict::Asserted });
         } else {
@@ -129,14 +132,15 @@ pub fn check(claimed: &Claimed, model: &ModelFile) -> Report {
     }
 
     let head = usize::from(spec.layers.last().is_some_and(is_affine));
+    let groups = groups::check(&claimed.groups, (model, &shapes), spec.layers.len() - head, &mut report);
     let before = &claimed.layers[..claimed.layers.len().saturating_sub(head)];
     let products = [("features", claimed.features, before), ("network", claimed.lipschitz, &claimed.layers[..])];
     for (part, bound, layers) in products {
-        let product: Upper = layers.iter().map(|layer| Upper::proved(layer.bound)).product();
+        let product = groups::product(layers, &groups);
         report.add(
             part,
             format!("Lipschitz constant {bound}"),
-            at_least("the product of the layers is", bound, product),
+            at_least("the product of the groups and layers is", bound, product),
         );
     }
 
@@ -162,44 +166,41 @@ struct Checked<'a> {
     input: Shape,
 }
 
-impl Checked<'_> {
-    /// Checks the claim and says what the shape of the output is. An asserted bound is only checked for what it is
-    /// about.
-    fn run(&self, index: usize, spec: &LayerSpec, output: &mut Option<Shape>) -> Result<()> {
-        let map = linear(spec).map(|spec| Linear::read(self.model, &spec, self.input)).transpose()?;
-        *output = Some(self.output(spec, map.as_ref())?);
-        equal("the position of the layer is", self.layer.path.as_str(), &index.to_string())?;
-        equal("the layer is of kind", self.layer.kind.as_str(), kind(spec))?;
-        require(self.layer.bound >= 0.0, "a Lipschitz bound is not negative")?;
-        match (spec, &map) {
-            (_, Some(map)) => self.affine(map),
-            (LayerSpec::Normalize { mean, std }, _) => self.normalize(mean, std),
-            (LayerSpec::Activation(function), _) => self.activation(*function),
-            (LayerSpec::Flow(spec), _) => flow::check(self, spec),
-            (LayerSpec::Flatten {} | LayerSpec::PadChannels { .. } | LayerSpec::SpaceToDepth { .. }, _) => {
-                self.isometry()
-            }
-            (kind, None) => Err(Error::format(format!("no rule is known for {kind:?}"))),
-        }
-    }
+/// The shape of the output of a layer that fits, and what became of the claim about it.
+type Outcome = Result<(Shape, Result<()>)>;
 
-    fn output(&self, spec: &LayerSpec, map: Option<&Linear>) -> Result<Shape> {
-        match (spec, map) {
-            (_, Some(map)) => Ok(map.output()),
-            (LayerSpec::Flatten {}, _) => Ok(Shape::Features(self.input.len())),
-            (LayerSpec::PadChannels { channels }, _) => {
+impl Checked<'_> {
+    /// Checks the claim. An asserted bound is only checked for what it is about.
+    fn run(&self, index: usize, spec: &LayerSpec) -> Outcome {
+        let (output, claim) = match spec {
+            LayerSpec::Normalize { mean, std } => self.normalize(mean, std)?,
+            LayerSpec::Dense(_) | LayerSpec::Conv2d(_) | LayerSpec::AvgPool { .. } | LayerSpec::GlobalAvgPool {} => {
+                self.affine(&linear(spec)?)?
+            }
+            LayerSpec::Flatten {} => self.isometry(Shape::Features(self.input.len())),
+            LayerSpec::PadChannels { channels } => {
                 let (present, height, width) = self.input.as_image("padding of channels")?;
                 require(*channels >= present, "the input has more channels than the output")?;
-                Shape::try_from(vec![*channels, height, width])
+                self.isometry(Shape::try_from(vec![*channels, height, width])?)
             }
-            (LayerSpec::SpaceToDepth { block }, _) => {
+            LayerSpec::SpaceToDepth { block } => {
                 let (channels, height, width) = self.input.as_image("space to depth")?;
                 let fits = *block > 0 && height % block == 0 && width % block == 0;
                 require(fits, "the block does not divide the image")?;
-                Shape::try_from(vec![channels * block * block, height / block, width / block])
+                self.isometry(Shape::try_from(vec![channels * block * block, height / block, width / block])?)
             }
-            _ => Ok(self.input),
-        }
+            LayerSpec::Activation(function) => {
+                (self.input, slopes(*function, self.model).and_then(|slopes| self.activation(slopes)))
+            }
+            LayerSpec::Flow(spec) => (self.input, flow::check(self, spec)),
+        };
+        let about = || {
+            equal("the position of the layer is", self.layer.path.as_str(), &index.to_string())?;
+            equal("the layer is of kind", self.layer.kind.as_str(), kind(spec))?;
+            require(self.layer.bound >= 0.0, "a Lipschitz bound is not negative")
+        };
+        // A shape is refused if it is of so many numbers that their count might overflow.
+        Ok((Shape::try_from(Vec::from(output))?, about().and(claim)))
     }
 
     /// Whether the layer's rule is the one that is needed; nothing to prove for an asserted bound.
@@ -222,45 +223,47 @@ impl Checked<'_> {
         }
     }
 
-    fn normalize(&self, mean: &[f64], std: &[f64]) -> Result<()> {
+    fn normalize(&self, mean: &[f64], std: &[f64]) -> Outcome {
         let units = match self.input {
             Shape::Features(n) => n,
             Shape::Image { channels, .. } => channels,
         };
         require(mean.len() == units && std.len() == units, "there is not one mean and deviation for each channel")?;
-        // As they are stored in a network of this format.
-        let single = self.model.scalar() == "f32";
-        let stored = |x: &f64| if single { f64::from(*x as f32) } else { *x };
+        let stored = |x: &f64| stored(self.model, *x);
         require(mean.iter().chain(std).all(|x| stored(x).is_finite()), "a mean or deviation is not finite")?;
         let smallest = std.iter().map(stored).fold(f64::INFINITY, f64::min);
-        if self.by(Rule::OperatorNorm)? {
-            self.not_averaged()?;
+        let claim = || {
             equal("the norm is proved by", self.method()?, NormMethod::ClosedForm)?;
             // Infinite for a deviation that is not positive.
-            at_least("the norm is proved to be at most", self.layer.bound, Upper::proved(div_up(1.0, smallest)))?;
-        }
-        Ok(())
+            at_least("the norm is proved to be at most", self.layer.bound, Upper::proved(div_up(1.0, smallest)))
+        };
+        Ok((self.input, self.linear(Rule::OperatorNorm, claim)))
     }
 
-    fn affine(&self, map: &Linear) -> Result<()> {
-        if self.by(Rule::OperatorNorm)? {
-            self.not_averaged()?;
-            map.norm_is(self.layer.bound, Some(self.method()?))?;
-        }
-        Ok(())
+    fn affine(&self, spec: &OperatorSpec) -> Outcome {
+        let map = Linear::read(self.model, spec, self.input)?;
+        let claim = || map.norm_is(self.layer.bound, Some(self.method()?));
+        Ok((map.output(), self.linear(Rule::OperatorNorm, claim)))
     }
 
-    fn isometry(&self) -> Result<()> {
-        if self.by(Rule::Isometry)? {
-            self.not_averaged()?;
+    fn isometry(&self, output: Shape) -> (Shape, Result<()>) {
+        let claim = || {
             require(self.layer.witness.is_none(), "an isometry has no witness")?;
-            at_least("an isometry has the constant", self.layer.bound, Upper::ONE)?;
-        }
-        Ok(())
+            at_least("an isometry has the constant", self.layer.bound, Upper::ONE)
+        };
+        (output, self.linear(Rule::Isometry, claim))
     }
 
-    fn activation(&self, function: Activation) -> Result<()> {
-        let [m, l] = slopes(function, self.model)?;
+    /// The claim about a layer that is linear by a rule.
+    fn linear(&self, rule: Rule, claim: impl Fn() -> Result<()>) -> Result<()> {
+        if !self.by(rule)? {
+            return Ok(());
+        }
+        self.not_averaged()?;
+        claim()
+    }
+
+    fn activation(&self, [m, l]: [f64; 2]) -> Result<()> {
         if self.by(Rule::Slope)? {
             match self.layer.witness {
                 Some(ClaimedWitness::Slopes { interval }) => {
@@ -278,6 +281,11 @@ impl Checked<'_> {
     }
 }
 
+/// A constant of an architecture as it is stored in a network of this format.
+fn stored(model: &ModelFile, x: f64) -> f64 {
+    if model.scalar() == "f32" { f64::from(x as f32) } else { x }
+}
+
 /// The exact interval of the slopes of a function, its constants as they are stored in a network of this format.
 fn slopes(function: Activation, model: &ModelFile) -> Result<[f64; 2]> {
     Ok(match function {
@@ -286,7 +294,7 @@ fn slopes(function: Activation, model: &ModelFile) -> Result<[f64; 2]> {
         Activation::Abs {} => [-1.0, 1.0],
         Activation::Sigmoid {} => [0.0, 0.25],
         Activation::LeakyRelu { slope } => {
-            let stored = if model.scalar() == "f32" { f64::from(slope as f32) } else { slope };
+            let stored = stored(model, slope);
             require(slope >= 0.0 && stored.is_finite(), "the slope of a leaky ReLU is negative or not finite")?;
             [stored.min(1.0), stored.max(1.0)]
         }
@@ -311,21 +319,21 @@ fn kind(spec: &LayerSpec) -> &'static str {
 
 /// Whether margins are measured on a last layer of this kind, which is then not one of the features.
 fn is_affine(spec: &LayerSpec) -> bool {
-    linear(spec).is_some()
+    linear(spec).is_ok()
 }
 
-fn linear(spec: &LayerSpec) -> Option<OperatorSpec> {
+fn linear(spec: &LayerSpec) -> Result<OperatorSpec> {
     match spec {
-        LayerSpec::Dense(spec) => Some(OperatorSpec::Dense(spec.clone())),
-        LayerSpec::Conv2d(spec) => Some(OperatorSpec::Conv2d(spec.clone())),
-        LayerSpec::AvgPool { size } => Some(OperatorSpec::AvgPool { size: *size }),
-        LayerSpec::GlobalAvgPool {} => Some(OperatorSpec::GlobalAvgPool {}),
+        LayerSpec::Dense(spec) => Ok(OperatorSpec::Dense(spec.clone())),
+        LayerSpec::Conv2d(spec) => Ok(OperatorSpec::Conv2d(spec.clone())),
+        LayerSpec::AvgPool { size } => Ok(OperatorSpec::AvgPool { size: *size }),
+        LayerSpec::GlobalAvgPool {} => Ok(OperatorSpec::GlobalAvgPool {}),
         LayerSpec::Normalize { .. }
         | LayerSpec::Flatten {}
         | LayerSpec::PadChannels { .. }
         | LayerSpec::SpaceToDepth { .. }
         | LayerSpec::Activation(_)
-        | LayerSpec::Flow(_) => None,
+        | LayerSpec::Flow(_) => Err(Error::format(format!("a layer of kind {} is no operator", kind(spec)))),
     }
 }
 
@@ -337,6 +345,9 @@ fn certificate(claimed: &Claimed) -> Certificate {
         ClaimedWitness::Flow { method, step, steps, factor, radius, cocoercivity, field } => {
             Witness::Flow { method, step, steps, factor: Upper::proved(factor), radius, cocoercivity, field }
         }
+        ClaimedWitness::QuadraticConstraint { step, steps, factor, multipliers } => {
+            Witness::QuadraticConstraint { step, steps, factor: Upper::proved(factor), multipliers }
+        }
     };
     let entry = |layer: &ClaimedLayer| Entry {
         kind: layer.kind.clone(),
@@ -345,11 +356,16 @@ fn certificate(claimed: &Claimed) -> Certificate {
         averaged: layer.averaged.map(Upper::proved),
         witness: layer.witness.as_ref().map(witness),
     };
+    let group = |group: &ClaimedGroup| {
+        let ClaimedGroup { first, count, rule, bound, multipliers } = group.clone();
+        Group { first, count, rule, lipschitz: Upper::proved(bound), multipliers }
+    };
     Certificate {
         input: claimed.input,
         norms: claimed.norms,
         summation: claimed.summation,
         layers: claimed.layers.iter().map(entry).collect(),
+        groups: claimed.groups.iter().map(group).collect(),
         lipschitz: Upper::proved(claimed.lipschitz),
         features: Upper::proved(claimed.features),
     }

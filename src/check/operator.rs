@@ -1,6 +1,6 @@
 //! Linear maps from the plain numbers of a model, and the proofs of their norms.
 
-use faer::MatRef;
+use faer::{Mat, MatRef};
 
 use super::{at_least, at_most, equal, require};
 use crate::{
@@ -130,6 +130,14 @@ impl Linear {
             Self::Conv { .. } => self.as_convolution()?.sharp_smallest_singular_value()?.get(),
             Self::Pool { .. } => 0.0,
         })
+    }
+
+    /// The matrix of a dense map.
+    pub(super) fn as_matrix(&self) -> Option<Mat<f64>> {
+        match self {
+            Self::Dense { weight, size } => Some(MatRef::from_row_major_slice(weight, size.0, size.1).to_owned()),
+            Self::Conv { .. } | Self::Pool { .. } => None,
+        }
     }
 
     fn as_convolution(&self) -> Result<Convolution<'_>> {

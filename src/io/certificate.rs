@@ -9,11 +9,12 @@
 //!     "cocoercivity": 0.25, "field": [["norm", 2.0], ["smallest_slope", 0.0], …]}}},
 //!   {"path": "1", "kind": "dense", "rule": "operator_norm", "bound": 1.5,
 //!    "witness": {"norm": {"method": "residual"}}}],
+//!  "groups": [{"first": 0, "count": 3, "rule": "quadratic_constraint", "bound": 0.75, "multipliers": [[1.0, 0.5]]}],
 //!  "features": 1.0, "lipschitz": 1.5,
 //!  "samples": {"sha256": "…", "semantics": "executed", "predictions": [3], "radii": [0.25]}}
 //! ```
 //!
-//! The bounds of layers and of the network are in exact semantics, always; `semantics` and `summation` belong to the
+//! `groups` is absent where no layers are certified together. The bounds of layers and of the network are in exact semantics, always; `semantics` and `summation` belong to the
 //! radii. Every number is finite and is read back as it was written, to the last bit.
 
 use std::path::Path;
@@ -25,7 +26,7 @@ use super::{
     file::{read_bounded, write},
 };
 use crate::{
-    certificate::{Basis, Certificate, Entry, Witness},
+    certificate::{Basis, Certificate, Entry, Group, Rule, Witness},
     certify::Semantics,
     error::{Error, Result},
     operator::{NormMethod, Norms},
@@ -58,6 +59,9 @@ pub struct Claimed {
     pub input: Shape,
     /// The claims about the layers, in order.
     pub layers: Vec<ClaimedLayer>,
+    /// The claims about consecutive layers as one map, in order; no two share a layer, and none holds the head.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ClaimedGroup>,
     /// The Lipschitz constant of the layers before the head.
     pub features: f64,
     /// The Lipschitz constant of the network.
@@ -85,6 +89,23 @@ pub struct ClaimedLayer {
     /// The numbers that the bound was computed from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<ClaimedWitness>,
+}
+
+/// The claim about consecutive layers as one map, as [`Group`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimedGroup {
+    /// The position of the first of the layers, from 0.
+    pub first: usize,
+    /// How many they are.
+    pub count: usize,
+    /// The rule that proves the bound.
+    pub rule: Rule,
+    /// `‖Δy‖ ≤ bound · ‖Δx‖` for the composition.
+    pub bound: f64,
+    /// One number for each neuron, activation by activation, where the rule needs it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub multipliers: Vec<Vec<f64>>,
 }
 
 /// The numbers behind a claim, as [`Witness`].
@@ -119,6 +140,17 @@ pub enum ClaimedWitness {
         cocoercivity: Option<f64>,
         /// The constants of the field.
         field: Vec<(String, f64)>,
+    },
+    /// Euler steps that multipliers prove.
+    QuadraticConstraint {
+        /// The step `h`.
+        step: f64,
+        /// The number of steps.
+        steps: usize,
+        /// The Lipschitz bound of one step.
+        factor: f64,
+        /// One number for each neuron.
+        multipliers: Vec<f64>,
     },
 }
 
@@ -156,6 +188,7 @@ impl Claimed {
             summation: certificate.summation,
             input: certificate.input,
             layers: certificate.layers.iter().enumerate().map(layer).collect(),
+            groups: certificate.groups.iter().map(ClaimedGroup::from).collect(),
             features: certificate.features.get(),
             lipschitz: certificate.lipschitz.get(),
             samples: None,
@@ -205,7 +238,9 @@ impl Claimed {
             [Some(layer.bound), layer.averaged].into_iter().flatten().chain(witness)
         });
         let radii = self.samples.iter().flat_map(|samples| samples.radii.iter().copied());
-        match [self.features, self.lipschitz].into_iter().chain(layers).chain(radii).find(|x| !x.is_finite()) {
+        let groups = self.groups.iter().flat_map(|g| g.multipliers.iter().flatten().chain([&g.bound]).copied());
+        let network = [self.features, self.lipschitz].into_iter();
+        match network.chain(layers).chain(groups).chain(radii).find(|x| !x.is_finite()) {
             None => Ok(()),
             Some(x) => Err(Error::format(format!("the number {x} in a certificate is not finite"))),
         }
@@ -221,6 +256,9 @@ impl ClaimedWitness {
                 let options = radius.iter().chain(cocoercivity).copied();
                 [*step, *factor].into_iter().chain(options).chain(field.iter().map(|(_, x)| *x)).collect()
             }
+            Self::QuadraticConstraint { step, factor, multipliers, .. } => {
+                [*step, *factor].into_iter().chain(multipliers.iter().copied()).collect()
+            }
         }
     }
 }
@@ -233,6 +271,16 @@ impl From<&Witness> for ClaimedWitness {
             Witness::Flow { method, step, steps, factor, radius, cocoercivity, field } => {
                 Self::Flow { method, step, steps, factor: factor.get(), radius, cocoercivity, field }
             }
+            Witness::QuadraticConstraint { step, steps, factor, multipliers } => {
+                Self::QuadraticConstraint { step, steps, factor: factor.get(), multipliers }
+            }
         }
+    }
+}
+
+impl From<&Group> for ClaimedGroup {
+    fn from(group: &Group) -> Self {
+        let Group { first, count, rule, lipschitz, multipliers } = group.clone();
+        Self { first, count, rule, bound: lipschitz.get(), multipliers }
     }
 }

@@ -7,7 +7,7 @@ mod model;
 mod model_file;
 mod spec;
 
-pub use certificate::{Claimed, ClaimedLayer, ClaimedSamples, ClaimedWitness};
+pub use certificate::{Claimed, ClaimedGroup, ClaimedLayer, ClaimedSamples, ClaimedWitness};
 pub use digest::Digest;
 pub use file::write;
 pub(crate) use file::{open, read_bounded, write_with};

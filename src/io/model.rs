@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
+use faer::Mat;
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::{
@@ -172,6 +173,26 @@ impl TensorWriter {
         };
         self.tensors.push((name.into(), dtype, shape.to_vec(), bytes));
         name.into()
+    }
+
+    /// The numbers of a tensor that was added, in `f64`, exactly.
+    pub(crate) fn wide(&self, name: &str) -> Option<Vec<f64>> {
+        let (_, dtype, _, bytes) = self.tensors.iter().find(|(present, ..)| present == name)?;
+        Some(match dtype {
+            Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b).into()).collect(),
+            _ => bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect(),
+        })
+    }
+
+    /// The shape of a tensor that was added.
+    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.iter().find(|(present, ..)| present == name).map(|(_, _, shape, _)| &shape[..])
+    }
+
+    /// A tensor that was added and has two axes, as a matrix of `f64`, exactly.
+    pub(crate) fn matrix(&self, name: &str) -> Option<Mat<f64>> {
+        let (&[rows, columns], data) = (self.shape(name)?, self.wide(name)?) else { return None };
+        Some(Mat::from_fn(rows, columns, |i, j| data[i * columns + j]))
     }
 
     fn serialize(&self, architecture: String) -> Result<Vec<u8>, safetensors::SafeTensorError> {

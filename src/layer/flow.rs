@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::Layer;
+use super::{Layer, constraint::euler_step};
 use crate::{
     certificate::{Entry, Rule, Witness},
     error::{Error, Result},
@@ -37,6 +37,7 @@ pub enum Step {
 /// | a cocoercive field, radius `r`, `0 ≤ h ≤ 2rν` | [`Rule::CircleContractivity`] | 1 |
 /// | a method of Euler steps | [`Rule::ShuOsher`] | the combination of Euler factors |
 /// | any Lipschitz field, Euler | [`Rule::OneSidedLipschitz`] | `√(1 + 2hμ + h²ℓ²)` |
+/// | `Bσ(Ax + b)`, dense, Euler | [`Rule::QuadraticConstraint`] | what the multipliers prove |
 ///
 /// The smallest of those that apply is claimed; if none applies, the flow is refused.
 #[derive(Debug)]
@@ -49,6 +50,15 @@ pub struct Flow<T: Scalar> {
     steps: usize,
     /// The estimate of the largest curvature that `h` was computed from.
     estimate: f64,
+    proved: OnceLock<Result<ProvedStep>>,
+}
+
+/// The proved bound of one step, its rule, and the multipliers where it is a quadratic constraint.
+#[derive(Debug, Clone)]
+struct ProvedStep {
+    factor: Upper,
+    rule: Rule,
+    multipliers: Vec<f64>,
 }
 
 /// A tableau and what is derived from it once.
@@ -109,7 +119,8 @@ impl<T: Scalar> Flow<T> {
         if !h.wide().is_finite() {
             return Err(Error::parameter("step", h, "a step must be a finite number"));
         }
-        let mut flow = Self { field, method, coefficients, choice: step, h, steps, estimate: 0.0 };
+        let proved = OnceLock::new();
+        let mut flow = Self { field, method, coefficients, choice: step, h, steps, estimate: 0.0, proved };
         flow.prepare();
         Ok(flow)
     }
@@ -149,7 +160,23 @@ impl<T: Scalar> Flow<T> {
         y
     }
 
-    /// The proved bound of one step, and its rule.
+    /// The proved bound of one step, kept until the field or the step changes.
+    fn proved(&self) -> Result<ProvedStep> {
+        let prove = || {
+            let (factor, rule) = self.step_bound()?;
+            if self.stages() == 1
+                && rule == Rule::OneSidedLipschitz
+                && let Some((bound, proposal)) = euler_step(&*self.field, self.h.wide()).filter(|p| p.0 < factor)
+            {
+                let multipliers = proposal.multipliers.concat();
+                return Ok(ProvedStep { factor: bound, rule: Rule::QuadraticConstraint, multipliers });
+            }
+            Ok(ProvedStep { factor, rule, multipliers: Vec::new() })
+        };
+        self.proved.get_or_init(prove).clone()
+    }
+
+    /// A bound of one step from the constants of the field, and its rule.
     fn step_bound(&self) -> Result<(Upper, Rule)> {
         let h = self.h.wide();
         if self.stages() == 1 {
@@ -301,10 +328,14 @@ impl<T: Scalar> Layer<T> for Flow<T> {
     }
 
     fn certificate(&self) -> Result<Entry> {
-        let (factor, rule) = self.step_bound()?;
+        let ProvedStep { factor, rule, multipliers } = self.proved()?;
         let lipschitz = factor.powi(self.steps).finite("the Lipschitz constant of a flow")?;
         let mut entry = Entry::proved("flow", rule, lipschitz);
         entry.averaged = self.averaged();
+        if rule == Rule::QuadraticConstraint {
+            let (step, steps) = (self.h.wide(), self.steps);
+            return Ok(entry.with(Witness::QuadraticConstraint { step, steps, factor, multipliers }));
+        }
         Ok(entry.with(Witness::Flow {
             method: self.method.tableau.name().into(),
             step: self.h.wide(),
@@ -317,7 +348,7 @@ impl<T: Scalar> Layer<T> for Flow<T> {
     }
 
     fn rounding(&self, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
-        let factor = self.step_bound()?.0.get();
+        let factor = self.proved()?.factor.get();
         let mut errors = vec![0.0; reach.len()];
         let mut reach = reach.to_vec();
         for step in 0..self.steps {
@@ -344,6 +375,7 @@ impl<T: Scalar> Layer<T> for Flow<T> {
             h: self.h.wide(),
             steps: self.steps,
             estimate: 0.0,
+            proved: self.proved.clone(),
         })
     }
 
@@ -352,6 +384,7 @@ impl<T: Scalar> Layer<T> for Flow<T> {
     }
 
     fn parameters_mut(&mut self) -> Vec<&mut [T]> {
+        self.proved = OnceLock::new();
         self.field.parameters_mut()
     }
 
@@ -364,6 +397,7 @@ impl<T: Scalar> Layer<T> for Flow<T> {
     fn prepare(&mut self) {
         let (Step::Relative(part), Ok(radius)) = (self.choice, self.method.radius()) else { return };
         let Some(estimate) = self.field.estimate_curvature() else { return };
+        self.proved = OnceLock::new();
         self.estimate = estimate.get();
         self.h = T::of(if self.estimate > 0.0 { part * 2.0 * radius.get() / self.estimate } else { part });
     }
@@ -377,12 +411,14 @@ impl<T: Scalar> Layer<T> for Flow<T> {
     }
 
     fn prove_norms(&mut self, norms: Norms) -> Result<()> {
+        self.proved = OnceLock::new();
         self.field.prove_norms(norms)
     }
 
     fn seal(&mut self) -> Result<()> {
         if let Step::Relative(part) = self.choice {
             self.h = self.proved_step(part)?;
+            self.proved = OnceLock::new();
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod activation;
 mod affine;
+mod constraint;
 mod flow;
 mod normalize;
 mod reshape;

@@ -9,16 +9,22 @@
 //! | [`directed`] | sums, products, quotients and roots of `f64` that are not below, or not above, the exact ones |
 //! | [`Upper`], [`Lower`], [`Estimate`] | which way a number errs is its type |
 //! | [`matrix`] | largest and smallest singular values of a matrix, by a residual certificate |
+//! | [`psd`] | that a matrix is positive semidefinite |
+//! | [`quadratic_constraint`] | Lipschitz bounds of residual steps and of short stacks, better than products of norms |
 //! | [`roots_of_unity`] | cosines and sines of `2πk/N` with a proved error |
+//! | [`composition`] | the norm of linear maps in a row |
 //! | [`torus`] | the norm of a convolution, with any stride and padding |
 //! | [`band`] | the norm of a zero-padded convolution itself, dearer and tighter |
 //! | [`Rounding`] | the distance between what is computed and what is meant |
 
 pub mod band;
 mod bound;
+pub mod composition;
 pub mod directed;
 pub mod matrix;
 mod propose;
+pub mod psd;
+pub mod quadratic_constraint;
 pub mod roots_of_unity;
 mod rounding;
 pub mod torus;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test uses some of them.
 
+pub mod tamper;
+
 use dahlquist::{
     Network, Result,
     activation::Activation,

@@ -1,0 +1,167 @@
+//! The matrix of a quadratic constraint as computed, and a bound of each row sum of its error.
+//!
+//! An entry is a sum of at most `d + 4` products of at most six factors, `d` being the largest side of a matrix. As
+//! computed it is off by at most `γ_N` times the same sum of magnitudes, `N = d + 12`, and by what underflows. Factors
+//! other than weights lie between `2⁻²⁰⁰` and `2²⁰⁰`, weights are below 2, so a product that loses at most `2⁻¹⁰⁷⁴` is
+//! multiplied by less than `2⁴⁰⁷` afterwards: fewer than `2⁴⁰` of them add less than `2⁻⁶⁰⁰` to an entry.
+//!
+//! The rows and columns are scaled by powers of two to a diagonal in `[1/2, 2]`, about, which keeps definiteness.
+
+use faer::{Accum, Mat};
+
+use super::Chain;
+use crate::{
+    rigor::directed::{U, add_up, enlarge_sum, exponent, gamma, mul_up, power_of_two},
+    scalar::gemm,
+};
+
+/// What underflow may add to an entry, before and after scaling.
+const UNDERFLOW: f64 = f64::from_bits((1023 - 600) << 52);
+
+impl Chain {
+    /// The first row of each block, the input's being 0, and the size of the whole.
+    pub(super) fn offsets(&self) -> Vec<usize> {
+        let mut offsets = vec![0, self.input()];
+        for stage in &self.stages {
+            offsets.push(offsets[offsets.len() - 1] + stage.weight.nrows());
+        }
+        offsets
+    }
+
+    /// The matrix for `ρ² = squared` and the multipliers, scaled to a diagonal of about 1, and a bound of each row sum
+    /// of its error.
+    pub(super) fn assemble(&self, squared: f64, multipliers: &[Vec<f64>]) -> (Mat<f64>, Vec<f64>) {
+        let mut image = self.image(squared, multipliers);
+        let n = image.nrows();
+        let scales: Vec<f64> = (0..n).map(|i| scale(image[(i, i)])).collect();
+        let magnitudes = self.magnitudes(squared, multipliers, &scales);
+        for j in 0..n {
+            for i in 0..n {
+                image[(i, j)] *= scales[i] * scales[j];
+            }
+        }
+        let terms = self.terms();
+        let total = enlarge_sum(scales.iter().sum(), n);
+        let error = |i: usize| {
+            let underflow = mul_up(UNDERFLOW, add_up(mul_up(scales[i], total), n as f64));
+            add_up(mul_up(gamma(terms, U), magnitudes[i]), underflow)
+        };
+        let error = (0..n).map(error).collect();
+        (image, error)
+    }
+
+    /// The roundings on the way to one entry.
+    fn terms(&self) -> usize {
+        let sides = self.stages.iter().map(|s| &s.weight).chain(&self.outer);
+        sides.map(|w| w.nrows().max(w.ncols())).max().unwrap_or(0) + 12
+    }
+
+    /// The matrix as computed, symmetric to the last bit.
+    pub(super) fn image(&self, squared: f64, multipliers: &[Vec<f64>]) -> Mat<f64> {
+        let offsets = self.offsets();
+        let (blocks, n) = (self.stages.len(), offsets[self.stages.len() + 1]);
+        let mut g: Mat<f64> = Mat::zeros(n, n);
+        let kept = if self.step.is_some() { squared - 1.0 } else { squared };
+        for i in 0..offsets[1] {
+            g[(i, i)] = kept;
+        }
+        for (j, (stage, t)) in self.stages.iter().zip(multipliers).enumerate() {
+            let (w, [m, l]) = (&stage.weight, stage.slopes);
+            let (before, here) = (offsets[j], offsets[j + 1]);
+            let weighted = Mat::from_fn(w.nrows(), w.ncols(), |i, c| t[i] * w[(i, c)]);
+            let product = 2.0 * (m * l);
+            if product != 0.0 {
+                let mut square: Mat<f64> = Mat::zeros(w.ncols(), w.ncols());
+                gemm(square.as_mut(), Accum::Replace, w.transpose(), weighted.as_ref());
+                add_symmetric(&mut g, before, product, &square);
+            }
+            for i in 0..w.nrows() {
+                g[(here + i, here + i)] += 2.0 * t[i];
+                for c in 0..w.ncols() {
+                    g[(here + i, before + c)] = -(m + l) * weighted[(i, c)];
+                }
+            }
+        }
+        let last = offsets[blocks];
+        let h = self.step.unwrap_or(1.0);
+        match &self.outer {
+            Some(b) => {
+                let mut square: Mat<f64> = Mat::zeros(b.ncols(), b.ncols());
+                gemm(square.as_mut(), Accum::Replace, b.transpose(), b.as_ref());
+                add_symmetric(&mut g, last, -(h * h), &square);
+            }
+            None => (last..n).for_each(|i| g[(i, i)] -= 1.0),
+        }
+        if let (Some(h), Some(b)) = (self.step, &self.outer) {
+            for i in 0..b.ncols() {
+                for o in 0..b.nrows() {
+                    g[(last + i, o)] -= h * b[(o, i)];
+                }
+            }
+        }
+        for j in 0..n {
+            for i in 0..j {
+                g[(i, j)] = g[(j, i)];
+            }
+        }
+        g
+    }
+
+    /// `Σ_j sᵢ |G|ᵢⱼ sⱼ` for each row, `|G|` being the sum of the magnitudes of all products, from above.
+    fn magnitudes(&self, squared: f64, multipliers: &[Vec<f64>], scales: &[f64]) -> Vec<f64> {
+        let offsets = self.offsets();
+        let (blocks, n) = (self.stages.len(), offsets[self.stages.len() + 1]);
+        let mut sums = vec![0.0; n];
+        for i in 0..offsets[1] {
+            sums[i] += (squared + 1.0) * scales[i];
+        }
+        for (j, (stage, t)) in self.stages.iter().zip(multipliers).enumerate() {
+            let (w, [m, l]) = (&stage.weight, stage.slopes);
+            let (before, here) = (offsets[j], offsets[j + 1]);
+            let (across, product) = ((m + l).abs(), 2.0 * (m * l).abs());
+            for i in 0..w.nrows() {
+                let below: f64 = (0..w.ncols()).map(|c| w[(i, c)].abs() * scales[before + c]).sum();
+                sums[here + i] += across * t[i] * below + 2.0 * t[i] * scales[here + i];
+                let spread = t[i] * (product * below + across * scales[here + i]);
+                for c in 0..w.ncols() {
+                    sums[before + c] += w[(i, c)].abs() * spread;
+                }
+            }
+        }
+        let last = offsets[blocks];
+        let h = self.step.unwrap_or(1.0).abs();
+        match &self.outer {
+            Some(b) => {
+                for o in 0..b.nrows() {
+                    let across: f64 = (0..b.ncols()).map(|i| b[(o, i)].abs() * scales[last + i]).sum();
+                    let skipped = if self.step.is_some() { h * scales[o] } else { 0.0 };
+                    for i in 0..b.ncols() {
+                        sums[last + i] += b[(o, i)].abs() * (h * h * across + skipped);
+                    }
+                    if self.step.is_some() {
+                        sums[o] += h * across;
+                    }
+                }
+            }
+            None => (last..n).for_each(|i| sums[i] += scales[i]),
+        }
+        // Sums of positive numbers, with at most n + d + 12 roundings on the way of each term.
+        let rounded = 2 * (n + self.terms());
+        sums.iter().zip(scales).map(|(&sum, &s)| enlarge_sum(sum * s, rounded)).collect()
+    }
+}
+
+/// Adds `a` times a symmetric matrix, of which only the lower triangle is read, to the lower triangle of the block that
+/// begins at `first`.
+fn add_symmetric(g: &mut Mat<f64>, first: usize, a: f64, square: &Mat<f64>) {
+    for j in 0..square.ncols() {
+        for i in j..square.nrows() {
+            g[(first + i, first + j)] += a * square[(i, j)];
+        }
+    }
+}
+
+/// A power of two, between `2⁻²⁵⁰` and `2²⁵⁰`, close to `1/√d`.
+fn scale(d: f64) -> f64 {
+    if d > 0.0 && d.is_finite() { power_of_two((-(exponent(d) / 2)).clamp(-250, 250)) } else { 1.0 }
+}

@@ -1,0 +1,211 @@
+//! Lipschitz bounds of residual steps and short stacks from the slopes of their activations, proved by a residual.
+//!
+//! A function by coordinates with slopes in `[m, L]` has `(Δs − mΔz)(Δs − LΔz) ≤ 0` for each of them, and so has the
+//! sum of these with weights `tᵢ ≥ 0`. For the step `y = x + hBσ(Ax + b)` and `T = diag t` it follows that
+//! `‖Δy‖ ≤ ρ‖Δx‖` if
+//!
+//! $$ \begin{pmatrix} (ρ² − 1)I + 2mL\,AᵀTA & −hB − (m+L)AᵀT \\ · & 2T − h²BᵀB \end{pmatrix} \succeq 0: $$
+//!
+//! its value at `(Δx, Δs)` is `ρ²‖Δx‖² − ‖Δy‖² + 2 Σ tᵢ(Δs − mΔz)ᵢ(Δs − LΔz)ᵢ`, with `Δz = AΔx`. A stack
+//! `y = Bσ_k(W_k ⋯ σ₁(W₁x))` has one such block for each activation. The multipliers `t` are a witness: whoever
+//! proposes them ([`Chain::propose`]), only the proof counts.
+//!
+//! Everything is scaled by powers of two first: the largest entry of each matrix lies in `[1, 2)`, and multipliers are
+//! meant in these units. It changes nothing about slopes, and makes the result the same however weights are shifted
+//! from one layer to the next.
+//!
+//! Sources: Fazlyab, Robey, Hassani, Morari, Pappas, *Efficient and accurate estimation of Lipschitz constants for deep
+//! neural networks*, NeurIPS 2019; Araujo, Havens, Delattre, Allauzen, Hu, *A unified algebraic perspective on Lipschitz
+//! neural networks*, ICLR 2023; for the diagonal multipliers, Pauli et al., arXiv:2005.02929.
+
+mod assemble;
+mod multipliers;
+
+use faer::Mat;
+
+use super::{
+    bound::Upper,
+    directed::{exponent, mul_down, scale_up},
+    psd::is_positive_semidefinite,
+};
+use crate::error::{Error, Result};
+
+/// A matrix followed by a function by coordinates with slopes in `[m, L]`.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// The matrix `W`.
+    pub weight: Mat<f64>,
+    /// `[m, L]`.
+    pub slopes: [f64; 2],
+}
+
+/// `x ↦ x + hBσ(Ax)`, or `x ↦ Bσ_k(W_k ⋯ σ₁(W₁x))`, in units in which every matrix has its largest entry in `[1, 2)`.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    stages: Vec<Stage>,
+    /// `B`; the identity if absent.
+    outer: Option<Mat<f64>>,
+    /// `h` in the units of the chain for a residual step; none for a stack.
+    step: Option<f64>,
+    /// The output of a stack is `2ᵉ` times that of the scaled one.
+    exponent: i32,
+}
+
+/// Multipliers, one for each neuron of each stage, and the Lipschitz bound that they are meant to prove.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// The bound `ρ`.
+    pub bound: f64,
+    /// `t`, stage by stage, in the units of the chain.
+    pub multipliers: Vec<Vec<f64>>,
+}
+
+/// The magnitudes of multipliers, steps and bounds that are dealt with: nothing overflows, and what underflows is
+/// covered by the constant of `assemble.rs`.
+const LARGEST: f64 = f64::from_bits((1023 + 200) << 52);
+const SMALLEST: f64 = f64::from_bits((1023 - 200) << 52);
+
+impl Chain {
+    /// The step `x ↦ x + hBσ(Ax + b)` with `A` the matrix of `inner` and `B = outer`.
+    ///
+    /// # Errors
+    /// [`Error::Length`] if the matrices do not fit, [`Error::NotProved`] for a zero matrix, numbers that are not
+    /// finite, or a scale beyond what the proof deals with.
+    pub fn residual(inner: Stage, outer: Mat<f64>, step: f64) -> Result<Self> {
+        let mut chain = Self::scaled(vec![inner], Some(outer))?;
+        let h = libm::scalbn(step, chain.exponent);
+        if libm::scalbn(h, -chain.exponent) != step || !(SMALLEST..=LARGEST).contains(&h.abs()) {
+            return Err(refuse("its step is out of range"));
+        }
+        let (space, found) = (chain.stages[0].weight.ncols(), chain.outer.as_ref().map_or(0, Mat::nrows));
+        if space != found {
+            return Err(Error::Length { what: "outer matrix of a residual step".into(), expected: space, found });
+        }
+        (chain.step, chain.exponent) = (Some(h), 0);
+        Ok(chain)
+    }
+
+    /// The stack `x ↦ Bσ_k(W_k ⋯ σ₁(W₁x))`, the last matrix being the identity if `outer` is absent.
+    ///
+    /// # Errors
+    /// As [`Self::residual`].
+    pub fn stack(stages: Vec<Stage>, outer: Option<Mat<f64>>) -> Result<Self> {
+        Self::scaled(stages, outer)
+    }
+
+    fn scaled(mut stages: Vec<Stage>, mut outer: Option<Mat<f64>>) -> Result<Self> {
+        let mut width = stages.first().ok_or_else(|| refuse("it has no activation"))?.weight.ncols();
+        for stage in &stages {
+            fits(&stage.weight, width)?;
+            width = stage.weight.nrows();
+            let [m, l] = stage.slopes;
+            let admissible = m < l && l <= 1e6 && m >= -1e6 && l - m >= 1e-6 && l > 0.0;
+            // The products 2mL are to be normal numbers.
+            if !admissible || (m != 0.0 && m.abs() < 1e-100) || l < 1e-100 {
+                return Err(refuse(&format!("slopes in [{m}, {l}]")));
+            }
+        }
+        if let Some(b) = &outer {
+            fits(b, width)?;
+        }
+        let mut total = 0i64;
+        for w in stages.iter_mut().map(|s| &mut s.weight).chain(&mut outer) {
+            total += i64::from(normalise(w)?);
+        }
+        let exponent = i32::try_from(total).map_err(|_| refuse("its scale is out of range"))?;
+        Ok(Self { stages, outer, step: None, exponent })
+    }
+
+    /// The number of inputs and of neurons: the size of the matrix that is proved.
+    pub fn size(&self) -> usize {
+        self.input() + self.stages.iter().map(|s| s.weight.nrows()).sum::<usize>()
+    }
+
+    fn input(&self) -> usize {
+        self.stages[0].weight.ncols()
+    }
+
+    /// `bound`, if the multipliers prove that the chain is so much Lipschitz.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] if they do not, or if there is not one finite positive multiplier for each neuron.
+    pub fn prove(&self, proposal: &Proposal) -> Result<Upper> {
+        let Proposal { bound, multipliers } = proposal;
+        let sizes = self.stages.iter().map(|s| s.weight.nrows());
+        if multipliers.len() != self.stages.len() || !multipliers.iter().map(Vec::len).eq(sizes) {
+            return Err(refuse("there is not one multiplier for each neuron"));
+        }
+        let moderate = |t: &f64| (SMALLEST..=LARGEST).contains(t);
+        let scaled = libm::scalbn(*bound, -self.exponent);
+        // What scaling would round away is given away: the smaller number is proved.
+        let squared = mul_down(scaled, scaled);
+        if !multipliers.iter().flatten().all(moderate)
+            || !moderate(&squared)
+            || scale_up(scaled, self.exponent) > *bound
+        {
+            return Err(refuse("a multiplier or the bound is out of range"));
+        }
+        let (image, error) = self.assemble(squared, multipliers);
+        if is_positive_semidefinite(image.as_ref(), &error) {
+            Ok(Upper::proved(*bound))
+        } else {
+            Err(refuse(&format!("the multipliers do not prove {bound}")))
+        }
+    }
+
+    /// The best bound that a search for multipliers finds, proved, with its witness.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] if the search ends without a proof.
+    pub fn search(&self) -> Result<(Upper, Proposal)> {
+        let mut proposal = self.propose().ok_or_else(|| refuse("no multipliers were found"))?;
+        // The proposal has a little slack; where rounding has eaten it, the bound is raised.
+        let (best, mut gap) = (proposal.bound, 0.0);
+        loop {
+            proposal.bound = best * (1.0 + gap);
+            match self.prove(&proposal) {
+                Ok(bound) => return Ok((bound, proposal)),
+                Err(error) if gap > 0.1 => return Err(error),
+                Err(_) => gap = if gap == 0.0 { 1e-12 } else { 16.0 * gap },
+            }
+        }
+    }
+}
+
+fn refuse(reason: &str) -> Error {
+    Error::not_proved("a quadratic constraint", reason)
+}
+
+fn fits(w: &Mat<f64>, width: usize) -> Result<()> {
+    if w.ncols() != width || w.nrows() == 0 || width == 0 {
+        return Err(Error::Length { what: "matrix of a chain".into(), expected: width, found: w.ncols() });
+    }
+    Ok(())
+}
+
+/// Divides a matrix by `2ᵉ`, exactly, so that its largest entry lies in `[1, 2)`, and returns `e`.
+fn normalise(w: &mut Mat<f64>) -> Result<i32> {
+    let mut largest = 0.0f64;
+    for j in 0..w.ncols() {
+        for i in 0..w.nrows() {
+            if !w[(i, j)].is_finite() {
+                return Err(refuse("a weight is not finite"));
+            }
+            largest = largest.max(w[(i, j)].abs());
+        }
+    }
+    if largest == 0.0 {
+        return Err(refuse("a matrix is zero"));
+    }
+    let e = exponent(largest);
+    for j in 0..w.ncols() {
+        for i in 0..w.nrows() {
+            let scaled = libm::scalbn(w[(i, j)], -e);
+            if libm::scalbn(scaled, e) != w[(i, j)] {
+                return Err(refuse("the weights of a matrix are too far apart"));
+            }
+            w[(i, j)] = scaled;
+        }
+    }
+    Ok(e)
+}

@@ -1,0 +1,228 @@
+//! A search for multipliers. Nothing here is trusted.
+//!
+//! The least `ρ²` for which some `t` makes the matrix `G(ρ², t)` positive semidefinite is a semidefinite program; it is
+//! solved by a barrier method, `ρ²/μ − log det G − Σ log tᵢ → min` for falling `μ`, with Newton steps. The derivative of
+//! `G` by `tᵢ` is `pᵢqᵢᵀ + qᵢpᵢᵀ` with `pᵢ = eᵢ − m aᵢ` and `qᵢ = eᵢ − L aᵢ`, `aᵢ` being the row of the neuron and `eᵢ`
+//! its place, so gradient and Hessian are entries of `PᵀZP`, `PᵀZQ` and `QᵀZQ` with `Z = G⁻¹`.
+
+use faer::{Accum, Mat};
+
+use super::{Chain, Proposal, Stage};
+use crate::scalar::{cholesky_estimate, gemm, inverse_estimate, solve_symmetric_estimate};
+
+/// How far `ρ²` may be from its least value, relatively.
+const GAP: f64 = 1e-4;
+/// The most Newton steps that are made.
+const STEPS: usize = 150;
+
+impl Chain {
+    /// Multipliers and the bound that they seem to prove, if the search finds a start.
+    pub fn propose(&self) -> Option<Proposal> {
+        let chain = self.reduced();
+        let mut point = chain.start()?;
+        let variables = chain.size() as f64 + point.multipliers.len() as f64;
+        let mut mu = 10.0 * point.squared / variables;
+        let mut value = chain.barrier(&point, mu)?;
+        let mut earlier = f64::INFINITY;
+        for step in 0..STEPS {
+            // Near the end, tenths of a percent take many steps.
+            if step % 10 == 0 && mu * variables < 0.2 * point.squared {
+                if point.squared > 0.999 * earlier {
+                    break;
+                }
+                earlier = point.squared;
+            }
+            let Some((direction, decrement)) = chain.newton(&point, mu) else { break };
+            if decrement < 0.7 {
+                if mu * variables < GAP * point.squared {
+                    break;
+                }
+                mu *= 0.1;
+                value = chain.barrier(&point, mu)?;
+                continue;
+            }
+            // As far along the direction as lowers the barrier most.
+            let (mut length, mut moved) = (1.0, None);
+            while length > 1e-6 {
+                let next = point.moved(&direction, length);
+                let lower = |v: &f64| *v <= value - 0.1 * length * decrement * decrement;
+                // A step that goes most of the way to the boundary saves some of the way now, and costs many steps later.
+                let beyond = || chain.barrier(&point.moved(&direction, 1.5 * length), mu).is_some();
+                let reached = chain.barrier(&next, mu).filter(lower).filter(|_| beyond());
+                match (&moved, reached) {
+                    (Some((_, best)), reached) if reached.is_none_or(|v| v >= *best) => break,
+                    (_, Some(v)) => moved = Some((next, v)),
+                    _ => {}
+                }
+                length *= 0.5;
+            }
+            match moved {
+                Some((next, v)) => (point, value) = (next, v),
+                None if mu * variables < GAP * point.squared => break,
+                None => {
+                    mu *= 0.1;
+                    value = chain.barrier(&point, mu)?;
+                }
+            }
+        }
+        let bound = libm::scalbn(point.squared.sqrt(), self.exponent);
+        let mut rest = &point.multipliers[..];
+        let split = |stage: &Stage| {
+            let (head, tail) = rest.split_at(stage.weight.nrows());
+            rest = tail;
+            head.to_vec()
+        };
+        Some(Proposal { bound, multipliers: self.stages.iter().map(split).collect() })
+    }
+
+    /// A chain with the same program and no more inputs than neurons: `W₁` counts only through `W₁W₁ᵀ`, unless the
+    /// input is added to the output.
+    fn reduced(&self) -> Self {
+        let mut chain = self.clone();
+        let first = &self.stages[0].weight;
+        if self.step.is_none() && first.ncols() > first.nrows() {
+            let mut gram: Mat<f64> = Mat::zeros(first.nrows(), first.nrows());
+            gemm(gram.as_mut(), Accum::Replace, first.as_ref(), first.transpose());
+            let jitter = 1e-13 * (0..gram.nrows()).map(|i| gram[(i, i)]).sum::<f64>();
+            (0..gram.nrows()).for_each(|i| gram[(i, i)] += jitter);
+            if let Some(factor) = cholesky_estimate(gram.as_ref()) {
+                chain.stages[0].weight = factor;
+            }
+        }
+        chain
+    }
+
+    /// What proves the product of the norms, with room to move.
+    fn start(&self) -> Option<Point> {
+        const ROOM: f64 = 1.5;
+        let h = self.step.unwrap_or(1.0);
+        let mut weight = ROOM * h * h * self.outer.as_ref().map_or(1.0, squared_norm);
+        let mut multipliers = Vec::new();
+        for stage in self.stages.iter().rev() {
+            let [m, l] = stage.slopes;
+            // With slopes in [m, L] and r = max(|m|, L): s² ≤ r²z² follows from the constraint times 2r/(L − m).
+            let r = l.max(-m);
+            let t = weight * r / (l - m);
+            multipliers.splice(0..0, std::iter::repeat_n(t, stage.weight.nrows()));
+            weight *= ROOM * r * r * squared_norm(&stage.weight);
+        }
+        let mut point = Point { squared: weight + f64::from(u8::from(self.step.is_some())), multipliers };
+        for _ in 0..60 {
+            if self.barrier(&point, 1.0).is_some() {
+                return Some(point);
+            }
+            point.squared *= 2.0;
+        }
+        None
+    }
+
+    fn split(&self, point: &Point) -> Mat<f64> {
+        let mut rest = &point.multipliers[..];
+        let mut parts = Vec::new();
+        for stage in &self.stages {
+            let (head, tail) = rest.split_at(stage.weight.nrows());
+            parts.push(head.to_vec());
+            rest = tail;
+        }
+        self.image(point.squared, &parts)
+    }
+
+    /// `ρ²/μ − log det G − Σ log tᵢ`; none outside the domain.
+    fn barrier(&self, point: &Point, mu: f64) -> Option<f64> {
+        if point.squared <= 0.0 || point.multipliers.iter().any(|t| *t <= 0.0) {
+            return None;
+        }
+        let factor = cholesky_estimate(self.split(point).as_ref())?;
+        let log_det: f64 = (0..factor.nrows()).map(|i| 2.0 * factor[(i, i)].ln()).sum();
+        let value = point.squared / mu - log_det - point.multipliers.iter().map(|t| t.ln()).sum::<f64>();
+        value.is_finite().then_some(value)
+    }
+
+    /// The Newton direction of the barrier, `ρ²` first, and its decrement.
+    fn newton(&self, point: &Point, mu: f64) -> Option<(Vec<f64>, f64)> {
+        let z = inverse_estimate(self.split(point).as_ref())?;
+        let offsets = self.offsets();
+        let (inputs, total) = (offsets[1], offsets[offsets.len() - 1]);
+        let neurons = total - inputs;
+        // Y = ZA, where column i of A is the row of neuron i, in the block before its own.
+        let mut y: Mat<f64> = Mat::zeros(total, neurons);
+        for (j, stage) in self.stages.iter().enumerate() {
+            let w = &stage.weight;
+            let columns = y.as_mut().subcols_mut(offsets[j + 1] - inputs, w.nrows());
+            gemm(columns, Accum::Replace, z.as_ref().subcols(offsets[j], w.ncols()), w.transpose());
+        }
+        let mut u: Mat<f64> = Mat::zeros(neurons, neurons);
+        for (j, stage) in self.stages.iter().enumerate() {
+            let w = &stage.weight;
+            let rows = u.as_mut().subrows_mut(offsets[j + 1] - inputs, w.nrows());
+            gemm(rows, Accum::Replace, w.as_ref(), y.as_ref().subrows(offsets[j], w.ncols()));
+        }
+        let slopes: Vec<[f64; 2]> =
+            self.stages.iter().flat_map(|s| std::iter::repeat_n(s.slopes, s.weight.nrows())).collect();
+        // (eᵢ − a aᵢ)ᵀ Z (eⱼ − b aⱼ)
+        let form = |i: usize, a: f64, j: usize, b: f64| {
+            z[(inputs + i, inputs + j)] - b * y[(inputs + i, j)] - a * y[(inputs + j, i)] + a * b * u[(i, j)]
+        };
+        let mut hessian: Mat<f64> = Mat::zeros(1 + neurons, 1 + neurons);
+        let mut gradient: Mat<f64> = Mat::zeros(1 + neurons, 1);
+        gradient[(0, 0)] = 1.0 / mu;
+        for c in 0..inputs {
+            gradient[(0, 0)] -= z[(c, c)];
+            hessian[(0, 0)] += (0..inputs).map(|r| z[(r, c)] * z[(r, c)]).sum::<f64>();
+        }
+        for j in 0..neurons {
+            let ([mj, lj], t) = (slopes[j], point.multipliers[j]);
+            gradient[(1 + j, 0)] = -2.0 * form(j, mj, j, lj) - 1.0 / t;
+            let component = |c: usize, a: f64| z[(c, inputs + j)] - a * y[(c, j)];
+            hessian[(1 + j, 0)] = 2.0 * (0..inputs).map(|c| component(c, mj) * component(c, lj)).sum::<f64>();
+            hessian[(0, 1 + j)] = hessian[(1 + j, 0)];
+            for i in j..neurons {
+                let [mi, li] = slopes[i];
+                let mixed = form(i, li, j, mj) * form(i, mi, j, lj);
+                let equal = form(i, li, j, lj) * form(i, mi, j, mj);
+                hessian[(1 + i, 1 + j)] = 2.0 * (mixed + equal);
+                hessian[(1 + j, 1 + i)] = hessian[(1 + i, 1 + j)];
+            }
+            hessian[(1 + j, 1 + j)] += 1.0 / (t * t);
+        }
+        // Scaled to a unit diagonal: multipliers of different layers differ by orders of magnitude.
+        let scale: Vec<f64> = (0..=neurons).map(|i| 1.0 / hessian[(i, i)].sqrt()).collect();
+        let scaled = Mat::from_fn(1 + neurons, 1 + neurons, |i, j| hessian[(i, j)] * scale[i] * scale[j]);
+        let right = Mat::from_fn(1 + neurons, 1, |i, _| -gradient[(i, 0)] * scale[i]);
+        // Where rounding has made the Hessian indefinite, a multiple of its diagonal is added.
+        [0.0, 1e-13, 1e-10, 1e-7, 1e-4].into_iter().find_map(|added| {
+            let mut damped = scaled.clone();
+            (0..=neurons).for_each(|i| damped[(i, i)] += added);
+            let solution = solve_symmetric_estimate(damped.as_ref(), right.as_ref())?;
+            let direction: Vec<f64> = (0..=neurons).map(|i| solution[(i, 0)] * scale[i]).collect();
+            let decrement = -direction.iter().enumerate().map(|(i, d)| d * gradient[(i, 0)]).sum::<f64>();
+            (decrement >= 0.0).then(|| (direction, decrement.sqrt()))
+        })
+    }
+}
+
+/// `ρ²` and the multipliers of all stages.
+#[derive(Debug, Clone)]
+struct Point {
+    squared: f64,
+    multipliers: Vec<f64>,
+}
+
+impl Point {
+    fn moved(&self, direction: &[f64], length: f64) -> Self {
+        let multipliers = self.multipliers.iter().zip(&direction[1..]).map(|(t, d)| t + length * d).collect();
+        Self { squared: self.squared + length * direction[0], multipliers }
+    }
+}
+
+/// About `‖W‖²`, by a few steps of the power method, and not much below it.
+fn squared_norm(w: &Mat<f64>) -> f64 {
+    let mut v = Mat::from_fn(w.ncols(), 1, |i, _| 1.0 + 0.1 * ((7 * i % 11) as f64));
+    let mut squared = 0.0;
+    for _ in 0..30 {
+        let size = v.norm_l2();
+        v = w.transpose() * (w * (&v * faer::Scale(1.0 / size)));
+        squared = v.norm_l2();
+    }
+    1.05 * squared
+}
