@@ -2,7 +2,6 @@
 
 mod activation;
 mod affine;
-mod constraint;
 mod flow;
 mod normalize;
 mod reshape;
