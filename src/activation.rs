@@ -206,6 +206,18 @@ impl Activation {
         m.abs().max(l.abs())
     }
 
+    /// A Lipschitz constant of the function on `[low, high]`: that of its piece where it is linear there, else
+    /// [`Self::lipschitz`].
+    pub fn lipschitz_on(self, low: f64, high: f64) -> f64 {
+        // A comparison with a NaN fails, and nothing is gained.
+        match self {
+            Self::Relu {} if high <= 0.0 => 0.0,
+            Self::LeakyRelu { slope } if high <= 0.0 => slope,
+            Self::Relu {} | Self::LeakyRelu { .. } if low >= 0.0 => 1.0,
+            _ => self.lipschitz(),
+        }
+    }
+
     /// `σ` of every coordinate.
     #[must_use]
     pub fn apply<T: Scalar>(self, z: &Batch<T>) -> Batch<T> {

@@ -9,14 +9,14 @@ use std::{
     process::{Command, Output},
 };
 
-use common::{dense_f32, every_layer, every_layer_f64};
+use common::{dense_f32, dense_stack, every_layer, every_layer_f64};
 use dahlquist::{
     data::{Dataset, samples},
     io,
     scalar::Scalar,
     tensor::{Batch, Shape},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A folder with a model of every layer, in `f32` and in `f64`, and samples for both.
 struct Folder(tempfile::TempDir);
@@ -86,7 +86,7 @@ fn show_lists_layers_shapes_parameters_and_claims() {
     let value = folder.json("show.json");
     assert_eq!(value["layers"].as_array().unwrap().len(), 13);
     assert_eq!(value["layers"][1]["claim"]["bound"], 1.0);
-    assert_eq!(value["input"], serde_json::json!([2, 8, 8]));
+    assert_eq!(value["input"], json!([2, 8, 8]));
 }
 
 #[test]
@@ -149,6 +149,34 @@ fn certify_writes_what_is_promised_and_check_verifies_it() {
             assert_eq!(folder.json("f.json")["verified"], true);
         }
     }
+}
+
+#[test]
+fn stacks_that_are_certified_as_one_and_local_radii_are_larger_and_verified() {
+    let folder = Folder::new();
+    io::save(&dense_stack(), &folder.path("stack.safetensors")).unwrap();
+    samples::save::<f32>(folder.path("points.safetensors"), &dataset(Shape::Features(2), 20, 3)).unwrap();
+    let radii = |options: &str| -> Vec<f64> {
+        let certify = "certify @stack.safetensors --data @points.safetensors --certificate @c.json --json @r.json";
+        succeeds(&folder.run(&format!("{certify} {options}")));
+        let check = "check @c.json @stack.safetensors --data @points.safetensors";
+        assert!(succeeds(&folder.run(check)).contains("every claim that was checked is proved"), "{options}");
+        folder.json("r.json")["samples"].as_array().unwrap().iter().map(|s| s["radius"].as_f64().unwrap()).collect()
+    };
+    let (plain, tightened, local) = (radii(""), radii("--tighten 64"), radii("--local --norms tight"));
+    let both = radii("--tighten 64 --local --semantics exact --summation declared");
+    assert_eq!(folder.json("r.json")["groups"][0]["rule"], "quadratic_constraint");
+    let larger = |a: &[f64], b: &[f64]| a.iter().zip(b).filter(|(a, b)| **a > 1.01 * **b).count();
+    for (a, b) in [(&tightened, &plain), (&local, &plain), (&both, &tightened)] {
+        assert!(a.iter().zip(b).all(|(a, b)| a >= b) && larger(a, b) > 10);
+    }
+    let mut changed = folder.json("c.json");
+    let radius = &mut changed["samples"]["radii"][0];
+    *radius = json!(radius.as_f64().unwrap() * 1.01);
+    std::fs::write(folder.path("d.json"), changed.to_string()).unwrap();
+    let output = folder.run("check @d.json @stack.safetensors --data @points.safetensors");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("sample 0"));
 }
 
 #[test]

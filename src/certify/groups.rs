@@ -1,35 +1,35 @@
 //! Consecutive layers that are certified as one map.
 
 use crate::{
+    activation::Activation,
     certificate::{Basis, Certificate, Group, Rule},
     error::Result,
-    io::{LayerSpec, TensorWriter},
+    io::{ClaimedGroup, LayerSpec, TensorWriter},
     layer::Layer,
     network::Network,
     rigor::{
         Upper,
         composition::{self, Linear},
-        quadratic_constraint::{Chain, Stage},
+        quadratic_constraint::{Chain, Proposal, Stage},
         torus::Axis,
     },
     scalar::Scalar,
     tensor::Shape,
 };
 
-/// A layer in plain numbers, as far as groups know it.
-enum Plain {
+/// A layer in plain numbers, as far as claims about more than one layer know it.
+pub(super) enum Plain {
     /// Nothing but a new shape.
     Flatten,
     Linear(Linear),
-    /// `[m, L]`.
-    Slopes([f64; 2]),
+    Activation(Activation),
     /// Anything else.
     Unknown,
 }
 
 impl<T: Scalar> Network<T> {
     /// How many layers come before the head.
-    fn feature_layers(&self) -> usize {
+    pub(super) fn feature_layers(&self) -> usize {
         let head = self.layers().last().is_some_and(|layer| layer.as_affine().is_some());
         self.layers().len() - usize::from(head)
     }
@@ -65,6 +65,21 @@ impl<T: Scalar> Network<T> {
             first += count.max(1);
         }
         groups
+    }
+
+    /// Those claims about stacks that their multipliers prove for these weights.
+    pub(super) fn proved_again(&self, claimed: &[ClaimedGroup]) -> Vec<Group> {
+        let layers: Vec<Plain> = self.layers().take(self.feature_layers()).map(|layer| plain(layer)).collect();
+        let prove = |group: &ClaimedGroup| {
+            let ClaimedGroup { first, count, rule, bound, multipliers } = group.clone();
+            let run = first.checked_add(count).and_then(|end| layers.get(first..end))?;
+            let (stages, outer, taken) = stack(run, usize::MAX);
+            let proposal = Proposal { bound, multipliers };
+            let whole = taken == count && rule == Rule::QuadraticConstraint;
+            let lipschitz = Chain::stack(stages, outer).ok().filter(|_| whole)?.prove(&proposal).ok()?;
+            Some(Group { first, count, rule, lipschitz, multipliers: proposal.multipliers })
+        };
+        claimed.iter().filter_map(prove).collect()
     }
 
     /// The certificate with those of the candidates that make its bounds smallest, no two sharing a layer.
@@ -113,7 +128,7 @@ fn norm_of_run<T: Scalar>(layers: &[&dyn Layer<T>]) -> Option<Upper> {
         match plain(*layer) {
             Plain::Flatten => {}
             Plain::Linear(map) => maps.push(map),
-            Plain::Slopes(_) | Plain::Unknown => return None,
+            Plain::Activation(_) | Plain::Unknown => return None,
         }
     }
     composition::norm(&maps).ok()
@@ -124,9 +139,11 @@ fn stack(layers: &[Plain], neurons: usize) -> (Vec<Stage>, Option<faer::Mat<f64>
     let (mut stages, mut count, mut total): (Vec<Stage>, _, _) = (Vec::new(), 0, 0);
     loop {
         match layers.get(count..).unwrap_or_default() {
-            [Plain::Linear(Linear::Dense(weight)), Plain::Slopes(slopes), ..] if total + weight.nrows() <= neurons => {
+            [Plain::Linear(Linear::Dense(weight)), Plain::Activation(function), ..]
+                if total + weight.nrows() <= neurons =>
+            {
                 total += weight.nrows();
-                stages.push(Stage { weight: weight.clone(), slopes: *slopes });
+                stages.push(Stage { weight: weight.clone(), slopes: function.slopes() });
                 count += 2;
             }
             [Plain::Linear(Linear::Dense(weight)), ..] if count > 0 => {
@@ -138,7 +155,7 @@ fn stack(layers: &[Plain], neurons: usize) -> (Vec<Stage>, Option<faer::Mat<f64>
 }
 
 /// The layer in plain numbers, as it would be written to a file.
-fn plain<T: Scalar>(layer: &dyn Layer<T>) -> Plain {
+pub(super) fn plain<T: Scalar>(layer: &dyn Layer<T>) -> Plain {
     // The weights of a flow are not copied for nothing.
     let mut tensors = TensorWriter::default();
     if layer.kind() == "flow" {
@@ -155,7 +172,7 @@ fn of_spec<T: Scalar>(spec: &LayerSpec, layer: &dyn Layer<T>, tensors: &TensorWr
     let channels = |shape: Shape| shape.as_image("a group").ok();
     Some(match spec {
         LayerSpec::Flatten {} => Plain::Flatten,
-        LayerSpec::Activation(function) => Plain::Slopes(function.slopes()),
+        LayerSpec::Activation(function) => Plain::Activation(*function),
         LayerSpec::Flow(_) => Plain::Unknown,
         LayerSpec::Normalize { std, .. } => {
             let repeat = layer.input().len() / std.len().max(1);

@@ -1,6 +1,7 @@
 //! From a network to certificates: sealing, and the radius of a sample.
 
 mod groups;
+mod local;
 mod radius;
 mod seal;
 

@@ -89,11 +89,22 @@ impl<T: Scalar> Sealed<T> {
 
     fn certify_chunk(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
         let (logits, tape) = self.wide().forward_recording(x.cast())?;
+        self.certify_recorded(x, &logits, &tape, semantics)
+    }
+
+    /// The claims about samples `x` whose logits are given, and the tape of that pass.
+    pub(super) fn certify_recorded(
+        &self,
+        x: &Batch<T>,
+        logits: &Batch<f64>,
+        tape: &Tape<f64>,
+        semantics: Semantics,
+    ) -> Result<Vec<SampleCertificate>> {
         let (head, features) = (self.head(), self.certificate().features);
         let reach = (0..logits.samples()).map(|s| head.reach(logits.sample(s), features)).collect();
-        let errors = self.errors(&tape, reach, semantics)?;
+        let errors = self.errors(tape, reach, semantics)?;
         let mut claims: Vec<SampleCertificate> =
-            (0..logits.samples()).map(|s| head.radius(logits.sample(s), features, errors[s])).collect();
+            (0..logits.samples()).map(|s| head.radius(logits.sample(s), errors[s], head.slopes(features))).collect();
         if semantics == Semantics::Executed {
             // Where nothing is proved, the program may predict something else.
             let refused: Vec<usize> = (0..claims.len()).filter(|&s| claims[s].refusal.is_some()).collect();
@@ -107,7 +118,7 @@ impl<T: Scalar> Sealed<T> {
 
     /// For each sample, the error of the margins on the tape, and for [`Semantics::Executed`] also that of the program
     /// anywhere within `reach`.
-    fn errors(&self, tape: &Tape<f64>, mut reach: Vec<f64>, semantics: Semantics) -> Result<Vec<Errors>> {
+    pub(super) fn errors(&self, tape: &Tape<f64>, mut reach: Vec<f64>, semantics: Semantics) -> Result<Vec<Errors>> {
         let (samples, last) = (reach.len(), self.wide().layers().len() - 1);
         let still = vec![0.0; samples];
         let (mut centre, mut executed) = (vec![Errors::default(); samples], vec![Errors::default(); samples]);
@@ -133,7 +144,7 @@ impl<T: Scalar> Sealed<T> {
 
 /// Rounding errors of one sample.
 #[derive(Debug, Clone, Copy, Default)]
-struct Errors {
+pub(super) struct Errors {
     /// Of the features, as a norm.
     features: f64,
     /// What the head adds to its logits, as a norm.
@@ -193,7 +204,23 @@ impl Head {
         (0..logits.len()).filter(|&j| j != i).map(ratio).fold(LARGEST_RADIUS, f64::min)
     }
 
-    fn radius(&self, logits: &[f64], features: Upper, errors: Errors) -> SampleCertificate {
+    /// An upper bound of `‖wᵢ − wⱼ‖`.
+    pub(super) fn distance(&self, i: usize, j: usize) -> f64 {
+        self.distances[i][j]
+    }
+
+    /// Lipschitz constants of the differences `fᵢ − fⱼ`, that of the features being `features`.
+    fn slopes(&self, features: Upper) -> impl Fn(usize, usize) -> f64 {
+        move |i, j| mul_up(features.get(), self.distances[i][j])
+    }
+
+    /// The radius where `slope(i, j)` is a Lipschitz constant of `fᵢ − fⱼ`.
+    pub(super) fn radius(
+        &self,
+        logits: &[f64],
+        errors: Errors,
+        slope: impl Fn(usize, usize) -> f64,
+    ) -> SampleCertificate {
         let i = argmax(logits);
         let refuse = |refusal| SampleCertificate { prediction: i, radius: Lower::ZERO, refusal: Some(refusal) };
         if logits.iter().any(|l| !l.is_finite()) || errors.features.is_infinite() || errors.head.is_infinite() {
@@ -203,13 +230,12 @@ impl Head {
         let head = mul_up(sqrt_up(2.0), errors.head);
         let mut radius = LARGEST_RADIUS;
         for j in (0..logits.len()).filter(|&j| j != i) {
-            let distance = self.distances[i][j];
-            let error = add_up(mul_up(distance, errors.features), head);
+            let error = add_up(mul_up(self.distances[i][j], errors.features), head);
             let margin = sub_down(sub_down(logits[i], logits[j]), error);
             if margin <= 0.0 {
                 return refuse(Refusal::Tie);
             }
-            let slope = mul_up(features.get(), distance);
+            let slope = slope(i, j);
             if slope > 0.0 {
                 radius = radius.min(div_down(margin, slope));
             }
@@ -219,7 +245,7 @@ impl Head {
 }
 
 /// Radii are capped here: pixels lie in `[0, 1]`, and no ball that is asked for is larger.
-const LARGEST_RADIUS: f64 = 1e6;
+pub(super) const LARGEST_RADIUS: f64 = 1e6;
 
 /// The position of the largest logit, the first of several; 0 if none is larger than another.
 pub(crate) fn argmax(logits: &[f64]) -> usize {

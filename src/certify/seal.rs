@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::radius::Head;
 use crate::{
-    certificate::{Certificate, Entry},
+    certificate::{Certificate, Entry, Group},
     error::Result,
+    io::ClaimedGroup,
     layer::Layer,
     network::Network,
     operator::Norms,
@@ -102,10 +103,24 @@ impl<T: Scalar> Sealed<T> {
     ///
     /// # Errors
     /// [`crate::Error::NotProved`] if a bound overflows.
-    pub fn tighten(mut self, neurons: usize) -> Result<Self> {
-        let mut candidates = self.certificate.groups.clone();
-        candidates.extend(self.network.stack_groups(neurons));
-        self.certificate = self.network.grouped(self.certificate, &candidates)?;
+    pub fn tighten(self, neurons: usize) -> Result<Self> {
+        let groups = self.network.stack_groups(neurons);
+        self.grouped(groups)
+    }
+
+    /// As [`Self::tighten`], with the multipliers of a certificate in the place of a search: claims about stacks that
+    /// these do not prove for the weights of this network are left aside.
+    ///
+    /// # Errors
+    /// As [`Self::tighten`].
+    pub fn tighten_by(self, claimed: &[ClaimedGroup]) -> Result<Self> {
+        let groups = self.network.proved_again(claimed);
+        self.grouped(groups)
+    }
+
+    fn grouped(mut self, mut groups: Vec<Group>) -> Result<Self> {
+        groups.extend(std::mem::take(&mut self.certificate.groups));
+        self.certificate = self.network.grouped(self.certificate, &groups)?;
         Ok(self)
     }
 

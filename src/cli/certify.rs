@@ -38,6 +38,12 @@ pub(super) struct Certify {
     /// How norms of convolutions are proved.
     #[arg(long, value_enum, default_value_t = Proofs::Torus)]
     norms: Proofs,
+    /// Certify stacks of dense layers of up to so many neurons as one map, by a quadratic constraint.
+    #[arg(long, value_name = "NEURONS", default_value_t = 0)]
+    tighten: usize,
+    /// Let neurons of dense layers that cannot switch within the ball count as what they are: larger radii, later.
+    #[arg(long)]
+    local: bool,
     /// Write a certificate file, for `dahlquist check`.
     #[arg(long, value_name = "OUT")]
     certificate: Option<PathBuf>,
@@ -58,6 +64,15 @@ enum Order {
     Any,
 }
 
+impl Order {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Declared => "the declared order",
+            Self::Any => "any order",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Proofs {
     Torus,
@@ -72,14 +87,15 @@ impl Certify {
 
     fn certify<T: Scalar>(&self, file: &ModelFile, network: Network<T>) -> Result<Outcome> {
         let dataset = self.data.load(&network)?;
-        let sealed = match network.seal_with(self.options()) {
+        let sealed = match network.seal_with(self.options()).and_then(|sealed| sealed.tighten(self.tighten)) {
             Ok(sealed) => sealed,
             Err(reason) => {
                 let text = format!("{}: not certified: {reason}\n", self.model.display());
                 return Ok(Outcome { text, failed: true });
             }
         };
-        let claims = dataset.as_ref().map(|dataset| radii(&sealed, dataset, self.semantics())).transpose()?;
+        let claims =
+            dataset.as_ref().map(|dataset| radii(&sealed, dataset, self.semantics(), self.local)).transpose()?;
         let counts = dataset.as_ref().zip(claims.as_ref()).map(|(dataset, claims)| self.count(dataset, claims));
         if let Some(path) = &self.certificate {
             let mut claimed = Claimed::new(sealed.certificate(), file.sha256(), file.scalar());
@@ -127,6 +143,7 @@ impl Certify {
         Ok(ClaimedSamples {
             sha256: dataset.sha256::<T>()?,
             semantics: self.semantics(),
+            local: self.local,
             predictions: claims.iter().map(|claim| claim.prediction).collect(),
             // Rounded down to f32: still true, and confirmed where the last bits of an f64 come out differently.
             radii: claims.iter().map(|claim| f64::from(<f32 as Scalar>::round_down(claim.radius.get()))).collect(),
@@ -150,7 +167,7 @@ impl Certify {
         let mut value = json!({
             "semantics": self.semantics(), "scalar": T::NAME, "summation": certificate.summation, "norms": certificate.norms,
             "proved": certificate.is_proved(), "lipschitz": certificate.lipschitz, "features": certificate.features,
-            "layers": layers,
+            "layers": layers, "groups": certificate.groups, "local": self.local,
         });
         if let (Some((dataset, claims)), Some(counts)) = (samples, counts) {
             let sample = |(claim, label): (&SampleCertificate, &usize)| {
@@ -177,8 +194,12 @@ impl Certify {
         let row = |(i, entry): (usize, &dahlquist::certificate::Entry)| {
             vec![i.to_string(), entry.kind.clone(), entry.basis.to_string(), entry.lipschitz.to_string()]
         };
-        let rows: Vec<Vec<String>> =
-            std::iter::once(title).chain(certificate.layers.iter().enumerate().map(row)).collect();
+        let group = |group: &dahlquist::certificate::Group| {
+            let layers = format!("{}–{}", group.first, group.first + group.count - 1);
+            vec![layers, "together".into(), group.rule.to_string(), group.lipschitz.to_string()]
+        };
+        let layers = certificate.layers.iter().enumerate().map(row).chain(certificate.groups.iter().map(group));
+        let rows: Vec<Vec<String>> = std::iter::once(title).chain(layers).collect();
         let mut text = columns(&rows);
         text += &format!(
             "Lipschitz constant of the network {}, of its features {} (over the real numbers)\n",
@@ -190,7 +211,7 @@ impl Certify {
         if let (Some(claims), Some(counts)) = (claims, counts) {
             let semantics = match self.semantics {
                 Meaning::Exact => "exact".to_string(),
-                Meaning::Executed => format!("executed in {}, sums in any order", T::NAME),
+                Meaning::Executed => format!("executed in {}, sums in {}", T::NAME, self.summation.words()),
             };
             let refused = claims.iter().filter(|claim| claim.refusal.is_some()).count();
             text += &format!(
@@ -216,10 +237,11 @@ pub(super) fn radii<T: Scalar>(
     sealed: &Sealed<T>,
     dataset: &Dataset,
     semantics: Semantics,
+    local: bool,
 ) -> Result<Vec<SampleCertificate>> {
     let mut claims = Vec::with_capacity(dataset.len());
     input::in_groups("certify", dataset, |x| {
-        claims.extend(sealed.certify(&x, semantics)?);
+        claims.extend(if local { sealed.certify_locally(&x, semantics)? } else { sealed.certify(&x, semantics)? });
         Ok(())
     })?;
     Ok(claims)

@@ -42,8 +42,7 @@ impl Check {
         if let Some(samples) = &claimed.samples {
             let dataset = with_network!(&network, network => self.data.load(network))?;
             if let (Some(dataset), true) = (dataset, verified) {
-                let options = SealOptions { summation: claimed.summation, norms: claimed.norms };
-                let verdict = with_network!(network, network => self.samples(samples, options, network, &dataset))?;
+                let verdict = with_network!(network, network => self.samples(&claimed, samples, network, &dataset))?;
                 verified &= verdict == Verdict::Proved;
                 let claim = format!(
                     "{} predictions and radii, recomputed by the program that issues certificates",
@@ -65,8 +64,8 @@ impl Check {
     /// Radii are recomputed as they were issued: a forward pass and its rounding errors have no short proof.
     fn samples<T: Scalar>(
         &self,
+        certificate: &Claimed,
         claimed: &ClaimedSamples,
-        options: SealOptions,
         network: Network<T>,
         dataset: &Dataset,
     ) -> Result<Verdict> {
@@ -77,8 +76,9 @@ impl Check {
         if claimed.radii.len() != dataset.len() || claimed.predictions.len() != dataset.len() {
             return failed(format!("there are {} samples", dataset.len()));
         }
-        let sealed = input::seal(&self.model, network, options)?;
-        let proved = certify::radii(&sealed, dataset, claimed.semantics)?;
+        let options = SealOptions { summation: certificate.summation, norms: certificate.norms };
+        let sealed = input::seal(&self.model, network, options)?.tighten_by(&certificate.groups)?;
+        let proved = certify::radii(&sealed, dataset, claimed.semantics, claimed.local)?;
         for (s, (claim, (&prediction, &radius))) in
             proved.iter().zip(claimed.predictions.iter().zip(&claimed.radii)).enumerate()
         {

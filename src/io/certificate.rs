@@ -14,8 +14,9 @@
 //!  "samples": {"sha256": "…", "semantics": "executed", "predictions": [3], "radii": [0.25]}}
 //! ```
 //!
-//! `groups` is absent where no layers are certified together. The bounds of layers and of the network are in exact semantics, always; `semantics` and `summation` belong to the
-//! radii. Every number is finite and is read back as it was written, to the last bit.
+//! `groups` is absent where no layers are certified together, `local` where radii are not local. The bounds of layers and
+//! of the network are in exact semantics, always; `semantics` and `summation` belong to the radii. Every number is finite
+//! and is read back as it was written, to the last bit.
 
 use std::path::Path;
 
@@ -162,6 +163,9 @@ pub struct ClaimedSamples {
     pub sha256: Digest,
     /// What the radii are about.
     pub semantics: Semantics,
+    /// Whether they are local: [`crate::Sealed::certify_locally`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local: bool,
     /// The prediction for each sample.
     pub predictions: Vec<usize>,
     /// The prediction stands at every distance below this.

@@ -32,6 +32,20 @@ pub fn every_layer_f64() -> Network<f64> {
     build(2).unwrap()
 }
 
+/// A stack of dense layers and ReLUs from two inputs to three classes.
+pub fn dense_stack() -> Network<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.sample::<f32, _>(StandardNormal) * 0.5).collect() };
+    let mut layers: Vec<Box<dyn Layer<f32>>> = Vec::new();
+    for (n, m) in [(2, 16), (16, 12), (12, 8), (8, 3)] {
+        let map = Affine::new(Dense::new(m, n, draw(n * m)).unwrap(), Some(draw(m))).unwrap();
+        layers.push(Box::new(AffineLayer::new(map)));
+        layers.push(Box::new(ActivationLayer::new::<f32>(Activation::Relu {}, Shape::Features(m)).unwrap()));
+    }
+    layers.pop();
+    Network::new(Shape::Features(2), layers).unwrap()
+}
+
 fn build<T: Scalar>(seed: u64) -> Result<Network<T>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut draw = |count: usize, deviation: f64| -> Vec<T> {
