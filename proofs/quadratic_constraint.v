@@ -90,3 +90,54 @@ have d := addr_ge0 form (mulr_ge0 (ler0n F 2) sl).
 apply: (le_of_diff d); move: (x - y) (B *m p) => v u; rewrite sqnD sqnZ dotZr; ring.
 Qed.
 End QuadraticConstraint.
+
+(* A stack  y = B sigma_k (W_k ... sigma_1 (W_1 x + c_1) ... + c_k)  is rho-Lipschitz if some t >= 0 make the form
+
+       rho^2 |v_0|^2 - |B v_k|^2 + 2 sum_l sum_i t_l,i (v_(l+1) - m_l W_l v_l)_i (v_(l+1) - L_l W_l v_l)_i
+
+   nonnegative for all v_0, ..., v_k: v_0 is the difference of two points, v_l that of what comes out of sigma_l.  The
+   matrix that the program proves positive semidefinite is the one of this form. *)
+Section Stack.
+Variable F : realFieldType.
+Variables (d : nat -> nat) (W : forall l, 'M[F]_(d l.+1, d l)) (c : forall l, 'cV[F]_(d l.+1)).
+Variables (s : forall l, 'I_(d l.+1) -> F -> F) (m L : nat -> F) (t : forall l, 'I_(d l.+1) -> F).
+Variables (k n : nat) (B : 'M[F]_(n, d k)) (rho : F).
+
+Fixpoint stage (l : nat) (x : 'cV[F]_(d 0)) : 'cV[F]_(d l) :=
+  match l with
+  | 0%N => x
+  | l'.+1 => by_coordinates (@s l') (W l' *m stage l' x + c l')
+  end.
+
+Definition stack (x : 'cV[F]_(d 0)) := B *m stage k x.
+
+Definition stack_form (v : forall l, 'cV[F]_(d l)) :=
+  rho ^+ 2 * sqn (v 0%N) - sqn (B *m v k) +
+  2%:R * \sum_(l < k) \sum_i
+    t i * ((v l.+1 i 0 - m l * (W l *m v l) i 0) * (v l.+1 i 0 - L l * (W l *m v l) i 0)).
+
+Theorem quadratic_constraint_stack : 0 <= rho -> (forall l, m l <= L l) -> (forall l (i : 'I_(d l.+1)), 0 <= t i) ->
+  (forall l (i : 'I_(d l.+1)), slope_in (m l) (L l) (s i)) -> (forall v, 0 <= stack_form v) -> lipschitz rho stack.
+Proof.
+move=> r0 mL t0 hs psd; split=> // x y.
+pose v l := stage l x - stage l y.
+have form := psd v; rewrite /stack_form in form.
+have nonpositive : \sum_(l < k) \sum_i
+    t i * ((v l.+1 i 0 - m l * (W l *m v l) i 0) * (v l.+1 i 0 - L l * (W l *m v l) i 0)) <= 0.
+  rewrite -oppr_ge0 -sumrN; apply: sumr_ge0 => l _; rewrite -sumrN; apply: sumr_ge0 => i _.
+  pose a := (W l *m stage l x + c l) i 0; pose b := (W l *m stage l y + c l) i 0.
+  have ez : (W l *m v l) i 0 = a - b.
+    by rewrite /a /b /v mulmxBr; move: (W l *m stage l x) (W l *m stage l y) => p q; rewrite !mxE; ring.
+  have ep : v l.+1 i 0 = quotient (m l) (s i) a b * (a - b) by rewrite -quotientE /v !mxE /a /b !mxE.
+  have /andP [q1 q2] := quotient_in (mL l) (hs l i) a b.
+  rewrite ep ez; move: (quotient _ _ _ _) q1 q2 (a - b) (t i) (t0 l i) => q q1 q2 e w w0.
+  have {}q1 : 0 <= q - m l by rewrite subr_ge0.
+  have {}q2 : 0 <= L l - q by rewrite subr_ge0.
+  have -> : w * ((q * e - m l * e) * (q * e - L l * e)) = - (w * ((q - m l) * (L l - q) * e ^+ 2)) by ring.
+  by rewrite opprK; exact: mulr_ge0 w0 (mulr_ge0 (mulr_ge0 q1 q2) (sqr_ge0 e)).
+have -> : stack x - stack y = B *m v k by rewrite /stack /v mulmxBr.
+move: form nonpositive; move: (\sum_(l < k) _) => S form S0.
+have {}S0 : 0 <= 2%:R * - S by rewrite mulr_ge0 ?ler0n // oppr_ge0.
+apply: (le_of_diff (addr_ge0 form S0)); rewrite /v /=; ring.
+Qed.
+End Stack.

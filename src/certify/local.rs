@@ -107,7 +107,7 @@ struct Local<'a, T: Scalar> {
 impl<'a, T: Scalar> Local<'a, T> {
     fn new(sealed: &'a Sealed<T>) -> Self {
         let features = sealed.wide().feature_layers();
-        let mut layers: Vec<Plain> = sealed.wide().layers().map(|layer| plain(layer)).collect();
+        let mut layers: Vec<Plain> = sealed.wide().layers().map(plain).collect();
         let head = layers.split_off(features).pop();
         let head = head.and_then(|head| if let Plain::Linear(Linear::Dense(w)) = head { Some(w) } else { None });
         let (mut parts, mut rest) = (Vec::new(), layers.into_iter().peekable());
