@@ -10,6 +10,8 @@
 
    margin_squared is what a program checks that has only squares: (f_i - f_j)^2 > L^2 d_j^2 eps^2 and f_i > f_j.
 
+   margin_on_ball asks for the Lipschitz constant on the ball alone, between x and its points.
+
    Source: Tsuzuku, Sato, Sugiyama (2018); the pairwise form is sharper than the factor sqrt 2 times the norm of the head. *)
 
 From mathcomp Require Import all_ssreflect all_algebra.
@@ -62,6 +64,22 @@ Theorem margin_squared L2 eps2 (d2 : 'I_k -> F) i x :
 Proof.
 move=> gL L0 h x' hx j ji; have [hd pos hm] := h j ji.
 by apply: (margin_pair gL L0 _ hd hx pos hm); apply: le_trans hd; apply: sqn_ge0.
+Qed.
+
+(* A constant that holds between x and the points of the ball is enough: local radii. *)
+Theorem margin_on_ball L eps (dj : 'I_k -> F) i x :
+  0 <= L -> (forall y, sqn (x - y) <= eps ^+ 2 -> sqn (g x - g y) <= L ^+ 2 * sqn (x - y)) -> 0 <= eps ->
+  (forall j, j != i -> [/\ 0 <= dj j, sqn (w i - w j) <= dj j ^+ 2 & L * dj j * eps < logit i x - logit j x]) ->
+  forall x', sqn (x - x') <= eps ^+ 2 -> forall j, j != i -> logit j x' < logit i x'.
+Proof.
+move=> L0 gL e0 h x' hx j ji; have [d0 hd hm] := h j ji.
+have p0 : 0 <= L * dj j * eps by rewrite !mulr_ge0.
+rewrite -subr_gt0 (logit_diff i j x).
+apply: (@margin_vectors _ _ _ _ (L ^+ 2) (dj j ^+ 2) (eps ^+ 2) _ hd); last 2 first.
+- exact: le_lt_trans hm.
+- rewrite -!exprMn; have := hm; rewrite -(ltr_pexpn2r (_ : (0 < 2)%N)) ?nnegrE //.
+  by rewrite ltW // (le_lt_trans p0).
+by apply: le_trans (gL x' hx) _; rewrite ler_wpmul2l ?sqr_ge0.
 Qed.
 
 Theorem margin L eps (dj : 'I_k -> F) i x : lipschitz L g -> 0 <= eps ->

@@ -73,6 +73,15 @@ apply: square_le_abs; last by apply: le_trans h2 (le_trans (ler_norm _) LK).
 apply: le_trans h1; rewrite ler_oppl; apply: le_trans mK.
 by rewrite -normrN ler_norm.
 Qed.
+
+(* Between two points, each coordinate counts with its own constant: a neuron that cannot switch with the slope it has. *)
+Theorem slope_local (c : 'rV[F]_n) (x y : 'cV[F]_n) :
+  (forall i, (s i (x i 0) - s i (y i 0)) ^+ 2 <= c 0 i ^+ 2 * (x i 0 - y i 0) ^+ 2) ->
+  sqn (by_coordinates x - by_coordinates y) <= sqn (diag_mx c *m (x - y)).
+Proof.
+move=> h; rewrite /sqn /dot; apply: ler_sum => i _.
+by rewrite mul_diag_mx !mxE -!expr2 exprMn; exact: h.
+Qed.
 End Slope.
 
 (* The shipped functions that need no transcendental function. *)
@@ -105,6 +114,17 @@ case: (leP 0 x) => [x0|/ltW x0]; case: (leP 0 y) => [y0|/ltW y0].
 - rewrite -mulrBr -mulrA -expr2 mul1r; split=> //.
   by apply: (le_of_diff (mulr_ge0 a1' (sqr_ge0 (x - y)))); ring.
 Qed.
+
+(* On either side of the kink it is linear. *)
+Lemma leaky_relu_below (a x y : F) : x <= 0 -> y <= 0 -> leaky_relu a x - leaky_relu a y = a * (x - y).
+Proof.
+move=> x0 y0; have e z : z <= 0 -> leaky_relu a z = a * z.
+  by rewrite /leaky_relu; case: ltgtP => // -> _; rewrite mulr0.
+by rewrite !e // mulrBr.
+Qed.
+
+Lemma leaky_relu_above (a x y : F) : 0 <= x -> 0 <= y -> leaky_relu a x - leaky_relu a y = x - y.
+Proof. by rewrite /leaky_relu => -> ->. Qed.
 
 Lemma slope_relu : slope_in 0 1 relu.
 Proof. by apply: slope_leaky_relu; rewrite ?lexx ?ler01. Qed.
