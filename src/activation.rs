@@ -206,15 +206,15 @@ impl Activation {
         m.abs().max(l.abs())
     }
 
-    /// A Lipschitz constant of the function on `[low, high]`: that of its piece where it is linear there, else
-    /// [`Self::lipschitz`].
-    pub fn lipschitz_on(self, low: f64, high: f64) -> f64 {
+    /// An interval that holds the slopes of all chords of the function on `[low, high]`: that of its piece where it is
+    /// linear there, else [`Self::slopes`].
+    pub fn slopes_on(self, low: f64, high: f64) -> [f64; 2] {
         // A comparison with a NaN fails, and nothing is gained.
         match self {
-            Self::Relu {} if high <= 0.0 => 0.0,
-            Self::LeakyRelu { slope } if high <= 0.0 => slope,
-            Self::Relu {} | Self::LeakyRelu { .. } if low >= 0.0 => 1.0,
-            _ => self.lipschitz(),
+            Self::Relu {} if high <= 0.0 => [0.0; 2],
+            Self::LeakyRelu { slope } if high <= 0.0 => [slope; 2],
+            Self::Relu {} | Self::LeakyRelu { .. } if low >= 0.0 => [1.0; 2],
+            _ => self.slopes(),
         }
     }
 

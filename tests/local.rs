@@ -83,7 +83,10 @@ fn no_input_within_a_local_radius_changes_the_prediction_of_a_function_of_one_nu
                 let global = case.sealed.certify(&batch, Semantics::Exact).unwrap()[0];
                 let local = case.sealed.certify_locally(&batch, Semantics::Exact).unwrap()[0];
                 let executed = case.sealed.certify_locally(&batch, Semantics::Executed).unwrap()[0];
-                assert!(global.radius <= local.radius && executed.radius <= local.radius);
+                assert!(
+                    global.radius <= local.radius && executed.radius <= local.radius,
+                    "{global:?} {local:?} {executed:?}"
+                );
                 let r = local.radius.get();
                 if r == 0.0 || r > 1e5 {
                     continue;
@@ -161,4 +164,64 @@ fn ties_and_overflows_stay_refused() {
         assert_eq!(global, local);
         assert!(local.iter().all(|claim| claim.refusal.is_some() && claim.radius.get() == 0.0));
     }
+}
+
+/// `x ↦ (0, relu(relu(ax + B) − relu(bx + C) + c) − d)` with large `B`, `C`: nearly all of its error is made before the
+/// head.
+fn cancelling(rng: &mut ChaCha8Rng) -> Sealed<f32> {
+    let [a, b, c, d] = [(); 4].map(|()| rng.random_range(0.5f32..1.5));
+    let large = [1e4 * rng.random_range(1.0f32..2.0), 0.0];
+    let large = [large[0], large[0] + rng.random_range(-1.0f32..1.0)];
+    let dense = |o: usize, i: usize, w: &[f32], bias: &[f32]| -> Box<dyn Layer<f32>> {
+        Box::new(AffineLayer::new(Affine::new(Dense::new(o, i, w.to_vec()).unwrap(), Some(bias.to_vec())).unwrap()))
+    };
+    let relu = |n: usize| -> Box<dyn Layer<f32>> {
+        Box::new(ActivationLayer::new::<f32>(Activation::Relu {}, Shape::Features(n)).unwrap())
+    };
+    let layers = vec![
+        dense(2, 1, &[a, -b], &large),
+        relu(2),
+        dense(1, 2, &[1.0, -1.0], &[c]),
+        relu(1),
+        dense(2, 1, &[0.0, 1.0], &[0.0, -d]),
+    ];
+    Network::new(Shape::Features(1), layers).unwrap().seal().unwrap()
+}
+
+/// Next to where the program changes its mind, no executed radius reaches that far.
+#[test]
+fn no_executed_radius_reaches_a_flip_of_the_program() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(5);
+    let mut found = [(0, 0); 2];
+    for round in 0..400 {
+        let sealed = match round % 2 {
+            0 => case::<f32>(&[1, 12, 12, 12, 12, 2], FUNCTIONS[round % 3], rng).sealed,
+            _ => cancelling(rng),
+        };
+        let at = |x: f32| Batch::new(Shape::Features(1), vec![x]).unwrap();
+        let class = |x: f32| {
+            let logits = sealed.forward(&at(x)).unwrap();
+            usize::from(logits.data()[1] > logits.data()[0])
+        };
+        let [mut a, mut b] = [-3.0f32, 3.0];
+        let here = class(a);
+        if class(b) == here {
+            continue;
+        }
+        while a.next_up() < b {
+            let middle = a / 2.0 + b / 2.0;
+            if class(middle) == here { a = middle } else { b = middle }
+        }
+        let (flips, claimed) = &mut found[round % 2];
+        *flips += 1;
+        let mut x = a;
+        for steps in 0..60 {
+            let claim = sealed.certify_locally(&at(x), Semantics::Executed).unwrap()[0];
+            let apart = f64::from(b) - f64::from(x);
+            assert!(claim.radius.get() <= apart, "round {round}, {steps} steps from {b}: {claim:?} but {apart}");
+            *claimed += usize::from(claim.radius.get() > 0.0);
+            x -= x.abs() * f32::EPSILON * libm::exp2f(steps as f32 / 3.0);
+        }
+    }
+    assert!(found.iter().all(|&(flips, claimed)| flips > 20 && claimed > 100), "{found:?}");
 }

@@ -104,7 +104,7 @@ impl<T: Scalar> Sealed<T> {
         let reach = (0..logits.samples()).map(|s| head.reach(logits.sample(s), features)).collect();
         let errors = self.errors(tape, reach, semantics)?;
         let mut claims: Vec<SampleCertificate> =
-            (0..logits.samples()).map(|s| head.radius(logits.sample(s), errors[s], head.slopes(features))).collect();
+            (0..logits.samples()).map(|s| head.radius(logits.sample(s), features, errors[s])).collect();
         if semantics == Semantics::Executed {
             // Where nothing is proved, the program may predict something else.
             let refused: Vec<usize> = (0..claims.len()).filter(|&s| claims[s].refusal.is_some()).collect();
@@ -146,9 +146,9 @@ impl<T: Scalar> Sealed<T> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Errors {
     /// Of the features, as a norm.
-    features: f64,
+    pub(super) features: f64,
     /// What the head adds to its logits, as a norm.
-    head: f64,
+    pub(super) head: f64,
 }
 
 impl Errors {
@@ -194,6 +194,11 @@ impl Head {
         Self { distances: vec![vec![mul_up(sqrt_up(2.0), norm); classes]; classes] }
     }
 
+    /// An upper bound of `‖wᵢ − wⱼ‖`.
+    pub(super) fn distance(&self, i: usize, j: usize) -> f64 {
+        self.distances[i][j]
+    }
+
     /// A distance that no radius of this sample exceeds: its margins less nothing.
     fn reach(&self, logits: &[f64], features: Upper) -> f64 {
         let i = argmax(logits);
@@ -204,23 +209,7 @@ impl Head {
         (0..logits.len()).filter(|&j| j != i).map(ratio).fold(LARGEST_RADIUS, f64::min)
     }
 
-    /// An upper bound of `‖wᵢ − wⱼ‖`.
-    pub(super) fn distance(&self, i: usize, j: usize) -> f64 {
-        self.distances[i][j]
-    }
-
-    /// Lipschitz constants of the differences `fᵢ − fⱼ`, that of the features being `features`.
-    fn slopes(&self, features: Upper) -> impl Fn(usize, usize) -> f64 {
-        move |i, j| mul_up(features.get(), self.distances[i][j])
-    }
-
-    /// The radius where `slope(i, j)` is a Lipschitz constant of `fᵢ − fⱼ`.
-    pub(super) fn radius(
-        &self,
-        logits: &[f64],
-        errors: Errors,
-        slope: impl Fn(usize, usize) -> f64,
-    ) -> SampleCertificate {
+    fn radius(&self, logits: &[f64], features: Upper, errors: Errors) -> SampleCertificate {
         let i = argmax(logits);
         let refuse = |refusal| SampleCertificate { prediction: i, radius: Lower::ZERO, refusal: Some(refusal) };
         if logits.iter().any(|l| !l.is_finite()) || errors.features.is_infinite() || errors.head.is_infinite() {
@@ -230,12 +219,13 @@ impl Head {
         let head = mul_up(sqrt_up(2.0), errors.head);
         let mut radius = LARGEST_RADIUS;
         for j in (0..logits.len()).filter(|&j| j != i) {
-            let error = add_up(mul_up(self.distances[i][j], errors.features), head);
+            let distance = self.distances[i][j];
+            let error = add_up(mul_up(distance, errors.features), head);
             let margin = sub_down(sub_down(logits[i], logits[j]), error);
             if margin <= 0.0 {
                 return refuse(Refusal::Tie);
             }
-            let slope = slope(i, j);
+            let slope = mul_up(features.get(), distance);
             if slope > 0.0 {
                 radius = radius.min(div_down(margin, slope));
             }

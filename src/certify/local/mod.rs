@@ -1,0 +1,248 @@
+//! Local radii: neurons that cannot switch within the ball count as what they are there.
+//!
+//! Within `ε` of a sample, what goes into an activation behind a matrix `W` moves by at most `‖wᵢ‖Λε`, `Λ` being a
+//! Lipschitz constant on the ball of what comes before. A piecewise linear activation has one slope there if it cannot
+//! reach the next piece, and what has slope 0 does not move: it is one column less of the next matrix
+//! ([`motion`]). Going back from the difference of two logits, the fixed slopes make a row of numbers, its gradient, and
+//! the others an error of it that is known ([`sensitivity`]).
+//!
+//! A constant that holds on the ball of radius `ε` certifies no more than `ε`. The best ball is sought by bisection
+//! between the global radius and what the constant of that ball promises; each of its steps is a proof.
+//!
+//! Sources: Huang, Zhang, Shi, Kolter, Anandkumar, *Training certifiably robust neural networks with efficient local
+//! Lipschitz bounds*, NeurIPS 2021; Zhang, Zhang, Hsieh, *RecurJac*, AAAI 2019.
+
+mod motion;
+mod sensitivity;
+
+use faer::Mat;
+use rayon::prelude::*;
+
+use self::{motion::Motion, sensitivity::Sensitivity};
+use super::{
+    Sealed,
+    groups::{Plain, plain},
+    radius::{Errors, LARGEST_RADIUS, Semantics, argmax},
+};
+use crate::{
+    activation::Activation,
+    certify::SampleCertificate,
+    error::Result,
+    network::chunks,
+    rigor::{
+        Lower, Rounding,
+        composition::Linear,
+        directed::{add_up, div_down, mul_up, norm_up, sqrt_up, sub_down},
+    },
+    scalar::Scalar,
+    tape::Tape,
+    tensor::Batch,
+};
+
+/// How often the interval that holds a local radius is halved.
+const HALVINGS: usize = 4;
+
+/// A part of the features, as far as local constants know it.
+enum Part {
+    /// The transpose of a matrix, so that its rows are contiguous, and the activation behind it if there is one.
+    Dense(Mat<f64>, Option<Activation>),
+    /// Nothing but a new shape.
+    Flatten,
+    /// One other layer.
+    Other,
+}
+
+impl Part {
+    /// The number of layers.
+    fn layers(&self) -> usize {
+        1 + usize::from(matches!(self, Self::Dense(_, Some(_))))
+    }
+}
+
+impl<T: Scalar> Sealed<T> {
+    /// As [`Self::certify`], with radii that are at least as large: within its ball, a neuron of a dense layer that
+    /// cannot switch counts as what it is. Errors of the program count with the sensitivity of the margin to them.
+    ///
+    /// A sample costs a proof of the norms of the dense layers' matrices for each of about ten balls, far more than a
+    /// forward pass. For other layers, and for flows, nothing is gained.
+    ///
+    /// # Errors
+    /// As [`Self::certify`].
+    ///
+    /// ```
+    /// use dahlquist::{Network, Semantics, activation::Activation, tensor::{Batch, Shape}};
+    /// use dahlquist::{layer::{ActivationLayer, AffineLayer, Layer}, operator::{Affine, Dense}};
+    /// // f(x) = (relu(x) − 8 relu(−x), 1/2)
+    /// let dense = |o, i, w: &[f64], b: &[f64]| -> dahlquist::Result<Box<dyn Layer<f64>>> {
+    ///     Ok(Box::new(AffineLayer::new(Affine::new(Dense::new(o, i, w.to_vec())?, Some(b.to_vec()))?)))
+    /// };
+    /// let relu = Box::new(ActivationLayer::new::<f64>(Activation::Relu {}, Shape::Features(2))?);
+    /// let layers = vec![dense(2, 1, &[1.0, -1.0], &[0.0; 2])?, relu, dense(2, 2, &[1.0, -8.0, 0.0, 0.0], &[0.0, 0.5])?];
+    /// let sealed = Network::new(Shape::Features(1), layers)?.seal()?;
+    /// let x = Batch::new(Shape::Features(1), vec![1.0])?;
+    /// assert!(!sealed.certify(&x, Semantics::Exact)?[0].holds_at(0.1));
+    /// assert!(sealed.certify_locally(&x, Semantics::Exact)?[0].holds_at(0.499));
+    /// # Ok::<(), dahlquist::Error>(())
+    /// ```
+    pub fn certify_locally(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
+        let local = Local::new(self);
+        let claims: Vec<Vec<SampleCertificate>> = chunks(x.samples())
+            .into_par_iter()
+            .map(|range| local.certify(&x.slice(range), semantics))
+            .collect::<Result<_>>()?;
+        Ok(claims.into_iter().flatten().collect())
+    }
+}
+
+/// A sealed network in plain numbers.
+struct Local<'a, T: Scalar> {
+    sealed: &'a Sealed<T>,
+    parts: Vec<Part>,
+    /// For each part, an upper bound of the Frobenius norm of its matrix.
+    frobenius: Vec<f64>,
+    /// The matrix of a dense head.
+    head: Option<Mat<f64>>,
+}
+
+/// Samples, and the pass over them that margins are computed with.
+struct Pass {
+    logits: Batch<f64>,
+    tape: Tape<f64>,
+    /// For each layer, bounds of the rounding errors of its inputs on the tape.
+    inputs: Vec<Vec<f64>>,
+    /// The rounding errors of the margins.
+    centre: Vec<Errors>,
+}
+
+impl<'a, T: Scalar> Local<'a, T> {
+    fn new(sealed: &'a Sealed<T>) -> Self {
+        let mut layers: Vec<Plain> = sealed.wide().layers().map(plain).collect();
+        let head = layers.split_off(sealed.wide().feature_layers()).pop();
+        let head = head.and_then(|head| if let Plain::Linear(Linear::Dense(w)) = head { Some(w) } else { None });
+        let (mut parts, mut rest) = (Vec::new(), layers.into_iter().peekable());
+        while let Some(layer) = rest.next() {
+            parts.push(match layer {
+                Plain::Linear(Linear::Dense(w)) => {
+                    let behind = rest.next_if(|next| matches!(next, Plain::Activation(_)));
+                    Part::Dense(
+                        w.transpose().to_owned(),
+                        behind.and_then(|next| if let Plain::Activation(f) = next { Some(f) } else { None }),
+                    )
+                }
+                Plain::Flatten => Part::Flatten,
+                _ => Part::Other,
+            });
+        }
+        let frobenius = |part: &Part| match part {
+            Part::Dense(w, _) => {
+                norm_up(&w.col_iter().map(|c| norm_up(&c.iter().copied().collect::<Vec<_>>())).collect::<Vec<_>>())
+            }
+            Part::Flatten | Part::Other => 0.0,
+        };
+        Self { sealed, frobenius: parts.iter().map(frobenius).collect(), parts, head }
+    }
+
+    fn certify(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
+        let (logits, tape) = self.sealed.wide().forward_recording(x.cast())?;
+        let inputs = self.input_errors(&tape, x.samples())?;
+        let centre = self.sealed.errors(&tape, vec![0.0; x.samples()], Semantics::Exact)?;
+        let mut claims = self.sealed.certify_recorded(x, &logits, &tape, Semantics::Exact)?;
+        let pass = Pass { logits, tape, inputs, centre };
+        let radii = |claims: &[SampleCertificate]| claims.iter().map(|claim| claim.radius.get()).collect::<Vec<_>>();
+        let mut proved = radii(&claims);
+        let (mut beyond, mut known) = self.prove(&pass, &proved, Semantics::Exact, &[])?;
+        self.search(&pass, Semantics::Exact, (&mut proved, &mut beyond), &mut known)?;
+        let predictions: Vec<usize> = claims.iter().map(|claim| claim.prediction).collect();
+        if semantics == Semantics::Executed {
+            claims = self.sealed.certify_recorded(x, &pass.logits, &pass.tape, Semantics::Executed)?;
+            // An executed radius is never above the exact one.
+            beyond = std::mem::replace(&mut proved, radii(&claims));
+            self.search(&pass, Semantics::Executed, (&mut proved, &mut beyond), &mut known)?;
+        }
+        for ((claim, radius), prediction) in claims.iter_mut().zip(proved).zip(predictions) {
+            if radius > claim.radius.get() {
+                let radius = Lower::proved(radius.min(LARGEST_RADIUS));
+                *claim = SampleCertificate { prediction, radius, refusal: None };
+            }
+        }
+        Ok(claims)
+    }
+
+    /// Enlarges what is proved, towards `beyond`.
+    fn search(
+        &self,
+        pass: &Pass,
+        semantics: Semantics,
+        (proved, beyond): (&mut [f64], &mut [f64]),
+        known: &mut Vec<Motion>,
+    ) -> Result<()> {
+        // The end itself is tried first: often the same neurons are fixed there.
+        for part in std::iter::once(1.0).chain([0.5; HALVINGS]) {
+            let between = |(&a, &b): (&f64, &f64)| if b > a { (a + part * (b - a)).min(b) } else { a };
+            let balls: Vec<f64> = proved.iter().zip(&*beyond).map(between).collect();
+            let (radii, motions) = self.prove(pass, &balls, semantics, known)?;
+            *known = motions;
+            for (s, radius) in radii.into_iter().enumerate() {
+                proved[s] = proved[s].max(radius.min(balls[s]));
+                if radius < balls[s] {
+                    beyond[s] = balls[s];
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// For each sample, the radius that the constants of its ball promise, and these: up to that of the ball it is proved.
+    fn prove(
+        &self,
+        pass: &Pass,
+        balls: &[f64],
+        semantics: Semantics,
+        known: &[Motion],
+    ) -> Result<(Vec<f64>, Vec<Motion>)> {
+        let motions = self.motions(&pass.tape, balls, &pass.inputs, semantics, known)?;
+        // The program's features are off the tape by what they move, by their own error, and by what the tape is off.
+        let off = |(s, m): (usize, &Motion)| {
+            add_up(add_up(mul_up(m.lipschitz.get(), balls[s]), m.error), pass.centre[s].features)
+        };
+        let reach: Vec<f64> = motions.iter().enumerate().map(off).collect();
+        let head = self.rounding(self.sealed.wide().feature_layers(), &pass.tape, &reach, semantics)?;
+        let radii = motions.iter().enumerate().map(|(s, motion)| self.radius(pass, s, motion, head[s])).collect();
+        Ok((radii, motions))
+    }
+
+    /// The radius of a sample whose features move like this, `head` being the error of the head as executed.
+    fn radius(&self, pass: &Pass, s: usize, motion: &Motion, head: f64) -> f64 {
+        let (logits, centre) = (pass.logits.sample(s), pass.centre[s]);
+        let i = argmax(logits);
+        // Two components of a vector add up to at most √2 times its norm.
+        let heads = mul_up(sqrt_up(2.0), add_up(head, centre.head));
+        let mut radius = LARGEST_RADIUS;
+        for j in (0..logits.len()).filter(|&j| j != i) {
+            let Sensitivity { slope, error } = self.sensitivity(motion, i, j);
+            let centre = mul_up(self.sealed.head().distance(i, j), centre.features);
+            let margin = sub_down(sub_down(logits[i], logits[j]), add_up(add_up(centre, heads), error));
+            if margin.is_nan() || margin <= 0.0 {
+                return 0.0;
+            }
+            if slope != 0.0 {
+                radius = radius.min(div_down(margin, slope));
+            }
+        }
+        radius.max(0.0)
+    }
+
+    /// For each layer and sample, a bound of the rounding error of the layer's input on the tape, as a norm.
+    fn input_errors(&self, tape: &Tape<f64>, samples: usize) -> Result<Vec<Vec<f64>>> {
+        let still = vec![0.0; samples];
+        let mut errors = vec![still.clone()];
+        let layers = self.sealed.wide().layers().zip(&self.sealed.certificate().layers);
+        for (i, (layer, entry)) in layers.enumerate() {
+            let local = layer.rounding(&Rounding::of::<f64>(), tape.inner(i), &still);
+            let local = local.map_err(|e| e.in_layer(i.to_string()))?;
+            let pass = |(&e, local): (&f64, f64)| add_up(mul_up(entry.lipschitz.get(), e), local);
+            errors.push(errors[i].iter().zip(local).map(pass).collect());
+        }
+        Ok(errors)
+    }
+}
