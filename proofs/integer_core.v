@@ -6,6 +6,7 @@
      dot_z acc a b            acc + sum_i a_i b_i
      psd_z n M                M (n rows) is symmetric and positive semidefinite, by exact elimination
      norm_z alpha beta W R    for the columns of W and R:  sum_j |alpha [i=j] - <W_i, W_j> - <R_i, R_j>| <= beta, each i
+     packed_norm_z alpha beta W R   the same, many numbers at a time: k entries of a row are the digits of one large integer
      circle_z A b d kn kd     kd d^2 (M + (kn/kd) B) is positive semidefinite, for the tableau (A/d, b/d), and b >= 0 *)
 
 From Coq Require Import ZArith List.
@@ -61,6 +62,52 @@ Fixpoint norm_rows_z (i : nat) (alpha beta : Z) (Ws Rs W R : list (list Z)) : bo
   end.
 
 Definition norm_z (alpha beta : Z) (W R : list (list Z)) : bool := norm_rows_z 0 alpha beta W R W R.
+
+(* The same sums with few operations on large integers.  Entry l of all k lists together is the integer with the digits
+   W_0l, ..., W_(k-1)l in the base B, so one product of a number with it multiplies k pairs, and row i of the residual
+   is   alpha B^i - sum_l W_il P_l - sum_l R_il Q_l.   A digit is at most half in absolute value, B = 2 half + 1. *)
+Definition max_z (a b : Z) : Z := if Z.leb a b then b else a.
+Fixpoint max_abs_z (acc : Z) (l : list Z) : Z :=
+  match l with x :: l' => max_abs_z (max_z acc (Z.abs x)) l' | [] => acc end.
+Fixpoint size_z (acc : Z) (l : list Z) : Z := match l with _ :: l' => size_z (acc + 1) l' | [] => acc end.
+Fixpoint largest_z (acc : Z) (L : list (list Z)) : Z :=
+  match L with l :: L' => largest_z (max_abs_z acc l) L' | [] => acc end.
+Fixpoint longest_z (acc : Z) (L : list (list Z)) : Z :=
+  match L with l :: L' => longest_z (max_z acc (size_z 0 l)) L' | [] => acc end.
+
+(* no product of two of the lists is larger *)
+Definition dot_bound_z (L : list (list Z)) : Z := let m := largest_z 0 L in longest_z 0 L * (m * m).
+
+(* a + B b, the shorter one continued with zeros *)
+Fixpoint push_z (B : Z) (a b : list Z) : list Z :=
+  match a, b with
+  | x :: a', y :: b' => x + B * y :: push_z B a' b'
+  | [], y :: b' => B * y :: push_z B [] b'
+  | _, [] => a
+  end.
+
+Definition pack_z (B : Z) (L : list (list Z)) : list Z := fold_right (push_z B) [] L.
+
+(* the sum of the absolute values of n digits *)
+Fixpoint digit_sum_z (n : nat) (half B s : Z) : Z :=
+  match n with
+  | O => 0
+  | S n' => let q := Z.div (s + half) B in Z.abs (s - B * q) + digit_sum_z n' half B q
+  end.
+
+Fixpoint packed_rows_z (n : nat) (half B shift alpha beta : Z) (Ws Rs : list (list Z)) (P Q : list Z) : bool :=
+  match Ws, Rs with
+  | w :: Ws', r :: Rs' =>
+      Z.leb (digit_sum_z n half B (alpha * shift - dot_z 0 w P - dot_z 0 r Q)) beta &&
+      packed_rows_z n half B (B * shift) alpha beta Ws' Rs' P Q
+  | [], [] => true
+  | _, _ => false
+  end.
+
+Definition packed_norm_z (alpha beta : Z) (W R : list (list Z)) : bool :=
+  let half := Z.abs alpha + dot_bound_z W + dot_bound_z R in
+  let B := 2 * half + 1 in
+  packed_rows_z (length W) half B 1 alpha beta W R (pack_z B W) (pack_z B R).
 
 (* Runge-Kutta tableau over the common denominator d. *)
 Definition entry_z (A : list (list Z)) (i j : nat) : Z := nth j (nth i A []) 0.
