@@ -6,7 +6,7 @@
      dot_z acc a b            acc + sum_i a_i b_i
      psd_z n M                M (n rows) is symmetric and positive semidefinite, by exact elimination
      norm_z alpha beta W R    for the columns of W and R:  sum_j |alpha [i=j] - <W_i, W_j> - <R_i, R_j>| <= beta, each i
-     packed_norm_z alpha beta W R   the same, many numbers at a time: k entries of a row are the digits of one large integer
+     packed_norm_z alpha beta W R   the same, many numbers at a time, as the digits of large integers
      circle_z A b d kn kd     kd d^2 (M + (kn/kd) B) is positive semidefinite, for the tableau (A/d, b/d), and b >= 0 *)
 
 From Coq Require Import ZArith List.
@@ -63,9 +63,10 @@ Fixpoint norm_rows_z (i : nat) (alpha beta : Z) (Ws Rs W R : list (list Z)) : bo
 
 Definition norm_z (alpha beta : Z) (W R : list (list Z)) : bool := norm_rows_z 0 alpha beta W R W R.
 
-(* The same sums with few operations on large integers.  Entry l of all k lists together is the integer with the digits
-   W_0l, ..., W_(k-1)l in the base B, so one product of a number with it multiplies k pairs, and row i of the residual
-   is   alpha B^i - sum_l W_il P_l - sum_l R_il Q_l.   A digit is at most half in absolute value, B = 2 half + 1. *)
+(* The same sums with few operations on larger integers.  The entries at place l of the lists of a block, W_j to
+   W_(j+n-1), are the digits of one integer P_l in a base B, so that one product multiplies n pairs; likewise Q_l for R.
+   Then  - sum_l W_il P_l - sum_l R_il Q_l  has the digits - <W_i, W_j> - <R_i, R_j>, ..., none of which exceeds half in
+   absolute value, and B = 2 half + 1. *)
 Definition max_z (a b : Z) : Z := if Z.leb a b then b else a.
 Fixpoint max_abs_z (acc : Z) (l : list Z) : Z :=
   match l with x :: l' => max_abs_z (max_z acc (Z.abs x)) l' | [] => acc end.
@@ -86,28 +87,50 @@ Fixpoint push_z (B : Z) (a b : list Z) : list Z :=
   | _, [] => a
   end.
 
-Definition pack_z (B : Z) (L : list (list Z)) : list Z := fold_right (push_z B) [] L.
+(* the size of a block and its P and Q; larger blocks would save multiplications, but no time *)
+Definition block := (nat * list Z * list Z)%type.
+Definition block_size : nat := 100.
 
-(* the sum of the absolute values of n digits *)
-Fixpoint digit_sum_z (n : nat) (half B s : Z) : Z :=
-  match n with
-  | O => 0
-  | S n' => let q := Z.div (s + half) B in Z.abs (s - B * q) + digit_sum_z n' half B q
+Fixpoint blocks_z (B : Z) (W R : list (list Z)) : list block :=
+  match W, R with
+  | w :: W', r :: R' =>
+      match blocks_z B W' R' with
+      | (n, P, Q) :: rest =>
+          if Nat.ltb n block_size then (S n, push_z B w P, push_z B r Q) :: rest
+          else (S O, w, r) :: (n, P, Q) :: rest
+      | [] => [(S O, w, r)]
+      end
+  | _, _ => []
   end.
 
-Fixpoint packed_rows_z (n : nat) (half B shift alpha beta : Z) (Ws Rs : list (list Z)) (P Q : list Z) : bool :=
+(* row i from column j on: the sum of |alpha [i=j] + digit| over n digits, and over blocks *)
+Fixpoint digit_sum_z (i j : nat) (alpha : Z) (n : nat) (half B s : Z) : Z :=
+  match n with
+  | O => 0
+  | S n' =>
+      let q := Z.div (s + half) B in
+      Z.abs ((if Nat.eqb i j then alpha else 0) + (s - B * q)) + digit_sum_z i (S j) alpha n' half B q
+  end.
+
+Fixpoint block_sum_z (i j : nat) (alpha half B : Z) (wi ri : list Z) (bs : list block) : Z :=
+  match bs with
+  | (n, P, Q) :: bs' =>
+      digit_sum_z i j alpha n half B (- dot_z 0 wi P - dot_z 0 ri Q) + block_sum_z i (Nat.add j n) alpha half B wi ri bs'
+  | [] => 0
+  end.
+
+Fixpoint packed_rows_z (i : nat) (alpha beta half B : Z) (Ws Rs : list (list Z)) (bs : list block) : bool :=
   match Ws, Rs with
   | w :: Ws', r :: Rs' =>
-      Z.leb (digit_sum_z n half B (alpha * shift - dot_z 0 w P - dot_z 0 r Q)) beta &&
-      packed_rows_z n half B (B * shift) alpha beta Ws' Rs' P Q
+      Z.leb (block_sum_z i 0 alpha half B w r bs) beta && packed_rows_z (S i) alpha beta half B Ws' Rs' bs
   | [], [] => true
   | _, _ => false
   end.
 
 Definition packed_norm_z (alpha beta : Z) (W R : list (list Z)) : bool :=
-  let half := Z.abs alpha + dot_bound_z W + dot_bound_z R in
+  let half := dot_bound_z W + dot_bound_z R in
   let B := 2 * half + 1 in
-  packed_rows_z (length W) half B 1 alpha beta W R (pack_z B W) (pack_z B R).
+  packed_rows_z 0 alpha beta half B W R (blocks_z B W R).
 
 (* Runge-Kutta tableau over the common denominator d. *)
 Definition entry_z (A : list (list Z)) (i j : nat) : Z := nth j (nth i A []) 0.

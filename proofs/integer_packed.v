@@ -2,8 +2,8 @@
 
    Theorem.  packed_norm_z alpha beta W R = true  gives  norm_z alpha beta W R = true.
 
-   An integer has one representation by n digits of absolute value at most half in the base 2 half + 1; the entries of a
-   residual are such digits (dot_bound), and packing is linear, so the digits of a packed row are its entries. *)
+   Packing is linear, so the product of a row with a packed block is the row of products packed; none of them exceeds
+   half (dot_bound), so they are its digits in the base 2 half + 1, one after the other. *)
 
 From Coq Require Import ZArith List Lia Bool.
 Require Import integer_core.
@@ -103,101 +103,54 @@ Proof.
   pose proof (longest_in L 0 a ha); nia.
 Qed.
 
-(* Digits. *)
-Fixpoint value (B : Z) (e : list Z) : Z := match e with x :: e' => x + B * value B e' | [] => 0 end.
-Definition abs_sum (e : list Z) : Z := fold_right (fun x s => Z.abs x + s) 0 e.
-
-Lemma digit_sum_value half e : (forall x, In x e -> Z.abs x <= half) ->
-  digit_sum_z (length e) half (2 * half + 1) (value (2 * half + 1) e) = abs_sum e.
+(* A digit d in front of others, whose value is v. *)
+Lemma digit_sum_step i j alpha n half d v : Z.abs d <= half ->
+  digit_sum_z i j alpha (S n) half (2 * half + 1) (d + (2 * half + 1) * v) =
+  Z.abs ((if Nat.eqb i j then alpha else 0) + d) + digit_sum_z i (S j) alpha n half (2 * half + 1) v.
 Proof.
-  induction e as [|x e IH]; intros h; [reflexivity|].
-  assert (hx := h x (or_introl eq_refl)).
-  cbn [length digit_sum_z value abs_sum fold_right].
-  replace (Z.div (x + (2 * half + 1) * value (2 * half + 1) e + half) (2 * half + 1))
-    with (value (2 * half + 1) e).
-  2: { apply (Z.div_unique _ _ _ (x + half)); [left|]; lia. }
-  rewrite IH; [|intros y hy; apply h; now right].
-  unfold abs_sum; f_equal; f_equal; ring.
+  intros h; cbn [digit_sum_z].
+  replace (Z.div (d + (2 * half + 1) * v + half) (2 * half + 1)) with v.
+  2: { apply (Z.div_unique _ _ _ (d + half)); [left|]; lia. }
+  f_equal; f_equal; ring.
 Qed.
 
-(* A row of the residual, from column j on. *)
-Fixpoint row_list (i j : nat) (alpha : Z) (wi ri : list Z) (W R : list (list Z)) : list Z :=
-  match W, R with
-  | w :: W', r :: R' =>
-      (if Nat.eqb i j then alpha else 0) - dot_z 0 wi w - dot_z 0 ri r :: row_list i (S j) alpha wi ri W' R'
-  | _, _ => []
-  end.
-
-Lemma row_sum_list i j alpha wi ri W R : row_sum_z i j alpha wi ri W R = abs_sum (row_list i j alpha wi ri W R).
-Proof. revert j R; induction W as [|w W IH]; intros j [|r R]; simpl; try reflexivity. now rewrite IH. Qed.
-
-Lemma row_list_length i j alpha wi ri W R : length W = length R -> length (row_list i j alpha wi ri W R) = length W.
-Proof. revert j R; induction W as [|w W IH]; intros j [|r R]; simpl; try easy. intros [=]; f_equal; auto. Qed.
-
-Definition shifted (B alpha : Z) (i j k : nat) : Z :=
-  if (Nat.leb j i && Nat.ltb i (j + k))%bool then alpha * B ^ Z.of_nat (i - j) else 0.
-
-Lemma shifted_step B alpha i j k :
-  shifted B alpha i j (S k) = (if Nat.eqb i j then alpha else 0) + B * shifted B alpha i (S j) k.
+Lemma block_sum_row i j alpha wi ri W R W0 R0 half : half = dot_bound_z W0 + dot_bound_z R0 ->
+  In wi W0 -> In ri R0 -> incl W W0 -> incl R R0 ->
+  block_sum_z i j alpha half (2 * half + 1) wi ri (blocks_z (2 * half + 1) W R) = row_sum_z i j alpha wi ri W R.
 Proof.
-  unfold shifted; destruct (Nat.eqb_spec i j) as [<-|ne].
-  - rewrite Nat.leb_refl, (proj2 (Nat.ltb_lt i (i + S k))), (proj2 (Nat.leb_gt (S i) i)), Nat.sub_diag by lia.
-    simpl; ring.
-  - destruct (Nat.leb_spec j i), (Nat.ltb_spec i (j + S k)), (Nat.leb_spec (S j) i), (Nat.ltb_spec i (S j + k));
-      simpl; try lia.
-    replace (i - j)%nat with (S (i - S j)) by lia.
-    rewrite Nat2Z.inj_succ, Z.pow_succ_r by lia; ring.
-Qed.
-
-Lemma row_value B i j alpha wi ri W R : length W = length R ->
-  value B (row_list i j alpha wi ri W R) =
-  shifted B alpha i j (length W) - dot_z 0 wi (pack_z B W) - dot_z 0 ri (pack_z B R).
-Proof.
-  revert j R; induction W as [|w W IH]; intros j [|r R]; try easy.
-  - intros _; simpl; rewrite !dot_nil; unfold shifted; rewrite Nat.add_0_r.
-    destruct (Nat.leb_spec j i), (Nat.ltb_spec i j); simpl; lia.
-  - intros [=]; cbn [row_list value length]; rewrite IH, shifted_step by assumption.
-    change (pack_z B (w :: W)) with (push_z B w (pack_z B W)).
-    change (pack_z B (r :: R)) with (push_z B r (pack_z B R)).
-    rewrite !dot_push; ring.
-Qed.
-
-Lemma row_list_le i j alpha wi ri W R W0 R0 : In wi W0 -> In ri R0 -> incl W W0 -> incl R R0 ->
-  forall x, In x (row_list i j alpha wi ri W R) -> Z.abs x <= Z.abs alpha + dot_bound_z W0 + dot_bound_z R0.
-Proof.
-  intros hw hr; revert j R; induction W as [|w W IH]; intros j [|r R] iW iR x; try easy.
-  cbn [row_list In]; intros [<-|h].
-  - assert (a := dot_bound W0 wi w hw (iW w (or_introl eq_refl))).
-    assert (b := dot_bound R0 ri r hr (iR r (or_introl eq_refl))).
-    destruct (Nat.eqb i j); lia.
-  - apply (IH (S j) R); [intros y hy; apply iW; now right | intros y hy; apply iR; now right | exact h].
-Qed.
-
-Lemma packed_lengths n half B shift alpha beta Ws Rs P Q :
-  packed_rows_z n half B shift alpha beta Ws Rs P Q = true -> length Ws = length Rs.
-Proof.
-  revert shift Rs; induction Ws as [|w Ws IH]; intros shift [|r Rs]; simpl; try easy.
-  intros h; apply andb_prop in h; f_equal; eapply IH; apply h.
+  intros hh hw hr; revert j R; induction W as [|w W IH]; intros j [|r R] iW iR; try reflexivity.
+  assert (rest := IH (S j) R (fun y hy => iW y (or_intror hy)) (fun y hy => iR y (or_intror hy))).
+  set (d := - dot_z 0 wi w - dot_z 0 ri r).
+  assert (hd : Z.abs d <= half).
+  { assert (a := dot_bound W0 wi w hw (iW w (or_introl eq_refl))).
+    assert (b := dot_bound R0 ri r hr (iR r (or_introl eq_refl))); unfold d; lia. }
+  assert (he : (if Nat.eqb i j then alpha else 0) - dot_z 0 wi w - dot_z 0 ri r = (if Nat.eqb i j then alpha else 0) + d)
+    by (unfold d; ring).
+  cbn [row_sum_z]; rewrite he, <- rest; clear rest IH.
+  assert (one : digit_sum_z i j alpha 1 half (2 * half + 1) d = Z.abs ((if Nat.eqb i j then alpha else 0) + d)).
+  { assert (s := digit_sum_step i j alpha 0 half d 0 hd).
+    rewrite Z.mul_0_r, Z.add_0_r in s; rewrite s; apply Z.add_0_r. }
+  cbn [blocks_z]; destruct (blocks_z (2 * half + 1) W R) as [|[[n P] Q] bs].
+  - cbn [block_sum_z]; fold d; rewrite one; reflexivity.
+  - destruct (Nat.ltb n block_size); cbn [block_sum_z].
+    + rewrite !dot_push.
+      replace (- (dot_z 0 wi w + (2 * half + 1) * dot_z 0 wi P) - (dot_z 0 ri r + (2 * half + 1) * dot_z 0 ri Q))
+        with (d + (2 * half + 1) * (- dot_z 0 wi P - dot_z 0 ri Q)) by (unfold d; ring).
+      rewrite digit_sum_step, Nat.add_succ_r by exact hd; cbn [Nat.add]; ring.
+    + fold d; rewrite one; rewrite Nat.add_1_r; reflexivity.
 Qed.
 
 Theorem packed_norm_sound alpha beta W R : packed_norm_z alpha beta W R = true -> norm_z alpha beta W R = true.
 Proof.
-  unfold packed_norm_z, norm_z; set (half := _ + dot_bound_z R); set (B := 2 * half + 1); intros h.
-  assert (len := packed_lengths _ _ _ _ _ _ _ _ _ _ h).
-  assert (general : forall Ws Rs i, incl Ws W -> incl Rs R -> (i + length Ws = length W)%nat ->
-    packed_rows_z (length W) half B (B ^ Z.of_nat i) alpha beta Ws Rs (pack_z B W) (pack_z B R) = true ->
-    norm_rows_z i alpha beta Ws Rs W R = true).
-  2: { apply (general W R 0%nat); auto using incl_refl. }
-  induction Ws as [|w Ws IH]; intros [|r Rs] i iW iR hi; try easy.
-  cbn [packed_rows_z norm_rows_z length] in *; intros h'; apply andb_prop in h'; destruct h' as [h1 h2].
+  unfold packed_norm_z, norm_z; set (half := _ + dot_bound_z R); set (bs := blocks_z _ W R).
+  assert (general : forall Ws Rs i, incl Ws W -> incl Rs R ->
+    packed_rows_z i alpha beta half (2 * half + 1) Ws Rs bs = true -> norm_rows_z i alpha beta Ws Rs W R = true).
+  2: { apply general; apply incl_refl. }
+  induction Ws as [|w Ws IH]; intros [|r Rs] i iW iR; try easy.
+  cbn [packed_rows_z norm_rows_z]; intros h; apply andb_prop in h; destruct h as [h1 h2].
   apply andb_true_intro; split.
-  - rewrite row_sum_list, <- (digit_sum_value half).
-    + rewrite row_list_length, row_value by assumption; fold B; unfold shifted.
-      rewrite (proj2 (Nat.ltb_lt i (0 + length W))) by lia; rewrite Nat.sub_0_r; exact h1.
-    + eapply row_list_le; try (apply incl_refl); [apply iW | apply iR]; now left.
-  - apply IH.
-    + intros y hy; apply iW; now right.
-    + intros y hy; apply iR; now right.
-    + lia.
-    + rewrite Nat2Z.inj_succ, Z.pow_succ_r by lia; exact h2.
+  - rewrite <- (block_sum_row i 0 alpha w r W R W R half eq_refl); auto using incl_refl.
+    + apply iW; now left.
+    + apply iR; now left.
+  - apply IH; [intros y hy; apply iW; now right | intros y hy; apply iR; now right | exact h2].
 Qed.
