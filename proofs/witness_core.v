@@ -13,9 +13,10 @@ Import ListNotations.
 Local Open Scope Z_scope.
 
 (* An m x n matrix W / 2^scale.  `lists` are the columns of W or, if transposed, its rows, so that the certificate is
-   about the smaller of the two Gram matrices; `factor` are the columns of R; alpha and beta are over 4^scale. *)
+   about the smaller of the two Gram matrices; `factor` are the columns of R; alpha and beta are over 4^scale.
+   The matrix acts on the channels at each of op_points points of an image; of a dense layer there is one. *)
 Record operator := Operator {
-  op_rows : nat; op_cols : nat; op_transposed : bool; op_scale : Z;
+  op_rows : nat; op_cols : nat; op_points : nat; op_transposed : bool; op_scale : Z;
   op_lists : list (list Z); op_factor : list (list Z); op_alpha : Z; op_beta : Z }.
 
 Definition two_to (s : Z) : Z := Z.pow 2 s.
@@ -23,8 +24,11 @@ Definition two_to (s : Z) : Z := Z.pow 2 s.
 Definition check_operator (o : operator) : bool :=
   let count := if op_transposed o then op_rows o else op_cols o in
   let len := if op_transposed o then op_cols o else op_rows o in
-  Z.leb 0 (op_scale o) && Nat.eqb (length (op_lists o)) count && forallb (fun c => Nat.eqb (length c) len) (op_lists o) &&
+  Nat.ltb 0 (op_points o) && Z.leb 0 (op_scale o) && Nat.eqb (length (op_lists o)) count && forallb (fun c => Nat.eqb (length c) len) (op_lists o) &&
   Z.leb 0 (op_alpha o + op_beta o) && packed_norm_z (op_alpha o) (op_beta o) (op_lists o) (op_factor o).
+
+Definition op_in (o : operator) : nat := Nat.mul (op_cols o) (op_points o).
+Definition op_out (o : operator) : nat := Nat.mul (op_rows o) (op_points o).
 
 (* Leaky ReLU with slope a / 2^s on the negative side; a = 0 is ReLU, a = 2^s the identity. *)
 Record activation := Leaky { slope_num : Z; slope_scale : Z }.
@@ -43,7 +47,7 @@ Inductive layer :=
 
 Definition layer_out (l : layer) (n : nat) : nat :=
   match l with
-  | Affine o _ => op_rows o
+  | Affine o _ => op_out o
   | Activation _ => n
   | Pad extra => Nat.add n extra
   | Flow _ _ _ _ _ _ _ => n
@@ -56,12 +60,12 @@ Fixpoint layers_out (ls : list layer) (n : nat) : nat :=
 Definition check_layer (l : layer) (n : nat) : option (Z * Z) :=
   match l with
   | Affine o bias =>
-      if Nat.eqb (op_cols o) n && check_operator o
+      if Nat.eqb (op_in o) n && check_operator o
       then Some (op_alpha o + op_beta o, 2 * op_scale o) else None
   | Activation g => if check_activation g then Some (1, 0) else None
   | Pad _ => Some (1, 0)
   | Flow m h hs steps o bias g =>
-      if Nat.eqb (op_cols o) n && check_operator o && check_activation g &&
+      if Nat.eqb (op_in o) n && check_operator o && check_activation g &&
          circle_z (m_A m) (m_b m) (m_d m) (m_kn m) (m_kd m) && Z.leb 0 h && Z.leb 0 hs &&
          Z.leb (h * m_kn m * (op_alpha o + op_beta o)) (2 * m_kd m * two_to (hs + 2 * op_scale o))
       then Some (1, 0) else None

@@ -63,7 +63,11 @@ let transpose n m_rows =
 let operator r =
   let m = small r "the number of rows" in
   let n = small r "the number of columns" in
-  literal r "scale"; let s = scale r "the scale" in
+  let points = match need r "points or scale" with
+    | "scale" -> 1
+    | "points" -> let p = small r "the number of points" in literal r "scale"; p
+    | w -> bad r (Printf.sprintf "%S where points or scale is expected" w) in
+  let s = scale r "the scale" in
   literal r "weight"; let w = rows r m n "an entry of the weight" in
   literal r "bias"; let bias = integers r m "an entry of the bias" in
   literal r "gram";
@@ -79,7 +83,7 @@ let operator r =
   done;
   let factor = Array.to_list (Array.map List.rev cols) in
   let lists = if transposed then w else transpose n w in
-  ({ op_rows = m; op_cols = n; op_transposed = transposed; op_scale = s; op_lists = lists;
+  ({ op_rows = m; op_cols = n; op_points = points; op_transposed = transposed; op_scale = s; op_lists = lists;
      op_factor = factor; op_alpha = alpha; op_beta = beta }, bias)
 
 let activation r =
