@@ -124,7 +124,9 @@ impl Certify {
         let samples = dataset.filter(|_| part.end == count);
         let mut witness = Witness::new(file, part.clone(), samples.is_some()).map_err(|e| self.no_witness(file, e))?;
         if let Some(dataset) = samples {
-            input::in_groups("witness", dataset, |x| sealed.gaps(&x)?.iter().try_for_each(|s| witness.claim_margin(s)))?;
+            input::in_groups("witness", dataset, |x| {
+                sealed.gaps(&x)?.iter().try_for_each(|s| witness.claim_margin(s))
+            })?;
         }
         witness.write(path)?;
         let (Range { start, end }, head) = (part, usize::from(samples.is_some()));
@@ -261,7 +263,8 @@ impl Certify {
 
 /// A range of layers as `4..9`.
 fn layers(text: &str) -> std::result::Result<Range<usize>, String> {
-    let number = |text: &str| text.trim().parse::<usize>().map_err(|_| format!("{text:?} is not the number of a layer"));
+    let number =
+        |text: &str| text.trim().parse::<usize>().map_err(|_| format!("{text:?} is not the number of a layer"));
     let (from, to) = text.split_once("..").ok_or("a range of layers is written as FROM..TO")?;
     Ok(number(from)?..number(to)?)
 }
