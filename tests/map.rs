@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, path::Path};
 use dahlquist::certificate::Rule;
 
 /// Files of `proofs/` that are not the proof of a rule of the code, and why they are there.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 12] = [
     // What the proofs share, and what the rules' numbers rest on.
     "euclidean",
+    "fourier",
     "pointwise",
     "rounding",
     "tableau_radii",
