@@ -6,6 +6,7 @@
      dot_z acc a b            acc + sum_i a_i b_i
      psd_z n M                M (n rows) is symmetric and positive semidefinite, by exact elimination
      norm_z alpha beta W R    for the columns of W and R:  sum_j |alpha [i=j] - <W_i, W_j> - <R_i, R_j>| <= beta, each i
+     packed_norm_z alpha beta W R   the same, many numbers at a time, as the digits of large integers
      circle_z A b d kn kd     kd d^2 (M + (kn/kd) B) is positive semidefinite, for the tableau (A/d, b/d), and b >= 0 *)
 
 From Coq Require Import ZArith List.
@@ -61,6 +62,75 @@ Fixpoint norm_rows_z (i : nat) (alpha beta : Z) (Ws Rs W R : list (list Z)) : bo
   end.
 
 Definition norm_z (alpha beta : Z) (W R : list (list Z)) : bool := norm_rows_z 0 alpha beta W R W R.
+
+(* The same sums with few operations on larger integers.  The entries at place l of the lists of a block, W_j to
+   W_(j+n-1), are the digits of one integer P_l in a base B, so that one product multiplies n pairs; likewise Q_l for R.
+   Then  - sum_l W_il P_l - sum_l R_il Q_l  has the digits - <W_i, W_j> - <R_i, R_j>, ..., none of which exceeds half in
+   absolute value, and B = 2 half + 1. *)
+Definition max_z (a b : Z) : Z := if Z.leb a b then b else a.
+Fixpoint max_abs_z (acc : Z) (l : list Z) : Z :=
+  match l with x :: l' => max_abs_z (max_z acc (Z.abs x)) l' | [] => acc end.
+Fixpoint size_z (acc : Z) (l : list Z) : Z := match l with _ :: l' => size_z (acc + 1) l' | [] => acc end.
+Fixpoint largest_z (acc : Z) (L : list (list Z)) : Z :=
+  match L with l :: L' => largest_z (max_abs_z acc l) L' | [] => acc end.
+Fixpoint longest_z (acc : Z) (L : list (list Z)) : Z :=
+  match L with l :: L' => longest_z (max_z acc (size_z 0 l)) L' | [] => acc end.
+
+(* no product of two of the lists is larger *)
+Definition dot_bound_z (L : list (list Z)) : Z := let m := largest_z 0 L in longest_z 0 L * (m * m).
+
+(* a + B b, the shorter one continued with zeros *)
+Fixpoint push_z (B : Z) (a b : list Z) : list Z :=
+  match a, b with
+  | x :: a', y :: b' => x + B * y :: push_z B a' b'
+  | [], y :: b' => B * y :: push_z B [] b'
+  | _, [] => a
+  end.
+
+(* the size of a block and its P and Q; larger blocks would save multiplications, but no time *)
+Definition block := (nat * list Z * list Z)%type.
+Definition block_size : nat := 100.
+
+Fixpoint blocks_z (B : Z) (W R : list (list Z)) : list block :=
+  match W, R with
+  | w :: W', r :: R' =>
+      match blocks_z B W' R' with
+      | (n, P, Q) :: rest =>
+          if Nat.ltb n block_size then (S n, push_z B w P, push_z B r Q) :: rest
+          else (S O, w, r) :: (n, P, Q) :: rest
+      | [] => [(S O, w, r)]
+      end
+  | _, _ => []
+  end.
+
+(* row i from column j on: the sum of |alpha [i=j] + digit| over n digits, and over blocks *)
+Fixpoint digit_sum_z (i j : nat) (alpha : Z) (n : nat) (half B s : Z) : Z :=
+  match n with
+  | O => 0
+  | S n' =>
+      let q := Z.div (s + half) B in
+      Z.abs ((if Nat.eqb i j then alpha else 0) + (s - B * q)) + digit_sum_z i (S j) alpha n' half B q
+  end.
+
+Fixpoint block_sum_z (i j : nat) (alpha half B : Z) (wi ri : list Z) (bs : list block) : Z :=
+  match bs with
+  | (n, P, Q) :: bs' =>
+      digit_sum_z i j alpha n half B (- dot_z 0 wi P - dot_z 0 ri Q) + block_sum_z i (Nat.add j n) alpha half B wi ri bs'
+  | [] => 0
+  end.
+
+Fixpoint packed_rows_z (i : nat) (alpha beta half B : Z) (Ws Rs : list (list Z)) (bs : list block) : bool :=
+  match Ws, Rs with
+  | w :: Ws', r :: Rs' =>
+      Z.leb (block_sum_z i 0 alpha half B w r bs) beta && packed_rows_z (S i) alpha beta half B Ws' Rs' bs
+  | [], [] => true
+  | _, _ => false
+  end.
+
+Definition packed_norm_z (alpha beta : Z) (W R : list (list Z)) : bool :=
+  let half := dot_bound_z W + dot_bound_z R in
+  let B := 2 * half + 1 in
+  packed_rows_z 0 alpha beta half B W R (blocks_z B W R).
 
 (* Runge-Kutta tableau over the common denominator d. *)
 Definition entry_z (A : list (list Z)) (i j : nat) : Z := nth j (nth i A []) 0.

@@ -18,8 +18,7 @@
    Several axes: the product of axes that satisfy the conditions satisfies them (axis_product), so the theorem holds for
    images with s^2 c channels.
 
-   The step from the circular operator to its symbols (the discrete Fourier transform) is not proved here: the theorem
-   takes a bound of the circular operator.
+   The theorem takes a bound of the circular operator; fourier.v proves one from its symbols.
 
    Source: Sedghi, Gupta, Long (2019) for the circular case; compression: Araujo, Negrevergne, Chevaleyre, Atif (2021). *)
 

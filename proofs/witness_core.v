@@ -4,7 +4,8 @@
 
      check_layers   the network's squared Lipschitz bound as num / 2^scale, or None when some layer's proof fails
      check_lipschitz    ... and it is at most (L / 2^s)^2
-     check_margin       ... and gaps between logits at a point survive every perturbation up to eps *)
+     check_margin       ... and gaps between logits at a point survive every perturbation up to eps
+     check_claims       many claims about one network, whose layers are checked once *)
 
 From Coq Require Import ZArith List Bool.
 Require Import integer_core.
@@ -12,9 +13,10 @@ Import ListNotations.
 Local Open Scope Z_scope.
 
 (* An m x n matrix W / 2^scale.  `lists` are the columns of W or, if transposed, its rows, so that the certificate is
-   about the smaller of the two Gram matrices; `factor` are the columns of R; alpha and beta are over 4^scale. *)
+   about the smaller of the two Gram matrices; `factor` are the columns of R; alpha and beta are over 4^scale.
+   The matrix acts on the channels at each of op_points points of an image; of a dense layer there is one. *)
 Record operator := Operator {
-  op_rows : nat; op_cols : nat; op_transposed : bool; op_scale : Z;
+  op_rows : nat; op_cols : nat; op_points : nat; op_transposed : bool; op_scale : Z;
   op_lists : list (list Z); op_factor : list (list Z); op_alpha : Z; op_beta : Z }.
 
 Definition two_to (s : Z) : Z := Z.pow 2 s.
@@ -22,8 +24,11 @@ Definition two_to (s : Z) : Z := Z.pow 2 s.
 Definition check_operator (o : operator) : bool :=
   let count := if op_transposed o then op_rows o else op_cols o in
   let len := if op_transposed o then op_cols o else op_rows o in
-  Z.leb 0 (op_scale o) && Nat.eqb (length (op_lists o)) count && forallb (fun c => Nat.eqb (length c) len) (op_lists o) &&
-  Z.leb 0 (op_alpha o + op_beta o) && norm_z (op_alpha o) (op_beta o) (op_lists o) (op_factor o).
+  Nat.ltb 0 (op_points o) && Z.leb 0 (op_scale o) && Nat.eqb (length (op_lists o)) count && forallb (fun c => Nat.eqb (length c) len) (op_lists o) &&
+  Z.leb 0 (op_alpha o + op_beta o) && packed_norm_z (op_alpha o) (op_beta o) (op_lists o) (op_factor o).
+
+Definition op_in (o : operator) : nat := Nat.mul (op_cols o) (op_points o).
+Definition op_out (o : operator) : nat := Nat.mul (op_rows o) (op_points o).
 
 (* Leaky ReLU with slope a / 2^s on the negative side; a = 0 is ReLU, a = 2^s the identity. *)
 Record activation := Leaky { slope_num : Z; slope_scale : Z }.
@@ -42,7 +47,7 @@ Inductive layer :=
 
 Definition layer_out (l : layer) (n : nat) : nat :=
   match l with
-  | Affine o _ => op_rows o
+  | Affine o _ => op_out o
   | Activation _ => n
   | Pad extra => Nat.add n extra
   | Flow _ _ _ _ _ _ _ => n
@@ -55,12 +60,12 @@ Fixpoint layers_out (ls : list layer) (n : nat) : nat :=
 Definition check_layer (l : layer) (n : nat) : option (Z * Z) :=
   match l with
   | Affine o bias =>
-      if Nat.eqb (op_cols o) n && check_operator o
+      if Nat.eqb (op_in o) n && check_operator o
       then Some (op_alpha o + op_beta o, 2 * op_scale o) else None
   | Activation g => if check_activation g then Some (1, 0) else None
   | Pad _ => Some (1, 0)
   | Flow m h hs steps o bias g =>
-      if Nat.eqb (op_cols o) n && check_operator o && check_activation g &&
+      if Nat.eqb (op_in o) n && check_operator o && check_activation g &&
          circle_z (m_A m) (m_b m) (m_d m) (m_kn m) (m_kd m) && Z.leb 0 h && Z.leb 0 hs &&
          Z.leb (h * m_kn m * (op_alpha o + op_beta o)) (2 * m_kd m * two_to (hs + 2 * op_scale o))
       then Some (1, 0) else None
@@ -76,12 +81,14 @@ Fixpoint check_layers (ls : list layer) (n : nat) : option (Z * Z) :=
       end
   end.
 
-(* The Lipschitz constant is at most bound / 2^s. *)
-Definition check_lipschitz (ls : list layer) (n : nat) (bound s : Z) : bool :=
-  match check_layers ls n with
+(* The Lipschitz constant is at most bound / 2^s; proved is what check_layers says. *)
+Definition lipschitz_holds (proved : option (Z * Z)) (bound s : Z) : bool :=
+  match proved with
   | Some (p, t) => Z.leb 0 bound && Z.leb 0 s && Z.leb (p * two_to (2 * s)) (bound * bound * two_to t)
   | None => false
   end.
+
+Definition check_lipschitz (ls : list layer) (n : nat) : Z -> Z -> bool := lipschitz_holds (check_layers ls n).
 
 (* The head: logit_j = <row_j, y> / 2^scale + bias_j; gaps.(j) / 2^gap_scale is a lower bound of logit_i - logit_j at the
    sample.  The entry of gaps at i itself is not looked at. *)
@@ -99,8 +106,8 @@ Definition check_gap (hd : head) (p t : Z) (c : margin_claim) (j : nat) : bool :
    Z.ltb (p * square_distance (row hd (winner c)) (row hd j) * (eps c * eps c) * two_to (2 * gap_scale c))
          (g * g * two_to (t + 2 * head_scale hd + 2 * eps_scale c))).
 
-Definition check_margin (ls : list layer) (n : nat) (hd : head) (c : margin_claim) : bool :=
-  match check_layers ls n with
+Definition margin_holds (proved : option (Z * Z)) (ls : list layer) (n : nat) (hd : head) (c : margin_claim) : bool :=
+  match proved with
   | Some (p, t) =>
       Z.leb 0 (head_scale hd) && Z.leb 0 (gap_scale c) && Z.leb 0 (eps c) && Z.leb 0 (eps_scale c) &&
       forallb (fun r => Nat.eqb (length r) (layers_out ls n)) (head_rows hd) &&
@@ -108,3 +115,17 @@ Definition check_margin (ls : list layer) (n : nat) (hd : head) (c : margin_clai
       forallb (check_gap hd p t c) (seq 0 (length (head_rows hd)))
   | None => false
   end.
+
+Definition check_margin (ls : list layer) (n : nat) : head -> margin_claim -> bool :=
+  margin_holds (check_layers ls n) ls n.
+
+Inductive claim := LipschitzClaim (bound scale : Z) | MarginClaim (hd : head) (c : margin_claim).
+
+Definition check_claim (proved : option (Z * Z)) (ls : list layer) (n : nat) (c : claim) : bool :=
+  match c with
+  | LipschitzClaim bound s => lipschitz_holds proved bound s
+  | MarginClaim hd m => margin_holds proved ls n hd m
+  end.
+
+Definition check_claims (ls : list layer) (n : nat) (cs : list claim) : list bool :=
+  let proved := check_layers ls n in map (check_claim proved ls n) cs.

@@ -11,6 +11,7 @@ Extract Inductive Z => "Integer.t" [ "Integer.zero" "(fun p -> p)" "Integer.neg"
 Extract Constant Z.add => "Integer.add".
 Extract Constant Z.sub => "Integer.sub".
 Extract Constant Z.mul => "Integer.mul".
+Extract Constant Z.div => "(fun a b -> if Integer.sign b = 0 then Integer.zero else Integer.fdiv a b)".
 Extract Constant Z.abs => "Integer.abs".
 Extract Constant Z.eqb => "Integer.equal".
 Extract Constant Z.leb => "Integer.leq".
@@ -18,4 +19,4 @@ Extract Constant Z.ltb => "Integer.lt".
 Extract Constant Z.pow => "(fun a b -> if Integer.sign b < 0 then Integer.zero else Integer.pow a (Integer.to_int b))".
 
 Extraction Language OCaml.
-Extraction "checker/kernel.ml" check_layer check_layers check_lipschitz check_margin check_operator.
+Extraction "checker/kernel.ml" check_claims.

@@ -7,13 +7,14 @@
      check_lipschitz_sound   check_lipschitz ls n L s = true  gives
                              |y - y'| <= (L / 2^s) |x - x'|
      check_margin_sound      check_margin ls n head claim = true, the claimed gaps are lower bounds of logit_i - logit_j
-                             at x, and |x - x'| <= eps / 2^s  give  logit_j (y') < logit_i (y') for every other class j *)
+                             at x, and |x - x'| <= eps / 2^s  give  logit_j (y') < logit_i (y') for every other class j
+     check_claims_sound      check_claims ls n cs says of each claim what these two functions say of it *)
 
 From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
 From mathcomp Require Import ring.
-Require Import euclidean slope gradient_step circle_contractivity operator_norm isometry margin.
-Require Import integer_core integer_sound witness_core.
+Require Import euclidean slope gradient_step circle_contractivity operator_norm isometry margin pointwise.
+Require Import integer_core integer_sound integer_packed witness_core.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Import GRing.Theory Num.Theory Order.TTheory.
 Local Open Scope ring_scope.
@@ -33,15 +34,18 @@ Definition dyadic (p s : Z) : F := zc p / zc (two_to s).
 
 Definition vector m (s : Z) (l : seq Z) : 'cV[F]_m := \col_i dyadic (nth Z0 l i) s.
 
-Definition matrix_of (o : operator) m n : 'M[F]_(m, n) :=
-  if op_transposed o then (of_columns F m (two_to (op_scale o)) n (op_lists o))^T
-  else of_columns F n (two_to (op_scale o)) m (op_lists o).
+Definition entry (o : operator) (i j : nat) : F :=
+  dyadic (if op_transposed o then nth Z0 (nth [::] (op_lists o) i) j else nth Z0 (nth [::] (op_lists o) j) i) (op_scale o).
+Definition matrix_of (o : operator) m n : 'M[F]_(m, n) := pointwise (op_points o) (entry o) m n.
+
+(* one number for each channel *)
+Definition bias_of (o : operator) m (bias : seq Z) : 'cV[F]_m := \col_i dyadic (nth Z0 bias (i %/ op_points o)) (op_scale o).
 
 Definition leaky (g : activation) : F -> F := leaky_relu (dyadic (slope_num g) (slope_scale g)).
 
 Definition step_of (m : method) (h hs : Z) (o : operator) (bias : seq Z) (g : activation) n (x z : 'cV[F]_n) :=
   exists X, runge_kutta (@tableau_A F (m_A m) (m_b m) (m_d m)) (@tableau_b F (m_b m) (m_d m))
-    (gradient_field (matrix_of o (op_rows o) n) (vector (op_rows o) (op_scale o) bias) (fun _ => leaky g))
+    (gradient_field (matrix_of o (op_out o) n) (bias_of o (op_out o) bias) (fun _ => leaky g))
     (dyadic h hs) x X z.
 
 Fixpoint steps_of (R : forall n, 'cV[F]_n -> 'cV[F]_n -> Prop) (k : nat) n (x y : 'cV[F]_n) : Prop :=
@@ -49,7 +53,7 @@ Fixpoint steps_of (R : forall n, 'cV[F]_n -> 'cV[F]_n -> Prop) (k : nat) n (x y 
 
 Definition layer_means (l : layer) n : 'cV[F]_n -> 'cV[F]_(layer_out l n) -> Prop :=
   match l return 'cV[F]_n -> 'cV[F]_(layer_out l n) -> Prop with
-  | Affine o bias => fun x y => y = matrix_of o (op_rows o) n *m x + vector (op_rows o) (op_scale o) bias
+  | Affine o bias => fun x y => y = matrix_of o (op_out o) n *m x + bias_of o (op_out o) bias
   | Activation g => fun x y => y = by_coordinates (fun _ => leaky g) x
   | Pad extra => fun x y => y = pad_zeros extra x
   | Flow m h hs steps o bias g => fun x y => steps_of (@step_of m h hs o bias g) steps x y
@@ -82,15 +86,21 @@ Proof. by move=> hs hp; apply: divr_gt0 => //; apply: two_to_pos. Qed.
 
 (* A proved operator. *)
 Lemma operator_sound o : check_operator o -> Z.leb 0 (op_scale o) /\
-  opbound (matrix_of o (op_rows o) (op_cols o)) (dyadic (Z.add (op_alpha o) (op_beta o)) (Z.mul 2 (op_scale o))) /\
+  opbound (matrix_of o (op_out o) (op_in o)) (dyadic (Z.add (op_alpha o) (op_beta o)) (Z.mul 2 (op_scale o))) /\
   Z.leb 0 (Z.add (op_alpha o) (op_beta o)).
 Proof.
-rewrite /check_operator -!andbA !nat_eqE forallbE => /and5P [hs /eqP hl hc hk hn].
-split=> //; split=> //; have p := two_to_pos hs; have K0 := zc_ge0 F hk.
-rewrite /dyadic two_to_double // zcD /matrix_of; rewrite zcD in K0.
+rewrite /check_operator -!andbA !nat_eqE forallbE => /andP [/PeanoNat.Nat.ltb_lt /ssrnat.ltP p0].
+move=> /and5P [hs /eqP hl hc hk /packed_norm_sound hn].
+split=> //; split=> //; apply: (pointwise_bound p0).
+have p := two_to_pos hs; have K0 := zc_ge0 F hk.
+rewrite /dyadic two_to_double // zcD; rewrite zcD in K0.
 have S0 : zc (two_to (op_scale o)) != 0 by rewrite lt0r_neq0.
 rewrite (eq_all (fun c => nat_eqE (length c) _)) in hc.
-move: hl hc; case: (op_transposed o) => hl hc; last exact: (norm_sound S0 hl hc hn).
+have same : channels (entry o) (op_rows o) (op_cols o) =
+  if op_transposed o then (of_columns F (op_rows o) (two_to (op_scale o)) (op_cols o) (op_lists o))^T
+  else of_columns F (op_cols o) (two_to (op_scale o)) (op_rows o) (op_lists o).
+  by apply/matrixP => i j; rewrite !mxE /entry; case: (op_transposed o); rewrite !mxE.
+move: hl hc; rewrite same; case: (op_transposed o) => hl hc; last exact: (norm_sound S0 hl hc hn).
 by apply: opbound_tr (norm_sound S0 hl hc hn); rewrite divr_ge0 // exprn_ge0 // ltW.
 Qed.
 
@@ -173,7 +183,7 @@ Theorem check_lipschitz_sound ls n bound s : check_lipschitz ls n bound s ->
   forall x x' y y', @network ls n x y -> @network ls n x' y' ->
   sqn (y - y') <= dyadic bound s ^+ 2 * sqn (x - x').
 Proof.
-rewrite /check_lipschitz; case hc: (check_layers ls n) => [[p t]|] // /andP [/andP [h0 hs] hle] x x' y y' hy hy'.
+rewrite /check_lipschitz /lipschitz_holds; case hc: (check_layers ls n) => [[p t]|] // /andP [/andP [h0 hs] hle] x x' y y' hy hy'.
 have [t0 p0 h] := layers_sound hc.
 apply: le_trans (h _ _ _ _ hy hy') _; rewrite ler_wpmul2r ?sqn_ge0 //.
 have ps := two_to_pos hs; have pt := two_to_pos t0.
@@ -204,7 +214,7 @@ Theorem check_margin_sound ls n hd c (b : nat -> F) : check_margin ls n hd c ->
   forall x' y', @network ls n x' y' -> sqn (x - x') <= dyadic (eps c) (eps_scale c) ^+ 2 ->
   forall j, (j < size (head_rows hd))%N -> j != winner c -> logit_of hd b j y' < logit_of hd b (winner c) y'.
 Proof.
-rewrite /check_margin; case hc: (check_layers ls n) => [[p t]|] //.
+rewrite /check_margin /margin_holds; case hc: (check_layers ls n) => [[p t]|] //.
 rewrite -!andbA => /and5P [hh hg he hes /and3P [hrows hw hgaps]] x y hy hgap x' y' hy' hx j hj jw.
 have [t0 p0 lip] := layers_sound hc.
 have hjg : check_gap hd p t c j.
@@ -244,3 +254,12 @@ have -> : (g / q) ^+ 2 * (v * a ^+ 2 * r ^+ 2 * q ^+ 2) = g * g * (v * a ^+ 2 * 
 exact: lt.
 Qed.
 End Meaning.
+
+Theorem check_claims_sound ls n cs k c : nth false (check_claims ls n cs) k -> (k < size cs)%N ->
+  match nth c cs k with
+  | LipschitzClaim bound s => check_lipschitz ls n bound s
+  | MarginClaim hd m => check_margin ls n hd m
+  end.
+Proof.
+by move=> h hk; move: h; rewrite /check_claims map_listE (nth_map c) // /check_claim; case: (nth c cs k).
+Qed.

@@ -61,9 +61,9 @@
 //! | [`layer`], [`network`] | layers, and layers in order |
 //! | [`certify`] | sealing, and the radius of a sample |
 //! | [`check`] | the independent checker of certificate files |
+//! | [`witness`] | what the verified checker of `proofs/` reads: certificates in exact integers |
 //! | [`attack`] | PGD against the label, a search for counterexamples against the certificate |
 //! | [`train`], [`data`], [`io`] | the recipe; images; model and certificate files |
-//! | [`check`] | the independent checker of certificate files |
 //! | `laws` (feature `laws`) | the properties that every layer, field and method must have, for your own too |
 
 #![forbid(unsafe_code)]
@@ -89,6 +89,7 @@ pub mod scalar;
 pub mod tape;
 pub mod tensor;
 pub mod train;
+pub mod witness;
 
 pub use certify::{Sealed, Semantics};
 pub use error::{Error, Result};

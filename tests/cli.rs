@@ -3,6 +3,8 @@
 #![cfg(feature = "cli")]
 
 mod common;
+#[path = "cli/witness.rs"]
+mod witness;
 
 use std::{
     path::{Path, PathBuf},
@@ -340,6 +342,8 @@ fn bad_usage_has_status_2_and_help_has_status_0() {
         "certify @single.safetensors --eps nan",
         "certify @single.safetensors --eps 36/255,x",
         "certify @single.safetensors --semantics approximate",
+        "certify @single.safetensors --witness-layers 11..13",
+        "certify @single.safetensors --witness @w.txt --witness-layers 11",
         "certify @single.safetensors --data @samples.safetensors --limit 0",
         "attack @single.safetensors --data @samples.safetensors",
         "attack @single.safetensors --data @samples.safetensors --eps 1 --starts 0",

@@ -5,14 +5,17 @@ use std::{collections::BTreeSet, path::Path};
 use dahlquist::certificate::Rule;
 
 /// Files of `proofs/` that are not the proof of a rule of the code, and why they are there.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 12] = [
     // What the proofs share, and what the rules' numbers rest on.
     "euclidean",
+    "fourier",
+    "pointwise",
     "rounding",
     "tableau_radii",
     "torus",
     // The verified checker.
     "integer_core",
+    "integer_packed",
     "integer_sound",
     "witness_core",
     "witness_extract",

@@ -63,7 +63,11 @@ let transpose n m_rows =
 let operator r =
   let m = small r "the number of rows" in
   let n = small r "the number of columns" in
-  literal r "scale"; let s = scale r "the scale" in
+  let points = match need r "points or scale" with
+    | "scale" -> 1
+    | "points" -> let p = small r "the number of points" in literal r "scale"; p
+    | w -> bad r (Printf.sprintf "%S where points or scale is expected" w) in
+  let s = scale r "the scale" in
   literal r "weight"; let w = rows r m n "an entry of the weight" in
   literal r "bias"; let bias = integers r m "an entry of the bias" in
   literal r "gram";
@@ -79,7 +83,7 @@ let operator r =
   done;
   let factor = Array.to_list (Array.map List.rev cols) in
   let lists = if transposed then w else transpose n w in
-  ({ op_rows = m; op_cols = n; op_transposed = transposed; op_scale = s; op_lists = lists;
+  ({ op_rows = m; op_cols = n; op_points = points; op_transposed = transposed; op_scale = s; op_lists = lists;
      op_factor = factor; op_alpha = alpha; op_beta = beta }, bias)
 
 let activation r =
@@ -117,14 +121,13 @@ let check_file name =
   let r = { name; text; pos = 0; line = 1 } in
   literal r "dahlquist-witness"; literal r "1";
   literal r "input"; let n = small r "the input dimension" in
-  let ok = ref true and layers = ref [] and head = ref None and claims = ref 0 in
-  let report what good = incr claims; if not good then ok := false;
-    Printf.printf "%s: %s: %s\n" name what (if good then "proved" else "REFUSED") in
+  let layers = ref [] and head = ref None and claims = ref [] in
+  let claim what c = claims := (what, c) :: !claims in
   let rec go () = match word r with
     | None -> bad r "the file ends without the word end"
     | Some "end" -> (match word r with None -> () | Some _ -> bad r "text after the word end")
     | Some "layer" ->
-      if !head <> None || !claims > 0 then bad r "a layer after the head or a claim";
+      if !head <> None || !claims <> [] then bad r "a layer after the head or a claim";
       layers := layer r (need r "a kind of layer") :: !layers; go ()
     | Some "head" ->
       if !head <> None then bad r "a second head";
@@ -135,19 +138,23 @@ let check_file name =
       head := Some ({ head_rows = w; head_scale = s }, k); go ()
     | Some "lipschitz" ->
       let p = integer r "the bound" in let s = scale r "the scale of the bound" in
-      report (Printf.sprintf "lipschitz <= %s" (decimal p s)) (check_lipschitz (List.rev !layers) n p s); go ()
+      claim (Printf.sprintf "lipschitz <= %s" (decimal p s)) (LipschitzClaim (p, s)); go ()
     | Some "margin" ->
       let (hd, k) = match !head with Some h -> h | None -> bad r "a margin without a head" in
       let i = small r "the class" in
       literal r "radius"; let e = integer r "the radius" in let es = scale r "the scale of the radius" in
       literal r "gaps"; let gs = scale r "the scale of the gaps" in
       let g = integers r k "a gap" in
-      report (Printf.sprintf "margin class %d radius %s, given the gaps" i (decimal e es))
-        (check_margin (List.rev !layers) n hd { winner = i; gaps = g; gap_scale = gs; eps = e; eps_scale = es }); go ()
+      claim (Printf.sprintf "margin class %d radius %s, given the gaps" i (decimal e es))
+        (MarginClaim (hd, { winner = i; gaps = g; gap_scale = gs; eps = e; eps_scale = es })); go ()
     | Some w -> bad r (Printf.sprintf "%S is not a keyword" w) in
   go ();
-  if !claims = 0 then bad r "no claim";
-  !ok
+  if !claims = [] then bad r "no claim";
+  let (words, claims) = List.split (List.rev !claims) in
+  let verdicts = check_claims (List.rev !layers) n claims in
+  List.iter2 (fun what good ->
+    Printf.printf "%s: %s: %s\n" name what (if good then "proved" else "REFUSED")) words verdicts;
+  List.for_all Fun.id verdicts
 
 let () =
   let files = List.tl (Array.to_list Sys.argv) in

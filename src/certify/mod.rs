@@ -6,7 +6,7 @@ mod radius;
 mod seal;
 
 pub(crate) use radius::argmax;
-pub use radius::{Refusal, SampleCertificate, Semantics};
+pub use radius::{Gaps, Refusal, SampleCertificate, Semantics};
 pub use seal::{SealOptions, Sealed};
 
 pub use crate::rigor::Summation;

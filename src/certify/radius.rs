@@ -65,6 +65,15 @@ pub struct SampleCertificate {
     pub refusal: Option<Refusal>,
 }
 
+/// By how much the prediction of a sample leads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gaps {
+    /// The class whose logit is the largest; the first of several.
+    pub prediction: usize,
+    /// For every class a positive lower bound of the lead over it, 0 for the prediction itself.
+    pub gaps: std::result::Result<Vec<f64>, Refusal>,
+}
+
 impl SampleCertificate {
     /// Whether the prediction is proved for every input at a distance of at most `eps`.
     pub fn holds_at(&self, eps: f64) -> bool {
@@ -84,6 +93,25 @@ impl<T: Scalar> Sealed<T> {
             .map(|range| self.certify_chunk(&x.slice(range), semantics))
             .collect::<Result<_>>()?;
         debug_assert!(parts.iter().all(|part| part.len() <= CHUNK));
+        Ok(parts.into_iter().flatten().collect())
+    }
+
+    /// For each sample its prediction `i` and lower bounds of `fᵢ − fⱼ` for every class `j` (0 for `i` itself), of the
+    /// network over the real numbers; or why there are none.
+    ///
+    /// # Errors
+    /// As [`Self::certify`].
+    pub fn gaps(&self, x: &Batch<T>) -> Result<Vec<Gaps>> {
+        let chunk = |range| -> Result<Vec<Gaps>> {
+            let (logits, tape) = self.wide().forward_recording(x.slice(range).cast())?;
+            let errors = self.errors(&tape, vec![0.0; logits.samples()], Semantics::Exact)?;
+            let gaps = |s: usize| {
+                let logits = logits.sample(s);
+                Gaps { prediction: argmax(logits), gaps: self.head().gaps(logits, errors[s]) }
+            };
+            Ok((0..logits.samples()).map(gaps).collect())
+        };
+        let parts: Vec<Vec<Gaps>> = chunks(x.samples()).into_par_iter().map(chunk).collect::<Result<_>>()?;
         Ok(parts.into_iter().flatten().collect())
     }
 
@@ -209,28 +237,37 @@ impl Head {
         (0..logits.len()).filter(|&j| j != i).map(ratio).fold(LARGEST_RADIUS, f64::min)
     }
 
-    fn radius(&self, logits: &[f64], features: Upper, errors: Errors) -> SampleCertificate {
-        let i = argmax(logits);
-        let refuse = |refusal| SampleCertificate { prediction: i, radius: Lower::ZERO, refusal: Some(refusal) };
+    /// The prediction `i`, and for every `j` a lower bound of `fᵢ − fⱼ`, of the network over the real numbers, that is
+    /// positive but for `j = i`.
+    fn gaps(&self, logits: &[f64], errors: Errors) -> std::result::Result<Vec<f64>, Refusal> {
         if logits.iter().any(|l| !l.is_finite()) || errors.features.is_infinite() || errors.head.is_infinite() {
-            return refuse(Refusal::Overflow);
+            return Err(Refusal::Overflow);
         }
+        let i = argmax(logits);
         // Two components of a vector add up to at most √2 times its norm.
         let head = mul_up(sqrt_up(2.0), errors.head);
+        let gap = |j: usize| {
+            let error = add_up(mul_up(self.distances[i][j], errors.features), head);
+            let gap = sub_down(sub_down(logits[i], logits[j]), error);
+            if gap > 0.0 { Ok(gap) } else { Err(Refusal::Tie) }
+        };
+        (0..logits.len()).map(|j| if j == i { Ok(0.0) } else { gap(j) }).collect()
+    }
+
+    fn radius(&self, logits: &[f64], features: Upper, errors: Errors) -> SampleCertificate {
+        let prediction = argmax(logits);
+        let gaps = match self.gaps(logits, errors) {
+            Ok(gaps) => gaps,
+            Err(refusal) => return SampleCertificate { prediction, radius: Lower::ZERO, refusal: Some(refusal) },
+        };
         let mut radius = LARGEST_RADIUS;
-        for j in (0..logits.len()).filter(|&j| j != i) {
-            let distance = self.distances[i][j];
-            let error = add_up(mul_up(distance, errors.features), head);
-            let margin = sub_down(sub_down(logits[i], logits[j]), error);
-            if margin <= 0.0 {
-                return refuse(Refusal::Tie);
-            }
-            let slope = mul_up(features.get(), distance);
+        for j in (0..gaps.len()).filter(|&j| j != prediction) {
+            let slope = mul_up(features.get(), self.distances[prediction][j]);
             if slope > 0.0 {
-                radius = radius.min(div_down(margin, slope));
+                radius = radius.min(div_down(gaps[j], slope));
             }
         }
-        SampleCertificate { prediction: i, radius: Lower::proved(radius.max(0.0)), refusal: None }
+        SampleCertificate { prediction, radius: Lower::proved(radius.max(0.0)), refusal: None }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
         matrix,
         torus::{Axis, Convolution, PaddingMode},
     },
-    tensor::{Shape, cast},
+    tensor::Shape,
 };
 
 /// A linear map between samples.
@@ -31,7 +31,7 @@ impl Linear {
     pub(super) fn read(model: &ModelFile, spec: &OperatorSpec, input: Shape) -> Result<Self> {
         let (map, bias, units) = match spec {
             OperatorSpec::Dense(DenseSpec { weight, bias }) => {
-                let (shape, weight) = numbers(model, weight, 2)?;
+                let (shape, weight) = model.numbers(weight, 2)?;
                 let size = (shape[0], shape[1]);
                 equal("the input has shape", Shape::Features(size.1), input)?;
                 (Self::Dense { weight, size }, bias.as_ref(), size.0)
@@ -54,14 +54,14 @@ impl Linear {
             }
         };
         if let Some(bias) = bias {
-            equal("the bias needs a length of", numbers(model, bias, 1)?.0[0], units)?;
+            equal("the bias needs a length of", model.numbers(bias, 1)?.0[0], units)?;
         }
         Ok(map)
     }
 
     fn convolution(model: &ModelFile, spec: &Conv2dSpec, input: Shape) -> Result<Self> {
         let (channels, height, width) = input.as_image("a convolution")?;
-        let (shape, weight) = numbers(model, &spec.weight, 4)?;
+        let (shape, weight) = model.numbers(&spec.weight, 4)?;
         equal("the input has as many channels as", shape[1], channels)?;
         let (stride, padding) = (spec.stride, spec.padding);
         require(stride > 0 && !shape.contains(&0), "a size or the stride is 0")?;
@@ -164,13 +164,4 @@ pub(super) fn curvature_is(map: &Linear, m: f64, claimed: f64) -> Result<()> {
     }
     let s = map.smallest_singular_value()?;
     at_most("the smallest curvature is proved to be at least", claimed, mul_down(m, mul_down(s, s)))
-}
-
-/// The shape and the numbers of a tensor, exactly.
-fn numbers(model: &ModelFile, name: &str, rank: usize) -> Result<(Vec<usize>, Vec<f64>)> {
-    if model.scalar() == "f64" {
-        return model.tensor::<f64>(name, rank);
-    }
-    let (shape, data) = model.tensor::<f32>(name, rank)?;
-    Ok((shape, cast(&data)))
 }

@@ -1,16 +1,20 @@
 //! `dahlquist certify`.
 
-use std::path::PathBuf;
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 use dahlquist::{
-    Network, Result, Sealed, Semantics,
+    Error, Network, Result, Sealed, Semantics,
     certify::{SampleCertificate, SealOptions},
     data::Dataset,
     io::{Claimed, ClaimedSamples, ModelFile},
     operator::Norms,
     rigor::Summation,
     scalar::Scalar,
+    witness::{self, Witness},
 };
 use serde_json::{Value, json};
 
@@ -47,6 +51,14 @@ pub(super) struct Certify {
     /// Write a certificate file, for `dahlquist check`.
     #[arg(long, value_name = "OUT")]
     certificate: Option<PathBuf>,
+    /// Write a witness for the verified checker (proofs/checker): weights, proofs of norms and claims in integers. With
+    /// samples, the last layer is the head of their margins; without, the claim is about all layers.
+    #[arg(long, value_name = "OUT")]
+    witness: Option<PathBuf>,
+    /// Layers that the witness is about, the last one excluded; all of them if absent. A part has an input of its own,
+    /// and the radii of its witness are distances there.
+    #[arg(long, value_name = "FROM..TO", value_parser = layers, requires = "witness")]
+    witness_layers: Option<Range<usize>>,
     /// Write the results as JSON.
     #[arg(long, value_name = "OUT")]
     json: Option<PathBuf>,
@@ -107,7 +119,50 @@ impl Certify {
         if let Some(path) = &self.json {
             output::json(path, &self.value(&sealed, dataset.as_ref().zip(claims.as_deref()), counts.as_ref()))?;
         }
-        Ok(Outcome::done(self.text(&sealed, claims.as_deref(), counts.as_ref())))
+        let mut text = self.text(&sealed, claims.as_deref(), counts.as_ref());
+        if let Some(path) = &self.witness {
+            text += &self.write_witness(path, file, &sealed, dataset.as_ref())?;
+        }
+        Ok(Outcome::done(text))
+    }
+
+    /// Writes the witness, and says what it claims.
+    fn write_witness<T: Scalar>(
+        &self,
+        path: &Path,
+        file: &ModelFile,
+        sealed: &Sealed<T>,
+        dataset: Option<&Dataset>,
+    ) -> Result<String> {
+        let count = file.spec().layers.len();
+        let part = self.witness_layers.clone().unwrap_or(0..count);
+        // Margins are those of the network's logits: a part that ends earlier has none.
+        let samples = dataset.filter(|_| part.end == count);
+        let mut witness = Witness::new(file, part.clone(), samples.is_some()).map_err(|e| self.no_witness(file, e))?;
+        if let Some(dataset) = samples {
+            input::in_groups("witness", dataset, |x| {
+                sealed.gaps(&x)?.iter().try_for_each(|s| witness.claim_margin(s))
+            })?;
+        }
+        witness.write(path)?;
+        let (Range { start, end }, head) = (part, usize::from(samples.is_some()));
+        let mut text = format!("witness of layers {start}..{end}: ");
+        text += &format!("Lipschitz constant of layers {start}..{} at most {}", end - head, witness.lipschitz());
+        if let Some(dataset) = samples {
+            text += &format!(", margins of {} of {} samples", witness.margins(), dataset.len());
+        }
+        Ok(text + "\n")
+    }
+
+    /// Why there is no witness, and of which layers there would be one.
+    fn no_witness(&self, file: &ModelFile, reason: Error) -> Error {
+        let parts: Vec<String> = witness::parts(file)
+            .unwrap_or_default()
+            .iter()
+            .map(|part| format!("{}..{}", part.start, part.end))
+            .collect();
+        let parts = if parts.is_empty() { "none".into() } else { parts.join(", ") };
+        Error::file(&self.model, format!("{reason} (parts that it knows, for --witness-layers: {parts})"))
     }
 
     fn options(&self) -> SealOptions {
@@ -225,6 +280,14 @@ impl Certify {
         }
         text
     }
+}
+
+/// A range of layers as `4..9`.
+fn layers(text: &str) -> std::result::Result<Range<usize>, String> {
+    let number =
+        |text: &str| text.trim().parse::<usize>().map_err(|_| format!("{text:?} is not the number of a layer"));
+    let (from, to) = text.split_once("..").ok_or("a range of layers is written as FROM..TO")?;
+    Ok(number(from)?..number(to)?)
 }
 
 struct Counts {

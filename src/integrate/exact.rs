@@ -115,6 +115,14 @@ impl Surd {
         Some(&conjugate * &u.norm(&v, p).recip()?)
     }
 
+    /// The fraction that the number is, if it is rational.
+    pub fn rational(&self) -> Option<BigRational> {
+        match self.prime() {
+            None => Some(self.0.values().next().cloned().unwrap_or_else(BigRational::zero)),
+            Some(_) => None,
+        }
+    }
+
     /// The largest `f64` that is not above the number; minus infinity if there is none.
     pub fn lower(&self) -> f64 {
         largest(self.estimate(), |x| Self::finite(x).is_some_and(|x| x <= *self))

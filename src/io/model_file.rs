@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     scalar::Scalar,
-    tensor::finite,
+    tensor::{cast, finite},
 };
 
 /// The largest model file that is read: 4 GiB.
@@ -109,6 +109,18 @@ impl ModelFile {
         };
         finite(name, &data)?;
         Ok((info.shape.clone(), data))
+    }
+
+    /// As [`Self::tensor`], in the format that the file has, and widened exactly.
+    ///
+    /// # Errors
+    /// As [`Self::tensor`].
+    pub(crate) fn numbers(&self, name: &str, rank: usize) -> Result<(Vec<usize>, Vec<f64>)> {
+        if self.scalar() == f64::NAME {
+            return self.tensor::<f64>(name, rank);
+        }
+        let (shape, data) = self.tensor::<f32>(name, rank)?;
+        Ok((shape, cast(&data)))
     }
 
     fn limits(&self) -> Result<()> {

@@ -86,6 +86,32 @@ fn smallest_singular_value_from(w: MatRef<'_, f64>, gap: f64) -> Result<Lower> {
     Ok(Lower::proved(scale_down(sub_down(sqrt_down(squared), lost_by_scaling(w)).max(0.0), exponent)))
 }
 
+/// What proposes an exact proof of `‖W‖² ≤ α + β`: `α` and a lower triangle `L` with `αI − G ≈ LLᵀ`, both of
+/// `W · 2⁻ᵉ`, where `G` is `WWᵀ` if `W` has no more rows than columns, else `WᵀW`. Nothing about it is trusted.
+#[derive(Debug)]
+pub(crate) struct Proposal {
+    /// `α`, a little above the largest eigenvalue of `G` if all went well.
+    pub alpha: f64,
+    /// `L`; zero if no factor was found.
+    pub factor: Mat<f64>,
+    /// `e`.
+    pub exponent: i32,
+}
+
+/// A proposal for the norm of one matrix: the shift and the factor with which [`sharp_sup_norm`] proves it.
+///
+/// # Errors
+/// [`Error::NotFinite`] if `W` holds a NaN or an infinity.
+pub(crate) fn propose_norm(w: MatRef<'_, f64>) -> Result<Proposal> {
+    let size = w.nrows().min(w.ncols());
+    let nothing = |exponent| Proposal { alpha: 0.0, factor: Mat::zeros(size, size), exponent };
+    let Some(family) = Family::new(std::slice::from_ref(&w))? else { return Ok(nothing(0)) };
+    let exponent = family.exponent;
+    let Some(gram) = family.grams.first() else { return Ok(nothing(exponent)) };
+    let found = gram.shifts(gram.largest_estimate(), SHARP_GAP).next();
+    Ok(found.map_or_else(|| nothing(exponent), |(alpha, factor)| Proposal { alpha, factor, exponent }))
+}
+
 /// Several matrices whose largest norm is to be proved.
 pub(super) struct Family {
     grams: Vec<Gram>,
@@ -240,13 +266,18 @@ impl Gram {
         cholesky_estimate(shifted.as_ref())
     }
 
+    /// Shifts `α` above `estimate`, ascending, for which `αI − G` has a factor.
+    fn shifts(&self, estimate: f64, gap: f64) -> impl Iterator<Item = (f64, Mat<f64>)> {
+        self.gaps(gap).filter_map(move |gap| {
+            let alpha = estimate * (1.0 + gap);
+            Some((alpha, self.factor_at(alpha)?))
+        })
+    }
+
     /// An upper bound of the largest eigenvalue, good if `estimate` is not far above it.
     fn largest_up(&self, estimate: f64, gap: f64) -> f64 {
-        for gap in self.gaps(gap) {
-            let alpha = estimate * (1.0 + gap);
-            if let Some(factor) = self.factor_at(alpha) {
-                return add_up(alpha, self.residual(alpha, -1.0, factor.as_ref()));
-            }
+        if let Some((alpha, factor)) = self.shifts(estimate, gap).next() {
+            return add_up(alpha, self.residual(alpha, -1.0, factor.as_ref()));
         }
         // With α = 0 and R = 0 this is Gershgorin's bound.
         self.residual(0.0, -1.0, Mat::zeros(self.len(), self.len()).as_ref())
