@@ -25,7 +25,7 @@ use crate::{
     operator::Affine,
     rigor::{
         Lower, Rounding, Upper,
-        directed::{add_up, div_down, div_up, mul_down, mul_up, norm_up, sqrt_up, sub_down, sub_up},
+        directed::{ETA, U, add_up, div_down, mul_up, norm_up, sqrt_up, sub_down, sub_up},
     },
     scalar::Scalar,
     tape::Tape,
@@ -89,11 +89,11 @@ impl<T: Scalar> Sealed<T> {
 
     fn certify_chunk(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
         let (logits, tape) = self.wide().forward_recording(x.cast())?;
-        let (head, features) = (self.head(), self.certificate().features);
-        let reach = (0..logits.samples()).map(|s| head.reach(logits.sample(s), features)).collect();
+        let head = self.head();
+        let reach = (0..logits.samples()).map(|s| head.reach(logits.sample(s))).collect();
         let errors = self.errors(&tape, reach, semantics)?;
         let mut claims: Vec<SampleCertificate> =
-            (0..logits.samples()).map(|s| head.radius(logits.sample(s), features, errors[s])).collect();
+            (0..logits.samples()).map(|s| head.radius(logits.sample(s), errors[s])).collect();
         if semantics == Semantics::Executed {
             // Where nothing is proved, the program may predict something else.
             let refused: Vec<usize> = (0..claims.len()).filter(|&s| claims[s].refusal.is_some()).collect();
@@ -155,45 +155,32 @@ impl Errors {
     }
 }
 
-/// The norms `‖wᵢ − wⱼ‖` of a head, or of the identity if a network ends without one.
+/// The distances `‖wᵢ − wⱼ‖` of the rows of a head, or of the identity if a network ends without one, and how fast the
+/// differences of logits may change with the input.
 #[derive(Debug)]
 pub(super) struct Head {
     distances: Vec<Vec<f64>>,
+    /// `L‖wᵢ − wⱼ‖` for features that are `L`-Lipschitz.
+    slopes: Vec<Vec<f64>>,
 }
 
 impl Head {
-    pub(super) fn new<T: Scalar>(network: &Network<T>) -> Self {
-        let classes = network.output().len();
-        let affine = network.layers().last().and_then(|layer| layer.as_affine());
-        let rows: Vec<Vec<f64>> = match affine.map(Affine::operator) {
-            Some(w) if w.kind() == "dense" => cast(w.weight()).chunks(w.input().len()).map(<[f64]>::to_vec).collect(),
-            // The rows of any other operator differ by at most √2 times its norm.
-            Some(w) => return Self::uniform(classes, w.norm().map_or(f64::INFINITY, |norm| norm.bound.get())),
-            None => return Self::uniform(classes, 1.0),
-        };
-        let distance = |a: &[f64], b: &[f64]| {
-            // |fl(a − b)| may be below |a − b|; the larger of the two outward results is not.
-            let d: Vec<f64> = a.iter().zip(b).map(|(&a, &b)| sub_up(a, b).abs().max(sub_down(a, b).abs())).collect();
-            norm_up(&d)
-        };
-        Self { distances: rows.iter().map(|a| rows.iter().map(|b| distance(a, b)).collect()).collect() }
+    pub(super) fn new<T: Scalar>(network: &Network<T>, features: Upper) -> Self {
+        let distances = distances(network);
+        let slopes = distances.iter().map(|row| row.iter().map(|&d| mul_up(features.get(), d)).collect()).collect();
+        Self { distances, slopes }
     }
 
-    fn uniform(classes: usize, norm: f64) -> Self {
-        Self { distances: vec![vec![mul_up(sqrt_up(2.0), norm); classes]; classes] }
-    }
-
-    /// A distance that no radius of this sample exceeds: its margins less nothing.
-    fn reach(&self, logits: &[f64], features: Upper) -> f64 {
+    /// A distance that no radius of this sample exceeds: what its margins would allow without any error.
+    fn reach(&self, logits: &[f64]) -> f64 {
         let i = argmax(logits);
-        let ratio = |j: usize| {
-            let slope = mul_down(features.get(), self.distances[i][j]);
-            if slope > 0.0 { div_up(sub_up(logits[i], logits[j]), slope) } else { LARGEST_RADIUS }
-        };
-        (0..logits.len()).filter(|&j| j != i).map(ratio).fold(LARGEST_RADIUS, f64::min)
+        let ratio = |j: usize| (logits[i] - logits[j]) / self.slopes[i][j];
+        let least = (0..logits.len()).filter(|&j| j != i).map(ratio).fold(LARGEST_RADIUS, f64::min);
+        // Two roundings, and η where the quotient is subnormal.
+        add_up(mul_up(least, 1.0 + 8.0 * U), ETA)
     }
 
-    fn radius(&self, logits: &[f64], features: Upper, errors: Errors) -> SampleCertificate {
+    fn radius(&self, logits: &[f64], errors: Errors) -> SampleCertificate {
         let i = argmax(logits);
         let refuse = |refusal| SampleCertificate { prediction: i, radius: Lower::ZERO, refusal: Some(refusal) };
         if logits.iter().any(|l| !l.is_finite()) || errors.features.is_infinite() || errors.head.is_infinite() {
@@ -203,19 +190,36 @@ impl Head {
         let head = mul_up(sqrt_up(2.0), errors.head);
         let mut radius = LARGEST_RADIUS;
         for j in (0..logits.len()).filter(|&j| j != i) {
-            let distance = self.distances[i][j];
-            let error = add_up(mul_up(distance, errors.features), head);
+            let error = add_up(mul_up(self.distances[i][j], errors.features), head);
             let margin = sub_down(sub_down(logits[i], logits[j]), error);
             if margin <= 0.0 {
                 return refuse(Refusal::Tie);
             }
-            let slope = mul_up(features.get(), distance);
-            if slope > 0.0 {
-                radius = radius.min(div_down(margin, slope));
+            if self.slopes[i][j] > 0.0 {
+                radius = radius.min(div_down(margin, self.slopes[i][j]));
             }
         }
         SampleCertificate { prediction: i, radius: Lower::proved(radius.max(0.0)), refusal: None }
     }
+}
+
+/// Upper bounds of `‖wᵢ − wⱼ‖`.
+fn distances<T: Scalar>(network: &Network<T>) -> Vec<Vec<f64>> {
+    let classes = network.output().len();
+    let uniform = |norm: f64| vec![vec![mul_up(sqrt_up(2.0), norm); classes]; classes];
+    let affine = network.layers().last().and_then(|layer| layer.as_affine());
+    let rows: Vec<Vec<f64>> = match affine.map(Affine::operator) {
+        Some(w) if w.kind() == "dense" => cast(w.weight()).chunks(w.input().len()).map(<[f64]>::to_vec).collect(),
+        // The rows of any other operator differ by at most √2 times its norm.
+        Some(w) => return uniform(w.norm().map_or(f64::INFINITY, |norm| norm.bound.get())),
+        None => return uniform(1.0),
+    };
+    let distance = |a: &[f64], b: &[f64]| {
+        // |fl(a − b)| may be below |a − b|; the larger of the two outward results is not.
+        let d: Vec<f64> = a.iter().zip(b).map(|(&a, &b)| sub_up(a, b).abs().max(sub_down(a, b).abs())).collect();
+        norm_up(&d)
+    };
+    rows.iter().map(|a| rows.iter().map(|b| distance(a, b)).collect()).collect()
 }
 
 /// Radii are capped here: pixels lie in `[0, 1]`, and no ball that is asked for is larger.

@@ -88,7 +88,7 @@ impl<T: Scalar> Network<T> {
             layers: entries,
             summation: options.summation,
         };
-        let head = Head::new(&self);
+        let head = Head::new(&self, certificate.features);
         Ok(Sealed { wide: self.widen(), network: self, certificate, options, head })
     }
 }

@@ -213,6 +213,11 @@ impl<T: Scalar> Affine<T> {
         let mut y = Batch::zeros(self.operator.output(), samples);
         if let Some(bias) = &self.bias {
             let repeat = y.shape().len() / bias.len();
+            if repeat == 1 {
+                let bias: Vec<T> = bias.iter().map(|&b| f(b)).collect();
+                y.data_mut().chunks_mut(bias.len()).for_each(|y| y.copy_from_slice(&bias));
+                return y;
+            }
             for (block, &b) in y.data_mut().chunks_mut(repeat).zip(bias.iter().cycle()) {
                 block.fill(f(b));
             }

@@ -51,6 +51,9 @@ pub fn sub_down(a: f64, b: f64) -> f64 {
 
 /// An upper bound of `a · b`.
 pub fn mul_up(a: f64, b: f64) -> f64 {
+    if a == 1.0 && !b.is_nan() {
+        return b;
+    }
     let p = a * b;
     if p.abs() >= EXACT_ERROR {
         up(p, a.mul_add(b, -p))
@@ -121,7 +124,8 @@ pub fn gamma(n: usize, u: f64) -> f64 {
 ///
 /// With `x = nu ≤ 1/4`, `sum ≥ (1 − γₙ)·exact`, and `1/(1 − γₙ) = (1 − x)/(1 − 2x) ≤ 1 + 2x`.
 pub fn enlarge_sum(sum: f64, n: usize) -> f64 {
-    let x = mul_up(n as f64, U);
+    // Exact: a product with a power of two. (A larger n than 2⁵³ is refused below, however it is rounded.)
+    let x = n as f64 * U;
     if x <= 0.25 { mul_up(sum, add_up(1.0, 2.0 * x)) } else { f64::INFINITY }
 }
 
