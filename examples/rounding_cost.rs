@@ -9,13 +9,14 @@
 //!
 //! Two networks: the flow network of the `cifar10_toy` example, with sums of 432 to 3072 terms, and a dense ReLU
 //! network 784–128×8–10 with orthogonal matrices. *kept* is the median over the certified test images of the executed
-//! radius divided by the exact one.
+//! radius divided by the exact one; *certified* counts images of any label, executed of exact; *passes* is the time of
+//! certification over that of a plain forward pass of the same network.
 
 use std::path::PathBuf;
 
 use clap::Parser;
 use dahlquist::{
-    Network, Result, Sealed, Semantics,
+    Error, Network, Result, Sealed, Semantics,
     activation::Activation,
     certify::{SealOptions, Summation},
     data::{
@@ -24,6 +25,7 @@ use dahlquist::{
     },
     field::GradientField,
     integrate::Tableau,
+    io::{self, AnyNetwork},
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Reshape, Step},
     operator::{Affine, Conv2d, Dense, Geometry},
     rigor::torus::PaddingMode,
@@ -56,6 +58,9 @@ struct Options {
     /// Only the dense network.
     #[arg(long)]
     dense_only: bool,
+    /// Only this trained model, in f32.
+    #[arg(long, requires = "data")]
+    model: Option<PathBuf>,
     /// The seed of weights, images and training.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -67,6 +72,14 @@ fn main() -> Result<()> {
         Some(dir) => cifar10::load(dir)?,
         None => synthetic::generate(options.seed, options.train, options.test)?,
     };
+    if let Some(model) = &options.model {
+        let tests = tests.subset(&(0..options.test.min(tests.len())).collect::<Vec<_>>())?;
+        println!("{}, {} images", model.display(), tests.len());
+        let (AnyNetwork::F32(network), AnyNetwork::F32(other)) = (io::load(model)?, io::load(model)?) else {
+            return Err(Error::Parameter { name: "model", value: "f64".into(), reason: "f32 is wanted".into() });
+        };
+        return report(network, other, &tests);
+    }
     let images = images.subset(&(0..options.train.min(images.len())).collect::<Vec<_>>())?;
     let tests = tests.subset(&(0..options.test.min(tests.len())).collect::<Vec<_>>())?;
     let weights = || Weights(ChaCha8Rng::seed_from_u64(options.seed));
@@ -131,9 +144,9 @@ fn report(mut network: Network<f32>, mut other: Network<f32>, tests: &Dataset) -
         forward[1],
         forward[1] / forward[0]
     );
-    compare("f32, any", &any, &images, forward[0])?;
-    compare("f32, declared", &declared, &images, forward[0])?;
-    compare("f64, any", &any.network().widen().seal()?, &images.cast(), forward[0])
+    compare("f32, any", &any, &images)?;
+    compare("f32, declared", &declared, &images)?;
+    compare("f64, any", &any.network().widen().seal()?, &images.cast())
 }
 
 fn accuracy(sealed: &Sealed<f32>, images: &Batch<f32>, labels: &[usize]) -> Result<f64> {
@@ -142,28 +155,34 @@ fn accuracy(sealed: &Sealed<f32>, images: &Batch<f32>, labels: &[usize]) -> Resu
     Ok(correct as f64 / labels.len() as f64)
 }
 
-fn compare<T: Scalar>(name: &str, sealed: &Sealed<T>, images: &Batch<T>, forward: f64) -> Result<()> {
-    let mut radii = Vec::new();
-    let mut times = Vec::new();
-    for semantics in [Semantics::Exact, Semantics::Executed] {
-        let claims = sealed.certify(images, semantics)?;
-        let all = (0..5).map(|_| time(|| sealed.certify(images, semantics))).collect::<Result<Vec<f64>>>()?;
-        times.push(all.into_iter().fold(f64::INFINITY, f64::min));
-        radii.push(claims.iter().map(|claim| claim.radius.get()).collect::<Vec<f64>>());
+fn compare<T: Scalar>(name: &str, sealed: &Sealed<T>, images: &Batch<T>) -> Result<()> {
+    let semantics = [Semantics::Exact, Semantics::Executed];
+    let [exact, executed] = semantics.map(|semantics| -> Result<Vec<f64>> {
+        Ok(sealed.certify(images, semantics)?.iter().map(|claim| claim.radius.get()).collect())
+    });
+    let (exact, executed) = (exact?, executed?);
+    // In turns, and the best of several.
+    let mut times = [f64::INFINITY; 3];
+    for _ in 0..5 {
+        times[0] = times[0].min(time(|| sealed.forward(images))?);
+        for (best, semantics) in times[1..].iter_mut().zip(semantics) {
+            *best = best.min(time(|| sealed.certify(images, semantics))?);
+        }
     }
-    let mut kept: Vec<f64> =
-        radii[0].iter().zip(&radii[1]).filter(|(exact, _)| **exact > 0.0).map(|(exact, run)| run / exact).collect();
+    let pairs = exact.iter().zip(&executed).filter(|(exact, _)| **exact > 0.0);
+    let mut kept: Vec<f64> = pairs.map(|(exact, run)| run / exact).collect();
     kept.sort_by(f64::total_cmp);
-    let mut exact = radii[0].clone();
-    exact.sort_by(f64::total_cmp);
-    let certified = radii[1].iter().filter(|r| **r > 0.0).count();
+    let at = |radii: &[f64], eps: f64| radii.iter().filter(|radius| **radius > eps).count();
     println!(
-        "  {name:14} {certified} certified, kept {:.6} (worst tenth {:.6}), exact radius {:.4}, passes: exact {:.2}, executed {:.2}",
+        "  {name:14} kept {:.7} (worst tenth {:.7}); certified {} of {}, at 36/255 {} of {}; passes: exact {:.2}, executed {:.2}",
         kept[kept.len() / 2],
         kept[kept.len() / 10],
-        exact[exact.len() / 2],
-        times[0] / forward,
-        times[1] / forward,
+        at(&executed, 0.0),
+        at(&exact, 0.0),
+        at(&executed, 36.0 / 255.0),
+        at(&exact, 36.0 / 255.0),
+        times[1] / times[0],
+        times[2] / times[0],
     );
     Ok(())
 }
