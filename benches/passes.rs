@@ -1,7 +1,8 @@
-//! Whole passes over the stable network of `cifar10_toy`: forward, vjp, a step of training, certification.
+//! Whole passes over the stable network of `cifar10_toy`: forward, vjp, a step of training, certification; and over a
+//! dense ReLU network 784–128×8–10: forward, sealing, certification in every semantics.
 //!
-//! `cargo bench --bench passes`. Times are for 256 images and all threads; divide for images a second. Only ratios of
-//! figures taken in one run on an idle machine mean much.
+//! `cargo bench --bench passes`. Times are for all samples of a group and all threads; divide for samples a second. Only
+//! ratios of figures taken in one run on an idle machine mean much.
 
 #[path = "../examples/cifar10_toy/networks.rs"]
 #[allow(dead_code)]
@@ -11,13 +12,22 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dahlquist::{
-    Semantics,
+    Network, Result, Semantics,
+    activation::Activation,
+    certify::{SealOptions, Summation},
     data::synthetic,
-    tensor::Batch,
+    layer::{ActivationLayer, AffineLayer, Layer},
+    operator::{Affine, Dense},
+    tensor::{Batch, Shape},
     train::{MarginCrossEntropy, OneCycle, Optimiser, Recipe, train},
 };
+use faer::Mat;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 const IMAGES: usize = 256;
+const SAMPLES: usize = 2048;
 
 fn passes(c: &mut Criterion) {
     let (data, _) = synthetic::generate(1, IMAGES, 10).expect("valid sizes");
@@ -57,5 +67,46 @@ fn passes(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, passes);
+/// 784–128×8–10 with orthogonal matrices, so that nearly every sample has a radius.
+fn mlp() -> Result<Network<f32>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut orthogonal = |rows: usize, columns: usize| -> Vec<f32> {
+        let q = Mat::<f64>::from_fn(columns, rows, |_, _| StandardNormal.sample(&mut rng)).qr().compute_thin_Q();
+        (0..rows * columns).map(|i| q[(i % columns, i / columns)] as f32).collect()
+    };
+    let sizes: Vec<usize> = [784].into_iter().chain([128; 8]).chain([10]).collect();
+    let mut layers: Vec<Box<dyn Layer<f32>>> = Vec::new();
+    for (i, pair) in sizes.windows(2).enumerate() {
+        if i > 0 {
+            layers.push(Box::new(ActivationLayer::new::<f32>(Activation::Relu {}, Shape::Features(pair[0]))?));
+        }
+        let w = Dense::new(pair[1], pair[0], orthogonal(pair[1], pair[0]))?;
+        layers.push(Box::new(AffineLayer::new(Affine::new(w, Some(vec![0.0; pair[1]]))?)));
+    }
+    Network::new(Shape::Features(784), layers)
+}
+
+fn dense(c: &mut Criterion) {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let pixels: Vec<f32> = (0..784 * SAMPLES).map(|_| rng.random_range(0.0..1.0)).collect();
+    let x = Batch::new(Shape::Features(784), pixels).expect("finite numbers");
+    let mut group = c.benchmark_group(format!("784–128×8–10, {SAMPLES} samples"));
+    group.throughput(Throughput::Elements(SAMPLES as u64)).sample_size(20);
+    group.bench_function("seal", |b| b.iter_with_setup(|| mlp().expect("a network"), |n| n.seal().expect("a proof")));
+    for summation in [Summation::Any, Summation::Declared] {
+        let options = SealOptions { summation, ..SealOptions::default() };
+        let sealed = mlp().and_then(|network| network.seal_with(options)).expect("a proof");
+        group.bench_function(format!("forward, {summation:?}"), |b| {
+            b.iter(|| sealed.forward(black_box(&x)).expect("matching shapes"));
+        });
+        for semantics in [Semantics::Exact, Semantics::Executed] {
+            group.bench_function(format!("certify, {semantics:?}, {summation:?}"), |b| {
+                b.iter(|| sealed.certify(black_box(&x), semantics).expect("matching shapes"));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, passes, dense);
 criterion_main!(benches);

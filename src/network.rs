@@ -173,7 +173,12 @@ impl<T: Scalar> Network<T> {
 
 /// The ranges of at most [`CHUNK`] samples that a batch is split into.
 pub(crate) fn chunks(samples: usize) -> Vec<std::ops::Range<usize>> {
-    (0..samples.div_ceil(CHUNK)).map(|i| i * CHUNK..((i + 1) * CHUNK).min(samples)).collect()
+    chunks_of(CHUNK, samples)
+}
+
+/// The ranges of at most `size` samples that a batch is split into.
+pub(crate) fn chunks_of(size: usize, samples: usize) -> Vec<std::ops::Range<usize>> {
+    (0..samples.div_ceil(size)).map(|i| i * size..((i + 1) * size).min(samples)).collect()
 }
 
 /// A gradient by the parameters of a network: for each layer, one flat vector for each of its parameters.

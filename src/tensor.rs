@@ -199,6 +199,12 @@ impl<T: Scalar> Batch<T> {
         Batch::computed(self.shape, self.samples, cast(&self.data))
     }
 
+    /// The samples of a range in another format, as [`Self::cast`].
+    pub(crate) fn cast_slice<U: Scalar>(&self, range: std::ops::Range<usize>) -> Batch<U> {
+        let n = self.shape.len();
+        Batch::computed(self.shape, range.len(), cast(&self.data[range.start * n..range.end * n]))
+    }
+
     /// The absolute values.
     #[must_use]
     pub fn absolute(&self) -> Self {

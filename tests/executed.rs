@@ -83,6 +83,24 @@ fn any_order_of_summation_stays_within_the_bound() {
     }
 }
 
+#[test]
+fn the_bias_is_one_more_rounding() {
+    // A product just above a power of two, and a bias that is lost: two roundings of nearly u each.
+    let mut rng = rng(8);
+    let mut rounded_twice = 0;
+    for _ in 0..3000 {
+        let (w, x) = (rng.random_range(1.0f32..1.002), rng.random_range(1.0f32..1.002));
+        let b = rng.random_range(0.9f32..1.0) * 2f32.powi(-24);
+        let bound =
+            dense(1, 1, &[w], Some(&[b])).apply_error(&Rounding::of::<f32>(), &features(&[x]).cast(), &still(1));
+        let (bound, y) = (bound.unwrap()[0], w * x + b);
+        let meant = exact_affine(&[w], Some(&[b]), &[x]);
+        assert!(within(&[y], &meant, bound), "{w} · {x} + {b}");
+        rounded_twice += usize::from(!within(&[y], &meant, f64::from(w * x + b) * 2f64.powi(-24)));
+    }
+    assert!(rounded_twice > 0, "no case needed both roundings");
+}
+
 fn column(w: &[f32], columns: usize, j: usize) -> Vec<f32> {
     w.iter().skip(j).step_by(columns).copied().collect()
 }
@@ -90,8 +108,11 @@ fn column(w: &[f32], columns: usize, j: usize) -> Vec<f32> {
 #[test]
 fn the_bound_over_a_ball_holds_everywhere_in_it() {
     let mut rng = rng(2);
-    for _ in 0..100 {
-        let (w, b, x) = (wild(&mut rng, 5 * 40), wild(&mut rng, 5), wild(&mut rng, 40));
+    for round in 0..100 {
+        // From balls that are small beside their centre to a centre that is small beside its ball.
+        let scale = 2f32.powi(-8 * (round % 5));
+        let shrunk = |x: Vec<f32>| x.into_iter().map(|x| scale * x).collect::<Vec<_>>();
+        let (w, b, x) = (wild(&mut rng, 5 * 40), shrunk(wild(&mut rng, 5)), shrunk(wild(&mut rng, 40)));
         let map = dense(5, 40, &w, Some(&b));
         let moved: Vec<f32> = x.iter().map(|x| x + rng.random_range(-2.0f32..2.0)).collect();
         let apart: Vec<f64> = x.iter().zip(&moved).map(|(&a, &b)| f64::from(a) - f64::from(b)).collect();
@@ -186,6 +207,22 @@ fn a_step_of_a_flow_stays_within_its_bound() {
                 assert!(within(&y, &meant, bound), "round {round}, {order:?}, fma {fma}");
             }
         }
+    }
+}
+
+#[test]
+fn a_field_is_charged_for_its_adjoint() {
+    // Wx is exact; the sum of a thousand equal numbers drifts.
+    let (m, h) = (1000, 1.0);
+    for t in drifting() {
+        let (w, b) = (vec![1.0; m], vec![0.0; m]);
+        let field = GradientField::new(dense(m, 1, &w, Some(&b)), Activation::Relu {}).unwrap();
+        let flow = Flow::new(field, Tableau::euler(), Step::Fixed(1.0), 1).unwrap();
+        let mut tape = Tape::recording();
+        Layer::<f32>::widen(&flow).forward(features(&[t]).cast(), &mut tape);
+        let bound = flow.rounding(&Rounding::of::<f32>(), &tape, &[0.0]).unwrap()[0];
+        let y = t - h * dot(&w, &vec![t; m], None, Order::Forwards, false);
+        assert!(within(&[y], &exact_step(&w, &b, h, &[t]), bound), "{t}");
     }
 }
 

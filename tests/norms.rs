@@ -13,6 +13,7 @@ use dahlquist::{
         torus::{Axis, Convolution, PaddingMode},
     },
     scalar::Scalar,
+    tensor::Shape,
 };
 use faer::Mat;
 use oracle::{Exact, Matrix, Num, Real, row, singular_values, square};
@@ -136,12 +137,15 @@ fn torus_bounds_are_never_below_the_norm() {
         }
         // With as many outputs as inputs, a circular convolution is its torus: the bound is the norm.
         let largest = rows.iter().flatten().fold(0.0f64, |a, x| a.max(x.abs()));
-        let same = map.operator().input().as_image("").unwrap().1 == map.operator().output().as_image("").unwrap().1
-            && map.operator().input().as_image("").unwrap().2 == map.operator().output().as_image("").unwrap().2;
+        let size = |shape: Shape| shape.as_image("").map(|(_, height, width)| (height, width));
+        let same = size(map.operator().input()) == size(map.operator().output()) && rows[0].len() <= 20;
         let spec = format!("{:?}", map.operator());
         if spec.contains("mode: Circular") && spec.contains("stride: 1") && same && (1e-30..1e30).contains(&largest) {
             circular.set(circular.get() + 1);
-            if stands(bound * (1.0 - 1e-7), &exact, &top) {
+            // Taps that meet at one point and cancel leave an error of the size of the taps.
+            let taps = map.operator().weight().iter().map(|w| f64::from(w.abs())).sum::<f64>();
+            let values = singular_values(&Matrix::of(map).rows);
+            if real(bound) > &values[values.len() - 1] * &real(1.0 + 1e-7) + real(1e-12 * taps) {
                 return fail(format!("{bound:e} is above the norm of a circular convolution"));
             }
         }

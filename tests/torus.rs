@@ -3,7 +3,7 @@
 mod lanczos;
 
 use dahlquist::{
-    operator::{Conv2d, NormMethod, Operator},
+    operator::{Conv2d, Geometry, NormMethod, Operator},
     rigor::torus::Torus,
 };
 use lanczos::{from_below, gaussian, same};
@@ -30,6 +30,21 @@ fn box_kernels_are_proved_exactly() {
         assert_eq!(proved.method, NormMethod::Torus(torus));
         let bound = proved.bound.get();
         assert!(norm * (1.0 - 1e-14) <= bound && bound <= norm * (1.0 + 1e-9), "{size}: {bound}, {norm}");
+    }
+}
+
+/// A plane wave of taps has its largest frequency in one place, and its mirror image in another: none may be missing.
+#[test]
+fn waves_of_every_direction() {
+    let geometry = Geometry { kernel: (5, 5), padding: 2, ..same(1, 12) };
+    for step in 0..=14 {
+        for sign in [-1.0, 1.0] {
+            let phase = f64::from(step) * std::f64::consts::PI / 14.0;
+            let wave = |t: i32| (phase * (f64::from(t / 5) + sign * f64::from(t % 5))).cos();
+            let conv = Conv2d::new(geometry, (0..25).map(wave).collect()).unwrap();
+            let (bound, below) = (conv.norm().unwrap().bound.get(), from_below(&conv, 40, 1));
+            assert!(below * (1.0 - 1e-13) <= bound, "phase {phase}, sign {sign}: {bound} is below {below}");
+        }
     }
 }
 

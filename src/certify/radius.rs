@@ -15,17 +15,19 @@
 //! Errors are chained through norms, layer by layer: `D ← ℓD + ‖v‖`, where `ℓ` is the layer's Lipschitz bound and `v`
 //! what it adds ([`crate::layer::Layer::rounding`]).
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::Sealed;
 use crate::{
     error::Result,
-    network::{CHUNK, Network, chunks},
+    network::{CHUNK, Network, chunks_of},
     operator::Affine,
     rigor::{
         Lower, Rounding, Upper,
-        directed::{add_up, div_down, div_up, mul_down, mul_up, norm_up, sqrt_up, sub_down, sub_up},
+        directed::{ETA, U, add_up, div_down, mul_add_over, mul_up, norm_up, sqrt_up, sub_down, sub_up},
     },
     scalar::Scalar,
     tape::Tape,
@@ -88,11 +90,10 @@ impl<T: Scalar> Sealed<T> {
     /// [`crate::Error::Shape`] if the samples do not have the shape that the network is certified for;
     /// [`crate::Error::NotProved`] if a layer declares no rounding error.
     pub fn certify(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
-        let parts: Vec<Vec<SampleCertificate>> = chunks(x.samples())
-            .into_par_iter()
-            .map(|range| self.certify_chunk(&x.slice(range), semantics))
-            .collect::<Result<_>>()?;
-        debug_assert!(parts.iter().all(|part| part.len() <= CHUNK));
+        // Twice as many as in a forward pass: the weights are read in two formats, and pass through the cache less often.
+        let chunks = chunks_of(2 * CHUNK, x.samples()).into_par_iter();
+        let parts: Vec<Vec<SampleCertificate>> =
+            chunks.map(|range| self.certify_chunk(x, range, semantics)).collect::<Result<_>>()?;
         Ok(parts.into_iter().flatten().collect())
     }
 
@@ -103,7 +104,7 @@ impl<T: Scalar> Sealed<T> {
     /// As [`Self::certify`].
     pub fn gaps(&self, x: &Batch<T>) -> Result<Vec<Gaps>> {
         let chunk = |range| -> Result<Vec<Gaps>> {
-            let (logits, tape) = self.wide().forward_recording(x.slice(range).cast())?;
+            let (logits, tape) = self.wide().forward_recording(x.cast_slice(range))?;
             let errors = self.errors(&tape, vec![0.0; logits.samples()], Semantics::Exact)?;
             let gaps = |s: usize| {
                 let logits = logits.sample(s);
@@ -111,32 +112,32 @@ impl<T: Scalar> Sealed<T> {
             };
             Ok((0..logits.samples()).map(gaps).collect())
         };
-        let parts: Vec<Vec<Gaps>> = chunks(x.samples()).into_par_iter().map(chunk).collect::<Result<_>>()?;
+        let parts: Vec<Vec<Gaps>> = chunks_of(CHUNK, x.samples()).into_par_iter().map(chunk).collect::<Result<_>>()?;
         Ok(parts.into_iter().flatten().collect())
     }
 
-    fn certify_chunk(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
-        let (logits, tape) = self.wide().forward_recording(x.cast())?;
-        self.certify_recorded(x, &logits, &tape, semantics)
+    fn certify_chunk(&self, x: &Batch<T>, range: Range<usize>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
+        let (logits, tape) = self.wide().forward_recording(x.cast_slice(range.clone()))?;
+        self.certify_recorded((x, range.start), &logits, &tape, semantics)
     }
 
-    /// The claims about samples `x` whose logits are given, and the tape of that pass.
+    /// The claims about samples of `x`, those from `first` on, whose logits are given, and the tape of that pass.
     pub(super) fn certify_recorded(
         &self,
-        x: &Batch<T>,
+        (x, first): (&Batch<T>, usize),
         logits: &Batch<f64>,
         tape: &Tape<f64>,
         semantics: Semantics,
     ) -> Result<Vec<SampleCertificate>> {
-        let (head, features) = (self.head(), self.certificate().features);
-        let reach = (0..logits.samples()).map(|s| head.reach(logits.sample(s), features)).collect();
+        let head = self.head();
+        let reach = (0..logits.samples()).map(|s| head.reach(logits.sample(s))).collect();
         let errors = self.errors(tape, reach, semantics)?;
         let mut claims: Vec<SampleCertificate> =
-            (0..logits.samples()).map(|s| head.radius(logits.sample(s), features, errors[s])).collect();
+            (0..logits.samples()).map(|s| head.radius(logits.sample(s), errors[s])).collect();
         if semantics == Semantics::Executed {
             // Where nothing is proved, the program may predict something else.
             let refused: Vec<usize> = (0..claims.len()).filter(|&s| claims[s].refusal.is_some()).collect();
-            let executed = self.network().forward(&x.gather(&refused))?;
+            let executed = self.network().forward(&x.gather(&refused.iter().map(|s| first + s).collect::<Vec<_>>()))?;
             for (i, &s) in refused.iter().enumerate() {
                 claims[s].prediction = argmax(&cast::<T, f64>(executed.sample(i)));
             }
@@ -164,7 +165,7 @@ impl<T: Scalar> Sealed<T> {
                 executed.iter_mut().zip(local).for_each(|(e, local)| e.pass(l, local, is_head));
             }
             centre.iter_mut().zip(local).for_each(|(e, local)| e.pass(l, local, is_head));
-            reach.iter_mut().for_each(|reach| *reach = mul_up(l, *reach));
+            reach.iter_mut().for_each(|reach| *reach = mul_add_over(l, *reach, 0.0));
         }
         Ok(centre.iter().zip(&executed).map(|(a, b)| a.plus(b)).collect())
     }
@@ -185,7 +186,7 @@ impl Errors {
         if is_head {
             self.head = local;
         } else {
-            self.features = add_up(mul_up(l, self.features), local);
+            self.features = mul_add_over(l, self.features, local);
         }
     }
 
@@ -194,32 +195,20 @@ impl Errors {
     }
 }
 
-/// The norms `‖wᵢ − wⱼ‖` of a head, or of the identity if a network ends without one.
+/// The distances `‖wᵢ − wⱼ‖` of the rows of a head, or of the identity if a network ends without one, and how fast the
+/// differences of logits may change with the input.
 #[derive(Debug)]
 pub(super) struct Head {
     distances: Vec<Vec<f64>>,
+    /// `L‖wᵢ − wⱼ‖` for features that are `L`-Lipschitz.
+    slopes: Vec<Vec<f64>>,
 }
 
 impl Head {
-    pub(super) fn new<T: Scalar>(network: &Network<T>) -> Self {
-        let classes = network.output().len();
-        let affine = network.layers().last().and_then(|layer| layer.as_affine());
-        let rows: Vec<Vec<f64>> = match affine.map(Affine::operator) {
-            Some(w) if w.kind() == "dense" => cast(w.weight()).chunks(w.input().len()).map(<[f64]>::to_vec).collect(),
-            // The rows of any other operator differ by at most √2 times its norm.
-            Some(w) => return Self::uniform(classes, w.norm().map_or(f64::INFINITY, |norm| norm.bound.get())),
-            None => return Self::uniform(classes, 1.0),
-        };
-        let distance = |a: &[f64], b: &[f64]| {
-            // |fl(a − b)| may be below |a − b|; the larger of the two outward results is not.
-            let d: Vec<f64> = a.iter().zip(b).map(|(&a, &b)| sub_up(a, b).abs().max(sub_down(a, b).abs())).collect();
-            norm_up(&d)
-        };
-        Self { distances: rows.iter().map(|a| rows.iter().map(|b| distance(a, b)).collect()).collect() }
-    }
-
-    fn uniform(classes: usize, norm: f64) -> Self {
-        Self { distances: vec![vec![mul_up(sqrt_up(2.0), norm); classes]; classes] }
+    pub(super) fn new<T: Scalar>(network: &Network<T>, features: Upper) -> Self {
+        let distances = distances(network);
+        let slopes = distances.iter().map(|row| row.iter().map(|&d| mul_up(features.get(), d)).collect()).collect();
+        Self { distances, slopes }
     }
 
     /// An upper bound of `‖wᵢ − wⱼ‖`.
@@ -227,14 +216,13 @@ impl Head {
         self.distances[i][j]
     }
 
-    /// A distance that no radius of this sample exceeds: its margins less nothing.
-    fn reach(&self, logits: &[f64], features: Upper) -> f64 {
+    /// A distance that no radius of this sample exceeds: what its margins would allow without any error.
+    fn reach(&self, logits: &[f64]) -> f64 {
         let i = argmax(logits);
-        let ratio = |j: usize| {
-            let slope = mul_down(features.get(), self.distances[i][j]);
-            if slope > 0.0 { div_up(sub_up(logits[i], logits[j]), slope) } else { LARGEST_RADIUS }
-        };
-        (0..logits.len()).filter(|&j| j != i).map(ratio).fold(LARGEST_RADIUS, f64::min)
+        let ratio = |j: usize| (logits[i] - logits[j]) / self.slopes[i][j];
+        let least = (0..logits.len()).filter(|&j| j != i).map(ratio).fold(LARGEST_RADIUS, f64::min);
+        // Two roundings, and η where the quotient is subnormal.
+        add_up(mul_up(least, 1.0 + 8.0 * U), ETA)
     }
 
     /// The prediction `i`, and for every `j` a lower bound of `fᵢ − fⱼ`, of the network over the real numbers, that is
@@ -254,7 +242,7 @@ impl Head {
         (0..logits.len()).map(|j| if j == i { Ok(0.0) } else { gap(j) }).collect()
     }
 
-    fn radius(&self, logits: &[f64], features: Upper, errors: Errors) -> SampleCertificate {
+    fn radius(&self, logits: &[f64], errors: Errors) -> SampleCertificate {
         let prediction = argmax(logits);
         let gaps = match self.gaps(logits, errors) {
             Ok(gaps) => gaps,
@@ -262,13 +250,31 @@ impl Head {
         };
         let mut radius = LARGEST_RADIUS;
         for j in (0..gaps.len()).filter(|&j| j != prediction) {
-            let slope = mul_up(features.get(), self.distances[prediction][j]);
-            if slope > 0.0 {
-                radius = radius.min(div_down(gaps[j], slope));
+            if self.slopes[prediction][j] > 0.0 {
+                radius = radius.min(div_down(gaps[j], self.slopes[prediction][j]));
             }
         }
         SampleCertificate { prediction, radius: Lower::proved(radius.max(0.0)), refusal: None }
     }
+}
+
+/// Upper bounds of `‖wᵢ − wⱼ‖`.
+fn distances<T: Scalar>(network: &Network<T>) -> Vec<Vec<f64>> {
+    let classes = network.output().len();
+    let uniform = |norm: f64| vec![vec![mul_up(sqrt_up(2.0), norm); classes]; classes];
+    let affine = network.layers().last().and_then(|layer| layer.as_affine());
+    let rows: Vec<Vec<f64>> = match affine.map(Affine::operator) {
+        Some(w) if w.kind() == "dense" => cast(w.weight()).chunks(w.input().len()).map(<[f64]>::to_vec).collect(),
+        // The rows of any other operator differ by at most √2 times its norm.
+        Some(w) => return uniform(w.norm().map_or(f64::INFINITY, |norm| norm.bound.get())),
+        None => return uniform(1.0),
+    };
+    let distance = |a: &[f64], b: &[f64]| {
+        // |fl(a − b)| may be below |a − b|; the larger of the two outward results is not.
+        let d: Vec<f64> = a.iter().zip(b).map(|(&a, &b)| sub_up(a, b).abs().max(sub_down(a, b).abs())).collect();
+        norm_up(&d)
+    };
+    rows.iter().map(|a| rows.iter().map(|b| distance(a, b)).collect()).collect()
 }
 
 /// Radii are capped here: pixels lie in `[0, 1]`, and no ball that is asked for is larger.

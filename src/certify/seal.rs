@@ -89,7 +89,7 @@ impl<T: Scalar> Network<T> {
             summation: options.summation,
         };
         let certificate = self.grouped(certificate, &self.linear_groups())?;
-        let head = Head::new(&self);
+        let head = Head::new(&self, certificate.features);
         Ok(Sealed { wide: self.widen(), network: self, certificate, options, head })
     }
 }
@@ -121,6 +121,7 @@ impl<T: Scalar> Sealed<T> {
     fn grouped(mut self, mut groups: Vec<Group>) -> Result<Self> {
         groups.extend(std::mem::take(&mut self.certificate.groups));
         self.certificate = self.network.grouped(self.certificate, &groups)?;
+        self.head = Head::new(&self.network, self.certificate.features);
         Ok(self)
     }
 

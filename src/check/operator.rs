@@ -152,7 +152,7 @@ impl Linear {
 
 /// Whether the norm is at most `claimed` by the block-banded factor of the Gram matrix.
 fn banded(truth: &str, claimed: f64, convolution: &Convolution<'_>) -> Result<()> {
-    let proved = convolution.tight_norm()?.ok_or_else(|| Error::format("no banded factor is found"))?;
+    let proved = convolution.sharp_tight_norm()?.ok_or_else(|| Error::format("no banded factor is found"))?;
     at_least(truth, claimed, proved)
 }
 

@@ -14,17 +14,17 @@ use crate::{
 /// What a shift uncovers repeats the edge of the image: it is a crop of the image padded by replication. Every pixel
 /// of the result is a pixel of the image, so ranges are kept. The result depends on the batch and on `rng` alone, and
 /// each image draws the same amount of randomness whatever the options are, unless both are off: then nothing is
-/// drawn or changed.
+/// drawn or changed, and samples need not be images.
 ///
 /// # Errors
-/// [`Error::Parameter`] if the samples are not images, or if `crop` is not below their height and width.
+/// [`Error::Parameter`] if samples to be changed are not images, or if `crop` is not below their height and width.
 pub fn augment<T: Scalar, R: Rng + ?Sized>(batch: &mut Batch<T>, rng: &mut R, flip: bool, crop: usize) -> Result<()> {
+    if !flip && crop == 0 {
+        return Ok(());
+    }
     let (channels, height, width) = batch.shape().as_image("augmentation")?;
     if crop >= height || crop >= width {
         return Err(Error::parameter("crop", crop, format!("it must be below the sizes of {}", batch.shape())));
-    }
-    if !flip && crop == 0 {
-        return Ok(());
     }
     let mut original = vec![T::zero(); channels * height * width];
     for s in 0..batch.samples() {

@@ -6,7 +6,7 @@ use crate::{
     io::{OperatorSpec, TensorWriter},
     rigor::{
         Rounding, Summation,
-        directed::{add_up, mul_up, norm_up, sqrt_up},
+        directed::{add_up, mul_add_over, mul_up, norm_up, sqrt_up},
     },
     scalar::Scalar,
     tensor::{Batch, Shape, cast, finite},
@@ -142,7 +142,7 @@ impl<T: Scalar> Affine<T> {
             self.enlarged(&y, x, terms)?
         } else {
             let (norm, bias) = (self.operator.absolute_norm()?.get(), self.bias_norm());
-            x.norms_up().into_iter().map(|x| add_up(mul_up(norm, x), bias)).collect()
+            x.norms_up().into_iter().map(|x| mul_add_over(norm, x, bias)).collect()
         };
         self.error(rounding, terms, depth, self.operator.output(), &magnitudes, reach)
     }
@@ -172,7 +172,8 @@ impl<T: Scalar> Affine<T> {
         let inputs = mul_up(root(x.shape()), own.underflow(1));
         let underflow = add_up(products, mul_up(self.operator.absolute_norm()?.get(), inputs));
         let enlargement = own.enlargement(terms + 1);
-        Ok(computed.norms_up().into_iter().map(|norm| mul_up(add_up(norm, underflow), enlargement)).collect())
+        let underflow = mul_up(underflow, enlargement);
+        Ok(computed.norms_up().into_iter().map(|norm| mul_add_over(norm, enlargement, underflow)).collect())
     }
 
     /// `γ_d(magnitude + ‖|W|‖·reach) + √m·nη`.
@@ -188,8 +189,8 @@ impl<T: Scalar> Affine<T> {
         let absolute_norm = self.operator.absolute_norm()?.get();
         let (gamma, underflow) = (rounding.dot(depth), mul_up(root(shape), rounding.underflow(terms)));
         let bound = |(&magnitude, &reach): (&f64, &f64)| {
-            let magnitude = add_up(magnitude, mul_up(absolute_norm, reach));
-            let error = add_up(mul_up(gamma, magnitude), underflow);
+            let magnitude = mul_add_over(absolute_norm, reach, magnitude);
+            let error = mul_add_over(gamma, magnitude, underflow);
             // No partial sum exceeds the magnitude by more than the error.
             rounding.unless_overflow(add_up(magnitude, error), error)
         };
@@ -210,14 +211,11 @@ impl<T: Scalar> Affine<T> {
 
     /// A batch of outputs that holds `f(b)` everywhere, or zeros.
     fn biases(&self, samples: usize, f: impl Fn(T) -> T) -> Batch<T> {
-        let mut y = Batch::zeros(self.operator.output(), samples);
-        if let Some(bias) = &self.bias {
-            let repeat = y.shape().len() / bias.len();
-            for (block, &b) in y.data_mut().chunks_mut(repeat).zip(bias.iter().cycle()) {
-                block.fill(f(b));
-            }
-        }
-        y
+        let shape = self.operator.output();
+        let Some(bias) = &self.bias else { return Batch::zeros(shape, samples) };
+        let repeat = shape.len() / bias.len();
+        let sample: Vec<T> = bias.iter().flat_map(|&b| std::iter::repeat_n(f(b), repeat)).collect();
+        Batch::computed(shape, samples, sample.repeat(samples))
     }
 }
 

@@ -24,12 +24,12 @@ use faer::{Accum, Mat, MatRef};
 
 use super::{
     bound::Upper,
-    directed::{ETA, U, add_up, enlarge_sum, exponent, gamma, mul_up, scale_up, sqrt_up},
+    directed::{ETA, U, add_up, enlarge_sum, gamma, mul_up, scale_up, sqrt_up},
     propose,
     torus::{Axis, Convolution, PaddingMode},
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     scalar::{Structure, cholesky_estimate, gemm, gemm_transposed, solve_transposed_estimate},
 };
 
@@ -41,35 +41,36 @@ impl Convolution<'_> {
     /// of `line` numbers, all channels together; whichever of `TᵀT` and `TTᵀ`, and of rows and columns, is cheapest.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] for a weight that is not finite, [`Error::NotProved`] if the bound overflows.
+    /// [`crate::Error::NotFinite`] for a weight that is not finite, [`crate::Error::NotProved`] if the bound overflows.
     pub fn tight_norm(&self) -> Result<Option<Upper>> {
+        self.tight_norm_from(&GAPS)
+    }
+
+    /// As [`Self::tight_norm`], trying smaller shifts first, as [`super::matrix::sharp_sup_norm`]: for a checker.
+    ///
+    /// # Errors
+    /// As [`Self::tight_norm`].
+    pub fn sharp_tight_norm(&self) -> Result<Option<Upper>> {
+        let sharp: Vec<f64> = GAPS.iter().flat_map(|gap| [0.7 * gap, *gap]).collect();
+        self.tight_norm_from(&sharp)
+    }
+
+    fn tight_norm_from(&self, gaps: &[f64]) -> Result<Option<Upper>> {
         if self.mode == PaddingMode::Circular {
             return Ok(None);
         }
-        let mut largest = 0.0f64;
-        for (index, &value) in self.weight.iter().enumerate() {
-            if !value.is_finite() {
-                return Err(Error::NotFinite { what: "convolution".into(), index, value });
-            }
-            largest = largest.max(value.abs());
-        }
-        if largest == 0.0 {
-            return Ok(Some(Upper::ZERO));
-        }
+        let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Some(Upper::ZERO)) };
         let plans = [false, true].map(|flip| [false, true].map(|inputs| Plan::new(self, flip, inputs)));
         let Some(plan) = plans.into_iter().flatten().flatten().min_by_key(Plan::cost) else { return Ok(None) };
         if plan.line > LARGEST_LINE {
             return Ok(None);
         }
-        let exponent = exponent(largest);
-        let band = Band::new(self, plan, exponent);
+        let band = Band::new(&Convolution { weight: &weight, ..*self }, plan);
         if band.is_zero() {
             return Ok(Some(Upper::ZERO));
         }
-        let Some(squared) = band.largest_up() else { return Ok(None) };
-        // A scaled weight is off by at most η, and no row or column of the operator holds more than all weights.
-        let lost = mul_up(self.weight.len() as f64, ETA);
-        let bound = Upper::proved(scale_up(add_up(sqrt_up(squared), lost), exponent));
+        let Some(squared) = band.largest_up(gaps) else { return Ok(None) };
+        let bound = Upper::proved(scale_up(add_up(sqrt_up(squared), self.lost_by_scaling()), exponent));
         bound.finite("the norm of a convolution").map(Some)
     }
 }
@@ -124,7 +125,7 @@ impl Plan {
     }
 }
 
-/// The operator, scaled by a power of two, as a block Toeplitz matrix.
+/// An operator as a block Toeplitz matrix.
 struct Band {
     plan: Plan,
     /// For each tap the block between a line and one of the other side: `B_a` or its transpose.
@@ -134,10 +135,9 @@ struct Band {
 }
 
 impl Band {
-    fn new(conv: &Convolution<'_>, plan: Plan, exponent: i32) -> Self {
+    fn new(conv: &Convolution<'_>, plan: Plan) -> Self {
         let (outputs, channels) = conv.channels;
         let [across, along] = plan.axes;
-        let weight: Vec<f64> = conv.weight.iter().map(|&w| libm::scalbn(w, -exponent)).collect();
         let points = along.output().unwrap_or(0);
         let block = |a: usize| {
             let mut block: Mat<f64> = Mat::zeros(plan.line, plan.other_line);
@@ -146,7 +146,7 @@ impl Band {
                     for b in 0..along.kernel {
                         let (y, x) = if plan.flip { (b, a) } else { (a, b) };
                         let [height, width] = conv.axes.map(|axis| axis.kernel);
-                        let value = weight[((o * channels + c) * height + y) * width + x];
+                        let value = conv.weight[((o * channels + c) * height + y) * width + x];
                         for i in 0..points {
                             let Some(j) = (i * along.stride + b).checked_sub(along.padding) else { continue };
                             if j < along.input {
@@ -161,7 +161,7 @@ impl Band {
             block
         };
         let area = along.kernel * across.kernel;
-        let kernels: Vec<f64> = weight.chunks(area).map(sum_of_absolutes).collect();
+        let kernels: Vec<f64> = conv.weight.chunks(area).map(sum_of_absolutes).collect();
         let rows = kernels.chunks(channels).map(sum_of_absolutes).fold(0.0, f64::max);
         let column = |c: usize| kernels.iter().skip(c).step_by(channels).copied().collect::<Vec<f64>>();
         let columns = (0..channels).map(|c| sum_of_absolutes(&column(c))).fold(0.0, f64::max);
@@ -181,10 +181,10 @@ impl Band {
     }
 
     /// An upper bound of the largest eigenvalue of the Gram matrix, `None` if no factor was found.
-    fn largest_up(&self) -> Option<f64> {
+    fn largest_up(&self, gaps: &[f64]) -> Option<f64> {
         let estimate = propose::largest_eigenvalue(self.len(), 1e-6, |x| self.apply(x));
         let mut blocks = Blocks::default();
-        GAPS.iter().find_map(|gap| self.largest_up_at(estimate * (1.0 + gap), &mut blocks, cholesky_block))
+        gaps.iter().find_map(|gap| self.largest_up_at(estimate * (1.0 + gap), &mut blocks, cholesky_block))
     }
 
     /// The Gram matrix times a vector: for proposals.
@@ -364,7 +364,7 @@ mod tests {
             let mode = PaddingMode::Zeros;
             let conv = Convolution { weight: &weight, channels: (3, 2), axes: [axis, axis], mode };
             for inputs in [false, true] {
-                let band = Band::new(&conv, Plan::new(&conv, false, inputs).unwrap(), 0);
+                let band = Band::new(&conv, Plan::new(&conv, false, inputs).unwrap());
                 let largest = propose::largest_eigenvalue(band.len(), 1e-14, |x| band.apply(x));
                 for part in [0.0, 0.1, 0.5, 0.9, 0.999, 1.0, 1.001] {
                     let bound = band.largest_up_at(part * largest, &mut Blocks::default(), &propose).unwrap();

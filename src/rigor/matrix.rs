@@ -49,8 +49,7 @@ pub fn norm(w: MatRef<'_, f64>) -> Result<Upper> {
 /// # Errors
 /// As [`norm`].
 pub fn sup_norm(family: &[MatRef<'_, f64>]) -> Result<Upper> {
-    let Some(family) = Family::new(family)? else { return Ok(Upper::ZERO) };
-    family.norm(family.estimate_within(f64::INFINITY).unwrap_or(f64::INFINITY), GAP)
+    sup_norm_from(family, GAP)
 }
 
 /// As [`sup_norm`], trying smaller shifts first: what a checker uses, so that a bound that was proved on another
@@ -59,8 +58,17 @@ pub fn sup_norm(family: &[MatRef<'_, f64>]) -> Result<Upper> {
 /// # Errors
 /// As [`norm`].
 pub fn sharp_sup_norm(family: &[MatRef<'_, f64>]) -> Result<Upper> {
-    let Some(family) = Family::new(family)? else { return Ok(Upper::ZERO) };
-    family.norm(family.estimate_within(f64::INFINITY).unwrap_or(f64::INFINITY), SHARP_GAP)
+    sup_norm_from(family, SHARP_GAP)
+}
+
+fn sup_norm_from(family: &[MatRef<'_, f64>], gap: f64) -> Result<Upper> {
+    let Some(exponent) = largest_exponent(family)? else { return Ok(Upper::ZERO) };
+    let gram = |w: &MatRef<'_, f64>| Gram::new(scaled(*w, exponent));
+    let grams: Vec<Gram> = family.par_iter().map(gram).collect();
+    let estimate = grams.par_iter().map(Gram::largest_estimate).reduce(|| 0.0, f64::max);
+    let squared = grams.par_iter().map(|gram| gram.largest_up(estimate, gap)).reduce(|| 0.0, f64::max);
+    let lost = family.iter().map(|w| lost_by_scaling(*w)).fold(0.0, f64::max);
+    Upper::proved(scale_up(add_up(sqrt_up(squared), lost), exponent)).finite("a spectral norm")
 }
 
 /// A proved lower bound of `min ‖Wx‖/‖x‖`: of the smallest singular value of `W` if `W` is injective, else 0.
@@ -82,7 +90,7 @@ pub fn sharp_smallest_singular_value(w: MatRef<'_, f64>) -> Result<Lower> {
 fn smallest_singular_value_from(w: MatRef<'_, f64>, gap: f64) -> Result<Lower> {
     let exponent = largest_exponent(std::slice::from_ref(&w))?;
     let (Some(exponent), true) = (exponent, w.nrows() >= w.ncols()) else { return Ok(Lower::ZERO) };
-    let squared = Gram::of_rows(scaled(w.transpose(), exponent).as_ref()).smallest_down(gap);
+    let squared = Gram::of_rows(scaled(w.transpose(), exponent)).smallest_down(gap);
     Ok(Lower::proved(scale_down(sub_down(sqrt_down(squared), lost_by_scaling(w)).max(0.0), exponent)))
 }
 
@@ -105,64 +113,30 @@ pub(crate) struct Proposal {
 pub(crate) fn propose_norm(w: MatRef<'_, f64>) -> Result<Proposal> {
     let size = w.nrows().min(w.ncols());
     let nothing = |exponent| Proposal { alpha: 0.0, factor: Mat::zeros(size, size), exponent };
-    let Some(family) = Family::new(std::slice::from_ref(&w))? else { return Ok(nothing(0)) };
-    let exponent = family.exponent;
-    let Some(gram) = family.grams.first() else { return Ok(nothing(exponent)) };
+    let Some(exponent) = largest_exponent(std::slice::from_ref(&w))? else { return Ok(nothing(0)) };
+    let gram = Gram::new(scaled(w, exponent));
     let found = gram.shifts(gram.largest_estimate(), SHARP_GAP).next();
     Ok(found.map_or_else(|| nothing(exponent), |(alpha, factor)| Proposal { alpha, factor, exponent }))
 }
 
-/// Several matrices whose largest norm is to be proved.
-pub(super) struct Family {
-    grams: Vec<Gram>,
-    exponent: i32,
-    lost: f64,
-}
-
-impl Family {
-    /// The Gram matrices, scaled by one power of two; `None` if all matrices are zero.
-    pub(super) fn new(family: &[MatRef<'_, f64>]) -> Result<Option<Self>> {
-        let Some(exponent) = largest_exponent(family)? else { return Ok(None) };
-        // WᵀW and WWᵀ share their largest eigenvalue: the smaller will do.
-        let gram = |w: &MatRef<'_, f64>| {
-            let rows = if w.nrows() <= w.ncols() { *w } else { w.transpose() };
-            Gram::of_rows(scaled(rows, exponent).as_ref())
-        };
-        let lost = family.iter().map(|w| lost_by_scaling(*w)).fold(0.0, f64::max);
-        Ok(Some(Self { grams: family.par_iter().map(gram).collect(), exponent, lost }))
-    }
-
-    /// An estimate of the largest norm, `None` if it seems to exceed `cap`: for choosing what to prove.
-    ///
-    /// An eigenvalue is computed only where the largest so far is exceeded, which a factorisation tells cheaply. In an
-    /// order without structure that happens as often as a random sequence reaches a new maximum.
-    pub(super) fn estimate_within(&self, cap: f64) -> Option<f64> {
-        let cap = libm::scalbn(cap, -self.exponent).powi(2);
-        let mut largest = 0.0;
-        for gram in scattered(self.grams.len()).map(|i| &self.grams[i]) {
-            if largest == 0.0 || !gram.seems_below(largest) {
-                largest = gram.largest_estimate().max(largest);
-                if largest > cap {
-                    return None;
-                }
+/// An estimate of the largest eigenvalue of `n` Gram matrices, `None` if it exceeds `cap`: for choosing what to prove.
+///
+/// An eigenvalue is computed only where the largest so far is exceeded, which a factorisation tells cheaply. In an
+/// order without structure that happens about as often as a random sequence reaches a new maximum.
+pub(super) fn largest_within(cap: f64, n: usize, gram: impl Fn(usize) -> Gram) -> Option<f64> {
+    // Steps of a number that has no divisor in common with n visit every number once.
+    let step = (n * 5 / 8..).find(|&step| step > 0 && greatest_common_divisor(step, n) == 1)?;
+    let mut largest = 0.0;
+    for i in (0..n).map(|i| i * step % n) {
+        let gram = gram(i);
+        if largest == 0.0 || !gram.seems_below(largest) {
+            largest = gram.largest_estimate().max(largest);
+            if largest > cap {
+                return None;
             }
         }
-        Some(libm::scalbn(largest.sqrt(), self.exponent))
     }
-
-    /// A proved bound of the largest norm, good if `estimate` is not far above it; `gap` is [`GAP`] or [`SHARP_GAP`].
-    pub(super) fn norm(&self, estimate: f64, gap: f64) -> Result<Upper> {
-        let estimate = libm::scalbn(estimate, -self.exponent).powi(2);
-        let squared = self.grams.par_iter().map(|gram| gram.largest_up(estimate, gap)).reduce(|| 0.0, f64::max);
-        Upper::proved(scale_up(add_up(sqrt_up(squared), self.lost), self.exponent)).finite("a spectral norm")
-    }
-}
-
-/// The numbers below `n`, each once, in an order without much structure.
-fn scattered(n: usize) -> impl Iterator<Item = usize> {
-    let coprime = |step: &usize| greatest_common_divisor(*step, n) == 1;
-    let step = (n * 5 / 8..).find(coprime).unwrap_or(1);
-    (0..n).map(move |i| i * step % n)
+    Some(largest)
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {
@@ -196,23 +170,29 @@ fn lost_by_scaling(w: MatRef<'_, f64>) -> f64 {
     mul_up((w.nrows() * w.ncols()) as f64, ETA)
 }
 
-/// The floating-point image of a Gram matrix `AAᵀ`, and a bound of each row sum of its error.
-struct Gram {
+/// A Gram matrix `AAᵀ` and its floating-point image, for an `A` whose entries are neither huge nor all tiny.
+pub(super) struct Gram {
+    a: Mat<f64>,
     image: Mat<f64>,
-    error: Vec<f64>,
 }
 
 impl Gram {
+    /// `WᵀW` or `WWᵀ`, whichever is smaller: they share their largest eigenvalue.
+    pub(super) fn new(w: Mat<f64>) -> Self {
+        Self::of_rows(if w.nrows() <= w.ncols() { w } else { w.transpose().to_owned() })
+    }
+
     /// `AAᵀ`: its lower triangle is computed, and copied to the upper one.
-    fn of_rows(a: MatRef<'_, f64>) -> Self {
+    fn of_rows(a: Mat<f64>) -> Self {
         let mut image = Mat::zeros(a.nrows(), a.nrows());
-        gemm_transposed((image.as_mut(), Structure::Lower), (a, Structure::Full), (a, Structure::Full));
+        let full = (a.as_ref(), Structure::Full);
+        gemm_transposed((image.as_mut(), Structure::Lower), full, full);
         for j in 0..image.ncols() {
             for i in 0..j {
                 image[(i, j)] = image[(j, i)];
             }
         }
-        Self { image, error: product_error(a) }
+        Self { a, image }
     }
 
     fn len(&self) -> usize {
@@ -274,8 +254,9 @@ impl Gram {
         })
     }
 
-    /// An upper bound of the largest eigenvalue, good if `estimate` is not far above it.
-    fn largest_up(&self, estimate: f64, gap: f64) -> f64 {
+    /// An upper bound of the largest eigenvalue, good if `estimate` is not far above it; `gap` is [`GAP`] or
+    /// [`SHARP_GAP`].
+    pub(super) fn largest_up(&self, estimate: f64, gap: f64) -> f64 {
         if let Some((alpha, factor)) = self.shifts(estimate, gap).next() {
             return add_up(alpha, self.residual(alpha, -1.0, factor.as_ref()));
         }
@@ -302,7 +283,7 @@ impl Gram {
         let n = self.len();
         let mut square = Mat::zeros(n, n);
         gemm_transposed((square.as_mut(), Structure::Lower), (r, Structure::Lower), (r, Structure::Lower));
-        let square_error = product_error(r);
+        let (error, square_error) = (product_error(self.a.as_ref()), product_error(r));
         // Subtractions are off by at most u times their result, and never underflow: |E − e| ≤ u|t| + u|e|.
         let (mut differences, mut residuals) = (vec![0.0; n], vec![0.0; n]);
         for j in 0..n {
@@ -320,7 +301,7 @@ impl Gram {
         let row = |i: usize| {
             let residual = enlarge_sum(residuals[i], n);
             let rounding = mul_up(U, add_up(enlarge_sum(differences[i], n), residual));
-            add_up(add_up(residual, rounding), add_up(self.error[i], square_error[i]))
+            add_up(add_up(residual, rounding), add_up(error[i], square_error[i]))
         };
         // `f64::max` would drop a NaN; infinity survives it, and `add_up` has turned every NaN into infinity.
         (0..n).map(row).fold(0.0, f64::max)

@@ -23,12 +23,15 @@
 //! Vaidyanathan, *Multirate systems and filter banks* (1993), for the polyphase form.
 
 use faer::Mat;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
     bound::{Lower, Upper},
-    directed::{ETA, U, add_up, enlarge_sum, gamma, mul_up, norm_up, sub_down},
-    matrix::{self, Family},
+    directed::{
+        ETA, U, add_up, enlarge_sum, exponent, gamma, mul_up, norm_up, scale_down, scale_up, sqrt_up, sub_down,
+    },
+    matrix::{self, GAP, Gram, SHARP_GAP, largest_within},
     roots_of_unity::{ERROR, roots_of_unity},
 };
 use crate::error::{Error, Result};
@@ -129,25 +132,23 @@ impl Convolution<'_> {
     /// image, or more outputs than inputs) or the bound overflows, [`Error::NotFinite`] for a weight that is not
     /// finite.
     pub fn norm(&self) -> Result<TorusNorm> {
-        let mut best: Option<Candidate> = None;
-        for torus in self.tori()? {
-            let frequencies = Frequencies::new(self, torus);
-            let Some(family) = Family::new(&frequencies.matrices())? else {
-                return Ok(TorusNorm { bound: Upper::proved(frequencies.error), torus });
-            };
-            let cap = best.as_ref().map_or(f64::INFINITY, |best| best.estimate);
-            if let Some(estimate) = family.estimate_within(cap) {
-                best = Some(Candidate { torus, family, estimate, error: frequencies.error });
-            }
-        }
-        let Some(Candidate { torus, family, estimate, error }) = best else {
-            return Err(Error::not_proved("the norm of a convolution", "no frequency has a norm"));
+        let tori = self.tori()?;
+        let Some((weight, exponent)) = self.scaled_weight()? else {
+            return Ok(TorusNorm { bound: Upper::ZERO, torus: tori[0] });
         };
-        let bound = family.norm(estimate, matrix::GAP)? + Upper::proved(error);
-        Ok(TorusNorm { bound: bound.finite("the norm of a convolution")?, torus })
+        let conv = Convolution { weight: &weight, ..*self };
+        let mut best = (f64::INFINITY, tori[0]);
+        for torus in tori {
+            let estimate = Symbol::new(&conv, torus).estimate_within(best.0);
+            best = estimate.map_or(best, |estimate| (estimate, torus));
+        }
+        let (estimate, torus) = best;
+        let norm = add_up(Symbol::new(&conv, torus).norm(estimate, GAP), self.lost_by_scaling());
+        Ok(TorusNorm { bound: Upper::proved(scale_up(norm, exponent)).finite("the norm of a convolution")?, torus })
     }
 
-    /// As [`Self::norm`], on a torus that is given, with [`matrix::sharp_sup_norm`]: what a checker uses.
+    /// As [`Self::norm`], on a torus that is given, with smaller shifts as in [`matrix::sharp_sup_norm`]: what a checker
+    /// uses.
     ///
     /// # Errors
     /// As [`Self::norm`], and [`Error::NotProved`] for a torus that is too small to prove anything, or larger than any
@@ -157,9 +158,14 @@ impl Convolution<'_> {
             let reason = format!("{torus:?} is none of those that serve");
             return Err(Error::not_proved("the norm of a convolution", reason));
         }
-        let frequencies = Frequencies::new(self, torus);
-        let bound = matrix::sharp_sup_norm(&frequencies.matrices())? + Upper::proved(frequencies.error);
-        bound.finite("the norm of a convolution")
+        let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Upper::ZERO) };
+        let conv = Convolution { weight: &weight, ..*self };
+        let symbol = Symbol::new(&conv, torus);
+        let norm = add_up(
+            symbol.norm(symbol.estimate_within(f64::INFINITY).unwrap_or(f64::INFINITY), SHARP_GAP),
+            self.lost_by_scaling(),
+        );
+        Upper::proved(scale_up(norm, exponent)).finite("the norm of a convolution")
     }
 
     /// A proved lower bound of `min ‖Tx‖/‖x‖`: positive only for an injective circular convolution.
@@ -184,12 +190,37 @@ impl Convolution<'_> {
         if self.mode == PaddingMode::Zeros || !all_outputs(ay) || !all_outputs(ax) {
             return Ok(Lower::ZERO);
         }
-        let family = Frequencies::new(self, Torus { points: self.smallest_torus()?, twisted: [false; 2] });
+        let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Lower::ZERO) };
+        let conv = Convolution { weight: &weight, ..*self };
+        let symbol = Symbol::new(&conv, Torus { points: self.smallest_torus()?, twisted: [false; 2] });
         let mut smallest = f64::INFINITY;
-        for d in family.matrices() {
-            smallest = smallest.min(prove(d)?.get());
+        for i in 0..symbol.frequencies.len() {
+            smallest = smallest.min(prove(symbol.at(i).as_ref())?.get());
         }
-        Ok(Lower::proved(sub_down(smallest, family.error).max(0.0)))
+        let smallest = sub_down(smallest, add_up(symbol_error(&conv), self.lost_by_scaling()));
+        Ok(Lower::proved(scale_down(smallest.max(0.0), exponent)))
+    }
+
+    /// The weights times the power of two `2⁻ᵉ` that takes the largest into `[1, 2)`, and `e`; `None` if all are 0.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] for a weight that is not finite.
+    pub(super) fn scaled_weight(&self) -> Result<Option<(Vec<f64>, i32)>> {
+        let mut largest = 0.0f64;
+        for (index, &value) in self.weight.iter().enumerate() {
+            if !value.is_finite() {
+                return Err(Error::NotFinite { what: "convolution".into(), index, value });
+            }
+            largest = largest.max(value.abs());
+        }
+        let scale = |e: i32| (self.weight.iter().map(|&w| libm::scalbn(w, -e)).collect(), e);
+        Ok((largest > 0.0).then(|| scale(exponent(largest))))
+    }
+
+    /// A bound of the norm of what scaling rounded away: at most `η` of a weight that became subnormal, and no row or
+    /// column of the operator holds a weight more than once, or more than all of them.
+    pub(super) fn lost_by_scaling(&self) -> f64 {
+        mul_up(self.weight.len() as f64, ETA)
     }
 
     fn smallest_torus(&self) -> Result<[usize; 2]> {
@@ -232,70 +263,80 @@ impl Convolution<'_> {
 /// How many sizes of tori are tried for a zero-padded convolution.
 const SIZES: usize = 3;
 
-/// A torus whose norm is estimated, ready to be proved.
-struct Candidate {
-    torus: Torus,
-    family: Family,
-    estimate: f64,
-    error: f64,
+/// The matrices `D(ω)` of half of the frequencies of a torus, as computed.
+struct Symbol<'a> {
+    conv: &'a Convolution<'a>,
+    /// For each tap its weights, an input channel after the other.
+    taps: Vec<Vec<f64>>,
+    /// The roots of unity of order `2N` of each axis.
+    roots: [Vec<(f64, f64)>; 2],
+    /// Their indices: the even ones, or for a twisted axis the odd ones.
+    frequencies: Vec<[usize; 2]>,
 }
 
-/// The matrices `D(ω)` of half of the frequencies, as computed, and a bound of the norm of their error.
-struct Frequencies {
-    images: Vec<Mat<f64>>,
-    error: f64,
-}
-
-impl Frequencies {
-    fn new(conv: &Convolution<'_>, torus: Torus) -> Self {
+impl<'a> Symbol<'a> {
+    fn new(conv: &'a Convolution<'a>, torus: Torus) -> Self {
         let Torus { points: [height, width], twisted } = torus;
-        // All frequencies are roots of unity of order 2N: the even ones, or for a twisted axis the odd ones.
-        let orders = [2 * height, 2 * width];
-        let roots = orders.map(roots_of_unity);
         let [odd_y, odd_x] = twisted.map(usize::from);
-        let all = (0..height).flat_map(|u| (0..width).map(move |v| (2 * u + odd_y, 2 * v + odd_x)));
-        let half = all.filter(|&(u, v)| (u, v) <= ((orders[0] - u) % orders[0], (orders[1] - v) % orders[1]));
-        let images = half.map(|(u, v)| symbol(conv, [u, v], &roots)).collect();
-        Self { images, error: symbol_error(conv) }
+        let all = (0..height).flat_map(|u| (0..width).map(move |v| [2 * u + odd_y, 2 * v + odd_x]));
+        // Of a frequency and its conjugate one is enough.
+        let conjugate = |[u, v]: [usize; 2]| [(2 * height - u) % (2 * height), (2 * width - v) % (2 * width)];
+        let frequencies = all.filter(|&frequency| frequency <= conjugate(frequency)).collect();
+        let (outputs, inputs) = conv.channels;
+        let count = conv.axes[0].kernel * conv.axes[1].kernel;
+        let weight = |t: usize, oc: usize| conv.weight[(oc % outputs * inputs + oc / outputs) * count + t];
+        let taps = (0..count).map(|t| (0..outputs * inputs).map(|oc| weight(t, oc)).collect()).collect();
+        Self { conv, taps, roots: [roots_of_unity(2 * height), roots_of_unity(2 * width)], frequencies }
     }
 
-    fn matrices(&self) -> Vec<faer::MatRef<'_, f64>> {
-        self.images.iter().map(|d| d.as_ref()).collect()
+    /// An estimate of the largest `‖D(ω)‖²`, `None` if it exceeds `cap`.
+    fn estimate_within(&self, cap: f64) -> Option<f64> {
+        largest_within(cap, self.frequencies.len(), |i| Gram::new(self.at(i)))
     }
-}
 
-/// `[[Re D, −Im D], [Im D, Re D]]` at the roots of unity of index `(u, v)`, the phases of the input being further columns.
-fn symbol(conv: &Convolution<'_>, [u, v]: [usize; 2], roots: &[Vec<(f64, f64)>; 2]) -> Mat<f64> {
-    let (outputs, inputs) = conv.channels;
-    let [ay, ax] = conv.axes;
-    let (s, columns) = (ay.stride, inputs * ay.stride * ax.stride);
-    let mut d: Mat<f64> = Mat::zeros(2 * outputs, 2 * columns);
-    // The angle of a tap: one root for each axis, multiplied out once for all channels.
-    let twiddles: Vec<(f64, f64)> = (0..ay.kernel * ax.kernel)
-        .map(|t| {
-            let (ty, tx) = (t / ax.kernel / s, t % ax.kernel / ax.stride);
-            let ((cy, sy), (cx, sx)) = (roots[0][u * ty % roots[0].len()], roots[1][v * tx % roots[1].len()]);
-            (cy * cx - sy * sx, cy * sx + sy * cx)
-        })
-        .collect();
-    for o in 0..outputs {
-        for c in 0..inputs {
-            let taps = &conv.weight[(o * inputs + c) * twiddles.len()..][..twiddles.len()];
-            for (t, (&k, &(re, im))) in taps.iter().zip(&twiddles).enumerate() {
-                let phase = t / ax.kernel % s * ax.stride + t % ax.kernel % ax.stride;
-                let column = c * s * ax.stride + phase;
-                d[(o, column)] += k * re;
-                d[(outputs + o, column)] += k * im;
+    /// A proved bound of the largest `‖D(ω)‖`, good if `estimate` is not far above its square.
+    fn norm(&self, estimate: f64, gap: f64) -> f64 {
+        let largest_up = |i: usize| Gram::new(self.at(i)).largest_up(estimate, gap);
+        let squared = (0..self.frequencies.len()).into_par_iter().map(largest_up).reduce(|| 0.0, f64::max);
+        add_up(sqrt_up(squared), symbol_error(self.conv))
+    }
+
+    /// `[[Re D, −Im D], [Im D, Re D]]` at a frequency, the phases of the input being further columns.
+    fn at(&self, frequency: usize) -> Mat<f64> {
+        let [u, v] = self.frequencies[frequency];
+        let (outputs, inputs) = self.conv.channels;
+        let [ay, ax] = self.conv.axes;
+        let phases = ay.stride * ax.stride;
+        let columns = inputs * phases;
+        let mut d: Mat<f64> = Mat::zeros(2 * outputs, 2 * columns);
+        let (mut re, mut im) = (vec![0.0; outputs * inputs], vec![0.0; outputs * inputs]);
+        for phase in 0..phases {
+            re.fill(0.0);
+            im.fill(0.0);
+            for (t, tap) in self.taps.iter().enumerate() {
+                let (a, b) = (t / ax.kernel, t % ax.kernel);
+                if a % ay.stride * ax.stride + b % ax.stride != phase {
+                    continue;
+                }
+                let root = |axis: usize, index: usize| self.roots[axis][index % self.roots[axis].len()];
+                let ((cy, sy), (cx, sx)) = (root(0, u * (a / ay.stride)), root(1, v * (b / ax.stride)));
+                let (cos, sin) = (cy * cx - sy * sx, cy * sx + sy * cx);
+                for ((re, im), &k) in re.iter_mut().zip(&mut im).zip(tap) {
+                    *re += k * cos;
+                    *im += k * sin;
+                }
+            }
+            for c in 0..inputs {
+                let column = c * phases + phase;
+                for o in 0..outputs {
+                    let (re, im) = (re[c * outputs + o], im[c * outputs + o]);
+                    (d[(o, column)], d[(outputs + o, column)]) = (re, im);
+                    (d[(o, columns + column)], d[(outputs + o, columns + column)]) = (-im, re);
+                }
             }
         }
+        d
     }
-    for column in 0..columns {
-        for o in 0..outputs {
-            d[(o, columns + column)] = -d[(outputs + o, column)];
-            d[(outputs + o, columns + column)] = d[(o, column)];
-        }
-    }
-    d
 }
 
 /// A bound of `‖D − D̂‖₂` for every frequency, by the Frobenius norm of the errors of the entries.
@@ -310,5 +351,6 @@ fn symbol_error(conv: &Convolution<'_>) -> f64 {
         let sum = enlarge_sum(taps.iter().map(|k| k.abs()).sum(), taps.len());
         add_up(mul_up(relative, sum), mul_up(2.0 * taps.len() as f64, ETA))
     };
-    mul_up(2.0, norm_up(&conv.weight.chunks(taps).map(entry).collect::<Vec<_>>()))
+    let entries: Vec<f64> = conv.weight.chunks(taps).map(entry).collect();
+    mul_up(2.0, norm_up(&entries))
 }

@@ -146,7 +146,7 @@ impl<'a, T: Scalar> Local<'a, T> {
         let (logits, tape) = self.sealed.wide().forward_recording(x.cast())?;
         let inputs = self.input_errors(&tape, x.samples())?;
         let centre = self.sealed.errors(&tape, vec![0.0; x.samples()], Semantics::Exact)?;
-        let mut claims = self.sealed.certify_recorded(x, &logits, &tape, Semantics::Exact)?;
+        let mut claims = self.sealed.certify_recorded((x, 0), &logits, &tape, Semantics::Exact)?;
         let pass = Pass { logits, tape, inputs, centre };
         let radii = |claims: &[SampleCertificate]| claims.iter().map(|claim| claim.radius.get()).collect::<Vec<_>>();
         let mut proved = radii(&claims);
@@ -154,7 +154,7 @@ impl<'a, T: Scalar> Local<'a, T> {
         self.search(&pass, Semantics::Exact, (&mut proved, &mut beyond), &mut known)?;
         let predictions: Vec<usize> = claims.iter().map(|claim| claim.prediction).collect();
         if semantics == Semantics::Executed {
-            claims = self.sealed.certify_recorded(x, &pass.logits, &pass.tape, Semantics::Executed)?;
+            claims = self.sealed.certify_recorded((x, 0), &pass.logits, &pass.tape, Semantics::Executed)?;
             // An executed radius is never above the exact one.
             beyond = std::mem::replace(&mut proved, radii(&claims));
             self.search(&pass, Semantics::Executed, (&mut proved, &mut beyond), &mut known)?;
