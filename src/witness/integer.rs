@@ -105,7 +105,7 @@ mod tests {
             numbers.iter().map(|row| row.iter().map(|&x| BigInt::from(x) << 40).collect()).collect()
         };
         let (w, r) = (rows(&[&[3, -4, 9], &[7, 0, -2], &[-1, 8, 5]]), rows(&[&[6], &[1, -7], &[2, 3, 4]]));
-        let alpha = BigInt::from(150) << 80;
+        let alpha: BigInt = BigInt::from(150) << 80;
         let dot = |a: &[BigInt], b: &[BigInt]| -> BigInt { a.iter().zip(b).map(|(x, y)| x * y).sum() };
         let entry = |i: usize, j: usize| {
             let diagonal = if i == j { alpha.clone() } else { BigInt::zero() };
