@@ -150,7 +150,8 @@ Lemma past_the_end d q r : C (frequency d * (N * q + r)) = (- 1) ^+ (o * q) * C 
   S (frequency d * (N * q + r)) = (- 1) ^+ (o * q) * S (frequency d * r).
 Proof.
 have -> : (frequency d * (N * q + r) = 2 * N * (d * q) + (N * (o * q) + frequency d * r))%N.
-  rewrite /frequency; have e (a b n : nat) : ((2 * a + b) * (n * q + r) = 2 * n * (a * q) + (n * (b * q) + (2 * a + b) * r))%N by nia.
+  rewrite /frequency; have e (a b n : nat) :
+      ((2 * a + b) * (n * q + r) = 2 * n * (a * q) + (n * (b * q) + (2 * a + b) * r))%N by nia.
   exact: e.
 have [f1 f2] := full_turns (d * q)%N; have [h1 h2] := half_turns (o * q)%N.
 rewrite (CD (2 * N * (d * q))%N) (SD (2 * N * (d * q))%N) (CD (N * (o * q))%N) (SD (N * (o * q))%N) f1 f2 h1 h2.
@@ -194,9 +195,7 @@ Proof.
 move=> le; have -> : (frequency d * g = frequency d * (g - h) + frequency d * h)%N by rewrite -mulnDr subnK.
 have u := CS (frequency d * h)%N; rewrite CD SD.
 move: (C (frequency d * (g - h))) (S (frequency d * (g - h))) (C (frequency d * h)) (S (frequency d * h)) u => a b x y u.
-split.
-- by rewrite -[RHS]mulr1 -u; ring.
-- by rewrite -[RHS]mulr1 -u; ring.
+by split; rewrite -[RHS]mulr1 -u; ring.
 Qed.
 
 Lemma orthogonal (g h : 'I_N) :

@@ -87,9 +87,10 @@ Fixpoint push_z (B : Z) (a b : list Z) : list Z :=
   | _, [] => a
   end.
 
-(* the size of a block and its P and Q; larger blocks would save multiplications, but no time *)
+(* the size of a block and its P and Q; larger blocks would save multiplications, but numbers of a few hundred words are
+   those that are cheap to allocate *)
 Definition block := (nat * list Z * list Z)%type.
-Definition block_size : nat := 100.
+Definition block_size : nat := 40.
 
 Fixpoint blocks_z (B : Z) (W R : list (list Z)) : list block :=
   match W, R with

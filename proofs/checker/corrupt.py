@@ -232,6 +232,8 @@ def main():
             if status != 1:
                 sys.exit(f"{path}: word {at}, {kind}, {before} made {value}: status {status}, not 1")
             kinds[kind] = kinds.get(kind, 0) + 1
+            if sum(kinds.values()) % 100 == 0:
+                print(f"{path}: {sum(kinds.values())} corruptions refused", flush=True)
     print(f"{path}: {count} corruptions refused: " + ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items())))
 
 

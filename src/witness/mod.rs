@@ -145,7 +145,7 @@ impl Witness {
                 return Ok(());
             }
             // Lip² |w_i − w_j|² radius² < gap²
-            let slope: BigInt = &self.squared * head.squared_distance(i, j) << (2 * SCALE);
+            let slope: BigInt = (&self.squared * head.squared_distance(i, j)) << (2 * SCALE);
             let square: BigInt = (&gaps[j] * &gaps[j]) << (self.scale + 2 * head.scale + 2 * SCALE);
             if !slope.is_zero() {
                 let largest: BigInt = (square - 1u32) / slope;
