@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use dahlquist::{
     Network, Result, Sealed, Semantics,
-    certify::{SampleCertificate, SealOptions},
+    certify::SampleCertificate,
     data::Dataset,
     io::{Claimed, ClaimedSamples, ModelFile},
-    operator::Norms,
     rigor::Summation,
     scalar::Scalar,
 };
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     Outcome,
-    input::{self, OptionalData, with_network},
+    input::{self, OptionalData, Proofs, with_network},
     output::{self, columns, percent},
 };
 
@@ -32,12 +31,8 @@ pub(super) struct Certify {
     /// What the radii are about: the network over the real numbers, or the program with its rounding errors.
     #[arg(long, value_enum, default_value_t = Meaning::Executed)]
     semantics: Meaning,
-    /// The order of summation that executed radii hold for.
-    #[arg(long, value_enum, default_value_t = Order::Any)]
-    summation: Order,
-    /// How norms of convolutions are proved.
-    #[arg(long, value_enum, default_value_t = Proofs::Torus)]
-    norms: Proofs,
+    #[command(flatten)]
+    proofs: Proofs,
     /// Write a certificate file, for `dahlquist check`.
     #[arg(long, value_name = "OUT")]
     certificate: Option<PathBuf>,
@@ -52,18 +47,6 @@ pub(super) enum Meaning {
     Executed,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Order {
-    Declared,
-    Any,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Proofs {
-    Torus,
-    Tight,
-}
-
 impl Certify {
     pub(super) fn run(&self) -> Result<Outcome> {
         let (file, network) = input::model(&self.model)?;
@@ -72,7 +55,7 @@ impl Certify {
 
     fn certify<T: Scalar>(&self, file: &ModelFile, network: Network<T>) -> Result<Outcome> {
         let dataset = self.data.load(&network)?;
-        let sealed = match network.seal_with(self.options()) {
+        let sealed = match network.seal_with(self.proofs.options()) {
             Ok(sealed) => sealed,
             Err(reason) => {
                 let text = format!("{}: not certified: {reason}\n", self.model.display());
@@ -92,18 +75,6 @@ impl Certify {
             output::json(path, &self.value(&sealed, dataset.as_ref().zip(claims.as_deref()), counts.as_ref()))?;
         }
         Ok(Outcome::done(self.text(&sealed, claims.as_deref(), counts.as_ref())))
-    }
-
-    fn options(&self) -> SealOptions {
-        let norms = match self.norms {
-            Proofs::Torus => Norms::Torus,
-            Proofs::Tight => Norms::Tight,
-        };
-        let summation = match self.summation {
-            Order::Any => Summation::Any,
-            Order::Declared => Summation::Declared,
-        };
-        SealOptions { summation, norms }
     }
 
     fn semantics(&self) -> Semantics {
@@ -190,7 +161,10 @@ impl Certify {
         if let (Some(claims), Some(counts)) = (claims, counts) {
             let semantics = match self.semantics {
                 Meaning::Exact => "exact".to_string(),
-                Meaning::Executed => format!("executed in {}, sums in any order", T::NAME),
+                Meaning::Executed => match certificate.summation {
+                    Summation::Any => format!("executed in {}, sums in any order", T::NAME),
+                    Summation::Declared => format!("executed in {}, sums in the declared order", T::NAME),
+                },
             };
             let refused = claims.iter().filter(|claim| claim.refusal.is_some()).count();
             text += &format!(
