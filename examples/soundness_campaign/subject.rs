@@ -25,9 +25,16 @@ use crate::oracle::{self, Function, Matrix, Method, Num, gradient_field, row};
 const METHODS: [&str; 10] =
     ["euler", "heun", "ralston2", "ralston3", "kutta3", "ssprk33", "rk4", "three_eighths", "ssprk32", "midpoint"];
 
-/// The kinds of networks.
-pub const KINDS: [&str; 6] =
-    ["dense", "convolutional", "dense flow", "convolutional flow", "residual flow", "normalised, space to depth"];
+/// The kinds of networks. Radii of linear ones are sharp, so that an error of rounding that is not charged shows.
+pub const KINDS: [&str; 7] = [
+    "dense",
+    "convolutional",
+    "dense flow",
+    "convolutional flow",
+    "residual flow",
+    "normalised, space to depth",
+    "linear",
+];
 
 /// An affine map, as data.
 struct Map<T> {
@@ -188,7 +195,12 @@ impl<T: Scalar> Draw<'_, T> {
 
     fn head(&mut self) -> Result<()> {
         let classes = self.rng.random_range(2..=5);
-        let map = self.dense(classes);
+        let mut map = self.dense(classes);
+        if self.parts.is_empty() {
+            // One large number in all logits costs digits of their differences.
+            let offset = T::of(2f64.powi(self.rng.random_range(0..10)));
+            map.bias.iter_mut().flatten().for_each(|b| *b += offset);
+        }
         self.push(Part::Affine(map))
     }
 }
@@ -243,7 +255,7 @@ impl<T: Scalar> Subject<T> {
                 let (activation, step) = (draw.activation(), T::of(draw.rng.random_range(0.05..0.5)).wide());
                 draw.push(Part::Residual { inner, activation, outer, step })?;
             }
-            _ => {
+            5 => {
                 let Shape::Image { channels, .. } = input else { unreachable!("an image") };
                 let (mean, exponent) = (draw.normal(channels, 0.5), draw.rng.random_range(-1..=2));
                 draw.push(Part::Normalize { mean, exponent })?;
@@ -251,6 +263,7 @@ impl<T: Scalar> Subject<T> {
                 draw.push(Part::Flatten)?;
                 draw.flow(false)?;
             }
+            _ => {}
         }
         draw.head()?;
         Ok(Self { input, parts: draw.parts })
