@@ -18,6 +18,7 @@ mod oracle;
 
 mod examine;
 mod interval;
+mod reference;
 mod subject;
 
 use std::{path::PathBuf, process::ExitCode, time::Instant};
