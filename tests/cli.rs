@@ -215,12 +215,18 @@ fn attack_and_falsify_report_and_find_nothing_against_a_true_certificate() {
     assert_eq!(robust[0]["eps"], 0.01);
     assert!(robust[0]["accuracy"].as_f64().unwrap() <= value["clean_accuracy"].as_f64().unwrap());
     for data in ["", "--data @samples.safetensors"] {
-        let words = format!("falsify @single.safetensors {data} --budget 0 --json @f.json");
-        assert!(succeeds(&folder.run(&words)).contains("nothing refuted"));
-        let value = folder.json("f.json");
-        assert_eq!(value["refuted"], false);
-        assert!(value["network"]["bound"].as_f64().unwrap() >= value["network"]["lower"].as_f64().unwrap());
-        assert_eq!(value["layers"].as_array().unwrap().len(), 13);
+        for options in ["", "--summation declared --norms tight"] {
+            let words = format!("falsify @single.safetensors {data} {options} --budget 0 --json @f.json");
+            assert!(succeeds(&folder.run(&words)).contains("nothing refuted"));
+            let value = folder.json("f.json");
+            assert_eq!(value["refuted"], false);
+            let layers = value["layers"].as_array().unwrap();
+            assert_eq!(layers.len(), 13);
+            for found in layers.iter().chain([&value["features"], &value["network"]]) {
+                let number = |name: &str| found[name].as_f64().unwrap();
+                assert!(number("bound") >= number("lower") && number("looseness") >= 1.0, "{found}");
+            }
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use dahlquist::{
     rigor::{
         Lower, Upper,
         directed::{
-            add_down, add_up, div_down, div_up, enlarge_sum, gamma, mul_down, mul_up, norm_down, norm_up, scale_down,
-            scale_up, sqrt_down, sqrt_up, sub_down, sub_up, sum_up,
+            ETA, U, add_down, add_up, div_down, div_up, enlarge_sum, gamma, mul_add_over, mul_down, mul_up, norm_down,
+            norm_up, scale_down, scale_up, sqrt_down, sqrt_up, sub_down, sub_up, sum_up,
         },
         roots_of_unity::{ERROR, roots_of_unity},
     },
@@ -72,6 +72,27 @@ fn products_and_quotients() {
         encloses("·", mul_down(a, b), &(exact(a) * exact(b)), mul_up(a, b))?;
         if b > 0.0 { encloses("/", div_down(a, b), &(exact(a) / exact(b)), div_up(a, b)) } else { Ok(()) }
     });
+}
+
+#[test]
+fn quick_bounds() {
+    let law = |&(a, b, c): &(f64, f64, f64), _| {
+        let (a, b, c) = (a.abs(), b.abs(), c.abs());
+        let (value, over) = (exact(a) * exact(b) + exact(c), mul_add_over(a, b, c));
+        let most = (&value + &value * exact(16.0 * U)) + exact(8.0 * ETA);
+        let far = most > exact(f64::MAX) && over == f64::INFINITY;
+        if far || over.is_finite() && value <= exact(over) && exact(over) <= most {
+            return Ok(());
+        }
+        Err(TestCaseError::fail(format!("{a:e}·{b:e} + {c:e} ≤ {over:e}")))
+    };
+    hold((number(), number(), number()), law);
+    // All roundings lose something, and about as much.
+    hold((1.0..1.001f64, 1.0..1.001f64, 0.0..0.001f64), law);
+    for (a, b, c) in [(0.0, f64::INFINITY, 0.0), (f64::NAN, 1.0, 1.0), (1.0, f64::INFINITY, 0.0), (1.0, 1.0, f64::NAN)]
+    {
+        assert_eq!(mul_add_over(a, b, c), f64::INFINITY);
+    }
 }
 
 #[test]

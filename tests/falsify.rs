@@ -5,11 +5,12 @@ use dahlquist::{
     activation::Activation,
     attack::Falsifier,
     certificate::Entry,
+    certify::SealOptions,
     field::GradientField,
     integrate::Tableau,
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Step},
     operator::{Affine, Conv2d, Dense, Geometry},
-    rigor::{Rounding, torus::PaddingMode},
+    rigor::{Rounding, Summation, torus::PaddingMode},
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -53,9 +54,15 @@ fn convolutional<T: Scalar>(rng: &mut ChaCha8Rng) -> Network<T> {
     Network::new(input, layers).unwrap()
 }
 
+/// Sums of more terms than one chunk of the declared order.
+fn long<T: Scalar>(rng: &mut ChaCha8Rng) -> Network<T> {
+    let layers: Vec<Box<dyn Layer<T>>> = vec![Box::new(dense(rng, 70, 300)), Box::new(dense(rng, 4, 70))];
+    Network::new(Shape::Features(300), layers).unwrap()
+}
+
 #[test]
 fn no_proved_bound_is_exceeded() {
-    fn run<T: Scalar>() {
+    fn run<T: Scalar>(summation: Summation) {
         let falsifier = Falsifier { seconds: 1e6, rounds: Some(3), ..Falsifier::default() };
         for seed in 0..3 {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -64,9 +71,10 @@ fn no_proved_bound_is_exceeded() {
                 mlp(&mut rng, Activation::Abs {}),
                 mlp(&mut rng, Activation::Sigmoid {}),
                 convolutional(&mut rng),
+                long::<T>(&mut rng),
             ];
             for network in networks {
-                let sealed = network.seal().unwrap();
+                let sealed = network.seal_with(SealOptions { summation, ..SealOptions::default() }).unwrap();
                 let report = Falsifier { seed, ..falsifier.clone() }.run(&sealed, None).unwrap();
                 assert!(!report.refuted(), "{report:#?}");
                 for ratio in report.layers.iter().chain(&report.features).chain([&report.network]) {
@@ -83,8 +91,10 @@ fn no_proved_bound_is_exceeded() {
             }
         }
     }
-    run::<f32>();
-    run::<f64>();
+    for summation in [Summation::Any, Summation::Declared] {
+        run::<f32>(summation);
+        run::<f64>(summation);
+    }
 }
 
 #[test]

@@ -5,14 +5,15 @@ use std::{fmt::Write, path::PathBuf};
 use dahlquist::{
     Error, Network, Sealed, Semantics,
     activation::Activation,
-    certify::Refusal,
+    certify::{Refusal, SealOptions},
+    data::Dataset,
     field::GradientField,
     integrate::Tableau,
     io::{AnyNetwork, load},
     laws::{hold, search, strategies as s},
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
     operator::{Affine, Conv2d, Dense, Geometry, MeanPool, Operator},
-    rigor::torus::PaddingMode,
+    rigor::{Summation, torus::PaddingMode},
     scalar::Scalar,
     tensor::{Batch, Shape},
 };
@@ -125,6 +126,18 @@ fn an_image_size_other_than_the_certified_one_is_refused() {
 }
 
 #[test]
+fn labels_out_of_range_are_refused() {
+    let x = Batch::new(Shape::Features(1), vec![0.0f32, 0.5]).unwrap();
+    let classes = || vec!["a".to_string(), "b".to_string()];
+    assert!(Dataset::from_samples(&x, vec![0, 1], classes()).is_ok());
+    for label in [2, usize::MAX] {
+        let refused = Dataset::from_samples(&x, vec![0, label], classes());
+        assert!(matches!(refused, Err(Error::Parameter { .. })), "{refused:?}");
+    }
+    assert!(Dataset::from_samples(&x, vec![0], classes()).is_err());
+}
+
+#[test]
 fn methods_without_a_radius_are_refused() {
     for (name, reason) in [("midpoint", "weight"), ("heun3", "weight"), ("dopri5", "weight")] {
         let map = Affine::new(Dense::new(2, 2, vec![1.0f64, 2.0, 3.0, 4.0]).unwrap(), None).unwrap();
@@ -193,15 +206,34 @@ fn neighbouring_weights_are_told_apart() {
     assert!(!claim.holds_at(5.07e-7), "{claim:?}");
 }
 
+/// What is refused in any order of summation is refused in the declared order.
+#[test]
+fn the_declared_order_refuses_no_less() {
+    let declared = |weights: &[f64], bias: Option<&[f64]>| {
+        let network = Network::<f32>::new(Shape::Features(1), vec![Box::new(dense(2, 1, weights, bias))]).unwrap();
+        network.seal_with(SealOptions { summation: Summation::Declared, ..SealOptions::default() }).unwrap()
+    };
+    let claim =
+        |weights: &[f64], bias, x| declared(weights, bias).certify(&point(&[x]), Semantics::Executed).unwrap()[0];
+    let tiny = 2f64.powi(-126);
+    assert_eq!(claim(&[tiny, -tiny], None, 0.0).refusal, Some(Refusal::Tie));
+    assert!(declared(&[tiny, -tiny], None).certificate().lipschitz.get() >= 2f64.sqrt() * tiny);
+    assert_eq!(claim(&[1.0, 1.0], Some(&[0.5, 0.5]), 0.75).refusal, Some(Refusal::Tie));
+    assert!(!claim(&[1.0, -1.0], Some(&[1e8, 1e8]), 4.1).holds_at(0.2));
+    assert!(!claim(&[0.9890594482421875, 0.989_059_507_846_832_3], None, 0.19721232).holds_at(5.07e-7));
+    assert_eq!(claim(&[3e38, -3e38], None, 2.0).refusal, Some(Refusal::Overflow));
+}
+
 #[test]
 fn tiny_weights_do_not_vanish() {
     let tiny = 2f64.powi(-126);
     let sealed = seal::<f32>(1, vec![Box::new(dense(2, 1, &[tiny, -tiny], None))]);
     let norm = sealed.certificate().lipschitz.get();
-    assert!(norm >= 2f64.sqrt() * tiny * (1.0 - 1e-15), "{norm:e}");
+    // The root of 2 as computed is above it.
+    assert!(norm >= 2f64.sqrt() * tiny, "{norm:e}");
     for semantics in BOTH {
         assert_eq!(radius(&sealed, &[0.0], semantics), 0.0);
-        // The logits are ±2⁻¹²⁶: the margin is gone at a distance of exactly 1.
+        // The logits are ±2⁻¹²⁶, so the rows are 2·2⁻¹²⁶ apart: the margin is gone at a distance of exactly 1.
         assert!(radius(&sealed, &[1.0], semantics) <= 1.0);
     }
     assert!(radius(&sealed, &[1.0], Semantics::Exact) > 0.999);

@@ -1,12 +1,16 @@
 //! Every layer, field and method of the crate is held to the laws.
 
 use dahlquist::{
+    field::VectorField,
     field_laws,
     integrate::Tableau,
     laws::{self, strategies},
+    layer::{AffineLayer, Layer},
     layer_laws,
+    rigor::Summation,
+    scalar::Scalar,
 };
-use proptest::sample::select;
+use proptest::{prelude::Strategy, sample::select};
 
 layer_laws! {
     dense<T>: strategies::dense_layer::<T>();
@@ -18,11 +22,29 @@ layer_laws! {
     reshape<T>: strategies::reshape();
     gradient_flow<T>: strategies::gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
+    declared_dense<T>: declared::<T, _>(strategies::long_dense::<T>().prop_map(AffineLayer::new));
+    declared_conv2d<T>: declared::<T, _>(strategies::long_conv2d::<T>().prop_map(AffineLayer::new));
+    declared_gradient_flow<T>: declared::<T, _>(strategies::long_gradient_field::<T>().prop_filter_map("refused", |field| {
+        strategies::flow(field, Tableau::heun(), 1.0, true, 2)
+    }));
+    declared_residual_flow<T>: declared::<T, _>(strategies::residual_flow::<T>());
 }
 
 field_laws! {
     gradient_field<T>: strategies::gradient_field::<T>();
     residual_field<T>: strategies::residual_field::<T>();
+    declared_gradient_field<T>: strategies::long_gradient_field::<T>().prop_map(|mut field| {
+        VectorField::<T>::set_summation(&mut field, Summation::Declared);
+        field
+    });
+}
+
+/// The same layers, their sums in the declared order.
+fn declared<T: Scalar, L: Layer<T>>(layers: impl Strategy<Value = L>) -> impl Strategy<Value = L> {
+    layers.prop_map(|mut layer| {
+        layer.set_summation(Summation::Declared);
+        layer
+    })
 }
 
 #[test]

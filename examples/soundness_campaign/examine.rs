@@ -16,7 +16,8 @@ use serde::Serialize;
 use crate::{
     interval::{Interval, decided},
     oracle::{Exact, Num, difference, row, square},
-    subject::{Reference, Subject, samples},
+    reference::Reference,
+    subject::{Subject, samples},
 };
 
 /// Samples of one network.

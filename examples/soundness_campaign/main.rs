@@ -6,7 +6,7 @@
 //! cargo run --release --example soundness_campaign -- --understate 0.9                must find violations
 //! ```
 //!
-//! Networks of six kinds, drawn at random or trained, run in `f32` or `f64`, in any order of summation or in the
+//! Networks of seven kinds, drawn at random or trained, run in `f32` or `f64`, in any order of summation or in the
 //! declared one. Around each sample, points `x'` within the certified radius are drawn and pulled towards other classes.
 //! Over the real numbers, `‖f(x) − f(x')‖ ≤ L‖x − x'‖` and the class of `x'` are decided without any tolerance: in
 //! intervals, by the formulas of the network alone, and in exact integers where intervals overlap. As executed, the
@@ -18,6 +18,7 @@ mod oracle;
 
 mod examine;
 mod interval;
+mod reference;
 mod subject;
 
 use std::{path::PathBuf, process::ExitCode, time::Instant};

@@ -1,9 +1,8 @@
-//! Small random networks of every kind, and the same networks in another arithmetic.
+//! Small networks of every kind, random or trained.
 
 use dahlquist::{
-    Network, Result, Sealed,
+    Network, Result,
     activation::Activation,
-    certificate::Witness,
     data::Dataset,
     field::{GradientField, ResidualField},
     integrate::Tableau,
@@ -11,7 +10,6 @@ use dahlquist::{
     operator::{Affine, Conv2d, Dense, Geometry, MeanPool},
     rigor::torus::PaddingMode,
     scalar::Scalar,
-    tape::Tape,
     tensor::{Batch, Shape},
     train::{MarginCrossEntropy, OneCycle, Optimiser, Recipe, train},
 };
@@ -19,31 +17,36 @@ use rand::{RngExt, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use crate::oracle::{self, Function, Matrix, Method, Num, gradient_field, row};
-
 /// Methods whose coefficients have denominators that the exact numbers know.
 const METHODS: [&str; 10] =
     ["euler", "heun", "ralston2", "ralston3", "kutta3", "ssprk33", "rk4", "three_eighths", "ssprk32", "midpoint"];
 
-/// The kinds of networks.
-pub const KINDS: [&str; 6] =
-    ["dense", "convolutional", "dense flow", "convolutional flow", "residual flow", "normalised, space to depth"];
+/// The kinds of networks. Radii of linear ones are sharp, so that an error of rounding that is not charged shows.
+pub const KINDS: [&str; 7] = [
+    "dense",
+    "convolutional",
+    "dense flow",
+    "convolutional flow",
+    "residual flow",
+    "normalised, space to depth",
+    "linear",
+];
 
 /// An affine map, as data.
-struct Map<T> {
+pub struct Map<T> {
     kind: Linear,
     weight: Vec<T>,
     bias: Option<Vec<T>>,
 }
 
-enum Linear {
+pub enum Linear {
     Dense(usize, usize),
     Conv(Geometry),
     Pool(Shape, Option<usize>),
 }
 
 impl<T: Scalar> Map<T> {
-    fn affine(&self) -> Result<Affine<T>> {
+    pub fn affine(&self) -> Result<Affine<T>> {
         match self.kind {
             Linear::Dense(m, n) => Affine::new(Dense::new(m, n, self.weight.clone())?, self.bias.clone()),
             Linear::Conv(geometry) => Affine::new(Conv2d::new(geometry, self.weight.clone())?, self.bias.clone()),
@@ -54,7 +57,7 @@ impl<T: Scalar> Map<T> {
 }
 
 /// A layer, as data.
-enum Part<T> {
+pub enum Part<T> {
     Affine(Map<T>),
     Activation(Activation),
     Gradient {
@@ -81,7 +84,7 @@ enum Part<T> {
 }
 
 impl<T: Scalar> Part<T> {
-    fn layer(&self, input: Shape) -> Result<Box<dyn Layer<T>>> {
+    pub fn layer(&self, input: Shape) -> Result<Box<dyn Layer<T>>> {
         Ok(match self {
             Self::Affine(map) => Box::new(AffineLayer::new(map.affine()?)),
             Self::Activation(a) => Box::new(ActivationLayer::new::<T>(*a, input)?),
@@ -116,7 +119,7 @@ impl<T: Scalar> Part<T> {
 /// A network, as data.
 pub struct Subject<T> {
     pub input: Shape,
-    parts: Vec<Part<T>>,
+    pub parts: Vec<Part<T>>,
 }
 
 /// Draws layers that fit each other.
@@ -188,7 +191,12 @@ impl<T: Scalar> Draw<'_, T> {
 
     fn head(&mut self) -> Result<()> {
         let classes = self.rng.random_range(2..=5);
-        let map = self.dense(classes);
+        let mut map = self.dense(classes);
+        if self.parts.is_empty() {
+            // One large number in all logits costs digits of their differences.
+            let offset = T::of(2f64.powi(self.rng.random_range(0..10)));
+            map.bias.iter_mut().flatten().for_each(|b| *b += offset);
+        }
         self.push(Part::Affine(map))
     }
 }
@@ -243,7 +251,7 @@ impl<T: Scalar> Subject<T> {
                 let (activation, step) = (draw.activation(), T::of(draw.rng.random_range(0.05..0.5)).wide());
                 draw.push(Part::Residual { inner, activation, outer, step })?;
             }
-            _ => {
+            5 => {
                 let Shape::Image { channels, .. } = input else { unreachable!("an image") };
                 let (mean, exponent) = (draw.normal(channels, 0.5), draw.rng.random_range(-1..=2));
                 draw.push(Part::Normalize { mean, exponent })?;
@@ -251,6 +259,7 @@ impl<T: Scalar> Subject<T> {
                 draw.push(Part::Flatten)?;
                 draw.flow(false)?;
             }
+            _ => {}
         }
         draw.head()?;
         Ok(Self { input, parts: draw.parts })
@@ -315,80 +324,4 @@ impl<T: Scalar> Subject<T> {
 pub fn samples<T: Scalar>(shape: Shape, count: usize, rng: &mut ChaCha8Rng) -> Batch<T> {
     let data = (0..count * shape.len()).map(|_| T::of(rng.random())).collect();
     Batch::new(shape, data).expect("finite numbers")
-}
-
-/// A network in the numbers `N`.
-pub struct Reference<N> {
-    stages: Vec<Box<dyn Fn(Vec<N>) -> Vec<N>>>,
-}
-
-impl<N: Num> Reference<N> {
-    /// The network that was sealed, with the steps that its certificate names.
-    ///
-    /// # Errors
-    /// If a part is refused.
-    pub fn new<T: Scalar>(subject: &Subject<T>, sealed: &Sealed<T>) -> Result<Self> {
-        let mut shape = subject.input;
-        let mut stages = Vec::new();
-        for (part, entry) in subject.parts.iter().zip(&sealed.certificate().layers) {
-            let step = match entry.witness {
-                Some(Witness::Flow { step, .. }) => step,
-                _ => f64::NAN,
-            };
-            stages.push(stage(part, shape, step)?);
-            shape = part.layer(shape)?.output();
-        }
-        Ok(Self { stages })
-    }
-
-    /// The value at `x`.
-    pub fn at<T: Scalar>(&self, x: &[T]) -> Vec<N> {
-        self.stages.iter().fold(row(x), |x, stage| stage(x))
-    }
-}
-
-fn sigma<N: Num, T: Scalar>(a: Activation) -> Result<Function<N>> {
-    Ok(oracle::piecewise(a.in_format::<T>()?).expect("a piecewise linear function"))
-}
-
-fn stage<N: Num, T: Scalar>(part: &Part<T>, input: Shape, step: f64) -> Result<Box<dyn Fn(Vec<N>) -> Vec<N>>> {
-    Ok(match part {
-        Part::Affine(map) => {
-            let map = Matrix::of(&map.affine()?);
-            Box::new(move |x| map.apply(&x))
-        }
-        Part::Activation(a) => {
-            let sigma = sigma::<N, T>(*a)?;
-            Box::new(move |x| x.iter().map(&sigma).collect())
-        }
-        Part::Gradient { map, activation, method, steps, .. } => {
-            let (map, sigma) = (Matrix::of(&map.affine()?), sigma::<N, T>(*activation)?);
-            let (method, h, steps) = (Method::of(&Tableau::by_name(method)?), N::of(step), *steps);
-            Box::new(move |x| method.flow(&gradient_field(&map, &*sigma), &h, steps, &x))
-        }
-        Part::Residual { inner, activation, outer, .. } => {
-            let (inner, outer) = (Matrix::of(&inner.affine()?), Matrix::of(&outer.affine()?));
-            let (sigma, h) = (sigma::<N, T>(*activation)?, N::of(step));
-            Box::new(move |x| {
-                let f = outer.apply(&inner.apply(&x).iter().map(&sigma).collect::<Vec<_>>());
-                x.iter().zip(&f).map(|(x, f)| x.plus(&h.times(f))).collect()
-            })
-        }
-        Part::Normalize { mean, exponent } => {
-            let scale = N::of(2f64.powi(*exponent));
-            let mean: Vec<N> = row(mean);
-            Box::new(move |x| {
-                let points = x.len() / mean.len();
-                x.iter().enumerate().map(|(i, x)| x.minus(&mean[i / points]).times(&scale)).collect()
-            })
-        }
-        // Moves coordinates: where to is seen from their numbers, 0 being none.
-        Part::PadChannels(_) | Part::SpaceToDepth(_) | Part::Flatten => {
-            let numbers = Batch::new(input, (1..=input.len()).map(|i| T::of(i as f64)).collect())?;
-            let moved = part.layer(input)?.forward(numbers, &mut Tape::idle());
-            let from: Vec<usize> = moved.data().iter().map(|i| i.wide() as usize).collect();
-            let pick = move |x: &[N], i: usize| if i == 0 { N::of(0.0) } else { x[i - 1].clone() };
-            Box::new(move |x| from.iter().map(|&i| pick(&x, i)).collect())
-        }
-    })
 }

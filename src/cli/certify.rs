@@ -8,10 +8,9 @@ use std::{
 use clap::{Args, ValueEnum};
 use dahlquist::{
     Error, Network, Result, Sealed, Semantics,
-    certify::{SampleCertificate, SealOptions},
+    certify::SampleCertificate,
     data::Dataset,
     io::{Claimed, ClaimedSamples, ModelFile},
-    operator::Norms,
     rigor::Summation,
     scalar::Scalar,
     witness::{self, Witness},
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::{
     Outcome,
-    input::{self, OptionalData, with_network},
+    input::{self, OptionalData, Proofs, with_network},
     output::{self, columns, percent},
 };
 
@@ -36,12 +35,8 @@ pub(super) struct Certify {
     /// What the radii are about: the network over the real numbers, or the program with its rounding errors.
     #[arg(long, value_enum, default_value_t = Meaning::Executed)]
     semantics: Meaning,
-    /// The order of summation that executed radii hold for.
-    #[arg(long, value_enum, default_value_t = Order::Any)]
-    summation: Order,
-    /// How norms of convolutions are proved.
-    #[arg(long, value_enum, default_value_t = Proofs::Torus)]
-    norms: Proofs,
+    #[command(flatten)]
+    proofs: Proofs,
     /// Certify stacks of dense layers of up to so many neurons as one map, by a quadratic constraint.
     #[arg(long, value_name = "NEURONS", default_value_t = 0)]
     tighten: usize,
@@ -70,27 +65,6 @@ pub(super) enum Meaning {
     Executed,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Order {
-    Declared,
-    Any,
-}
-
-impl Order {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Declared => "the declared order",
-            Self::Any => "any order",
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Proofs {
-    Torus,
-    Tight,
-}
-
 impl Certify {
     pub(super) fn run(&self) -> Result<Outcome> {
         let (file, network) = input::model(&self.model)?;
@@ -99,7 +73,7 @@ impl Certify {
 
     fn certify<T: Scalar>(&self, file: &ModelFile, network: Network<T>) -> Result<Outcome> {
         let dataset = self.data.load(&network)?;
-        let sealed = match network.seal_with(self.options()).and_then(|sealed| sealed.tighten(self.tighten)) {
+        let sealed = match network.seal_with(self.proofs.options()).and_then(|sealed| sealed.tighten(self.tighten)) {
             Ok(sealed) => sealed,
             Err(reason) => {
                 let text = format!("{}: not certified: {reason}\n", self.model.display());
@@ -163,18 +137,6 @@ impl Certify {
             .collect();
         let parts = if parts.is_empty() { "none".into() } else { parts.join(", ") };
         Error::file(&self.model, format!("{reason} (parts that it knows, for --witness-layers: {parts})"))
-    }
-
-    fn options(&self) -> SealOptions {
-        let norms = match self.norms {
-            Proofs::Torus => Norms::Torus,
-            Proofs::Tight => Norms::Tight,
-        };
-        let summation = match self.summation {
-            Order::Any => Summation::Any,
-            Order::Declared => Summation::Declared,
-        };
-        SealOptions { summation, norms }
     }
 
     fn semantics(&self) -> Semantics {
@@ -266,7 +228,10 @@ impl Certify {
         if let (Some(claims), Some(counts)) = (claims, counts) {
             let semantics = match self.semantics {
                 Meaning::Exact => "exact".to_string(),
-                Meaning::Executed => format!("executed in {}, sums in {}", T::NAME, self.summation.words()),
+                Meaning::Executed => match certificate.summation {
+                    Summation::Any => format!("executed in {}, sums in any order", T::NAME),
+                    Summation::Declared => format!("executed in {}, sums in the declared order", T::NAME),
+                },
             };
             let refused = claims.iter().filter(|claim| claim.refusal.is_some()).count();
             text += &format!(

@@ -6,13 +6,12 @@ use clap::Args;
 use dahlquist::{
     Error, Network, Result,
     attack::{Falsifier, RatioReport},
-    certify::SealOptions,
     scalar::Scalar,
 };
 
 use super::{
     Outcome,
-    input::{self, OptionalData, with_network},
+    input::{self, OptionalData, Proofs, with_network},
     output::{self, columns},
 };
 
@@ -22,6 +21,8 @@ pub(super) struct Falsify {
     model: PathBuf,
     #[command(flatten)]
     data: OptionalData,
+    #[command(flatten)]
+    proofs: Proofs,
     /// The time after which no round begins.
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, allow_negative_numbers = true)]
     budget: f64,
@@ -46,7 +47,7 @@ impl Falsify {
     fn falsify<T: Scalar>(&self, network: Network<T>) -> Result<Outcome> {
         let dataset = self.data.load(&network)?;
         let samples = dataset.map(|d| d.batch::<T>(&(0..d.len()).collect::<Vec<_>>())).transpose()?;
-        let sealed = input::seal(&self.model, network, SealOptions::default())?;
+        let sealed = input::seal(&self.model, network, self.proofs.options())?;
         let bar = output::progress("falsify", 0);
         bar.enable_steady_tick(std::time::Duration::from_millis(200));
         let falsifier = Falsifier { seconds: self.budget, seed: self.seed, ..Falsifier::default() };
@@ -56,6 +57,14 @@ impl Falsify {
         if let Some(path) = &self.json {
             let mut value = serde_json::to_value(&found).map_err(|e| Error::file(path, e))?;
             value["refuted"] = found.refuted().into();
+            // JSON has no infinity: null where nothing was found.
+            value["network"]["looseness"] = found.network.looseness().into();
+            for (i, layer) in found.layers.iter().enumerate() {
+                value["layers"][i]["looseness"] = layer.looseness().into();
+            }
+            if let Some(features) = &found.features {
+                value["features"]["looseness"] = features.looseness().into();
+            }
             output::json(path, &value)?;
         }
         let title = ["", "kind", "bound", "found", "bound/found", ""].map(String::from).to_vec();

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use dahlquist::{
     Error, Network, Result, Sealed,
     certify::SealOptions,
     data::{self, Dataset},
     io::{AnyNetwork, ModelFile},
+    operator::Norms,
+    rigor::Summation,
     scalar::Scalar,
     tensor::Batch,
 };
@@ -33,6 +35,43 @@ pub(super) fn model(path: &Path) -> Result<(ModelFile, AnyNetwork)> {
 /// A sealed network, or the reason why there is nothing to be claimed about it.
 pub(super) fn seal<T: Scalar>(path: &Path, network: Network<T>, options: SealOptions) -> Result<Sealed<T>> {
     network.seal_with(options).map_err(|e| Error::file(path, e))
+}
+
+/// How claims are proved, and for which order of summation.
+#[derive(Debug, Args)]
+pub(super) struct Proofs {
+    /// The order of summation that executed radii hold for.
+    #[arg(long, value_enum, default_value_t = Order::Any)]
+    summation: Order,
+    /// How norms of convolutions are proved.
+    #[arg(long, value_enum, default_value_t = Proof::Torus)]
+    norms: Proof,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Order {
+    Declared,
+    Any,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Proof {
+    Torus,
+    Tight,
+}
+
+impl Proofs {
+    pub(super) fn options(&self) -> SealOptions {
+        let norms = match self.norms {
+            Proof::Torus => Norms::Torus,
+            Proof::Tight => Norms::Tight,
+        };
+        let summation = match self.summation {
+            Order::Any => Summation::Any,
+            Order::Declared => Summation::Declared,
+        };
+        SealOptions { summation, norms }
+    }
 }
 
 /// Which samples are read.

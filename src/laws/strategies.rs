@@ -108,6 +108,25 @@ pub fn dense<T: Scalar>() -> BoxedStrategy<Affine<T>> {
         .boxed()
 }
 
+/// A matrix with a bias or none, whose sums have more terms than one chunk of the declared order: those of `Wx`, or those
+/// of `Wᵀy`.
+pub fn long_dense<T: Scalar>() -> BoxedStrategy<Affine<T>> {
+    select(vec![(2, 200), (150, 1)])
+        .prop_flat_map(|(rows, columns)| (Just((rows, columns)), matrix::<T>(rows, columns), bias::<T>(rows)))
+        .prop_filter_map("refused", |((rows, columns), w, b)| Affine::new(Dense::new(rows, columns, w).ok()?, b).ok())
+        .boxed()
+}
+
+/// A convolution with a bias or none, whose sums have more terms than one chunk of the declared order.
+pub fn long_conv2d<T: Scalar>() -> BoxedStrategy<Affine<T>> {
+    let geometry =
+        |mode| Geometry { input: Shape::image(9, 3, 3), outputs: 1, kernel: (3, 3), stride: 1, padding: 1, mode };
+    let mode = select(vec![PaddingMode::Zeros, PaddingMode::Circular]);
+    (mode, matrix::<T>(1, 81), bias::<T>(1))
+        .prop_filter_map("refused", move |(mode, w, b)| Affine::new(Conv2d::new(geometry(mode), w).ok()?, b).ok())
+        .boxed()
+}
+
 /// Any stride, padding and mode on an image with kernels up to 3 × 3; half of them keep the size of the image.
 pub fn geometry() -> BoxedStrategy<Geometry> {
     let mode = || select(vec![PaddingMode::Zeros, PaddingMode::Circular]);
@@ -197,6 +216,12 @@ pub fn reshape() -> impl Strategy<Value = Reshape> {
 /// The field `−Wᵀσ(Wx + b)`, `W` dense or a convolution.
 pub fn gradient_field<T: Scalar>() -> BoxedStrategy<GradientField<T>> {
     let map = prop_oneof![2 => dense::<T>(), 1 => conv2d::<T>()];
+    (map, monotone_activation()).prop_filter_map("refused", |(map, a)| GradientField::new(map, a).ok()).boxed()
+}
+
+/// The field of [`gradient_field`] with sums of more terms than one chunk.
+pub fn long_gradient_field<T: Scalar>() -> BoxedStrategy<GradientField<T>> {
+    let map = prop_oneof![2 => long_dense::<T>(), 1 => long_conv2d::<T>()];
     (map, monotone_activation()).prop_filter_map("refused", |(map, a)| GradientField::new(map, a).ok()).boxed()
 }
 
