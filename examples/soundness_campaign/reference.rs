@@ -33,7 +33,7 @@ impl<N: Num> Reference<N> {
         let mut stages = Vec::new();
         for (part, entry) in subject.parts.iter().zip(&sealed.certificate().layers) {
             let step = match entry.witness {
-                Some(Witness::Flow { step, .. }) => step,
+                Some(Witness::Flow { step, .. } | Witness::QuadraticConstraint { step, .. }) => step,
                 _ => f64::NAN,
             };
             stages.push(stage(part, shape, step)?);
