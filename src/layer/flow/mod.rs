@@ -1,18 +1,21 @@
 //! A vector field, integrated by an explicit Runge–Kutta method for a number of steps.
 
+mod bound;
+mod rounding;
+
 use std::sync::{Arc, OnceLock};
 
 use super::Layer;
 use crate::{
-    certificate::{Entry, Rule, Witness},
+    certificate::{Entry, Witness},
     error::{Error, Result},
-    field::{FieldError, VectorField},
+    field::VectorField,
     integrate::{CircleRadius, Coefficients, ShuOsher, Tableau},
     io::{FlowSpec, LayerSpec, TensorWriter},
     operator::Norms,
     rigor::{
-        Rounding, Summation, Upper,
-        directed::{add_down, add_up, div_down, div_up, mul_down, mul_up, sqrt_up, sub_down, sub_up},
+        Rounding, Summation,
+        directed::{add_up, mul_up},
     },
     scalar::Scalar,
     tape::Tape,
@@ -33,10 +36,10 @@ pub enum Step {
 ///
 /// | field and method | rule | bound of one step |
 /// |---|---|---|
-/// | a gradient field, Euler | [`Rule::GradientStep`] | `max(\|1 − hμ\|, \|1 − hβ\|)`, any `h` |
-/// | a cocoercive field, radius `r`, `0 ≤ h ≤ 2rν` | [`Rule::CircleContractivity`] | 1 |
-/// | a method of Euler steps | [`Rule::ShuOsher`] | the combination of Euler factors |
-/// | any Lipschitz field, Euler | [`Rule::OneSidedLipschitz`] | `√(1 + 2hμ + h²ℓ²)` |
+/// | a gradient field, Euler | [`crate::certificate::Rule::GradientStep`] | `max(\|1 − hμ\|, \|1 − hβ\|)`, any `h` |
+/// | a cocoercive field, radius `r`, `0 ≤ h ≤ 2rν` | [`crate::certificate::Rule::CircleContractivity`] | 1 |
+/// | a method of Euler steps | [`crate::certificate::Rule::ShuOsher`] | the combination of Euler factors |
+/// | any Lipschitz field, Euler | [`crate::certificate::Rule::OneSidedLipschitz`] | `√(1 + 2hμ + h²ℓ²)` |
 ///
 /// The smallest of those that apply is claimed; if none applies, the flow is refused.
 #[derive(Debug)]
@@ -147,84 +150,6 @@ impl<T: Scalar> Flow<T> {
             }
         }
         y
-    }
-
-    /// The proved bound of one step, and its rule.
-    fn step_bound(&self) -> Result<(Upper, Rule)> {
-        let h = self.h.wide();
-        if self.stages() == 1 {
-            return self.euler_bound(h, h);
-        }
-        let composed = match self.method.shu_osher() {
-            Some((r, form)) => {
-                let (euler, _) = self.euler_bound(div_down(h, *r), div_up(h, *r))?;
-                Ok((form.lipschitz(euler), Rule::ShuOsher))
-            }
-            None => Err(()),
-        };
-        match (composed, self.circle_bound(h)) {
-            (Ok(a), Ok(b)) => Ok(if a.0 < b.0 { a } else { b }),
-            (Ok(a), Err(_)) => Ok(a),
-            (Err(()), b) => b,
-        }
-    }
-
-    /// One Euler step whose length is only known to lie in `[low, high]`.
-    fn euler_bound(&self, low: f64, high: f64) -> Result<(Upper, Rule)> {
-        match self.field.curvature() {
-            Ok(c) => {
-                let (smallest, largest) = (c.smallest.get(), c.largest.get());
-                // 1 − hλ for μ ≤ λ ≤ β is largest at one end, and most negative at the other.
-                let above =
-                    if low >= 0.0 { sub_up(1.0, mul_down(low, smallest)) } else { sub_up(1.0, mul_down(low, largest)) };
-                let below = sub_up(mul_up(high, largest), 1.0);
-                let bound = Upper::proved(above).max(Upper::proved(below)).max(Upper::ZERO);
-                Ok((bound.finite("the factor of an Euler step")?, Rule::GradientStep))
-            }
-            Err(Error::Field { .. }) => {
-                let l = self.field.lipschitz()?.get();
-                // For h < 0 the field −f takes a step −h, and the Lipschitz constant is all that is known of it.
-                let mu = if low >= 0.0 { self.field.one_sided_lipschitz()?.get() } else { l };
-                let (least, most) = if low >= 0.0 { (low, high) } else { (-high, -low) };
-                let first = mul_up(2.0, mul_up(if mu < 0.0 { least } else { most }, mu));
-                let hl = mul_up(most, l);
-                let squared = add_up(add_up(1.0, first), mul_up(hl, hl));
-                let bound = Upper::proved(sqrt_up(squared)).finite("the factor of an Euler step")?;
-                Ok((bound, Rule::OneSidedLipschitz))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn circle_bound(&self, h: f64) -> Result<(Upper, Rule)> {
-        let limit = self.method.radius()?.step_limit(self.field.cocoercivity()?).get();
-        if (0.0..=limit).contains(&h) {
-            return Ok((Upper::ONE, Rule::CircleContractivity));
-        }
-        let method = self.method.tableau.name().to_string();
-        Err(Error::StepTooLong { step: h, limit, rule: Rule::CircleContractivity.name(), method })
-    }
-
-    /// An Euler step of a gradient field is averaged with `α = hβ/2 < 1`; `n` of them with `φ = nα/(1 − α)`.
-    fn averaged(&self) -> Option<Upper> {
-        let h = self.h.wide();
-        if self.stages() != 1 || h < 0.0 {
-            return None;
-        }
-        let alpha = div_up(mul_up(h, self.field.curvature().ok()?.largest.get()), 2.0);
-        if self.steps == 1 {
-            return Some(Upper::proved(alpha)).filter(|a| a.get() < 1.0);
-        }
-        let phi = div_up(mul_up(self.steps as f64, alpha), sub_down(1.0, alpha));
-        let composed = div_up(phi, add_down(1.0, phi));
-        Some(Upper::proved(composed)).filter(|a| a.get() < 1.0)
-    }
-
-    /// The longest step that circle contractivity proves, times `part`, rounded down.
-    fn proved_step(&self, part: f64) -> Result<T> {
-        let limit = self.method.radius()?.step_limit(self.field.cocoercivity()?).get();
-        // A field that is proved to vanish has no longest step: then any will do.
-        Ok(T::round_down(if limit.is_infinite() { part } else { mul_down(part, limit) }))
     }
 }
 
@@ -394,64 +319,6 @@ impl<T: Scalar> Layer<T> for Flow<T> {
             steps: self.steps,
             field: self.field.describe(prefix, tensors)?,
         }))
-    }
-}
-
-impl<T: Scalar> Flow<T> {
-    /// For each sample, a bound of the distance between the executed and the exact step from the same point, for every
-    /// point within `reach` of the one on the tape.
-    ///
-    /// Stage `i` is off by `Eᵢ ≤ Σⱼ |haᵢⱼ|(ℓEⱼ + eⱼ) + δ|haᵢⱼ|‖k̂ⱼ‖ + γ(‖x̂‖ + Σⱼ |haᵢⱼ|‖k̂ⱼ‖)`: the errors of earlier
-    /// stages through the field, of the field's evaluation, of the coefficients, and of the additions.
-    fn step_error(&self, rounding: &Rounding, tape: &Tape<f64>, step: usize, reach: &[f64]) -> Result<Vec<f64>> {
-        let Coefficients { a, b, error: coefficient, .. } = &self.coefficients;
-        let (stages, samples) = (self.stages(), reach.len());
-        let l = self.field.lipschitz()?.get();
-        let h = self.h.wide().abs();
-        // fl(h·â) against h·a: the coefficient's error, and one product.
-        let delta = add_up(mul_up(2.0, *coefficient), mul_up(2.0, rounding.unit()));
-        let weight = |w: &T| mul_up(mul_up(h, w.wide().abs()), add_up(1.0, delta));
-        let width = sqrt_up(self.input().len() as f64);
-        let sizes = tape.saved(2 * step * stages).norms_up();
-        let mut slopes: Vec<Vec<FieldError>> = Vec::with_capacity(stages);
-        let mut slope_errors: Vec<Vec<f64>> = Vec::with_capacity(stages);
-        // A stage is a Lipschitz function of the point: Sᵢ = 1 + h Σⱼ |aᵢⱼ| ℓ Sⱼ.
-        let mut stage_lipschitz: Vec<f64> = Vec::with_capacity(stages);
-        let combined = |weights: &[T], slopes: &[Vec<FieldError>], slope_errors: &[Vec<f64>]| -> Vec<f64> {
-            let terms = slopes.len() + 1;
-            (0..samples)
-                .map(|s| {
-                    let (mut inherited, mut size) = (0.0, add_up(sizes[s], reach[s]));
-                    for ((w, slope), error) in weights.iter().zip(slopes).zip(slope_errors) {
-                        let w = weight(w);
-                        let through = add_up(error[s], mul_up(delta, slope[s].size));
-                        inherited = add_up(inherited, mul_up(w, through));
-                        size = add_up(size, mul_up(w, slope[s].size));
-                    }
-                    let underflow = mul_up(width, rounding.underflow(3 * terms));
-                    let added = add_up(mul_up(rounding.dot(2 * terms), size), underflow);
-                    // Underflow of fl(h·â) itself moves a slope by at most η times its size.
-                    let small = slopes.iter().fold(0.0, |t, k| add_up(t, mul_up(rounding.underflow(1), k[s].size)));
-                    let error = add_up(add_up(inherited, added), small);
-                    rounding.unless_overflow(add_up(mul_up(2.0, size), error), error)
-                })
-                .collect()
-        };
-        for (i, row) in a.iter().enumerate() {
-            let error = combined(&row[..i], &slopes, &slope_errors);
-            let lipschitz = row[..i]
-                .iter()
-                .zip(&stage_lipschitz)
-                .fold(1.0, |s, (w, &sj)| add_up(s, mul_up(mul_up(weight(w), l), sj)));
-            let around: Vec<f64> = (0..samples).map(|s| add_up(mul_up(lipschitz, reach[s]), 2.0 * error[s])).collect();
-            let evaluation = step * stages + i;
-            let x = tape.saved(2 * evaluation);
-            let slope = self.field.rounding(rounding, x, tape.inner(evaluation), &around)?;
-            slope_errors.push(slope.iter().zip(&error).map(|(k, &e)| add_up(k.error, mul_up(l, e))).collect());
-            slopes.push(slope);
-            stage_lipschitz.push(lipschitz);
-        }
-        Ok(combined(b, &slopes, &slope_errors))
     }
 }
 
