@@ -20,7 +20,13 @@ impl<T: Scalar> Flow<T> {
     ///
     /// Stage `i` is off by `Eᵢ ≤ Σⱼ |haᵢⱼ|(ℓEⱼ + eⱼ) + δ|haᵢⱼ|‖k̂ⱼ‖ + γ(‖x̂‖ + Σⱼ |haᵢⱼ|‖k̂ⱼ‖)`: the errors of earlier
     /// stages through the field, of the field's evaluation, of the coefficients, and of the additions.
-    pub(super) fn step_error(&self, rounding: &Rounding, tape: &Tape<f64>, step: usize, reach: &[f64]) -> Result<Vec<f64>> {
+    pub(super) fn step_error(
+        &self,
+        rounding: &Rounding,
+        tape: &Tape<f64>,
+        step: usize,
+        reach: &[f64],
+    ) -> Result<Vec<f64>> {
         let Coefficients { a, b, error: coefficient, .. } = &self.coefficients;
         let (stages, samples) = (self.stages(), reach.len());
         let l = self.field.lipschitz()?.get();
