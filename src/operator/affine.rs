@@ -72,6 +72,9 @@ impl<T: Scalar> Affine<T> {
 
     /// `Wx + b`.
     pub fn apply(&self, x: &Batch<T>) -> Batch<T> {
+        if let Some(direct) = self.operator.direct() {
+            return direct.apply(x, self.bias());
+        }
         let mut y = self.biases(x.samples(), |b| b);
         self.operator.apply(x, &mut y);
         y
@@ -79,6 +82,9 @@ impl<T: Scalar> Affine<T> {
 
     /// `Wx`, the derivative of [`Self::apply`] in the direction `x`.
     pub fn linear(&self, x: &Batch<T>) -> Batch<T> {
+        if let Some(direct) = self.operator.direct() {
+            return direct.apply(x, None);
+        }
         let mut y = Batch::zeros(self.operator.output(), x.samples());
         self.operator.apply(x, &mut y);
         y
@@ -86,6 +92,9 @@ impl<T: Scalar> Affine<T> {
 
     /// `Wᵀy`.
     pub fn adjoint(&self, y: &Batch<T>) -> Batch<T> {
+        if let Some(direct) = self.operator.direct() {
+            return direct.adjoint(y);
+        }
         let mut x = Batch::zeros(self.operator.input(), y.samples());
         self.operator.adjoint(y, &mut x);
         x

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use faer::{Accum, MatMut, MatRef};
 
-use super::{NormMethod, Norms, Operator, ProvedNorm, dense::sum_of_absolutes, summation};
+use super::{Direct, NormMethod, Norms, Operator, ProvedNorm, dense::sum_of_absolutes, summation};
 use crate::{
     error::{Error, Result},
     io::{Conv2dSpec, OperatorSpec, TensorWriter},
@@ -43,6 +43,7 @@ pub struct Conv2d<T> {
     axes: [Axis; 2],
     outputs: [usize; 2],
     summation: Summation,
+    direct: OnceLock<Option<Direct<T>>>,
     proved: OnceLock<Result<ProvedNorm>>,
     smallest: OnceLock<Result<Lower>>,
     absolute: OnceLock<Vec<T>>,
@@ -82,9 +83,9 @@ impl<T: Scalar> Conv2d<T> {
             return Err(Error::Length { what: "conv2d weight".into(), expected, found: weight.len() });
         }
         finite("conv2d weight", &weight)?;
-        let (summation, proved, smallest, absolute, absolute_norm) = Default::default();
+        let (summation, direct, proved, smallest, absolute, absolute_norm) = Default::default();
         let outputs = [rows, columns];
-        Ok(Self { weight, geometry, channels, axes, outputs, summation, proved, smallest, absolute, absolute_norm })
+        Ok(Self { weight, geometry, channels, axes, outputs, summation, direct, proved, smallest, absolute, absolute_norm })
     }
 
     /// Channels, kernel, stride and padding.
@@ -289,14 +290,23 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
     }
 
     fn apply(&self, x: &Batch<T>, y: &mut Batch<T>) {
-        self.apply_with(&self.weight, x, y);
+        match self.direct() {
+            Some(direct) => y.axpy(T::one(), &direct.apply(x, None)),
+            None => self.apply_with(&self.weight, x, y),
+        }
     }
 
     fn adjoint(&self, y: &Batch<T>, x: &mut Batch<T>) {
-        self.adjoint_with(&self.weight, y, x);
+        match self.direct() {
+            Some(direct) => x.axpy(T::one(), &direct.adjoint(y)),
+            None => self.adjoint_with(&self.weight, y, x),
+        }
     }
 
     fn accumulate(&self, y: &Batch<T>, x: &Batch<T>, gradient: &mut [T]) {
+        if let Some(direct) = self.direct() {
+            return direct.accumulate(y, x, gradient);
+        }
         let (taps, points, outputs) = (self.taps(), self.points(), self.geometry.outputs);
         let (runs, mut patches) = (self.plan(), vec![T::zero(); taps * points]);
         let mut gradient = MatMut::from_row_major_slice_mut(gradient, outputs, taps);
@@ -308,11 +318,23 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
         }
     }
 
+    fn direct(&self) -> Option<&Direct<T>> {
+        let Geometry { input, kernel, stride, padding, mode, .. } = self.geometry;
+        let arrange = || {
+            let shapes = (input, Operator::<T>::output(self));
+            (stride == 1 && mode == PaddingMode::Zeros)
+                .then(|| Direct::new(shapes, kernel, padding, self.summation, &self.weight))
+                .flatten()
+        };
+        self.direct.get_or_init(arrange).as_ref()
+    }
+
     fn weight(&self) -> &[T] {
         &self.weight
     }
 
     fn weight_mut(&mut self) -> &mut [T] {
+        self.direct = OnceLock::new();
         self.proved = OnceLock::new();
         self.smallest = OnceLock::new();
         self.absolute = OnceLock::new();
@@ -340,10 +362,11 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
 
     fn depth(&self) -> [usize; 2] {
         let Geometry { outputs, kernel, .. } = self.geometry;
-        match self.summation {
-            Summation::Any => Operator::<T>::terms(self),
+        match (self.summation, self.direct()) {
+            (Summation::Any, _) => Operator::<T>::terms(self),
+            (Summation::Declared, Some(direct)) => direct.depth(),
             // The adjoint sums over the output channels in chunks, and then adds one sum for each tap that reads a point.
-            Summation::Declared => {
+            (Summation::Declared, None) => {
                 let sums = kernel.0 * kernel.1 * self.repeats();
                 [summation::depth(self.taps()), summation::depth(outputs) + sums]
             }
@@ -352,6 +375,7 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
 
     fn set_summation(&mut self, summation: Summation) {
         self.summation = summation;
+        self.direct = OnceLock::new();
     }
 
     fn apply_absolute(&self, x: &Batch<T>, y: &mut Batch<T>) {
@@ -374,6 +398,7 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
             axes: self.axes,
             outputs: self.outputs,
             summation: self.summation,
+            direct: OnceLock::new(),
             proved: self.proved.clone(),
             smallest: self.smallest.clone(),
             absolute: OnceLock::new(),
