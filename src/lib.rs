@@ -79,9 +79,9 @@ pub mod error;
 pub mod field;
 pub mod integrate;
 pub mod io;
+pub mod lanes;
 #[cfg(feature = "laws")]
 pub mod laws;
-pub mod lanes;
 pub mod layer;
 pub mod network;
 pub mod operator;

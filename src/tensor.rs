@@ -197,9 +197,15 @@ impl<T: Scalar> Batch<T> {
         })
     }
 
-    /// Whether the numbers are there in blocks.
-    pub(crate) fn is_in_blocks(&self) -> bool {
-        self.blocks.get().is_some()
+    /// For each channel of an image, or each feature, the sum over its points and the samples.
+    pub(crate) fn channel_sums(&self) -> Vec<T> {
+        let (blocks, points) = (self.shape.blocks(), self.shape.points());
+        let mut sums = vec![Block::default(); blocks / points];
+        for (i, blocks) in self.blocks().chunks(points).enumerate() {
+            let sums = &mut sums[i % (self.shape.blocks() / points)];
+            blocks.iter().for_each(|x| sums.0.iter_mut().zip(&x.0).for_each(|(sum, &x)| *sum += x));
+        }
+        sums.iter().flat_map(|sums| sums.0).take(self.shape.len() / points).collect()
     }
 
     /// The numbers of sample `s`, in the order of [`Self::data`].
@@ -291,6 +297,10 @@ impl<T: Scalar> Batch<T> {
             (Some(y), Some(x)) => {
                 self.data.take();
                 y.iter_mut().zip(x).for_each(|(y, x)| y.0.iter_mut().zip(&x.0).for_each(add));
+            }
+            (None, Some(_)) if x.data.get().is_none() => {
+                self.blocks();
+                self.axpy(a, x);
             }
             _ => self.data_mut().iter_mut().zip(x.data()).for_each(add),
         }

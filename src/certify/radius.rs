@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::Sealed;
 use crate::{
     error::Result,
-    network::{CHUNK, Network, chunks},
+    network::Network,
     operator::Affine,
     rigor::{
         Lower, Rounding, Upper,
@@ -79,11 +79,12 @@ impl<T: Scalar> Sealed<T> {
     /// [`crate::Error::Shape`] if the samples do not have the shape that the network is certified for;
     /// [`crate::Error::NotProved`] if a layer declares no rounding error.
     pub fn certify(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
-        let parts: Vec<Vec<SampleCertificate>> = chunks(x.samples())
+        let parts: Vec<Vec<SampleCertificate>> = self
+            .wide()
+            .chunks(x.samples())
             .into_par_iter()
             .map(|range| self.certify_chunk(&x.slice(range), semantics))
             .collect::<Result<_>>()?;
-        debug_assert!(parts.iter().all(|part| part.len() <= CHUNK));
         Ok(parts.into_iter().flatten().collect())
     }
 

@@ -106,10 +106,7 @@ impl<T: Scalar> Affine<T> {
             self.operator.accumulate(y, x, weight);
         }
         if let (Some(_), Some(bias)) = (&self.bias, gradient.get_mut(1)) {
-            let units = bias.len();
-            for (i, block) in y.data().chunks(y.shape().len() / units).enumerate() {
-                bias[i % units] += block.iter().copied().sum::<T>();
-            }
+            bias.iter_mut().zip(y.channel_sums()).for_each(|(bias, sum)| *bias += sum);
         }
     }
 

@@ -85,7 +85,19 @@ impl<T: Scalar> Conv2d<T> {
         finite("conv2d weight", &weight)?;
         let (summation, direct, proved, smallest, absolute, absolute_norm) = Default::default();
         let outputs = [rows, columns];
-        Ok(Self { weight, geometry, channels, axes, outputs, summation, direct, proved, smallest, absolute, absolute_norm })
+        Ok(Self {
+            weight,
+            geometry,
+            channels,
+            axes,
+            outputs,
+            summation,
+            direct,
+            proved,
+            smallest,
+            absolute,
+            absolute_norm,
+        })
     }
 
     /// Channels, kernel, stride and padding.
