@@ -1,6 +1,6 @@
 //! One measured pass for each line that it reads: the crate's half of `benches/compare/run.py`.
 //!
-//! `measure MODEL` writes the reference classifier to the file `MODEL`, then answers every line of its input, a command
+//! `measure MODEL` writes the reference classifier to the file `MODEL` unless there is one, then answers every line of its input, a command
 //! and the number of images or the size of a matrix, with one line: seconds, or the numbers asked for.
 
 #[path = "../reference.rs"]
@@ -23,7 +23,9 @@ use rayon::prelude::*;
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: measure MODEL")?;
     let path = Path::new(&path);
-    io::save(reference::classifier(1)?.seal()?.network(), path)?;
+    if !path.exists() {
+        io::save(reference::classifier(1)?.seal()?.network(), path)?;
+    }
     let (network, mut trained) = (load(path)?, load(path)?);
     println!("{}", network.parameter_count());
     for line in std::io::stdin().lock().lines() {

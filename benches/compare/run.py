@@ -206,7 +206,7 @@ def main():
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as folder:
         model = str(Path(folder) / "model.safetensors")
-        crate, alone = Crate(program, model, 2), Crate(program, str(Path(folder) / "alone.safetensors"), 1)
+        crate, alone = Crate(program, model, 2), Crate(program, model, 1)
         networks = {name: Classifier(model, name == "tuned") for name in ("reference", "tuned")}
         print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {crate.parameters} parameters")
         agree(crate, networks)

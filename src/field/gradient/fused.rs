@@ -1,10 +1,12 @@
 //! An Euler step of a gradient field whose operator is a direct convolution, and its derivative, sample by sample: what
 //! lies between the convolution and its adjoint never leaves the cache.
 
+use pulp::Simd;
+
 use super::GradientField;
 use crate::{
     activation::Activation,
-    lanes::{Block, LANES},
+    lanes::{Block, Lanes},
     operator::{Direct, Middle},
     scalar::Scalar,
     tape::Tape,
@@ -36,15 +38,18 @@ impl<T: Scalar> GradientField<T> {
         gradient: Option<&mut [Vec<T>]>,
     ) -> (Batch<T>, T) {
         let z = tape.saved(0);
-        let kept = |keep| if keep { vec![Block::default(); z.blocks().len()] } else { Vec::new() };
-        let keep = gradient.is_some();
-        let (q, p) = (kept(keep), kept(keep));
-        let size = z.shape().blocks();
-        let mut slope =
-            Slope { activation: self.activation, h, z: z.blocks(), q, p, keep, size, along: Block::default() };
+        let empty = || vec![Block::default(); z.blocks().len()];
+        let mut slope = Slope {
+            activation: self.activation,
+            h,
+            z: z.blocks(),
+            kept: gradient.is_some().then(|| [empty(), empty()]),
+            size: z.shape().blocks(),
+            along: Block::default(),
+        };
         let pulled = direct.sandwich(g, None, T::one(), &mut slope);
-        let Slope { q, p, along, .. } = slope;
-        if let Some(gradient) = gradient {
+        let Slope { kept, along, .. } = slope;
+        if let (Some(gradient), Some([q, p])) = (gradient, kept) {
             let batch = |blocks| Batch::from_blocks(z.shape(), z.samples(), blocks);
             self.map.accumulate(&batch(q), x, gradient);
             self.map.accumulate(&batch(p), g, &mut gradient[..1]);
@@ -63,23 +68,18 @@ struct Value<T> {
 
 impl<T: Scalar> Middle<T> for Value<T> {
     #[inline(always)]
-    fn replace(&mut self, s: usize, at: usize, z: &mut [Block<T>]) {
+    fn replace<S: Simd>(&mut self, simd: S, s: usize, at: usize, z: &mut [Block<T>]) {
         if !self.z.is_empty() {
             self.z[s * self.size + at..][..z.len()].copy_from_slice(z);
         }
-        // One loop for each of the functions that networks are made of, without a branch inside.
-        match self.activation {
-            Activation::Relu {} => map(z, |z| -Activation::Relu {}.value(z)),
-            Activation::LeakyRelu { slope } => map(z, |z| -Activation::LeakyRelu { slope }.value(z)),
-            other => map(z, |z| -other.value(z)),
+        let activation = Vectors::new(simd, self.activation);
+        let minus = T::splat(simd, -T::one());
+        for z in z {
+            activation.values(simd, z);
+            for z in T::vectors_mut::<S>(&mut z.0) {
+                *z = T::times(simd, minus, *z);
+            }
         }
-    }
-}
-
-#[inline(always)]
-fn map<T: Scalar>(z: &mut [Block<T>], f: impl Fn(T) -> T) {
-    for z in z.iter_mut().flat_map(|z| &mut z.0) {
-        *z = f(*z);
     }
 }
 
@@ -88,10 +88,9 @@ struct Slope<'a, T> {
     activation: Activation,
     h: T,
     z: &'a [Block<T>],
-    /// Where the result is kept, and `−hσ(z)`.
-    q: Vec<Block<T>>,
-    p: Vec<Block<T>>,
-    keep: bool,
+    /// Where the result is kept, and `−hσ(z)`, if they are wanted.
+    kept: Option<[Vec<Block<T>>; 2]>,
+    /// The number of blocks of a sample.
     size: usize,
     /// `−⟨w, σ(z)⟩` by lanes.
     along: Block<T>,
@@ -99,37 +98,74 @@ struct Slope<'a, T> {
 
 impl<T: Scalar> Middle<T> for Slope<'_, T> {
     #[inline(always)]
-    fn replace(&mut self, s: usize, at: usize, w: &mut [Block<T>]) {
-        match self.activation {
-            Activation::Relu {} => self.by(s, at, w, Activation::Relu {}),
-            Activation::LeakyRelu { slope } => self.by(s, at, w, Activation::LeakyRelu { slope }),
-            other => self.by(s, at, w, other),
+    fn replace<S: Simd>(&mut self, simd: S, s: usize, at: usize, w: &mut [Block<T>]) {
+        let activation = Vectors::new(simd, self.activation);
+        let (minus, minus_h) = (T::splat(simd, -T::one()), T::splat(simd, -self.h));
+        let place = s * self.size + at..s * self.size + at + w.len();
+        for (i, w) in place.zip(w) {
+            if let Some([_, p]) = &mut self.kept {
+                let value = &mut p[i];
+                *value = self.z[i];
+                activation.values(simd, value);
+                let vectors = T::vectors_mut::<S>(&mut self.along.0).iter_mut().zip(T::vectors_mut::<S>(&mut value.0));
+                for ((along, value), &w) in vectors.zip(T::vectors::<S>(&w.0)) {
+                    *along = T::multiply_add(simd, T::times(simd, minus, *value), w, *along);
+                    *value = T::times(simd, minus_h, *value);
+                }
+            }
+            activation.scale_by_slopes(simd, &self.z[i], w, minus_h);
+            if let Some([q, _]) = &mut self.kept {
+                q[i] = *w;
+            }
         }
     }
 }
 
-impl<T: Scalar> Slope<'_, T> {
+/// An activation on vectors: `z` above 0 and `mz` below it, or lane by lane.
+struct Vectors<T: Lanes, S: Simd> {
+    activation: Activation,
+    /// The number `m`, if there is one.
+    below: Option<T::Vector<S>>,
+    zero: T::Vector<S>,
+}
+
+impl<T: Scalar, S: Simd> Vectors<T, S> {
     #[inline(always)]
-    fn by(&mut self, s: usize, at: usize, w: &mut [Block<T>], activation: Activation) {
-        let place = s * self.size + at..s * self.size + at + w.len();
-        let z = &self.z[place.clone()];
-        if self.keep {
-            let (q, p) = (&mut self.q[place.clone()], &mut self.p[place]);
-            for (((w, z), q), p) in w.iter_mut().zip(z).zip(q).zip(p) {
-                for l in 0..LANES {
-                    let value = activation.value(z.0[l]);
-                    self.along.0[l] -= w.0[l] * value;
-                    p.0[l] = -self.h * value;
-                    w.0[l] *= -self.h * activation.derivative(z.0[l]);
-                }
-                *q = *w;
-            }
-        } else {
-            for (w, z) in w.iter_mut().zip(z) {
-                for l in 0..LANES {
-                    w.0[l] *= -self.h * activation.derivative(z.0[l]);
-                }
-            }
+    fn new(simd: S, activation: Activation) -> Self {
+        let below = match activation {
+            Activation::Relu {} => Some(0.0),
+            Activation::LeakyRelu { slope } => Some(slope),
+            _ => None,
+        };
+        Self { activation, below: below.map(|m| T::splat(simd, T::of(m))), zero: T::splat(simd, T::zero()) }
+    }
+
+    /// `σ(z)` in the place of `z`.
+    #[inline(always)]
+    fn values(&self, simd: S, z: &mut Block<T>) {
+        let Some(below) = self.below else {
+            z.0.iter_mut().for_each(|z| *z = self.activation.value(*z));
+            return;
+        };
+        let is_relu = matches!(self.activation, Activation::Relu {});
+        for z in T::vectors_mut::<S>(&mut z.0) {
+            // Not the product with 0, which makes a NaN of minus infinity.
+            let scaled = if is_relu { self.zero } else { T::times(simd, below, *z) };
+            *z = T::where_less(simd, *z, self.zero, scaled, *z);
+        }
+    }
+
+    /// `cσ'(z) ⊙ w` in the place of `w`.
+    #[inline(always)]
+    fn scale_by_slopes(&self, simd: S, z: &Block<T>, w: &mut Block<T>, c: T::Vector<S>) {
+        let Some(below) = self.below else {
+            w.0.iter_mut().zip(&z.0).for_each(|(w, &z)| *w *= self.activation.derivative(z));
+            T::vectors_mut::<S>(&mut w.0).iter_mut().for_each(|w| *w = T::times(simd, c, *w));
+            return;
+        };
+        let scaled = T::times(simd, c, below);
+        for (w, &z) in T::vectors_mut::<S>(&mut w.0).iter_mut().zip(T::vectors::<S>(&z.0)) {
+            *w = T::times(simd, T::where_less(simd, self.zero, z, c, scaled), *w);
         }
     }
 }

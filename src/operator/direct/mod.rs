@@ -12,7 +12,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use self::pass::{Finish, Pass};
 use crate::{
-    lanes::{Block, LANES},
+    lanes::{Block, LANES, Lanes, update},
     rigor::Summation,
     scalar::Scalar,
     tensor::{Batch, Shape},
@@ -29,7 +29,7 @@ pub struct Direct<T> {
 pub(crate) trait Middle<T> {
     /// Replaces some points of sample `s` by their values under `φ`; `at` is the place of the first in the blocks of
     /// the sample.
-    fn replace(&mut self, s: usize, at: usize, z: &mut [Block<T>]);
+    fn replace<S: Simd>(&mut self, simd: S, s: usize, at: usize, z: &mut [Block<T>]);
 }
 
 impl<T: Scalar> Direct<T> {
@@ -127,17 +127,17 @@ struct Plus<'a, T> {
 
 impl<T: Scalar> Finish<T> for Plus<'_, T> {
     #[inline(always)]
-    fn finish(&mut self, channels: usize, at: usize, sums: &mut [Block<T>]) {
-        add(&mut *sums, &self.bias[channels]);
+    fn finish<S: Simd>(&mut self, simd: S, channels: usize, at: usize, sums: &mut [Block<T>]) {
+        add(simd, &mut *sums, &self.bias[channels]);
         self.y[at..][..sums.len()].copy_from_slice(sums);
     }
 }
 
 #[inline(always)]
-fn add<T: Scalar>(sums: &mut [Block<T>], bias: &Block<T>) {
+fn add<T: Lanes, S: Simd>(simd: S, sums: &mut [Block<T>], bias: &Block<T>) {
     for sum in sums {
-        for (sum, &bias) in sum.0.iter_mut().zip(&bias.0) {
-            *sum += bias;
+        for (sum, &bias) in T::vectors_mut::<S>(&mut sum.0).iter_mut().zip(T::vectors::<S>(&bias.0)) {
+            *sum = T::plus(simd, *sum, bias);
         }
     }
 }
@@ -180,9 +180,9 @@ struct Turn<'a, T, M> {
 
 impl<T: Scalar, M: Middle<T>> Finish<T> for Turn<'_, T, M> {
     #[inline(always)]
-    fn finish(&mut self, channels: usize, at: usize, sums: &mut [Block<T>]) {
-        add(&mut *sums, &self.bias[channels]);
-        self.middle.replace(self.s, at, sums);
+    fn finish<S: Simd>(&mut self, simd: S, channels: usize, at: usize, sums: &mut [Block<T>]) {
+        add(simd, &mut *sums, &self.bias[channels]);
+        self.middle.replace(simd, self.s, at, sums);
         self.adjoint.load(channels, at, sums, self.tile);
     }
 }
@@ -196,12 +196,9 @@ struct Step<'a, T> {
 
 impl<T: Scalar> Finish<T> for Step<'_, T> {
     #[inline(always)]
-    fn finish(&mut self, _channels: usize, at: usize, sums: &mut [Block<T>]) {
-        let (x, y) = (&self.x[at..][..sums.len()], &mut self.y[at..][..sums.len()]);
-        for ((y, x), sum) in y.iter_mut().zip(x).zip(sums) {
-            for ((y, &x), &sum) in y.0.iter_mut().zip(&x.0).zip(&sum.0) {
-                *y = x + self.h * sum;
-            }
-        }
+    fn finish<S: Simd>(&mut self, simd: S, _channels: usize, at: usize, sums: &mut [Block<T>]) {
+        let h = T::splat(simd, self.h);
+        update(simd, &mut *sums, &self.x[at..], |sum, x| T::multiply_add(simd, h, sum, x));
+        self.y[at..][..sums.len()].copy_from_slice(sums);
     }
 }

@@ -59,7 +59,7 @@ impl Image {
 /// Where sums go.
 pub(super) trait Finish<T> {
     /// Takes the sums for some rows of the `channels`-th block of channels; the first has the place `at` in the sample.
-    fn finish(&mut self, channels: usize, at: usize, sums: &mut [Block<T>]);
+    fn finish<S: Simd>(&mut self, simd: S, channels: usize, at: usize, sums: &mut [Block<T>]);
 }
 
 impl<T: Scalar> Pass<T> {
@@ -157,9 +157,9 @@ impl<T: Scalar> Pass<T> {
                     columns,
                 };
                 simd.vectorize(SumInto { sum, out: [&mut *first, &mut *second] });
-                finish.finish(channels, channels * points + top * columns, first);
+                finish.finish(simd, channels, channels * points + top * columns, first);
                 if count == 2 {
-                    finish.finish(channels + 1, (channels + 1) * points + top * columns, second);
+                    finish.finish(simd, channels + 1, (channels + 1) * points + top * columns, second);
                 }
             }
         }
