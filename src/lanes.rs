@@ -124,7 +124,6 @@ pub(crate) fn update<T: Lanes, S: Simd>(
     }
 }
 
-
 /// The number of vectors of a block: a constant for each instruction set.
 pub(crate) const fn vectors_in_block<T: Lanes, S: Simd>() -> usize {
     size_of::<[T; LANES]>() / size_of::<T::Vector<S>>()

@@ -28,12 +28,12 @@ pub(super) fn accumulate<T: Scalar>(pass: &Pass<T>, y: &Batch<T>, x: &Batch<T>, 
     }
 }
 
-struct Samples<'a, T: Scalar> {
-    pass: &'a Pass<T>,
-    y: &'a Batch<T>,
-    x: &'a Batch<T>,
+pub(super) struct Samples<'a, T: Scalar> {
+    pub pass: &'a Pass<T>,
+    pub y: &'a Batch<T>,
+    pub x: &'a Batch<T>,
     /// For each block of output channels and each group, one block for each input channel.
-    sums: &'a mut [Block<T>],
+    pub sums: &'a mut [Block<T>],
 }
 
 impl<T: Scalar> WithSimd for Samples<'_, T> {

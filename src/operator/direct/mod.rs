@@ -7,6 +7,8 @@
 mod gradient;
 mod kernel;
 mod pass;
+#[cfg(test)]
+mod tests;
 
 use pulp::{Arch, Simd, WithSimd};
 

@@ -4,9 +4,8 @@ use pulp::Simd;
 
 use super::kernel::{Group, Sum, SumInto};
 use crate::{
-    lanes::{Block, LANES, blocks},
+    lanes::{Block, LANES, Lanes, blocks},
     rigor::Summation,
-    scalar::Scalar,
     tensor::Shape,
 };
 
@@ -62,7 +61,7 @@ pub(super) trait Finish<T> {
     fn finish<S: Simd>(&mut self, simd: S, channels: usize, at: usize, sums: &mut [Block<T>]);
 }
 
-impl<T: Scalar> Pass<T> {
+impl<T: Lanes> Pass<T> {
     /// The convolution in which `weight(o, c, t)` takes input channel `c` to output channel `o` at tap `t`.
     pub fn new(
         (input, output): (Shape, Shape),
@@ -84,7 +83,7 @@ impl<T: Scalar> Pass<T> {
                     weights.extend((first..first + terms).map(|c| {
                         let lane = |lane| {
                             let o = o * LANES + lane;
-                            if o < output.channels { weight(o, c, tap) } else { T::zero() }
+                            if o < output.channels { weight(o, c, tap) } else { T::default() }
                         };
                         Block(std::array::from_fn(lane))
                     }));
