@@ -2,7 +2,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::pass::Pass;
+use super::{kernel::Group, pass::Pass};
 use crate::{
     lanes::{Block, LANES, Lanes, vectors_in_block},
     scalar::Scalar,
@@ -23,7 +23,7 @@ pub(super) fn accumulate<T: Scalar>(pass: &Pass<T>, y: &Batch<T>, x: &Batch<T>, 
         let sums = &sums[o / LANES * groups * LANES..];
         for (i, gradient) in gradient.iter_mut().enumerate() {
             let (c, tap) = (i / taps, i % taps);
-            *gradient += sums[(c / LANES * taps + tap) * LANES + c % LANES].0[o % LANES];
+            *gradient += sums[(c / LANES * taps + tap) * LANES + o % LANES].0[c % LANES];
         }
     }
 }
@@ -32,7 +32,7 @@ pub(super) struct Samples<'a, T: Scalar> {
     pub pass: &'a Pass<T>,
     pub y: &'a Batch<T>,
     pub x: &'a Batch<T>,
-    /// For each block of output channels and each group, one block for each input channel.
+    /// For each block of output channels and each group, one block of input channels for each output channel.
     pub sums: &'a mut [Block<T>],
 }
 
@@ -52,8 +52,8 @@ impl<T: Scalar> WithSimd for Samples<'_, T> {
                 let tile = &tile[start / columns * pass.width()..];
                 for (channels, sums) in sums.chunks_mut(pass.groups().len() * LANES).enumerate() {
                     let y = &y[channels * points + start..][..band.min(points - start)];
-                    for (group, sums) in pass.groups().iter().zip(sums.chunks_mut(LANES)) {
-                        simd.vectorize(Outer { x: &tile[group.offset..], width: pass.width(), y, columns, sums });
+                    for (groups, sums) in pass.groups().chunks(3).zip(sums.chunks_mut(3 * LANES)) {
+                        simd.vectorize(Outer { tile, groups, width: pass.width(), y, columns, sums });
                     }
                 }
             }
@@ -61,9 +61,11 @@ impl<T: Scalar> WithSimd for Samples<'_, T> {
     }
 }
 
-/// Adds `Σ_p y_p x_pᵀ` for the points of some rows: one block of sums for each lane of `x`.
+/// Adds `Σ_p x_{p+t} y_pᵀ` for the points of some rows and at most three taps: for each tap, one block of sums for each
+/// lane of `y`.
 struct Outer<'a, T> {
-    x: &'a [Block<T>],
+    tile: &'a [Block<T>],
+    groups: &'a [Group],
     width: usize,
     y: &'a [Block<T>],
     columns: usize,
@@ -75,41 +77,64 @@ impl<T: Lanes> WithSimd for Outer<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        if const { vectors_in_block::<T, S>() == 1 && S::REGISTER_COUNT >= 32 } {
-            self.lanes::<S, 1, 16>(simd, 0, 0);
-        } else if const { vectors_in_block::<T, S>() == 1 } {
-            (0..LANES).step_by(8).for_each(|first| self.lanes::<S, 1, 8>(simd, 0, first));
-        } else {
+        if const { vectors_in_block::<T, S>() == 1 && S::REGISTER_COUNT >= 32 }
+            && let [a, b, c] = self.groups
+        {
+            // One number of `y`, once it is everywhere in a vector, serves three taps.
+            let offsets = [a.offset, b.offset, c.offset];
+            (0..LANES).step_by(8).for_each(|first| self.lanes::<S, 3, 1, 8>(simd, 0, offsets, 0, first));
+            return;
+        }
+        for (g, group) in self.groups.iter().enumerate() {
+            let offset = [group.offset];
+            if const { vectors_in_block::<T, S>() == 1 } {
+                (0..LANES).step_by(8).for_each(|first| self.lanes::<S, 1, 1, 8>(simd, g, offset, 0, first));
+                continue;
+            }
             for part in (0..const { vectors_in_block::<T, S>() }).step_by(2) {
-                if const { S::REGISTER_COUNT >= 32 } {
-                    (0..LANES).step_by(8).for_each(|first| self.lanes::<S, 2, 8>(simd, part, first));
-                } else {
-                    (0..LANES).step_by(4).for_each(|first| self.lanes::<S, 2, 4>(simd, part, first));
-                }
+                (0..LANES).step_by(4).for_each(|first| self.lanes::<S, 1, 2, 4>(simd, g, offset, part, first));
             }
         }
     }
 }
 
 impl<T: Lanes> Outer<'_, T> {
-    /// The sums of `P` vectors from the vector `part` on for `R` lanes of `x` from `first` on.
+    /// The sums for `G` taps from the tap `g` on: `P` vectors from the vector `part` on for `R` lanes of `y` from
+    /// `first` on.
     #[inline(always)]
-    fn lanes<S: Simd, const P: usize, const R: usize>(&mut self, simd: S, part: usize, first: usize) {
-        let mut sums = [[T::splat(simd, T::default()); P]; R];
-        for (x, y) in self.x.chunks(self.width).zip(self.y.chunks(self.columns)) {
-            for (x, y) in x.iter().zip(y) {
-                let y = &T::vectors::<S>(&y.0)[part..part + P];
-                for (sums, &x) in sums.iter_mut().zip(&x.0[first..first + R]) {
-                    let x = T::splat(simd, x);
-                    for (sum, &y) in sums.iter_mut().zip(y) {
-                        *sum = T::multiply_add(simd, y, x, *sum);
+    fn lanes<S: Simd, const G: usize, const P: usize, const R: usize>(
+        &mut self,
+        simd: S,
+        g: usize,
+        offsets: [usize; G],
+        part: usize,
+        first: usize,
+    ) {
+        let zero = T::splat(simd, T::default());
+        let mut sums = [[[zero; P]; R]; G];
+        for (i, y) in self.y.chunks(self.columns).enumerate() {
+            let x = offsets.map(|offset| &self.tile[offset + i * self.width..][..y.len()]);
+            for (j, y) in y.iter().enumerate() {
+                let x = x.map(|x| {
+                    let mut vectors = [zero; P];
+                    vectors.copy_from_slice(&T::vectors::<S>(&x[j].0)[part..part + P]);
+                    vectors
+                });
+                for (r, &y) in y.0[first..first + R].iter().enumerate() {
+                    let y = T::splat(simd, y);
+                    for (sums, x) in sums.iter_mut().zip(&x) {
+                        for (sum, &x) in sums[r].iter_mut().zip(x) {
+                            *sum = T::multiply_add(simd, x, y, *sum);
+                        }
                     }
                 }
             }
         }
-        for (to, sums) in self.sums[first..].iter_mut().zip(&sums) {
-            for (to, &sum) in T::vectors_mut::<S>(&mut to.0)[part..].iter_mut().zip(sums) {
-                *to = T::plus(simd, *to, sum);
+        for (to, sums) in self.sums[g * LANES..].chunks_mut(LANES).zip(&sums) {
+            for (to, sums) in to[first..].iter_mut().zip(sums) {
+                for (to, &sum) in T::vectors_mut::<S>(&mut to.0)[part..].iter_mut().zip(sums) {
+                    *to = T::plus(simd, *to, sum);
+                }
             }
         }
     }

@@ -26,6 +26,8 @@ pub(super) struct Sum<'a, T> {
     pub groups: &'a [Group],
     /// The number of groups of a chunk.
     pub chunk: usize,
+    /// Whether three groups in a row, in each chunk from the first on, read at neighbouring places in the tile.
+    pub neighbours: bool,
     /// For each of the blocks of output channels, one block of weights for each term.
     pub weights: &'a [Block<T>],
     /// The number of output points in a row.
@@ -50,21 +52,21 @@ impl<T: Lanes> WithSimd for SumInto<'_, T> {
         // All conditions are constants, so that only what an instruction set needs is compiled for it.
         if const { vectors_in_block::<T, S>() == 1 && S::REGISTER_COUNT >= 32 } {
             match second.is_empty() {
-                true => sum.rows::<S, 1, 1, 16>(simd, [here], 0, [first]),
-                false => sum.rows::<S, 2, 1, 8>(simd, [here, there], 0, [first, second]),
+                true => sum.rows::<S, 1, 1, 16, 18>(simd, [here], 0, [first]),
+                false => sum.rows::<S, 2, 1, 8, 10>(simd, [here, there], 0, [first, second]),
             }
             return;
         }
         for (weights, out) in [(here, first), (there, second)] {
             if const { vectors_in_block::<T, S>() == 1 } {
-                sum.rows::<S, 1, 1, 8>(simd, [weights], 0, [&mut *out]);
+                sum.rows::<S, 1, 1, 8, 10>(simd, [weights], 0, [&mut *out]);
                 continue;
             }
             for part in (0..const { vectors_in_block::<T, S>() }).step_by(2) {
                 if const { S::REGISTER_COUNT >= 32 } {
-                    sum.rows::<S, 1, 2, 8>(simd, [weights], part, [&mut *out]);
+                    sum.rows::<S, 1, 2, 8, 10>(simd, [weights], part, [&mut *out]);
                 } else {
-                    sum.rows::<S, 1, 2, 4>(simd, [weights], part, [&mut *out]);
+                    sum.rows::<S, 1, 2, 4, 6>(simd, [weights], part, [&mut *out]);
                 }
             }
         }
@@ -72,19 +74,34 @@ impl<T: Lanes> WithSimd for SumInto<'_, T> {
 }
 
 impl<T: Lanes> Sum<'_, T> {
-    /// The sums of `G` blocks of output channels, `P` vectors of each from the vector `part` on, `R` points at a time.
+    /// The sums of `G` blocks of output channels, `P` vectors of each from the vector `part` on, `R` points at a time;
+    /// `X = R + 2`.
     #[inline(always)]
-    fn rows<S: Simd, const G: usize, const P: usize, const R: usize>(
+    fn rows<S: Simd, const G: usize, const P: usize, const R: usize, const X: usize>(
+        &self,
+        simd: S,
+        weights: [&[Block<T>]; G],
+        part: usize,
+        out: [&mut [Block<T>]; G],
+    ) {
+        match self.neighbours {
+            true => self.tiles::<S, G, P, R, 3, X>(simd, weights, part, out),
+            false => self.tiles::<S, G, P, R, 1, R>(simd, weights, part, out),
+        }
+    }
+
+    #[inline(always)]
+    fn tiles<S: Simd, const G: usize, const P: usize, const R: usize, const W: usize, const X: usize>(
         &self,
         simd: S,
         mut weights: [&[Block<T>]; G],
         part: usize,
         mut out: [&mut [Block<T>]; G],
     ) {
-        let mut is_first = true;
         if out[0].is_empty() {
             return;
         }
+        let mut is_first = true;
         for groups in self.groups.chunks(self.chunk) {
             let terms = groups.iter().map(|group| group.terms).sum();
             let chunk = Chunk { groups, weights: weights.map(|w| &w[..terms]), part, is_first };
@@ -93,15 +110,19 @@ impl<T: Lanes> Sum<'_, T> {
                 let mut row = out.each_mut().map(|out| &mut out[i * self.columns..][..self.columns]);
                 let mut j = 0;
                 while j + R <= self.columns {
-                    chunk.add::<S, P, R>(simd, &tile[j..], row.each_mut().map(|row| &mut row[j..]));
+                    chunk.add::<S, P, R, W, X>(simd, &tile[j..], row.each_mut().map(|row| &mut row[j..]));
                     j += R;
                 }
                 while j + 4 <= self.columns {
-                    chunk.add::<S, P, 4>(simd, &tile[j..], row.each_mut().map(|row| &mut row[j..]));
+                    let row = row.each_mut().map(|row| &mut row[j..]);
+                    match W {
+                        3 => chunk.add::<S, P, 4, 3, 6>(simd, &tile[j..], row),
+                        _ => chunk.add::<S, P, 4, 1, 4>(simd, &tile[j..], row),
+                    }
                     j += 4;
                 }
                 while j < self.columns {
-                    chunk.add::<S, P, 1>(simd, &tile[j..], row.each_mut().map(|row| &mut row[j..]));
+                    chunk.add::<S, P, 1, 1, 1>(simd, &tile[j..], row.each_mut().map(|row| &mut row[j..]));
                     j += 1;
                 }
             }
@@ -121,28 +142,39 @@ struct Chunk<'a, T, const G: usize> {
 
 impl<T: Lanes, const G: usize> Chunk<'_, T, G> {
     /// Adds the sum of the chunk for `R` neighbouring points to `out`.
+    ///
+    /// `W` groups at a time read at places that are neighbours, so that one number of the input, once it is everywhere
+    /// in a vector, serves `W` points. Together they read `X = R + W − 1` points.
     #[inline(always)]
-    fn add<S: Simd, const P: usize, const R: usize>(&self, simd: S, x: &[Block<T>], out: [&mut [Block<T>]; G]) {
+    fn add<S: Simd, const P: usize, const R: usize, const W: usize, const X: usize>(
+        &self,
+        simd: S,
+        x: &[Block<T>],
+        out: [&mut [Block<T>]; G],
+    ) {
         let zero = T::splat(simd, T::default());
         let mut sums = [[[zero; R]; P]; G];
         let mut start = 0;
-        for group in self.groups {
-            let window = first::<_, R>(&x[group.offset..]);
-            let weights = self.weights.map(|w| &w[start..start + group.terms]);
-            start += group.terms;
-            for k in 0..group.terms {
-                let mut w = [[zero; P]; G];
+        for groups in self.groups.chunks_exact(W) {
+            let Group { offset, terms } = groups[0];
+            let window = first::<_, X>(&x[offset..]);
+            let weights: [[&[Block<T>]; W]; G] =
+                self.weights.map(|w| std::array::from_fn(|t| &w[start + t * terms..start + (t + 1) * terms]));
+            start += W * terms;
+            for k in 0..terms {
+                let mut w = [[[zero; P]; W]; G];
                 for (w, weights) in w.iter_mut().zip(&weights) {
-                    let vectors = T::vectors::<S>(&weights[k].0);
-                    for (p, w) in w.iter_mut().enumerate() {
-                        *w = vectors[self.part + p];
+                    for (w, weights) in w.iter_mut().zip(weights) {
+                        w.copy_from_slice(&T::vectors::<S>(&weights[k].0)[self.part..self.part + P]);
                     }
                 }
                 for r in 0..R {
-                    let x = T::splat(simd, window[r].0[k % LANES]);
-                    for (sums, w) in sums.iter_mut().zip(&w) {
-                        for (sums, &w) in sums.iter_mut().zip(w) {
-                            sums[r] = T::multiply_add(simd, w, x, sums[r]);
+                    for t in 0..W {
+                        let x = T::splat(simd, window[r + t].0[k % LANES]);
+                        for (sums, w) in sums.iter_mut().zip(&w) {
+                            for (sums, &w) in sums.iter_mut().zip(&w[t]) {
+                                sums[r] = T::multiply_add(simd, w, x, sums[r]);
+                            }
                         }
                     }
                 }

@@ -24,6 +24,8 @@ pub(super) struct Pass<T> {
     groups: Vec<Group>,
     /// The number of groups of a chunk.
     chunk: usize,
+    /// Whether the kernel has three columns.
+    neighbours: bool,
     /// For each block of output channels, one block for each term.
     weights: Vec<Block<T>>,
     terms: usize,
@@ -96,7 +98,17 @@ impl<T: Lanes> Pass<T> {
             Summation::Declared => 3,
         };
         let terms = groups.iter().map(|group| group.terms).sum();
-        Some(Self { input, output, border, tile, groups, chunk, weights: weights.concat(), terms })
+        Some(Self {
+            input,
+            output,
+            border,
+            tile,
+            groups,
+            chunk,
+            neighbours: kernel.1 == 3,
+            weights: weights.concat(),
+            terms,
+        })
     }
 
     /// The largest number of roundings that a product passes through.
@@ -152,6 +164,7 @@ impl<T: Lanes> Pass<T> {
                     width: self.tile.1,
                     groups: &self.groups,
                     chunk: self.chunk,
+                    neighbours: self.neighbours,
                     weights: &self.weights[channels * self.terms..][..count * self.terms],
                     columns,
                 };
