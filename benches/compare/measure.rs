@@ -3,7 +3,7 @@
 //! `measure MODEL` writes the reference classifier to the file `MODEL` unless there is one, then answers every line of its input, a command
 //! and the number of images or the size of a matrix, with one line: seconds, or the numbers asked for.
 
-#[path = "../reference.rs"]
+#[path = "../reference/mod.rs"]
 mod reference;
 
 use std::{error::Error, hint::black_box, io::BufRead, path::Path, time::Instant};

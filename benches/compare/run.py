@@ -1,6 +1,6 @@
 """Times this crate and PyTorch on the same network with the same weights, alternating, in one run.
 
-The reference network (benches/reference.rs) is written by the crate as a model file; PyTorch reads it in two forms:
+The reference network (benches/reference/mod.rs) is written by the crate as a model file; PyTorch reads it in two forms:
 `reference`, with transposed convolutions as the papers' code has them, and `tuned`, with flipped ordinary convolutions
 and channels-last memory. The logits must agree before anything is timed. A ratio is PyTorch's time over the crate's.
 

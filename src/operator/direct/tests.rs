@@ -151,8 +151,8 @@ fn instruction_sets_agree() {
         assert_eq!(gradient, pulp::Scalar::new().vectorize(Gradient(&direct, &best, &x)));
         #[cfg(target_arch = "x86_64")]
         if let Some(avx2) = pulp::x86::V3::try_new() {
-            assert_eq!(best, avx2.vectorize(Apply(&direct, &x)));
-            assert_eq!(gradient, avx2.vectorize(Gradient(&direct, &best, &x)));
+            assert_eq!(best, Simd::vectorize(avx2, Apply(&direct, &x)));
+            assert_eq!(gradient, Simd::vectorize(avx2, Gradient(&direct, &best, &x)));
         }
     }
 }
