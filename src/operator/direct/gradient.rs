@@ -110,25 +110,10 @@ impl<T: Lanes> Outer<'_, T> {
         part: usize,
         first: usize,
     ) {
-        let zero = T::splat(simd, T::default());
-        let mut sums = [[[zero; P]; R]; G];
+        let mut sums = [[[T::splat(simd, T::default()); P]; R]; G];
         for (i, y) in self.y.chunks(self.columns).enumerate() {
-            let x = offsets.map(|offset| &self.tile[offset + i * self.width..][..y.len()]);
-            for (j, y) in y.iter().enumerate() {
-                let x = x.map(|x| {
-                    let mut vectors = [zero; P];
-                    vectors.copy_from_slice(&T::vectors::<S>(&x[j].0)[part..part + P]);
-                    vectors
-                });
-                for (r, &y) in y.0[first..first + R].iter().enumerate() {
-                    let y = T::splat(simd, y);
-                    for (sums, x) in sums.iter_mut().zip(&x) {
-                        for (sum, &x) in sums[r].iter_mut().zip(x) {
-                            *sum = T::multiply_add(simd, x, y, *sum);
-                        }
-                    }
-                }
-            }
+            let x = offsets.map(|offset| &self.tile[offset + i * self.width..][..self.columns]);
+            sums = row::<T, S, G, P, R>(simd, sums, x, &y[..self.columns], part, first);
         }
         for (to, sums) in self.sums[g * LANES..].chunks_mut(LANES).zip(&sums) {
             for (to, sums) in to[first..].iter_mut().zip(sums) {
@@ -138,4 +123,35 @@ impl<T: Lanes> Outer<'_, T> {
             }
         }
     }
+}
+
+/// The sums after one more row. They go in and out as values: then they stay in registers from row to row.
+#[inline(always)]
+fn row<T: Lanes, S: Simd, const G: usize, const P: usize, const R: usize>(
+    simd: S,
+    mut sums: [[[T::Vector<S>; P]; R]; G],
+    x: [&[Block<T>]; G],
+    y: &[Block<T>],
+    part: usize,
+    first: usize,
+) -> [[[T::Vector<S>; P]; R]; G] {
+    for j in 0..y.len() {
+        let mut w = [[T::splat(simd, T::default()); P]; G];
+        for g in 0..G {
+            let vectors = T::vectors::<S>(&x[g][j].0);
+            for p in 0..P {
+                w[g][p] = vectors[part + p];
+            }
+        }
+        let y = &y[j].0[first..first + R];
+        for r in 0..R {
+            let y = T::splat(simd, y[r]);
+            for g in 0..G {
+                for p in 0..P {
+                    sums[g][r][p] = T::multiply_add(simd, w[g][p], y, sums[g][r][p]);
+                }
+            }
+        }
+    }
+    sums
 }
