@@ -138,10 +138,7 @@ fn row<T: Lanes, S: Simd, const G: usize, const P: usize, const R: usize>(
     for j in 0..y.len() {
         let mut w = [[T::splat(simd, T::default()); P]; G];
         for g in 0..G {
-            let vectors = T::vectors::<S>(&x[g][j].0);
-            for p in 0..P {
-                w[g][p] = vectors[part + p];
-            }
+            w[g].copy_from_slice(&T::vectors::<S>(&x[g][j].0)[part..part + P]);
         }
         let y = &y[j].0[first..first + R];
         for r in 0..R {
