@@ -1,5 +1,6 @@
-//! Whole passes over the stable network of `cifar10_toy`: forward, vjp, a step of training, certification; and over a
-//! dense ReLU network 784–128×8–10: forward, sealing, certification in every semantics.
+//! Whole passes over the stable network of `cifar10_toy` and over the reference classifier of three stages: forward,
+//! vjp, a step of training, certification, an attack; and over a dense ReLU network 784–128×8–10: forward, sealing,
+//! certification in every semantics.
 //!
 //! `cargo bench --bench passes`. Times are for all samples of a group and all threads; divide for samples a second. Only
 //! ratios of figures taken in one run on an idle machine mean much.
@@ -7,6 +8,7 @@
 #[path = "../examples/cifar10_toy/networks.rs"]
 #[allow(dead_code)]
 mod networks;
+mod reference;
 
 use std::hint::black_box;
 
@@ -14,6 +16,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dahlquist::{
     Network, Result, Semantics,
     activation::Activation,
+    attack::Attack,
     certify::{SealOptions, Summation},
     data::synthetic,
     layer::{ActivationLayer, AffineLayer, Layer},
@@ -30,17 +33,25 @@ const IMAGES: usize = 256;
 const SAMPLES: usize = 2048;
 
 fn passes(c: &mut Criterion) {
+    over(c, "cifar10_toy stable, 256 images", || networks::stable(1));
+    over(c, "reference classifier, 256 images", || reference::classifier(1));
+}
+
+fn over(c: &mut Criterion, name: &str, build: impl Fn() -> dahlquist::Result<Network<f32>>) {
     let (data, _) = synthetic::generate(1, IMAGES, 10).expect("valid sizes");
     let x: Batch<f32> = data.batch(&(0..IMAGES).collect::<Vec<_>>()).expect("valid indices");
-    let mut group = c.benchmark_group("cifar10_toy stable, 256 images");
+    let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(IMAGES as u64)).sample_size(10);
 
-    let network = networks::stable(1).expect("a valid network");
+    let network = build().expect("a valid network");
     group.bench_function("forward", |b| b.iter(|| network.forward(black_box(&x)).expect("matching shapes")));
     group.bench_function("forward and vjp, one thread", |b| {
         b.iter(|| {
-            let (y, tape) = network.forward_recording(black_box(x.clone())).expect("matching shapes");
-            network.vjp(&tape, y, None).expect("matching shapes")
+            for part in x.data().chunks(network.chunk() * network.input().len()) {
+                let part = Batch::new(network.input(), part.to_vec()).expect("finite images");
+                let (y, tape) = network.forward_recording(part).expect("matching shapes");
+                black_box(network.vjp(&tape, y, None).expect("matching shapes"));
+            }
         });
     });
     let recipe = Recipe {
@@ -53,14 +64,19 @@ fn passes(c: &mut Criterion) {
         crop: 0,
         seed: 1,
     };
-    let mut trained = networks::stable(1).expect("a valid network");
+    let mut trained = build().expect("a valid network");
     group.bench_function("one step of training", |b| {
         b.iter(|| train(&mut trained, &data, &recipe, |_| ()).expect("a finite loss"));
     });
-    group.bench_function("seal", |b| {
-        b.iter_with_setup(|| networks::stable(1).expect("a valid network"), |network| network.seal().expect("a proof"));
+    let attack = Attack { steps: 10, starts: 1, ..Attack::default() };
+    let labels = data.labels_at(&(0..IMAGES).collect::<Vec<_>>()).expect("valid indices");
+    group.bench_function("PGD with 10 steps at four radii, as images leave", |b| {
+        b.iter(|| attack.robust_accuracy(&network, &x, &labels, &[0.03, 0.06, 0.12, 0.24]).expect("valid options"));
     });
-    let sealed = networks::stable(1).and_then(dahlquist::Network::seal).expect("a proof");
+    group.bench_function("seal", |b| {
+        b.iter_with_setup(|| build().expect("a valid network"), |network| network.seal().expect("a proof"));
+    });
+    let sealed = build().and_then(Network::seal).expect("a proof");
     for (name, semantics) in [("certify, exact", Semantics::Exact), ("certify, executed", Semantics::Executed)] {
         group.bench_function(name, |b| b.iter(|| sealed.certify(black_box(&x), semantics).expect("matching shapes")));
     }

@@ -53,7 +53,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`scalar`], [`tensor`], [`error`] | `f32` and `f64` over faer; shapes and batches; everything that is refused |
+//! | [`scalar`], [`lanes`], [`tensor`], [`error`] | `f32` and `f64` over faer; vectors of them; shapes and batches; everything that is refused |
 //! | [`rigor`] | the trusted base: outward rounding, bounds as types, proved norms |
 //! | [`certificate`] | rules, claims and the numbers behind them: data only |
 //! | [`activation`], [`operator`], [`field`] | functions with slopes; linear maps with norms; right-hand sides |
@@ -79,6 +79,7 @@ pub mod error;
 pub mod field;
 pub mod integrate;
 pub mod io;
+pub mod lanes;
 #[cfg(feature = "laws")]
 pub mod laws;
 pub mod layer;

@@ -12,9 +12,10 @@ use crate::{
     tensor::{Batch, Shape},
 };
 
-/// How many samples one thread takes through the network at a time. It is fixed, so that results do not depend on the
-/// number of threads, and bounds the memory of a pass.
+/// The largest number of samples that one thread takes through a network at a time.
 pub const CHUNK: usize = 64;
+/// About the bytes that they may have between two layers, so that they stay in a second-level cache.
+const CACHE: usize = 1 << 19;
 
 /// A feed-forward network: layers in order, each fed by the one before.
 ///
@@ -75,14 +76,26 @@ impl<T: Scalar> Network<T> {
         self.layers().flat_map(|layer| layer.parameters()).map(<[T]>::len).sum()
     }
 
-    /// The value for each sample, in parallel over chunks of [`CHUNK`] samples; the same for every number of threads.
+    /// How many samples one thread takes through the network at a time, at most [`CHUNK`]. It depends on the network
+    /// alone, so that results do not depend on the number of threads, and it bounds the memory of a pass.
+    pub fn chunk(&self) -> usize {
+        let widest = self.layers().map(|layer| layer.output().len()).fold(self.input.len(), usize::max);
+        (CACHE / (widest * size_of::<T>())).clamp(1, CHUNK)
+    }
+
+    /// The ranges of at most [`Self::chunk`] samples that a batch is split into.
+    pub(crate) fn chunks(&self, samples: usize) -> Vec<std::ops::Range<usize>> {
+        chunks_of(self.chunk(), samples)
+    }
+
+    /// The value for each sample, in parallel over chunks of [`Self::chunk`] samples; the same for every number of threads.
     ///
     /// # Errors
     /// [`Error::Shape`] if the samples do not have the shape of the input.
     pub fn forward(&self, x: &Batch<T>) -> Result<Batch<T>> {
         self.check(x.shape())?;
         let chunks: Vec<Batch<T>> =
-            chunks(x.samples()).into_par_iter().map(|range| self.run(x.slice(range), &mut Tape::idle())).collect();
+            self.chunks(x.samples()).into_par_iter().map(|range| self.run(x.slice(range), &mut Tape::idle())).collect();
         let data = chunks.iter().flat_map(|chunk| chunk.data()).copied().collect();
         Ok(Batch::computed(self.output(), x.samples(), data))
     }
@@ -171,14 +184,9 @@ impl<T: Scalar> Network<T> {
     }
 }
 
-/// The ranges of at most [`CHUNK`] samples that a batch is split into.
-pub(crate) fn chunks(samples: usize) -> Vec<std::ops::Range<usize>> {
-    chunks_of(CHUNK, samples)
-}
-
 /// The ranges of at most `size` samples that a batch is split into.
 pub(crate) fn chunks_of(size: usize, samples: usize) -> Vec<std::ops::Range<usize>> {
-    (0..samples.div_ceil(size)).map(|i| i * size..((i + 1) * size).min(samples)).collect()
+    (0..samples).step_by(size).map(|start| start..(start + size).min(samples)).collect()
 }
 
 /// A gradient by the parameters of a network: for each layer, one flat vector for each of its parameters.

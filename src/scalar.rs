@@ -5,12 +5,15 @@ use faer::{
     linalg::{matmul::triangular, triangular_solve},
 };
 
+use crate::lanes::Lanes;
+
 /// A binary floating-point format of IEEE 754 in which networks are evaluated: `f32` or `f64`.
 ///
 /// The trait is sealed by its bounds on purpose: proofs are carried out in `f64`, into which both formats embed
 /// exactly.
 pub trait Scalar:
     faer::traits::RealField
+    + Lanes
     + num_traits::Float
     + num_traits::NumAssign
     + std::iter::Sum

@@ -49,6 +49,19 @@ impl<T> Tape<T> {
         &self.saved[i]
     }
 
+    /// Whether the tape keeps what it is given.
+    pub fn is_recording(&self) -> bool {
+        self.recording
+    }
+
+    /// The batch saved last.
+    ///
+    /// # Panics
+    /// If none was saved: the tape is not of a forward pass of this layer.
+    pub fn last(&self) -> &Batch<T> {
+        &self.saved[self.saved.len() - 1]
+    }
+
     /// Runs a part with a tape of its own, which is kept.
     pub fn part<R>(&mut self, run: impl FnOnce(&mut Tape<T>) -> R) -> R {
         let mut tape = Self { recording: self.recording, saved: Vec::new(), inner: Vec::new() };

@@ -1,12 +1,13 @@
 //! Shapes, and batches of samples in one flat buffer.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use faer::{MatMut, MatRef};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
+    lanes::{self, Block, interleave, separate},
     rigor::directed::norm_up,
     scalar::Scalar,
 };
@@ -41,6 +42,19 @@ impl Shape {
             Self::Features(n) => n,
             Self::Image { channels, height, width } => channels * height * width,
         }
+    }
+
+    /// The number of points of one channel; features are channels of one point.
+    pub(crate) const fn points(self) -> usize {
+        match self {
+            Self::Features(_) => 1,
+            Self::Image { height, width, .. } => height * width,
+        }
+    }
+
+    /// The number of blocks of sixteen channels of one sample.
+    pub(crate) const fn blocks(self) -> usize {
+        lanes::blocks(self.len() / self.points()) * self.points()
     }
 
     /// Channels, height and width, or an error that names `what` needs an image.
@@ -91,20 +105,29 @@ impl From<Shape> for Vec<usize> {
     }
 }
 
-/// Samples of one shape, one after the other in one buffer.
+/// Samples of one shape.
 ///
-/// Sample `s` occupies `data[s·len .. (s+1)·len]`; inside an image sample the order is channel, row, column.
-#[derive(Debug, Clone, PartialEq)]
+/// There are two orders of the numbers of an image: channel, row, column, which [`Self::data`] hands out, and *blocks*
+/// of sixteen channels, block, row, column, lane, in which convolutions compute. A batch holds one of them, and makes
+/// the other when it is asked for; the lanes of the last block that stand for no channel hold anything.
+#[derive(Debug, Clone)]
 pub struct Batch<T> {
     shape: Shape,
     samples: usize,
-    data: Vec<T>,
+    data: OnceLock<Vec<T>>,
+    blocks: OnceLock<Vec<Block<T>>>,
+}
+
+impl<T: Scalar> PartialEq for Batch<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.shape == other.shape && self.samples == other.samples && self.data() == other.data()
+    }
 }
 
 impl<T: Scalar> Batch<T> {
     /// `samples` samples of zeros.
     pub fn zeros(shape: Shape, samples: usize) -> Self {
-        Self { shape, samples, data: vec![T::zero(); shape.len() * samples] }
+        Self::computed(shape, samples, vec![T::zero(); shape.len() * samples])
     }
 
     /// The samples in `data`.
@@ -119,13 +142,19 @@ impl<T: Scalar> Batch<T> {
             return Err(Error::Length { what: format!("batch of {shape}"), expected, found: data.len() });
         }
         finite("batch", &data)?;
-        Ok(Self { shape, samples, data })
+        Ok(Self::computed(shape, samples, data))
     }
 
     /// The samples that a layer computed, which may have overflowed.
     pub(crate) fn computed(shape: Shape, samples: usize, data: Vec<T>) -> Self {
         debug_assert_eq!(data.len(), shape.len() * samples);
-        Self { shape, samples, data }
+        Self { shape, samples, data: OnceLock::from(data), blocks: OnceLock::new() }
+    }
+
+    /// The samples that a layer computed in blocks.
+    pub(crate) fn from_blocks(shape: Shape, samples: usize, blocks: Vec<Block<T>>) -> Self {
+        debug_assert_eq!(blocks.len(), shape.blocks() * samples);
+        Self { shape, samples, data: OnceLock::new(), blocks: OnceLock::from(blocks) }
     }
 
     /// The shape of one sample.
@@ -138,33 +167,64 @@ impl<T: Scalar> Batch<T> {
         self.samples
     }
 
-    /// Every number, sample by sample.
+    /// Every number: sample `s` is `data[s·len .. (s+1)·len]`, inside an image in the order channel, row, column.
     pub fn data(&self) -> &[T] {
-        &self.data
+        self.data.get_or_init(|| {
+            let mut data = vec![T::zero(); self.shape.len() * self.samples];
+            let blocks = self.blocks.get().map_or(&[][..], |blocks| blocks);
+            for (data, blocks) in data.chunks_mut(self.shape.len()).zip(blocks.chunks(self.shape.blocks())) {
+                separate(blocks, self.shape.points(), data);
+            }
+            data
+        })
     }
 
-    /// Every number, sample by sample.
+    /// Every number, in the order of [`Self::data`].
     pub fn data_mut(&mut self) -> &mut [T] {
-        &mut self.data
+        self.data();
+        self.blocks.take();
+        self.data.get_mut().map_or(&mut [], |data| data)
     }
 
-    /// The numbers of sample `s`.
+    /// Every number in blocks: sample by sample, block by block of channels, point by point.
+    pub(crate) fn blocks(&self) -> &[Block<T>] {
+        self.blocks.get_or_init(|| {
+            let mut blocks = Vec::with_capacity(self.shape.blocks() * self.samples);
+            for data in self.data().chunks(self.shape.len()) {
+                interleave(data, self.shape.points(), &mut blocks);
+            }
+            blocks
+        })
+    }
+
+    /// For each channel of an image, or each feature, the sum over its points and the samples.
+    pub(crate) fn channel_sums(&self) -> Vec<T> {
+        let (blocks, points) = (self.shape.blocks(), self.shape.points());
+        let mut sums = vec![Block::default(); blocks / points];
+        for (i, blocks) in self.blocks().chunks(points).enumerate() {
+            let sums = &mut sums[i % (self.shape.blocks() / points)];
+            blocks.iter().for_each(|x| sums.0.iter_mut().zip(&x.0).for_each(|(sum, &x)| *sum += x));
+        }
+        sums.iter().flat_map(|sums| sums.0).take(self.shape.len() / points).collect()
+    }
+
+    /// The numbers of sample `s`, in the order of [`Self::data`].
     pub fn sample(&self, s: usize) -> &[T] {
         let n = self.shape.len();
-        &self.data[s * n..][..n]
+        &self.data()[s * n..][..n]
     }
 
-    /// The numbers of sample `s`.
+    /// The numbers of sample `s`, in the order of [`Self::data`].
     pub fn sample_mut(&mut self, s: usize) -> &mut [T] {
         let n = self.shape.len();
-        &mut self.data[s * n..][..n]
+        &mut self.data_mut()[s * n..][..n]
     }
 
     /// The samples of a range, copied.
     #[must_use]
     pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let n = self.shape.len();
-        Self::computed(self.shape, range.len(), self.data[range.start * n..range.end * n].to_vec())
+        Self::computed(self.shape, range.len(), self.data()[range.start * n..range.end * n].to_vec())
     }
 
     /// The samples of `indices`, copied in that order.
@@ -180,47 +240,75 @@ impl<T: Scalar> Batch<T> {
     /// The same numbers under another shape of the same length.
     pub(crate) fn reshaped(mut self, shape: Shape) -> Self {
         debug_assert_eq!(self.shape.len(), shape.len());
+        self.data_mut();
         self.shape = shape;
         self
     }
 
     /// The features × samples matrix whose columns are the samples.
     pub fn as_matrix(&self) -> MatRef<'_, T> {
-        MatRef::from_column_major_slice(&self.data, self.shape.len(), self.samples)
+        MatRef::from_column_major_slice(self.data(), self.shape.len(), self.samples)
     }
 
     /// The features × samples matrix whose columns are the samples.
     pub fn as_matrix_mut(&mut self) -> MatMut<'_, T> {
-        MatMut::from_column_major_slice_mut(&mut self.data, self.shape.len(), self.samples)
+        let (rows, columns) = (self.shape.len(), self.samples);
+        MatMut::from_column_major_slice_mut(self.data_mut(), rows, columns)
     }
 
     /// The same samples in another format: exact from `f32` to `f64`, rounded to nearest the other way.
     pub fn cast<U: Scalar>(&self) -> Batch<U> {
-        Batch::computed(self.shape, self.samples, cast(&self.data))
+        Batch::computed(self.shape, self.samples, cast(self.data()))
     }
 
     /// The samples of a range in another format, as [`Self::cast`].
     pub(crate) fn cast_slice<U: Scalar>(&self, range: std::ops::Range<usize>) -> Batch<U> {
         let n = self.shape.len();
-        Batch::computed(self.shape, range.len(), cast(&self.data[range.start * n..range.end * n]))
+        Batch::computed(self.shape, range.len(), cast(&self.data()[range.start * n..range.end * n]))
     }
 
     /// The absolute values.
     #[must_use]
     pub fn absolute(&self) -> Self {
-        Self::computed(self.shape, self.samples, self.data.iter().map(|x| num_traits::Float::abs(*x)).collect())
+        Self::computed(self.shape, self.samples, self.data().iter().map(|x| num_traits::Float::abs(*x)).collect())
     }
 
     /// For each sample, an upper bound of its Euclidean norm; infinite if it holds a NaN.
     pub fn norms_up(&self) -> Vec<f64> {
-        self.data.chunks(self.shape.len()).map(norm_up).collect()
+        self.data().chunks(self.shape.len()).map(norm_up).collect()
+    }
+
+    /// `a·self`.
+    #[must_use]
+    pub(crate) fn scaled(&self, a: T) -> Self {
+        match self.blocks.get() {
+            Some(blocks) => {
+                let blocks = blocks.iter().map(|b| Block(b.0.map(|x| a * x))).collect();
+                Self::from_blocks(self.shape, self.samples, blocks)
+            }
+            None => Self::computed(self.shape, self.samples, self.data().iter().map(|&x| a * x).collect()),
+        }
+    }
+
+    /// `Σ ⟨self, x⟩` over all samples.
+    pub(crate) fn dot(&self, x: &Self) -> T {
+        self.data().iter().zip(x.data()).map(|(&x, &y)| x * y).sum()
     }
 
     /// `self ← self + a·x`.
     pub fn axpy(&mut self, a: T, x: &Self) {
-        debug_assert_eq!(self.data.len(), x.data.len());
-        for (y, &x) in self.data.iter_mut().zip(&x.data) {
-            *y += a * x;
+        debug_assert_eq!((self.shape, self.samples), (x.shape, x.samples));
+        let add = |(y, &x): (&mut T, &T)| *y += a * x;
+        match (self.blocks.get_mut(), x.blocks.get()) {
+            (Some(y), Some(x)) => {
+                self.data.take();
+                y.iter_mut().zip(x).for_each(|(y, x)| y.0.iter_mut().zip(&x.0).for_each(add));
+            }
+            (None, Some(_)) if x.data.get().is_none() => {
+                self.blocks();
+                self.axpy(a, x);
+            }
+            _ => self.data_mut().iter_mut().zip(x.data()).for_each(add),
         }
     }
 }

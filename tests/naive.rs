@@ -52,12 +52,27 @@ fn geometries() -> Vec<Geometry> {
     all
 }
 
+/// More channels than one block of vectors, more columns than one tile of registers, and what is left over of both.
+fn large_geometries() -> Vec<Geometry> {
+    let mut all = Vec::new();
+    for (inputs, outputs) in [(16, 16), (3, 33), (40, 17), (17, 1)] {
+        for (height, width) in [(3, 37), (9, 16), (20, 8), (2, 6)] {
+            for (kernel, padding) in [((3, 3), 1), ((1, 1), 0), ((5, 2), 1), ((3, 3), 0), ((2, 2), 2)] {
+                let (input, mode) = (Shape::image(inputs, height, width), PaddingMode::Zeros);
+                all.push(Geometry { input, outputs, kernel, stride: 1, padding, mode });
+            }
+        }
+    }
+    all
+}
+
 #[test]
 fn convolution_is_the_naive_loop() {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
     let mut checked = 0;
-    for geometry in geometries() {
-        let weight = integers(3 * 2 * geometry.kernel.0 * geometry.kernel.1, &mut rng);
+    for geometry in geometries().into_iter().chain(large_geometries()) {
+        let (inputs, ..) = geometry.input.as_image("").unwrap();
+        let weight = integers(geometry.outputs * inputs * geometry.kernel.0 * geometry.kernel.1, &mut rng);
         let Ok(conv) = Conv2d::new(geometry, weight.clone()) else { continue };
         checked += 1;
         let (input, output) = (geometry.input, Operator::<f64>::output(&conv));

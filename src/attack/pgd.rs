@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    network::{CHUNK, Network},
+    network::Network,
     rigor::directed::norm_up,
     scalar::Scalar,
     tensor::{Batch, finite},
@@ -218,7 +218,8 @@ impl Attack {
                     observe(ids.len());
                     Ok(descents)
                 };
-                let descents: Vec<Vec<Descent<T>>> = alive.par_chunks(CHUNK).map(run).collect::<Result<_>>()?;
+                let descents: Vec<Vec<Descent<T>>> =
+                    alive.par_chunks(network.chunk()).map(run).collect::<Result<_>>()?;
                 for descent in descents.into_iter().flatten() {
                     let s = descent.sample;
                     broken[s] = descent.broken;

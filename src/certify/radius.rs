@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::Sealed;
 use crate::{
     error::Result,
-    network::{CHUNK, Network, chunks_of},
+    network::{Network, chunks_of},
     operator::Affine,
     rigor::{
         Lower, Rounding, Upper,
@@ -91,7 +91,7 @@ impl<T: Scalar> Sealed<T> {
     /// [`crate::Error::NotProved`] if a layer declares no rounding error.
     pub fn certify(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
         // Twice as many as in a forward pass: the weights are read in two formats, and pass through the cache less often.
-        let chunks = chunks_of(2 * CHUNK, x.samples()).into_par_iter();
+        let chunks = chunks_of(2 * self.wide().chunk(), x.samples()).into_par_iter();
         let parts: Vec<Vec<SampleCertificate>> =
             chunks.map(|range| self.certify_chunk(x, range, semantics)).collect::<Result<_>>()?;
         Ok(parts.into_iter().flatten().collect())
@@ -112,7 +112,8 @@ impl<T: Scalar> Sealed<T> {
             };
             Ok((0..logits.samples()).map(gaps).collect())
         };
-        let parts: Vec<Vec<Gaps>> = chunks_of(CHUNK, x.samples()).into_par_iter().map(chunk).collect::<Result<_>>()?;
+        let parts: Vec<Vec<Gaps>> =
+            self.wide().chunks(x.samples()).into_par_iter().map(chunk).collect::<Result<_>>()?;
         Ok(parts.into_iter().flatten().collect())
     }
 

@@ -38,6 +38,25 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     /// `f'(x)ᵀ g` for each sample, and the gradient of `Σ ⟨g, f(x)⟩` by the parameters, added to `gradient`.
     fn vjp(&self, x: &Batch<T>, tape: &Tape<T>, g: &Batch<T>, gradient: Option<&mut [Vec<T>]>) -> Batch<T>;
 
+    /// `x + h f(x)`, an Euler step, for each sample. The tape is left as by [`Self::eval`], with one batch more at the
+    /// end for [`Self::euler_vjp`] if that needs one.
+    fn euler(&self, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
+        euler(self, h, x, tape)
+    }
+
+    /// `g + h f'(x)ᵀ g` for each sample of [`Self::euler`]; the gradient of `Σ ⟨g, x + h f(x)⟩` by the parameters is
+    /// added to `gradient`. With a gradient also that by `h`, which is `Σ ⟨g, f(x)⟩`.
+    fn euler_vjp(
+        &self,
+        h: T,
+        x: &Batch<T>,
+        tape: &Tape<T>,
+        g: &Batch<T>,
+        gradient: Option<&mut [Vec<T>]>,
+    ) -> (Batch<T>, T) {
+        euler_vjp(self, h, x, tape, g, gradient)
+    }
+
     /// `f'(x) v` for each sample.
     fn jvp(&self, x: &Batch<T>, tape: &Tape<T>, v: &Batch<T>) -> Batch<T>;
 
@@ -133,6 +152,30 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     fn describe(&self, _prefix: &str, _tensors: &mut TensorWriter) -> Result<FieldSpec> {
         Err(Error::parameter("field", self.kind(), "the file format does not know this kind of field"))
     }
+}
+
+/// [`VectorField::euler`] by [`VectorField::eval`].
+fn euler<T: Scalar>(field: &(impl VectorField<T> + ?Sized), h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
+    let slope = field.eval(x, tape);
+    let mut y = x.clone();
+    y.axpy(h, &slope);
+    tape.save(slope);
+    y
+}
+
+/// [`VectorField::euler_vjp`] by [`VectorField::vjp`].
+fn euler_vjp<T: Scalar>(
+    field: &(impl VectorField<T> + ?Sized),
+    h: T,
+    x: &Batch<T>,
+    tape: &Tape<T>,
+    g: &Batch<T>,
+    gradient: Option<&mut [Vec<T>]>,
+) -> (Batch<T>, T) {
+    let along = g.dot(tape.last());
+    let mut pulled = field.vjp(x, tape, &g.scaled(h), gradient);
+    pulled.axpy(T::one(), g);
+    (pulled, along)
 }
 
 /// Two convexity constants of a potential `V` with `f = −∇V`: its Hessian lies between them, where it exists.

@@ -72,6 +72,9 @@ impl<T: Scalar> Affine<T> {
 
     /// `Wx + b`.
     pub fn apply(&self, x: &Batch<T>) -> Batch<T> {
+        if let Some(direct) = self.operator.direct() {
+            return direct.apply(x, self.bias());
+        }
         let mut y = self.biases(x.samples(), |b| b);
         self.operator.apply(x, &mut y);
         y
@@ -79,6 +82,9 @@ impl<T: Scalar> Affine<T> {
 
     /// `Wx`, the derivative of [`Self::apply`] in the direction `x`.
     pub fn linear(&self, x: &Batch<T>) -> Batch<T> {
+        if let Some(direct) = self.operator.direct() {
+            return direct.apply(x, None);
+        }
         let mut y = Batch::zeros(self.operator.output(), x.samples());
         self.operator.apply(x, &mut y);
         y
@@ -86,6 +92,9 @@ impl<T: Scalar> Affine<T> {
 
     /// `Wᵀy`.
     pub fn adjoint(&self, y: &Batch<T>) -> Batch<T> {
+        if let Some(direct) = self.operator.direct() {
+            return direct.adjoint(y);
+        }
         let mut x = Batch::zeros(self.operator.input(), y.samples());
         self.operator.adjoint(y, &mut x);
         x
@@ -97,10 +106,7 @@ impl<T: Scalar> Affine<T> {
             self.operator.accumulate(y, x, weight);
         }
         if let (Some(_), Some(bias)) = (&self.bias, gradient.get_mut(1)) {
-            let units = bias.len();
-            for (i, block) in y.data().chunks(y.shape().len() / units).enumerate() {
-                bias[i % units] += block.iter().copied().sum::<T>();
-            }
+            bias.iter_mut().zip(y.channel_sums()).for_each(|(bias, sum)| *bias += sum);
         }
     }
 

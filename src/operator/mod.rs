@@ -3,6 +3,7 @@
 mod affine;
 mod conv2d;
 mod dense;
+mod direct;
 mod pool;
 mod summation;
 
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub use affine::Affine;
 pub use conv2d::{Conv2d, Geometry};
 pub use dense::Dense;
+pub use direct::Direct;
+pub(crate) use direct::Middle;
 pub use pool::MeanPool;
 
 use crate::{
@@ -45,6 +48,11 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
 
     /// The gradient of `Σ ⟨y, Wx⟩` with respect to the weights, added to `gradient`.
     fn accumulate(&self, _y: &Batch<T>, _x: &Batch<T>, _gradient: &mut [T]) {}
+
+    /// The operator as a direct convolution, if it is one: then nothing is computed by the methods above.
+    fn direct(&self) -> Option<&Direct<T>> {
+        None
+    }
 
     /// The weights; empty for an operator without any.
     fn weight(&self) -> &[T] {

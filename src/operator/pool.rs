@@ -4,6 +4,7 @@ use super::{NormMethod, Operator, ProvedNorm};
 use crate::{
     error::{Error, Result},
     io::{OperatorSpec, TensorWriter},
+    lanes::Block,
     rigor::{Upper, directed},
     scalar::Scalar,
     tensor::{Batch, Shape},
@@ -52,20 +53,29 @@ impl MeanPool {
         self.size.0 * self.size.1
     }
 
-    /// Calls `visit(window, point)` for every point of every window of one channel.
+    /// Calls `visit(window, point)` for every point of every window of one channel, row by row.
+    #[inline(always)]
     fn visit(&self, mut visit: impl FnMut(usize, usize)) {
         let (rows, columns) = self.windows();
         for y in 0..rows * self.size.0 {
-            for x in 0..columns * self.size.1 {
-                visit(y / self.size.0 * columns + x / self.size.1, y * self.input.1 + x);
+            let (window, point) = (y / self.size.0 * columns, y * self.input.1);
+            for x in 0..columns {
+                (0..self.size.1).for_each(|b| visit(window + x, point + x * self.size.1 + b));
             }
         }
     }
 
-    /// The channels of all samples, as pairs of a slice of `x` and one of `y`.
-    fn planes(&self) -> (usize, usize) {
+    /// The numbers of points and of windows of one channel.
+    fn plane(&self) -> (usize, usize) {
         let (rows, columns) = self.windows();
         (self.input.0 * self.input.1, rows * columns)
+    }
+
+    /// `x/area`, for an area that is a power of two by the product that is the same number.
+    fn share<T: Scalar>(&self) -> impl Fn(T) -> T {
+        let area = T::of(self.area() as f64);
+        let (exact, inverse) = (self.area().is_power_of_two(), T::one() / area);
+        move |x| if exact { x * inverse } else { x / area }
     }
 }
 
@@ -84,25 +94,26 @@ impl<T: Scalar> Operator<T> for MeanPool {
     }
 
     fn apply(&self, x: &Batch<T>, y: &mut Batch<T>) {
-        let (points, windows) = self.planes();
-        let area = T::of(self.area() as f64);
-        let mut sums = vec![T::zero(); windows];
-        for (x, y) in x.data().chunks(points).zip(y.data_mut().chunks_mut(windows)) {
-            sums.fill(T::zero());
+        let (points, windows) = self.plane();
+        let share = self.share();
+        let mut means = vec![Block::default(); x.blocks().len() / points * windows];
+        for (x, means) in x.blocks().chunks(points).zip(means.chunks_mut(windows)) {
             // Divided first, no partial sum exceeds the mean of the absolute values: that is what error bounds rest on.
-            self.visit(|window, point| sums[window] += x[point] / area);
-            for (y, &sum) in y.iter_mut().zip(&sums) {
-                *y += sum;
-            }
+            self.visit(|window, point| {
+                means[window].0.iter_mut().zip(&x[point].0).for_each(|(mean, &x)| *mean += share(x));
+            });
         }
+        y.axpy(T::one(), &Batch::from_blocks(y.shape(), y.samples(), means));
     }
 
     fn adjoint(&self, y: &Batch<T>, x: &mut Batch<T>) {
-        let (points, windows) = self.planes();
-        let area = T::of(self.area() as f64);
-        for (x, y) in x.data_mut().chunks_mut(points).zip(y.data().chunks(windows)) {
-            self.visit(|window, point| x[point] += y[window] / area);
+        let (points, windows) = self.plane();
+        let share = self.share();
+        let mut shares = vec![Block::default(); y.blocks().len() / windows * points];
+        for (shares, y) in shares.chunks_mut(points).zip(y.blocks().chunks(windows)) {
+            self.visit(|window, point| shares[point] = Block(y[window].0.map(&share)));
         }
+        x.axpy(T::one(), &Batch::from_blocks(x.shape(), x.samples(), shares));
     }
 
     fn norm(&self) -> Result<ProvedNorm> {

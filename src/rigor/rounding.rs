@@ -6,8 +6,8 @@
 //! $$ |\mathrm{fl}(x·y) - x·y| \le γ_d\, |x|·|y| + nη, \qquad γ_d = \frac{du}{1 - du}, $$
 //!
 //! while nothing overflows. In *any* order of summation `d = n`. An order that splits the sum into `c` chunks of `m`
-//! terms, in any order inside a chunk, and adds the chunks pairwise has `d = m + ⌈log₂ c⌉`: a kernel that keeps to such
-//! an order *declares* it ([`crate::operator::Operator::depth`]).
+//! terms, in any order inside a chunk, and adds the chunks pairwise has `d = m + ⌈log₂ c⌉`, one after the other
+//! `d = m + c − 1`: a kernel that keeps to such an order *declares* it ([`crate::operator::Operator::depth`]).
 //!
 //! Sources: Higham, *Accuracy and stability of numerical algorithms* (2002), sections 3.1 and 4.2; Blanchard, Higham,
 //! Mary, *A class of fast and accurate summation algorithms*, SIAM J. Sci. Comput. 42 (2020).

@@ -136,11 +136,16 @@ fn gradient<T: Scalar>(
     shards.resize_with(count.max(shards.len()), || network.gradient());
     let run = |(i, shard): (usize, &mut Gradient<T>)| {
         shard.clear();
-        let range = i * size..((i + 1) * size).min(x.samples());
-        let (logits, tape) = network.forward_recording(x.slice(range.clone()))?;
-        let (sums, g) = loss.gradient(&logits, &labels[range]);
-        network.vjp(&tape, g, Some(shard))?;
-        Ok(Sums { loss: sums.0, correct: sums.1 })
+        let (start, end) = (i * size, ((i + 1) * size).min(x.samples()));
+        let mut sums = Sums::default();
+        for part in network.chunks(end - start) {
+            let part = start + part.start..start + part.end;
+            let (logits, tape) = network.forward_recording(x.slice(part.clone()))?;
+            let ((loss, correct), g) = loss.gradient(&logits, &labels[part]);
+            network.vjp(&tape, g, Some(&mut *shard))?;
+            sums = Sums { loss: sums.loss + loss, correct: sums.correct + correct };
+        }
+        Ok(sums)
     };
     let sums: Vec<Sums> = shards[..count].par_iter_mut().enumerate().map(run).collect::<Result<_>>()?;
     if let Some((first, rest)) = shards[..count].split_first_mut() {

@@ -28,7 +28,6 @@ use crate::{
     activation::Activation,
     certify::SampleCertificate,
     error::Result,
-    network::chunks,
     rigor::{
         Lower, Rounding,
         composition::Linear,
@@ -86,7 +85,9 @@ impl<T: Scalar> Sealed<T> {
     /// ```
     pub fn certify_locally(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
         let local = Local::new(self);
-        let claims: Vec<Vec<SampleCertificate>> = chunks(x.samples())
+        let claims: Vec<Vec<SampleCertificate>> = self
+            .wide()
+            .chunks(x.samples())
             .into_par_iter()
             .map(|range| local.certify(&x.slice(range), semantics))
             .collect::<Result<_>>()?;

@@ -147,6 +147,11 @@ impl<T: Scalar> Flow<T> {
         self.coefficients.b.len()
     }
 
+    /// Whether a step is `x + h f(x)`.
+    fn is_euler(&self) -> bool {
+        self.coefficients.b[..] == [T::one()]
+    }
+
     /// `x + h Σ wⱼ kⱼ`.
     fn combine(&self, x: &Batch<T>, weights: &[T], slopes: &[Batch<T>]) -> Batch<T> {
         let mut y = x.clone();
@@ -174,12 +179,21 @@ impl<T: Scalar> Layer<T> for Flow<T> {
 
     fn forward(&self, mut x: Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
         for _ in 0..self.steps {
+            if self.is_euler() {
+                let y = tape.part(|tape| self.field.euler(self.h, &x, tape));
+                tape.save(x);
+                x = y;
+                continue;
+            }
             let mut slopes = Vec::with_capacity(self.stages());
             for row in &self.coefficients.a {
                 let stage = self.combine(&x, row, &slopes);
-                let slope = tape.part(|tape| self.field.eval(&stage, tape));
+                let slope = tape.part(|tape| {
+                    let slope = self.field.eval(&stage, tape);
+                    tape.save_copy(&slope);
+                    slope
+                });
                 tape.save(stage);
-                tape.save_copy(&slope);
                 slopes.push(slope);
             }
             x = self.combine(&x, &self.coefficients.b, &slopes);
@@ -191,21 +205,27 @@ impl<T: Scalar> Layer<T> for Flow<T> {
         let (stages, Coefficients { a, b, .. }) = (self.stages(), &self.coefficients);
         let mut step_gradient = T::zero();
         for step in (0..self.steps).rev() {
+            if self.is_euler() {
+                let (x, inner) = (tape.saved(step), tape.inner(step));
+                let (pulled, along) = self.field.euler_vjp(self.h, x, inner, &g, gradient.as_deref_mut());
+                step_gradient += along;
+                g = pulled;
+                continue;
+            }
             // pulled[i] is the gradient by the argument of stage i.
             let mut pulled: Vec<Option<Batch<T>>> = vec![None; stages];
             for i in (0..stages).rev() {
                 let evaluation = step * stages + i;
-                let mut along = g.clone();
-                along.data_mut().iter_mut().for_each(|g| *g *= b[i]);
+                let mut along = g.scaled(b[i]);
                 for (j, pulled) in pulled.iter().enumerate().skip(i + 1) {
                     if let (Some(pulled), true) = (pulled, a[j][i] != T::zero()) {
                         along.axpy(a[j][i], pulled);
                     }
                 }
                 // `along` is the gradient by h·kᵢ.
-                step_gradient += dot(&along, tape.saved(2 * evaluation + 1));
-                along.data_mut().iter_mut().for_each(|g| *g *= self.h);
-                let x = tape.saved(2 * evaluation);
+                step_gradient += along.dot(tape.inner(evaluation).last());
+                let x = tape.saved(evaluation);
+                let along = along.scaled(self.h);
                 pulled[i] = Some(self.field.vjp(x, tape.inner(evaluation), &along, gradient.as_deref_mut()));
             }
             for pulled in pulled.iter().flatten() {
@@ -224,7 +244,7 @@ impl<T: Scalar> Layer<T> for Flow<T> {
             for (i, row) in self.coefficients.a.iter().enumerate() {
                 let evaluation = step * self.stages() + i;
                 let stage = self.combine(&v, row, &slopes);
-                slopes.push(self.field.jvp(tape.saved(2 * evaluation), tape.inner(evaluation), &stage));
+                slopes.push(self.field.jvp(tape.saved(evaluation), tape.inner(evaluation), &stage));
             }
             v = self.combine(&v, &self.coefficients.b, &slopes);
         }
@@ -335,8 +355,4 @@ impl<T: Scalar> Layer<T> for Flow<T> {
             field: self.field.describe(prefix, tensors)?,
         }))
     }
-}
-
-fn dot<T: Scalar>(x: &Batch<T>, y: &Batch<T>) -> T {
-    x.data().iter().zip(y.data()).map(|(&x, &y)| x * y).sum()
 }

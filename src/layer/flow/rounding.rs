@@ -35,7 +35,7 @@ impl<T: Scalar> Flow<T> {
         let delta = add_up(mul_up(2.0, *coefficient), mul_up(2.0, rounding.unit()));
         let weight = |w: &T| mul_up(mul_up(h, w.wide().abs()), add_up(1.0, delta));
         let width = sqrt_up(self.input().len() as f64);
-        let sizes = tape.saved(2 * step * stages).norms_up();
+        let sizes = tape.saved(step * stages).norms_up();
         let mut slopes: Vec<Vec<FieldError>> = Vec::with_capacity(stages);
         let mut slope_errors: Vec<Vec<f64>> = Vec::with_capacity(stages);
         // A stage is a Lipschitz function of the point: Sᵢ = 1 + h Σⱼ |aᵢⱼ| ℓ Sⱼ.
@@ -68,7 +68,7 @@ impl<T: Scalar> Flow<T> {
                 .fold(1.0, |s, (w, &sj)| add_up(s, mul_up(mul_up(weight(w), l), sj)));
             let around: Vec<f64> = (0..samples).map(|s| add_up(mul_up(lipschitz, reach[s]), 2.0 * error[s])).collect();
             let evaluation = step * stages + i;
-            let x = tape.saved(2 * evaluation);
+            let x = tape.saved(evaluation);
             let slope = self.field.rounding(rounding, x, tape.inner(evaluation), &around)?;
             slope_errors.push(slope.iter().zip(&error).map(|(k, &e)| add_up(k.error, mul_up(l, e))).collect());
             slopes.push(slope);

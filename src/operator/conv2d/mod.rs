@@ -1,10 +1,10 @@
 //! A two-dimensional convolution, as deep learning means it: a cross-correlation.
 
+mod patches;
+
 use std::sync::OnceLock;
 
-use faer::{Accum, MatMut, MatRef};
-
-use super::{NormMethod, Norms, Operator, ProvedNorm, dense::sum_of_absolutes, summation};
+use super::{Direct, NormMethod, Norms, Operator, ProvedNorm, dense::sum_of_absolutes, summation};
 use crate::{
     error::{Error, Result},
     io::{Conv2dSpec, OperatorSpec, TensorWriter},
@@ -12,7 +12,7 @@ use crate::{
         Lower, Summation, Upper, directed,
         torus::{Axis, Convolution, PaddingMode},
     },
-    scalar::{Scalar, gemm},
+    scalar::Scalar,
     tensor::{Batch, Shape, cast, finite},
 };
 
@@ -43,6 +43,7 @@ pub struct Conv2d<T> {
     axes: [Axis; 2],
     outputs: [usize; 2],
     summation: Summation,
+    direct: OnceLock<Option<Direct<T>>>,
     proved: OnceLock<Result<ProvedNorm>>,
     smallest: OnceLock<Result<Lower>>,
     absolute: OnceLock<Vec<T>>,
@@ -82,9 +83,21 @@ impl<T: Scalar> Conv2d<T> {
             return Err(Error::Length { what: "conv2d weight".into(), expected, found: weight.len() });
         }
         finite("conv2d weight", &weight)?;
-        let (summation, proved, smallest, absolute, absolute_norm) = Default::default();
+        let (summation, direct, proved, smallest, absolute, absolute_norm) = Default::default();
         let outputs = [rows, columns];
-        Ok(Self { weight, geometry, channels, axes, outputs, summation, proved, smallest, absolute, absolute_norm })
+        Ok(Self {
+            weight,
+            geometry,
+            channels,
+            axes,
+            outputs,
+            summation,
+            direct,
+            proved,
+            smallest,
+            absolute,
+            absolute_norm,
+        })
     }
 
     /// Channels, kernel, stride and padding.
@@ -114,122 +127,6 @@ impl<T: Scalar> Conv2d<T> {
 
     fn absolute(&self) -> &[T] {
         self.absolute.get_or_init(|| self.weight.iter().map(|w| num_traits::Float::abs(*w)).collect())
-    }
-
-    /// Calls `run(tap row, output point, input point, length)` for every run of output points along a row that a tap
-    /// reads from within the image; input points are `stride` apart.
-    fn runs(&self, mut run: impl FnMut(usize, usize, usize, usize)) {
-        let [ay, ax] = self.axes;
-        let [rows, columns] = self.outputs;
-        let circular = self.geometry.mode == PaddingMode::Circular;
-        for tap in 0..self.taps() {
-            let (c, a, b) = (tap / (ay.kernel * ax.kernel), tap / ax.kernel % ay.kernel, tap % ax.kernel);
-            for i in 0..rows {
-                let mut y = (i * ay.stride + a) as isize - ay.padding as isize;
-                if circular {
-                    y = y.rem_euclid(ay.input as isize);
-                }
-                if y < 0 || y >= ay.input as isize {
-                    continue;
-                }
-                let line = (c * ay.input + y as usize) * ax.input;
-                // Output columns j with 0 ≤ sj + b − p < n, or the pieces between two wraps.
-                let mut j = 0;
-                while j < columns {
-                    let x = (j * ax.stride + b) as isize - ax.padding as isize;
-                    let wrapped = if circular { x.rem_euclid(ax.input as isize) } else { x };
-                    if wrapped >= ax.input as isize {
-                        break;
-                    }
-                    if wrapped < 0 {
-                        j += wrapped.unsigned_abs().div_ceil(ax.stride);
-                        continue;
-                    }
-                    let length = (ax.input - wrapped as usize).div_ceil(ax.stride).min(columns - j);
-                    run(tap, i * columns + j, line + wrapped as usize, length);
-                    j += length;
-                }
-            }
-        }
-    }
-
-    /// The taps × points matrix of what each tap reads, for one sample; entries beyond the border are left alone.
-    fn gather(&self, runs: &[Run], x: &[T], patches: &mut [T]) {
-        let s = self.geometry.stride;
-        for &Run { patch, point, length } in runs {
-            let target = &mut patches[patch..][..length];
-            if s == 1 {
-                target.copy_from_slice(&x[point..][..length]);
-            } else {
-                for (to, &from) in target.iter_mut().zip(x[point..].iter().step_by(s)) {
-                    *to = from;
-                }
-            }
-        }
-    }
-
-    /// The adjoint of [`Self::gather`]: adds each entry to the point that it was read from.
-    fn scatter(&self, runs: &[Run], patches: &[T], x: &mut [T]) {
-        let s = self.geometry.stride;
-        for &Run { patch, point, length } in runs {
-            let source = &patches[patch..][..length];
-            if s == 1 {
-                for (to, &from) in x[point..][..length].iter_mut().zip(source) {
-                    *to += from;
-                }
-            } else {
-                for (to, &from) in x[point..].iter_mut().step_by(s).zip(source) {
-                    *to += from;
-                }
-            }
-        }
-    }
-
-    fn plan(&self) -> Vec<Run> {
-        let mut runs = Vec::new();
-        let points = self.points();
-        self.runs(|tap, output, point, length| runs.push(Run { patch: tap * points + output, point, length }));
-        runs
-    }
-
-    fn apply_with(&self, weight: &[T], x: &Batch<T>, y: &mut Batch<T>) {
-        let (taps, points, outputs) = (self.taps(), self.points(), self.geometry.outputs);
-        let (runs, mut patches) = (self.plan(), vec![T::zero(); taps * points]);
-        let kernel = MatRef::from_row_major_slice(weight, outputs, taps);
-        for s in 0..x.samples() {
-            self.gather(&runs, x.sample(s), &mut patches);
-            let patches = MatRef::from_row_major_slice(&patches, taps, points);
-            match self.summation {
-                Summation::Any => {
-                    let y = MatMut::from_row_major_slice_mut(y.sample_mut(s), outputs, points);
-                    gemm(y, Accum::Add, kernel, patches);
-                }
-                // Row by row is column by column of the transposed product.
-                Summation::Declared => {
-                    summation::gemm_in_chunks(y.sample_mut(s), patches.transpose(), kernel.transpose())
-                }
-            }
-        }
-    }
-
-    fn adjoint_with(&self, weight: &[T], y: &Batch<T>, x: &mut Batch<T>) {
-        let (taps, points, outputs) = (self.taps(), self.points(), self.geometry.outputs);
-        let (runs, mut patches) = (self.plan(), vec![T::zero(); taps * points]);
-        let kernel = MatRef::from_row_major_slice(weight, outputs, taps);
-        for s in 0..y.samples() {
-            let y = MatRef::from_row_major_slice(y.sample(s), outputs, points);
-            match self.summation {
-                Summation::Any => {
-                    let target = MatMut::from_row_major_slice_mut(&mut patches, taps, points);
-                    gemm(target, Accum::Replace, kernel.transpose(), y);
-                }
-                Summation::Declared => {
-                    patches.fill(T::zero());
-                    summation::gemm_in_chunks(&mut patches, y.transpose(), kernel);
-                }
-            }
-            self.scatter(&runs, &patches, x.sample_mut(s));
-        }
     }
 
     fn prove(&self, norms: Norms) -> Result<ProvedNorm> {
@@ -267,14 +164,6 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-/// A run of consecutive output points of one tap, and where in the image it reads.
-#[derive(Clone, Copy)]
-struct Run {
-    patch: usize,
-    point: usize,
-    length: usize,
-}
-
 impl<T: Scalar> Operator<T> for Conv2d<T> {
     fn kind(&self) -> &'static str {
         "conv2d"
@@ -289,23 +178,35 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
     }
 
     fn apply(&self, x: &Batch<T>, y: &mut Batch<T>) {
-        self.apply_with(&self.weight, x, y);
+        match self.direct() {
+            Some(direct) => y.axpy(T::one(), &direct.apply(x, None)),
+            None => self.apply_with(&self.weight, x, y),
+        }
     }
 
     fn adjoint(&self, y: &Batch<T>, x: &mut Batch<T>) {
-        self.adjoint_with(&self.weight, y, x);
+        match self.direct() {
+            Some(direct) => x.axpy(T::one(), &direct.adjoint(y)),
+            None => self.adjoint_with(&self.weight, y, x),
+        }
     }
 
     fn accumulate(&self, y: &Batch<T>, x: &Batch<T>, gradient: &mut [T]) {
-        let (taps, points, outputs) = (self.taps(), self.points(), self.geometry.outputs);
-        let (runs, mut patches) = (self.plan(), vec![T::zero(); taps * points]);
-        let mut gradient = MatMut::from_row_major_slice_mut(gradient, outputs, taps);
-        for s in 0..x.samples() {
-            self.gather(&runs, x.sample(s), &mut patches);
-            let y = MatRef::from_row_major_slice(y.sample(s), outputs, points);
-            let patches = MatRef::from_row_major_slice(&patches, taps, points);
-            gemm(gradient.as_mut(), Accum::Add, y, patches.transpose());
+        match self.direct() {
+            Some(direct) => direct.accumulate(y, x, gradient),
+            None => self.accumulate_patches(y, x, gradient),
         }
+    }
+
+    fn direct(&self) -> Option<&Direct<T>> {
+        let Geometry { input, kernel, stride, padding, mode, .. } = self.geometry;
+        let arrange = || {
+            let shapes = (input, Operator::<T>::output(self));
+            (stride == 1 && mode == PaddingMode::Zeros)
+                .then(|| Direct::new(shapes, kernel, padding, self.summation, &self.weight))
+                .flatten()
+        };
+        self.direct.get_or_init(arrange).as_ref()
     }
 
     fn weight(&self) -> &[T] {
@@ -313,6 +214,7 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
     }
 
     fn weight_mut(&mut self) -> &mut [T] {
+        self.direct = OnceLock::new();
         self.proved = OnceLock::new();
         self.smallest = OnceLock::new();
         self.absolute = OnceLock::new();
@@ -340,10 +242,11 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
 
     fn depth(&self) -> [usize; 2] {
         let Geometry { outputs, kernel, .. } = self.geometry;
-        match self.summation {
-            Summation::Any => Operator::<T>::terms(self),
+        match (self.summation, self.direct()) {
+            (Summation::Any, _) => Operator::<T>::terms(self),
+            (Summation::Declared, Some(direct)) => direct.depth(),
             // The adjoint sums over the output channels in chunks, and then adds one sum for each tap that reads a point.
-            Summation::Declared => {
+            (Summation::Declared, None) => {
                 let sums = kernel.0 * kernel.1 * self.repeats();
                 [summation::depth(self.taps()), summation::depth(outputs) + sums]
             }
@@ -352,6 +255,7 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
 
     fn set_summation(&mut self, summation: Summation) {
         self.summation = summation;
+        self.direct = OnceLock::new();
     }
 
     fn apply_absolute(&self, x: &Batch<T>, y: &mut Batch<T>) {
@@ -374,6 +278,7 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
             axes: self.axes,
             outputs: self.outputs,
             summation: self.summation,
+            direct: OnceLock::new(),
             proved: self.proved.clone(),
             smallest: self.smallest.clone(),
             absolute: OnceLock::new(),

@@ -7,6 +7,8 @@
 //! Sources: Celledoni et al., arXiv:2210.02373; Sherry et al., arXiv:2306.17332, section 2; Baillon, Haddad, *Quelques
 //! propriétés des opérateurs angle-bornés et n-cycliquement monotones*, Israel J. Math. 26 (1977).
 
+mod fused;
+
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -14,6 +16,7 @@ use super::{Curvature, FieldError, VectorField};
 use crate::{
     activation::Activation,
     error::{Error, Result},
+    field,
     io::{FieldSpec, TensorWriter},
     operator::{Affine, Norms},
     rigor::{
@@ -101,6 +104,27 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
             self.map.accumulate(&self.pull(z), g, &mut gradient[..1]);
         }
         self.map.adjoint(&q)
+    }
+
+    fn euler(&self, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
+        match self.map.operator().direct() {
+            Some(direct) => self.fused_euler(direct, h, x, tape),
+            None => field::euler(self, h, x, tape),
+        }
+    }
+
+    fn euler_vjp(
+        &self,
+        h: T,
+        x: &Batch<T>,
+        tape: &Tape<T>,
+        g: &Batch<T>,
+        gradient: Option<&mut [Vec<T>]>,
+    ) -> (Batch<T>, T) {
+        match self.map.operator().direct() {
+            Some(direct) => self.fused_euler_vjp(direct, h, x, tape, g, gradient),
+            None => field::euler_vjp(self, h, x, tape, g, gradient),
+        }
     }
 
     fn jvp(&self, _x: &Batch<T>, tape: &Tape<T>, v: &Batch<T>) -> Batch<T> {
