@@ -9,6 +9,7 @@ use crate::tensor::Batch;
 #[derive(Debug, Clone)]
 pub struct Tape<T> {
     recording: bool,
+    fast: bool,
     saved: Vec<Batch<T>>,
     inner: Vec<Tape<T>>,
 }
@@ -16,12 +17,18 @@ pub struct Tape<T> {
 impl<T> Tape<T> {
     /// A tape that keeps what it is given.
     pub fn recording() -> Self {
-        Self { recording: true, saved: Vec::new(), inner: Vec::new() }
+        Self { recording: true, fast: false, saved: Vec::new(), inner: Vec::new() }
+    }
+
+    /// A tape that keeps what it is given, of a pass for gradients: its rounding errors may be larger than those that
+    /// certificates account for.
+    pub fn fast() -> Self {
+        Self { fast: true, ..Self::recording() }
     }
 
     /// A tape that drops what it is given.
     pub fn idle() -> Self {
-        Self { recording: false, saved: Vec::new(), inner: Vec::new() }
+        Self { recording: false, fast: false, saved: Vec::new(), inner: Vec::new() }
     }
 
     /// Keeps a batch.
@@ -54,6 +61,11 @@ impl<T> Tape<T> {
         self.recording
     }
 
+    /// Whether layers may compute in ways whose rounding errors no certificate bounds.
+    pub fn is_fast(&self) -> bool {
+        self.fast
+    }
+
     /// The batch saved last.
     ///
     /// # Panics
@@ -64,7 +76,7 @@ impl<T> Tape<T> {
 
     /// Runs a part with a tape of its own, which is kept.
     pub fn part<R>(&mut self, run: impl FnOnce(&mut Tape<T>) -> R) -> R {
-        let mut tape = Self { recording: self.recording, saved: Vec::new(), inner: Vec::new() };
+        let mut tape = Self { recording: self.recording, fast: self.fast, saved: Vec::new(), inner: Vec::new() };
         let result = run(&mut tape);
         if self.recording {
             self.inner.push(tape);

@@ -139,7 +139,7 @@ impl<T: Scalar> Search<'_, T> {
 
     /// The directions in which the margin falls fastest at `points`; zeros where there is none.
     fn downhill(&self, points: &Batch<T>, class: Option<usize>) -> Result<Vec<Vec<f64>>> {
-        let (logits, tape) = self.network.forward_recording(points.clone())?;
+        let (logits, tape) = self.network.forward_fast(points.clone())?;
         let mut g = Batch::zeros(logits.shape(), logits.samples());
         for s in 0..logits.samples() {
             let i = self.prediction[s];

@@ -318,10 +318,20 @@ impl Attack {
         let mut scratch = vec![0.0; x.shape().len()];
         for step in 0..=self.steps {
             // The last point is only looked at.
-            let (logits, tape) = match step < self.steps {
-                true => network.forward_recording(z.clone()).map(|(logits, tape)| (logits, Some(tape)))?,
+            let (mut logits, tape) = match step < self.steps {
+                true => network.forward_fast(z.clone()).map(|(logits, tape)| (logits, Some(tape)))?,
                 false => (network.forward(&z)?, None),
             };
+            if tape.is_some() {
+                // What looks broken must be so for the network as it is executed.
+                let fallen: Vec<usize> =
+                    (0..active.len()).filter(|&row| is_broken(logits.sample(row), aims[active[row]].label)).collect();
+                let executed = network.forward(&z.gather(&fallen))?;
+                fallen
+                    .iter()
+                    .enumerate()
+                    .for_each(|(i, &row)| logits.sample_mut(row).copy_from_slice(executed.sample(i)));
+            }
             let mut cotangent = Batch::zeros(network.output(), active.len());
             let mut alive = Vec::with_capacity(active.len());
             for (row, &slot) in active.iter().enumerate() {

@@ -105,6 +105,11 @@ impl<T: Scalar> Affine<T> {
         if let Some(weight) = gradient.first_mut() {
             self.operator.accumulate(y, x, weight);
         }
+        self.accumulate_bias(y, gradient);
+    }
+
+    /// Adds the gradient of `Σ ⟨y, b⟩` to the second slot.
+    pub(crate) fn accumulate_bias(&self, y: &Batch<T>, gradient: &mut [Vec<T>]) {
         if let (Some(_), Some(bias)) = (&self.bias, gradient.get_mut(1)) {
             bias.iter_mut().zip(y.channel_sums()).for_each(|(bias, sum)| *bias += sum);
         }

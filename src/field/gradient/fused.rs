@@ -19,7 +19,7 @@ impl<T: Scalar> GradientField<T> {
         let (shape, samples) = (self.map.operator().output(), x.samples());
         let z = if tape.is_recording() { vec![Block::default(); samples * shape.blocks()] } else { Vec::new() };
         let mut value = Value { activation: self.activation, z, size: shape.blocks() };
-        let y = direct.sandwich(x, self.map.bias(), h, &mut value);
+        let y = direct.sandwich(x, self.map.bias(), h, &mut value, tape.is_fast());
         if tape.is_recording() {
             tape.save(Batch::from_blocks(shape, samples, value.z));
         }
@@ -47,12 +47,16 @@ impl<T: Scalar> GradientField<T> {
             size: z.shape().blocks(),
             along: Block::default(),
         };
-        let pulled = direct.sandwich(g, None, T::one(), &mut slope);
+        let pulled = direct.sandwich(g, None, T::one(), &mut slope, tape.is_fast());
         let Slope { kept, along, .. } = slope;
         if let (Some(gradient), Some([q, p])) = (gradient, kept) {
             let batch = |blocks| Batch::from_blocks(z.shape(), z.samples(), blocks);
-            self.map.accumulate(&batch(q), x, gradient);
-            self.map.accumulate(&batch(p), g, &mut gradient[..1]);
+            let (q, p) = (batch(q), batch(p));
+            if let Some(weight) = gradient.first_mut() {
+                direct.accumulate(&q, x, weight, tape.is_fast());
+                direct.accumulate(&p, g, weight, tape.is_fast());
+            }
+            self.map.accumulate_bias(&q, gradient);
         }
         (pulled, along.0.into_iter().sum())
     }

@@ -17,8 +17,8 @@ pub(super) fn accumulate<T: Scalar>(pass: &Pass<T>, y: &Batch<T>, x: &Batch<T>, 
     let groups = pass.groups().len();
     let mut sums = vec![Block::default(); pass.output.blocks * groups * LANES];
     Arch::new().dispatch(Samples { pass, y, x, sums: &mut sums });
-    let (inputs, outputs) = (pass.input.channels, pass.output.channels);
-    let taps = groups / pass.input.blocks;
+    let (inputs, outputs) = (pass.frame.image.channels, pass.output.channels);
+    let taps = groups / pass.frame.image.blocks;
     for (o, gradient) in gradient.chunks_mut(inputs * taps).enumerate().take(outputs) {
         let sums = &sums[o / LANES * groups * LANES..];
         for (i, gradient) in gradient.iter_mut().enumerate() {
@@ -44,10 +44,10 @@ impl<T: Scalar> WithSimd for Samples<'_, T> {
         let Self { pass, y, x, sums } = self;
         let (columns, points) = (pass.output.columns, pass.output.points());
         let band = (BAND / columns).max(1) * columns;
-        let mut tile = pass.tile();
-        let samples = x.blocks().chunks(pass.input.len()).zip(y.blocks().chunks(pass.output.len()));
+        let mut tile = pass.frame.tile();
+        let samples = x.blocks().chunks(pass.frame.image.len()).zip(y.blocks().chunks(pass.output.len()));
         for (x, y) in samples {
-            pass.load_sample(x, &mut tile);
+            pass.frame.load_sample(x, &mut tile);
             for start in (0..points).step_by(band) {
                 let tile = &tile[start / columns * pass.width()..];
                 for (channels, sums) in sums.chunks_mut(pass.groups().len() * LANES).enumerate() {

@@ -193,7 +193,7 @@ impl<T: Lanes, const G: usize> Chunk<'_, T, G> {
 }
 
 #[inline(always)]
-fn first<T, const R: usize>(x: &[T]) -> &[T; R] {
+pub(super) fn first<T, const R: usize>(x: &[T]) -> &[T; R] {
     match x.first_chunk() {
         Some(x) => x,
         None => unreachable!("the tile ends before its rows do"),

@@ -9,10 +9,16 @@ mod kernel;
 mod pass;
 #[cfg(test)]
 mod tests;
+mod winograd;
+
+use std::sync::OnceLock;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use self::pass::{Finish, Pass};
+use self::{
+    pass::{Convolve, Finish, Frame, Pass},
+    winograd::Winograd,
+};
 use crate::{
     lanes::{Block, LANES, Lanes, update},
     rigor::Summation,
@@ -25,6 +31,8 @@ use crate::{
 pub struct Direct<T> {
     forward: Pass<T>,
     adjoint: Pass<T>,
+    /// Both directions by Winograd's method, once they were asked for, if the kernel has the size for it.
+    fast: OnceLock<Option<[Winograd<T>; 2]>>,
 }
 
 /// What happens to `Wx + b` on its way into `Wᵀφ(Wx + b)`.
@@ -52,6 +60,7 @@ impl<T: Scalar> Direct<T> {
         Some(Self {
             forward: Pass::new((input, output), kernel, (padding, padding), summation, forward)?,
             adjoint: Pass::new((output, input), kernel, around, summation, adjoint)?,
+            fast: OnceLock::new(),
         })
     }
 
@@ -71,16 +80,41 @@ impl<T: Scalar> Direct<T> {
     }
 
     /// Adds the gradient of `Σ ⟨y, Wx⟩` by the weights.
-    pub(crate) fn accumulate(&self, y: &Batch<T>, x: &Batch<T>, gradient: &mut [T]) {
-        gradient::accumulate(&self.forward, y, x, gradient);
+    pub(crate) fn accumulate(&self, y: &Batch<T>, x: &Batch<T>, gradient: &mut [T], fast: bool) {
+        match self.winograd().filter(|_| fast) {
+            Some([forward, _]) => forward.accumulate(y, x, gradient),
+            None => gradient::accumulate(&self.forward, y, x, gradient),
+        }
     }
 
-    /// `x + h Wᵀφ(Wx + b)`, sample by sample, so that what lies between stays in the cache.
-    pub(crate) fn sandwich(&self, x: &Batch<T>, bias: Option<&[T]>, h: T, middle: &mut impl Middle<T>) -> Batch<T> {
+    /// `x + h Wᵀφ(Wx + b)`, sample by sample, so that what lies between stays in the cache. A fast one may be computed by
+    /// Winograd's method, whose rounding errors no certificate bounds.
+    pub(crate) fn sandwich(
+        &self,
+        x: &Batch<T>,
+        bias: Option<&[T]>,
+        h: T,
+        middle: &mut impl Middle<T>,
+        fast: bool,
+    ) -> Batch<T> {
         let mut y = vec![Block::default(); x.blocks().len()];
-        let bias = in_blocks(bias, self.forward.output.blocks);
-        Arch::new().dispatch(Sandwich { direct: self, x: x.blocks(), bias: &bias, h, middle, y: &mut y });
+        let bias = &in_blocks(bias, self.forward.output.blocks);
+        let (x_blocks, y_blocks) = (x.blocks(), &mut y);
+        match self.winograd().filter(|_| fast) {
+            Some([forward, adjoint]) => {
+                Arch::new().dispatch(Sandwich { forward, adjoint, x: x_blocks, bias, h, middle, y: y_blocks });
+            }
+            None => {
+                let Self { forward, adjoint, .. } = self;
+                Arch::new().dispatch(Sandwich { forward, adjoint, x: x_blocks, bias, h, middle, y: y_blocks });
+            }
+        }
         Batch::from_blocks(x.shape(), x.samples(), y)
+    }
+
+    fn winograd(&self) -> Option<&[Winograd<T>; 2]> {
+        let arrange = || Some([Winograd::new(&self.forward)?, Winograd::new(&self.adjoint)?]);
+        self.fast.get_or_init(arrange).as_ref()
     }
 }
 
@@ -113,10 +147,10 @@ impl<T: Scalar> WithSimd for Affine<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { pass, x, bias, y } = self;
-        let (mut tile, mut band) = (pass.tile(), pass.band());
-        for (x, y) in x.chunks(pass.input.len()).zip(y.chunks_mut(pass.output.len())) {
-            pass.load_sample(x, &mut tile);
-            pass.run(simd, &tile, &mut band, &mut Plus { bias, y });
+        let (mut tile, mut scratch) = (pass.frame.tile(), pass.scratch());
+        for (x, y) in x.chunks(pass.frame.image.len()).zip(y.chunks_mut(pass.output.len())) {
+            pass.frame.load_sample(x, &mut tile);
+            pass.run(simd, &tile, &mut scratch, &mut Plus { bias, y });
         }
     }
 }
@@ -144,8 +178,9 @@ fn add<T: Lanes, S: Simd>(simd: S, sums: &mut [Block<T>], bias: &Block<T>) {
     }
 }
 
-struct Sandwich<'a, T, M> {
-    direct: &'a Direct<T>,
+struct Sandwich<'a, T, C, M> {
+    forward: &'a C,
+    adjoint: &'a C,
     x: &'a [Block<T>],
     bias: &'a [Block<T>],
     h: T,
@@ -153,18 +188,18 @@ struct Sandwich<'a, T, M> {
     y: &'a mut [Block<T>],
 }
 
-impl<T: Scalar, M: Middle<T>> WithSimd for Sandwich<'_, T, M> {
+impl<T: Scalar, C: Convolve<T>, M: Middle<T>> WithSimd for Sandwich<'_, T, C, M> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { direct: Direct { forward, adjoint }, x, bias, h, middle, y } = self;
-        let (mut outer, mut inner) = (forward.tile(), adjoint.tile());
-        let (mut there, mut back) = (forward.band(), adjoint.band());
-        let size = forward.input.len();
+        let Self { forward, adjoint, x, bias, h, middle, y } = self;
+        let (mut outer, mut inner) = (forward.frame().tile(), adjoint.frame().tile());
+        let (mut there, mut back) = (forward.scratch(), adjoint.scratch());
+        let size = adjoint.output().len();
         for (s, (x, y)) in x.chunks(size).zip(y.chunks_mut(size)).enumerate() {
-            forward.load_sample(x, &mut outer);
-            let mut turn = Turn { s, bias, middle: &mut *middle, adjoint, tile: &mut inner };
+            forward.frame().load_sample(x, &mut outer);
+            let mut turn = Turn { s, bias, middle: &mut *middle, frame: adjoint.frame(), tile: &mut inner };
             forward.run(simd, &outer, &mut there, &mut turn);
             adjoint.run(simd, &inner, &mut back, &mut Step { x, h, y });
         }
@@ -176,7 +211,7 @@ struct Turn<'a, T, M> {
     s: usize,
     bias: &'a [Block<T>],
     middle: &'a mut M,
-    adjoint: &'a Pass<T>,
+    frame: &'a Frame,
     tile: &'a mut [Block<T>],
 }
 
@@ -185,7 +220,7 @@ impl<T: Scalar, M: Middle<T>> Finish<T> for Turn<'_, T, M> {
     fn finish<S: Simd>(&mut self, simd: S, channels: usize, at: usize, sums: &mut [Block<T>]) {
         add(simd, &mut *sums, &self.bias[channels]);
         self.middle.replace(simd, self.s, at, sums);
-        self.adjoint.load(channels, at, sums, self.tile);
+        self.frame.load(channels, at, sums, self.tile);
     }
 }
 

@@ -13,19 +13,67 @@ use crate::{
 /// they take fits into a first-level cache.
 const BAND: usize = 128;
 
-/// A convolution of stride 1 from tiles to images.
+/// A way to compute a convolution of stride 1, from tiles to images.
+pub(super) trait Convolve<T: Lanes>: Sync {
+    /// The tile that is read.
+    fn frame(&self) -> &Frame;
+
+    /// What is computed.
+    fn output(&self) -> &Image;
+
+    /// Memory for [`Self::run`].
+    fn scratch(&self) -> Vec<Block<T>>;
+
+    /// The convolution of the tile.
+    fn run<S: Simd>(&self, simd: S, tile: &[Block<T>], scratch: &mut [Block<T>], finish: &mut impl Finish<T>);
+}
+
+/// An image with a border of zeros.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    pub image: Image,
+    /// How many rows of zeros the tile has above the image, and how many columns to its left.
+    pub border: (usize, usize),
+    /// The rows and the columns of the tile.
+    pub size: (usize, usize),
+}
+
+impl Frame {
+    /// A tile of zeros.
+    pub fn tile<T: Lanes>(&self) -> Vec<Block<T>> {
+        vec![Block::default(); self.image.blocks * self.size.0 * self.size.1]
+    }
+
+    /// Copies some rows of a block of channels, the first with the place `at` in the sample, into the tile.
+    #[inline(always)]
+    pub fn load<T: Lanes>(&self, channels: usize, at: usize, rows: &[Block<T>], tile: &mut [Block<T>]) {
+        let Image { columns, .. } = self.image;
+        let row = (at - channels * self.image.points()) / columns;
+        let start = (channels * self.size.0 + self.border.0 + row) * self.size.1 + self.border.1;
+        for (from, to) in rows.chunks(columns).zip(tile[start..].chunks_mut(self.size.1)) {
+            to[..columns].copy_from_slice(from);
+        }
+    }
+
+    /// Copies a sample into the tile.
+    #[inline(always)]
+    pub fn load_sample<T: Lanes>(&self, x: &[Block<T>], tile: &mut [Block<T>]) {
+        for (channels, rows) in x.chunks(self.image.points()).enumerate() {
+            self.load(channels, channels * self.image.points(), rows, tile);
+        }
+    }
+}
+
+/// A convolution as a sum over the taps.
 #[derive(Debug, Clone)]
 pub(super) struct Pass<T> {
-    pub input: Image,
+    pub frame: Frame,
     pub output: Image,
-    /// How many rows of zeros the tile has above the image, and how many columns to its left.
-    border: (usize, usize),
-    tile: (usize, usize),
     groups: Vec<Group>,
     /// The number of groups of a chunk.
     chunk: usize,
-    /// Whether the kernel has three columns.
-    neighbours: bool,
+    /// The rows and the columns of the kernel.
+    kernel: (usize, usize),
     /// For each block of output channels, one block for each term.
     weights: Vec<Block<T>>,
     terms: usize,
@@ -98,17 +146,8 @@ impl<T: Lanes> Pass<T> {
             Summation::Declared => 3,
         };
         let terms = groups.iter().map(|group| group.terms).sum();
-        Some(Self {
-            input,
-            output,
-            border,
-            tile,
-            groups,
-            chunk,
-            neighbours: kernel.1 == 3,
-            weights: weights.concat(),
-            terms,
-        })
+        let frame = Frame { image: input, border, size: tile };
+        Some(Self { frame, output, groups, chunk, kernel, weights: weights.concat(), terms })
     }
 
     /// The largest number of roundings that a product passes through.
@@ -116,65 +155,8 @@ impl<T: Lanes> Pass<T> {
         depth(&self.groups, self.chunk)
     }
 
-    /// A tile of zeros.
-    pub fn tile(&self) -> Vec<Block<T>> {
-        vec![Block::default(); self.input.blocks * self.tile.0 * self.tile.1]
-    }
-
-    /// A buffer for the sums of some rows of two blocks of channels.
-    pub fn band(&self) -> Vec<Block<T>> {
-        vec![Block::default(); 2 * self.band_rows() * self.output.columns]
-    }
-
     fn band_rows(&self) -> usize {
         (BAND / self.output.columns).clamp(1, self.output.rows)
-    }
-
-    /// Copies some rows of a block of channels, the first with the place `at` in the sample, into the tile.
-    #[inline(always)]
-    pub fn load(&self, channels: usize, at: usize, rows: &[Block<T>], tile: &mut [Block<T>]) {
-        let Image { columns, .. } = self.input;
-        let row = (at - channels * self.input.points()) / columns;
-        let start = (channels * self.tile.0 + self.border.0 + row) * self.tile.1 + self.border.1;
-        for (from, to) in rows.chunks(columns).zip(tile[start..].chunks_mut(self.tile.1)) {
-            to[..columns].copy_from_slice(from);
-        }
-    }
-
-    /// Copies a sample into the tile.
-    #[inline(always)]
-    pub fn load_sample(&self, x: &[Block<T>], tile: &mut [Block<T>]) {
-        for (channels, rows) in x.chunks(self.input.points()).enumerate() {
-            self.load(channels, channels * self.input.points(), rows, tile);
-        }
-    }
-
-    /// The convolution of the tile.
-    #[inline(always)]
-    pub fn run<S: Simd>(&self, simd: S, tile: &[Block<T>], band: &mut [Block<T>], finish: &mut impl Finish<T>) {
-        let Image { blocks, rows, columns, .. } = self.output;
-        let points = self.output.points();
-        for channels in (0..blocks).step_by(2) {
-            let count = 2.min(blocks - channels);
-            for top in (0..rows).step_by(self.band_rows()) {
-                let size = self.band_rows().min(rows - top) * columns;
-                let (first, second) = band[..count * size].split_at_mut(size);
-                let sum = Sum {
-                    tile: &tile[top * self.tile.1..],
-                    width: self.tile.1,
-                    groups: &self.groups,
-                    chunk: self.chunk,
-                    neighbours: self.neighbours,
-                    weights: &self.weights[channels * self.terms..][..count * self.terms],
-                    columns,
-                };
-                simd.vectorize(SumInto { sum, out: [&mut *first, &mut *second] });
-                finish.finish(simd, channels, channels * points + top * columns, first);
-                if count == 2 {
-                    finish.finish(simd, channels + 1, (channels + 1) * points + top * columns, second);
-                }
-            }
-        }
     }
 
     /// The taps: for each group the place in the tile that the first output point reads, and for each of its terms the
@@ -185,7 +167,59 @@ impl<T: Lanes> Pass<T> {
 
     /// The length of a row of the tile.
     pub fn width(&self) -> usize {
-        self.tile.1
+        self.frame.size.1
+    }
+
+    /// The rows and the columns of the kernel.
+    pub fn kernel(&self) -> (usize, usize) {
+        self.kernel
+    }
+
+    /// For each block of output channels, one block for each term.
+    pub fn weights(&self) -> impl Iterator<Item = &[Block<T>]> {
+        self.weights.chunks(self.terms)
+    }
+}
+
+impl<T: Lanes> Convolve<T> for Pass<T> {
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    fn output(&self) -> &Image {
+        &self.output
+    }
+
+    /// The sums of some rows of two blocks of channels.
+    fn scratch(&self) -> Vec<Block<T>> {
+        vec![Block::default(); 2 * self.band_rows() * self.output.columns]
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(&self, simd: S, tile: &[Block<T>], band: &mut [Block<T>], finish: &mut impl Finish<T>) {
+        let Image { blocks, rows, columns, .. } = self.output;
+        let points = self.output.points();
+        for channels in (0..blocks).step_by(2) {
+            let count = 2.min(blocks - channels);
+            for top in (0..rows).step_by(self.band_rows()) {
+                let size = self.band_rows().min(rows - top) * columns;
+                let (first, second) = band[..count * size].split_at_mut(size);
+                let sum = Sum {
+                    tile: &tile[top * self.width()..],
+                    width: self.width(),
+                    groups: &self.groups,
+                    chunk: self.chunk,
+                    neighbours: self.kernel.1 == 3,
+                    weights: &self.weights[channels * self.terms..][..count * self.terms],
+                    columns,
+                };
+                simd.vectorize(SumInto { sum, out: [&mut *first, &mut *second] });
+                finish.finish(simd, channels, channels * points + top * columns, first);
+                if count == 2 {
+                    finish.finish(simd, channels + 1, (channels + 1) * points + top * columns, second);
+                }
+            }
+        }
     }
 }
 

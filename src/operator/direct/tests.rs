@@ -1,14 +1,16 @@
-//! The declared depth of the sums, and the same sums under every instruction set.
+//! The declared depth of the sums, the same sums under every instruction set, and Winograd's method.
 
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    Affine, Direct, gradient,
-    pass::{Finish, Pass},
+    Affine, Direct, Middle, Sandwich, gradient,
+    pass::{Convolve, Finish, Pass},
+    winograd,
 };
 use crate::{
     lanes::{Block, LANES, Lanes},
     rigor::Summation,
+    scalar::Scalar,
     tensor::{Batch, Shape},
 };
 
@@ -61,7 +63,7 @@ impl<const N: usize> WithSimd for Run<'_, N> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> usize {
         let mut largest = Largest::<N>(0);
-        self.0.run(simd, &self.0.tile(), &mut self.0.band(), &mut largest);
+        self.0.run(simd, &self.0.frame.tile(), &mut self.0.scratch(), &mut largest);
         largest.0
     }
 }
@@ -155,4 +157,81 @@ fn instruction_sets_agree() {
             assert_eq!(gradient, Simd::vectorize(avx2, Gradient(&direct, &best, &x)));
         }
     }
+}
+
+/// `z ↦ z`.
+struct Keep;
+
+impl<T> Middle<T> for Keep {
+    fn replace<S: Simd>(&mut self, _: S, _: usize, _: usize, _: &mut [Block<T>]) {}
+}
+
+/// `x + Wᵀ(Wx + b)/2` and the gradient of `⟨x, Wx⟩` by the weights with Winograd's method under one instruction set.
+struct Fast<'a, T: Scalar>(&'a Direct<T>, &'a Batch<T>, &'a [T]);
+
+impl<T: Scalar> WithSimd for Fast<'_, T> {
+    type Output = (Batch<T>, Vec<T>);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> (Batch<T>, Vec<T>) {
+        let Self(direct, x, bias) = self;
+        let [forward, adjoint] = direct.winograd().unwrap();
+        let bias = &super::in_blocks(Some(bias), forward.output().blocks);
+        let mut y = vec![Block::default(); x.blocks().len()];
+        Sandwich { forward, adjoint, x: x.blocks(), bias, h: T::of(0.5), middle: &mut Keep, y: &mut y }.with_simd(simd);
+        let mut sums = forward.sums();
+        winograd::Samples { of: forward, y: x.blocks(), x: x.blocks(), sums: &mut sums }.with_simd(simd);
+        let mut gradient = vec![T::zero(); weights(direct)];
+        forward.fold(&sums, &mut gradient);
+        (Batch::from_blocks(x.shape(), x.samples(), y), gradient)
+    }
+}
+
+/// The number of weights.
+fn weights<T: Scalar>(direct: &Direct<T>) -> usize {
+    direct.forward.output.channels * direct.forward.frame.image.channels * 9
+}
+
+fn winograd_agrees<T: Scalar>(tolerance: f64) {
+    let numbers =
+        |n: usize, seed: usize| integers(n, seed).into_iter().map(|x| T::of(f64::from(x))).collect::<Vec<_>>();
+    for (channels, rows, columns) in [(16, 8, 8), (1, 1, 1), (40, 9, 5), (33, 4, 13), (64, 8, 8), (5, 3, 32)] {
+        let shape = Shape::image(channels, rows, columns);
+        let weight = numbers(channels * channels * 9, 2);
+        let direct = Direct::new((shape, shape), (3, 3), 1, Summation::Any, &weight).unwrap();
+        let (x, bias) = (Batch::new(shape, numbers(5 * shape.len(), 3)).unwrap(), numbers(channels, 1));
+        let mut expected = vec![T::zero(); weight.len()];
+        direct.accumulate(&x, &x, &mut expected, false);
+        let expected = [direct.sandwich(&x, Some(&bias), T::of(0.5), &mut Keep, false).data().to_vec(), expected];
+        let agree = |(y, gradient): (Batch<T>, Vec<T>)| {
+            for (found, expected) in [y.data(), &gradient].into_iter().zip(&expected) {
+                let size = expected.iter().map(|x| x.wide().abs()).fold(0.0, f64::max);
+                let far = found.iter().zip(expected).map(|(a, b)| (a.wide() - b.wide()).abs()).fold(0.0, f64::max);
+                assert!(size > 0.0 && far <= tolerance * size, "{shape}: {far} of {size}");
+            }
+        };
+        let mut gradient = vec![T::zero(); weight.len()];
+        direct.accumulate(&x, &x, &mut gradient, true);
+        agree((direct.sandwich(&x, Some(&bias), T::of(0.5), &mut Keep, true), gradient));
+        agree(pulp::Scalar::new().vectorize(Fast(&direct, &x, &bias)));
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = pulp::x86::V3::try_new() {
+            agree(Simd::vectorize(avx2, Fast(&direct, &x, &bias)));
+        }
+    }
+}
+
+#[test]
+fn winograd_agrees_with_sums_of_products() {
+    winograd_agrees::<f32>(1e-5);
+    winograd_agrees::<f64>(1e-14);
+}
+
+#[test]
+fn other_kernels_are_summed() {
+    let shape = Shape::image(3, 6, 6);
+    let direct = Direct::new((shape, shape), (5, 5), 2, Summation::Any, &integers(225, 1)).unwrap();
+    assert!(direct.winograd().is_none());
+    let x = Batch::new(shape, integers(shape.len(), 2)).unwrap();
+    assert_eq!(direct.sandwich(&x, None, 1.0, &mut Keep, true), direct.sandwich(&x, None, 1.0, &mut Keep, false));
 }
