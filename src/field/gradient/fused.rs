@@ -53,8 +53,7 @@ impl<T: Scalar> GradientField<T> {
             let batch = |blocks| Batch::from_blocks(z.shape(), z.samples(), blocks);
             let (q, p) = (batch(q), batch(p));
             if let Some(weight) = gradient.first_mut() {
-                direct.accumulate(&q, x, weight, tape.is_fast());
-                direct.accumulate(&p, g, weight, tape.is_fast());
+                direct.accumulate(&[[&q, x], [&p, g]], weight, tape.is_fast());
             }
             self.map.accumulate_bias(&q, gradient);
         }

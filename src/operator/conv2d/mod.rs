@@ -193,7 +193,7 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
 
     fn accumulate(&self, y: &Batch<T>, x: &Batch<T>, gradient: &mut [T]) {
         match self.direct() {
-            Some(direct) => direct.accumulate(y, x, gradient, false),
+            Some(direct) => direct.accumulate(&[[y, x]], gradient, false),
             None => self.accumulate_patches(y, x, gradient),
         }
     }

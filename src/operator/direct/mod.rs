@@ -79,11 +79,11 @@ impl<T: Scalar> Direct<T> {
         run(&self.adjoint, y, None)
     }
 
-    /// Adds the gradient of `Σ ⟨y, Wx⟩` by the weights.
-    pub(crate) fn accumulate(&self, y: &Batch<T>, x: &Batch<T>, gradient: &mut [T], fast: bool) {
+    /// Adds the gradient of `Σ ⟨y, Wx⟩` over all pairs of `y` and `x` by the weights, fast as in [`Self::sandwich`].
+    pub(crate) fn accumulate(&self, pairs: &[[&Batch<T>; 2]], gradient: &mut [T], fast: bool) {
         match self.winograd().filter(|_| fast) {
-            Some([forward, _]) => forward.accumulate(y, x, gradient),
-            None => gradient::accumulate(&self.forward, y, x, gradient),
+            Some([forward, _]) => forward.accumulate(pairs, gradient),
+            None => pairs.iter().for_each(|[y, x]| gradient::accumulate(&self.forward, y, x, gradient)),
         }
     }
 

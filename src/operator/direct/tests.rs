@@ -201,7 +201,7 @@ fn winograd_agrees<T: Scalar>(tolerance: f64) {
         let direct = Direct::new((shape, shape), (3, 3), 1, Summation::Any, &weight).unwrap();
         let (x, bias) = (Batch::new(shape, numbers(5 * shape.len(), 3)).unwrap(), numbers(channels, 1));
         let mut expected = vec![T::zero(); weight.len()];
-        direct.accumulate(&x, &x, &mut expected, false);
+        direct.accumulate(&[[&x, &x]], &mut expected, false);
         let expected = [direct.sandwich(&x, Some(&bias), T::of(0.5), &mut Keep, false).data().to_vec(), expected];
         let agree = |(y, gradient): (Batch<T>, Vec<T>)| {
             for (found, expected) in [y.data(), &gradient].into_iter().zip(&expected) {
@@ -211,7 +211,7 @@ fn winograd_agrees<T: Scalar>(tolerance: f64) {
             }
         };
         let mut gradient = vec![T::zero(); weight.len()];
-        direct.accumulate(&x, &x, &mut gradient, true);
+        direct.accumulate(&[[&x, &x]], &mut gradient, true);
         agree((direct.sandwich(&x, Some(&bias), T::of(0.5), &mut Keep, true), gradient));
         agree(pulp::Scalar::new().vectorize(Fast(&direct, &x, &bias)));
         #[cfg(target_arch = "x86_64")]

@@ -13,10 +13,12 @@ use crate::{
 const SQUARES: usize = 16;
 
 impl<T: Scalar> Winograd<T> {
-    /// Adds the gradient of `Σ ⟨y, Wx⟩` by the weights, in the order `out × in × 3 × 3`.
-    pub fn accumulate(&self, y: &Batch<T>, x: &Batch<T>, gradient: &mut [T]) {
+    /// Adds the gradient of `Σ ⟨y, Wx⟩` over all pairs of `y` and `x` by the weights, in the order `out × in × 3 × 3`.
+    pub fn accumulate(&self, pairs: &[[&Batch<T>; 2]], gradient: &mut [T]) {
         let mut sums = self.sums();
-        Arch::new().dispatch(Samples { of: self, y: y.blocks(), x: x.blocks(), sums: &mut sums });
+        for [y, x] in pairs {
+            Arch::new().dispatch(Samples { of: self, y: y.blocks(), x: x.blocks(), sums: &mut sums });
+        }
         self.fold(&sums, gradient);
     }
 

@@ -34,7 +34,7 @@ pub(super) fn kernel_gradient<T: Scalar>(sums: [[T; LANES]; PRODUCTS]) -> [[T; L
 /// `Σ aᵢ xᵢ`.
 fn combine<T: Scalar, const N: usize>(a: [f64; N], x: impl Fn(usize) -> [T; LANES]) -> [T; LANES] {
     let mut sum = [T::zero(); LANES];
-    for (i, a) in a.into_iter().enumerate() {
+    for (i, a) in a.into_iter().enumerate().filter(|(_, a)| *a != 0.0) {
         sum.iter_mut().zip(x(i)).for_each(|(sum, x)| *sum += T::of(a) * x);
     }
     sum
