@@ -1,7 +1,7 @@
 //! How the cost of every pass grows with one quantity while the others stay: the exponents, measured.
 //!
 //! ```text
-//! cargo run --release --example scaling                            about two minutes on 2 idle cores
+//! cargo run --release --example scaling                            two to three minutes on 2 idle cores
 //! cargo run --release --example scaling -- --help
 //! ```
 //!
@@ -37,7 +37,7 @@ use crate::{
 #[derive(Debug, Parser)]
 struct Options {
     /// How often every size is timed.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     turns: u32,
     /// Where `scaling.json` and `scaling.svg` are written.
     #[arg(long, value_name = "DIR", default_value = "out")]

@@ -37,13 +37,16 @@ fn panel(report: &Report, quantity: Quantity, area: &Area<'_>) -> std::result::R
         .x_label_area_size(44)
         .y_label_area_size(64)
         // Above the lines there is room for the legend.
-        .build_cartesian_2d((left..right).log_scale(), (low / 1.5..high * (high / low).powf(0.7)).log_scale())?;
+        .build_cartesian_2d(
+            (left..right).log_scale().base(2.0),
+            (low / 1.5..high * (high / low).powf(0.7).max(5.0)).log_scale(),
+        )?;
     chart
         .configure_mesh()
         .x_desc(quantity.name())
         .y_desc("seconds")
         .x_label_formatter(&|x| format!("{x:.0}"))
-        .y_label_formatter(&|y| format!("{y}"))
+        .y_label_formatter(&|y| format!("{}", (y * 1e6).round() / 1e6))
         .label_style(("sans-serif", 14))
         .light_line_style(TRANSPARENT)
         .draw()?;

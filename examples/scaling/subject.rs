@@ -91,8 +91,8 @@ impl Quantity {
         let of = |values: &[usize], size: fn(usize, Size) -> Size| values.iter().map(|&v| size(v, base)).collect();
         match self {
             Self::Batch => of(&[64, 128, 256, 512], |batch, base| Size { batch, ..base }),
-            Self::Channels => of(&[16, 32, 48, 64], |channels, base| Size { channels, ..base }),
-            Self::Side => of(&[8, 16, 24, 32], |side, base| Size { side, ..base }),
+            Self::Channels => of(&[16, 32, 64, 128], |channels, base| Size { channels, ..base }),
+            Self::Side => of(&[8, 16, 32, 64], |side, base| Size { side, ..base }),
             Self::Depth => of(&[2, 4, 8, 16], |depth, base| Size { depth, ..base }),
             Self::Threads => of(&[1, base.threads], |threads, base| Size { threads, ..base }),
         }
