@@ -1,5 +1,5 @@
-//! The classifier that times are measured on: three stages of five blocks, 16 channels at 32², 32 at 16² and 64 at 8²; the same with
-//! one stage of any size; and the passes that are timed over both.
+//! The classifier that times are measured on: three stages of five blocks, 16 channels at 32², 32 at 16² and 64 at 8²;
+//! the same with one stage of any size; and passes that are timed over both.
 
 use dahlquist::{
     Network, Result,

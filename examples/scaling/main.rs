@@ -5,10 +5,10 @@
 //! cargo run --release --example scaling -- --help
 //! ```
 //!
-//! The network is one stage of the reference classifier of the benchmarks: blocks `x − hWᵀ relu(Wx + b)` of one number of channels
-//! at one side of the image. An exponent is the slope of the least-squares line through the logarithms of the medians;
-//! in brackets are the least and the largest slope of a single turn. A turn times every size once, so that a busy
-//! moment of the machine does not hit one size alone.
+//! The network is one stage of the reference classifier of the benchmarks: blocks `x − hWᵀ relu(Wx + b)` of one number
+//! of channels at one side of the image. An exponent is the slope of the least-squares line through the logarithms of
+//! the medians; in brackets are the least and the largest slope of a single turn. A turn times every size once, so that
+//! a busy moment of the machine does not hit one size alone.
 //!
 //! What to expect: multiplications are `batch · depth · channels² · side²` in every pass, and
 //! `depth · channels³ · side²` in the proof of the norms, which sees no samples. Exponents lie below these as long as
