@@ -8,6 +8,7 @@
 #[path = "../examples/cifar10_toy/networks.rs"]
 #[allow(dead_code)]
 mod networks;
+#[allow(dead_code)]
 mod reference;
 
 use std::hint::black_box;
@@ -22,7 +23,7 @@ use dahlquist::{
     layer::{ActivationLayer, AffineLayer, Layer},
     operator::{Affine, Dense},
     tensor::{Batch, Shape},
-    train::{MarginCrossEntropy, OneCycle, Optimiser, Recipe, train},
+    train::train,
 };
 use faer::Mat;
 use rand::{RngExt, SeedableRng};
@@ -49,24 +50,14 @@ fn over(c: &mut Criterion, name: &str, build: impl Fn() -> dahlquist::Result<Net
         b.iter(|| {
             for part in x.data().chunks(network.chunk() * network.input().len()) {
                 let part = Batch::new(network.input(), part.to_vec()).expect("finite images");
-                let (y, tape) = network.forward_recording(part).expect("matching shapes");
+                let (y, tape) = network.forward_fast(part).expect("matching shapes");
                 black_box(network.vjp(&tape, y, None).expect("matching shapes"));
             }
         });
     });
-    let recipe = Recipe {
-        epochs: 1,
-        batch: IMAGES,
-        optimiser: Optimiser::ADAM,
-        schedule: OneCycle { peak: 1e-3, rise: 0.5 },
-        loss: MarginCrossEntropy::PLAIN,
-        flip: false,
-        crop: 0,
-        seed: 1,
-    };
     let mut trained = build().expect("a valid network");
     group.bench_function("one step of training", |b| {
-        b.iter(|| train(&mut trained, &data, &recipe, |_| ()).expect("a finite loss"));
+        b.iter(|| train(&mut trained, &data, &reference::steps(IMAGES), |_| ()).expect("a finite loss"));
     });
     let attack = Attack { steps: 10, starts: 1, ..Attack::default() };
     let labels = data.labels_at(&(0..IMAGES).collect::<Vec<_>>()).expect("valid indices");

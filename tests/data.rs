@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -208,6 +209,32 @@ fn samples_survive_a_round_trip() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     let nowhere = dir.path().join("no/such/file");
     refused(samples::save::<f32>(&nowhere, &images), &nowhere);
+}
+
+#[test]
+fn samples_that_stay_in_their_file_are_the_same() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("samples.safetensors");
+    let (images, _) = synthetic::generate(3, 150, 1).unwrap();
+    let picked = [3, 4, 5, 149, 0, 0, 77, 76];
+    let compare = |stored: &Dataset, loaded: &Dataset| {
+        assert_eq!((stored.labels(), stored.in_unit_range()), (loaded.labels(), loaded.in_unit_range()));
+        assert_eq!(stored.batch::<f32>(&picked).unwrap(), loaded.batch::<f32>(&picked).unwrap());
+        assert_eq!(stored.batch::<f64>(&picked).unwrap(), loaded.batch::<f64>(&picked).unwrap());
+        assert_eq!(stored.sha256::<f32>().unwrap(), loaded.sha256::<f32>().unwrap());
+        assert_eq!(stored.subset(&picked).unwrap(), loaded.subset(&picked).unwrap());
+        assert!(matches!(stored.batch::<f32>(&[150]), Err(Error::Parameter { .. })));
+    };
+    samples::save::<f64>(&path, &images).unwrap();
+    let double = samples::open(&path, None).unwrap();
+    compare(&double, &samples::parse(&fs::read(&path).unwrap(), None).unwrap());
+    samples::save::<f32>(&path, &images).unwrap();
+    let single = samples::open(&path, None).unwrap();
+    compare(&single, &samples::parse(&fs::read(&path).unwrap(), None).unwrap());
+    // A file that took the other's place leaves it as it was, and the same file with other bytes is refused.
+    assert_eq!(double.batch::<f64>(&picked).unwrap(), images.batch::<f64>(&picked).unwrap());
+    fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(&[0]).unwrap();
+    assert_eq!(refused(single.batch::<f32>(&[0]), &path), "changed since it was opened");
 }
 
 #[test]

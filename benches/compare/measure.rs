@@ -4,6 +4,7 @@
 //! and the number of images or the size of a matrix, with one line: seconds, or the numbers asked for.
 
 #[path = "../reference/mod.rs"]
+#[allow(dead_code)]
 mod reference;
 
 use std::{error::Error, hint::black_box, io::BufRead, path::Path, time::Instant};
@@ -15,10 +16,9 @@ use dahlquist::{
     io::{self, AnyNetwork},
     scalar::gemm,
     tensor::Batch,
-    train::{MarginCrossEntropy, OneCycle, Optimiser, Recipe, train},
+    train::train,
 };
 use faer::{Accum, Mat};
-use rayon::prelude::*;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: measure MODEL")?;
@@ -47,21 +47,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             "forward_backward" => {
                 let x = images(count)?;
-                time(|| gradients(&network, &x))?
+                time(|| reference::gradients(&network, &x))?
             }
             "training_step" => {
                 let data = synthetic::generate(1, STEPS * count, 10)?.0;
-                let recipe = Recipe {
-                    epochs: 1,
-                    batch: count,
-                    optimiser: Optimiser::ADAM,
-                    schedule: OneCycle { peak: 1e-6, rise: 0.5 },
-                    loss: MarginCrossEntropy::PLAIN,
-                    flip: false,
-                    crop: 0,
-                    seed: 1,
-                };
-                time(|| train(&mut trained, &data, &recipe, |_| ()))? / STEPS as f64
+                time(|| train(&mut trained, &data, &reference::steps(count), |_| ()))? / STEPS as f64
             }
             "pgd" => {
                 let x = images(count)?;
@@ -117,18 +107,6 @@ fn time<R>(run: impl FnOnce() -> dahlquist::Result<R>) -> dahlquist::Result<f64>
     let start = Instant::now();
     black_box(run()?);
     Ok(start.elapsed().as_secs_f64())
-}
-
-/// A forward pass and the gradient of the sum of the logits by the input, in parallel.
-fn gradients(network: &Network<f32>, x: &Batch<f32>) -> dahlquist::Result<Vec<Batch<f32>>> {
-    let parts: Vec<usize> = (0..x.samples()).step_by(network.chunk()).collect();
-    let part = |&start: &usize| {
-        let end = x.samples().min(start + network.chunk());
-        let (logits, tape) = network.forward_fast(x.slice(start..end))?;
-        let ones = Batch::new(logits.shape(), vec![1.0; logits.data().len()])?;
-        network.vjp(&tape, ones, None)
-    };
-    parts.par_iter().map(part).collect()
 }
 
 fn images(count: usize) -> dahlquist::Result<Batch<f32>> {

@@ -10,6 +10,8 @@
 //! network from above, the certificate from below. The plain network is the more accurate one until somebody looks for
 //! its mistakes.
 
+#[path = "../chart/mod.rs"]
+mod chart;
 mod networks;
 mod options;
 mod plot;

@@ -2,25 +2,24 @@
 
 use std::path::Path;
 
-use dahlquist::{Error, Result, io};
+use dahlquist::Result;
 use plotters::prelude::*;
 
-use crate::report::{Evaluation, Report};
+use crate::{
+    chart::{self, Area, Failure},
+    report::{Evaluation, Report},
+};
 
 /// The certified curve runs through this many radii.
 const POINTS: usize = 400;
 
 /// Draws certified and attacked accuracy of both networks against `ε`.
 pub fn curves(report: &Report, path: &Path) -> Result<()> {
-    let mut svg = String::new();
-    draw(report, &mut svg).map_err(|e| Error::file(path, e))?;
-    io::write(path, svg.as_bytes())
+    chart::write(path, (760, 460), |root| draw(report, root))
 }
 
-fn draw(report: &Report, svg: &mut String) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let root = SVGBackend::with_string(svg, (760, 460)).into_drawing_area();
-    root.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&root)
+fn draw(report: &Report, root: &Area<'_>) -> std::result::Result<(), Failure> {
+    let mut chart = ChartBuilder::on(root)
         .margin(16)
         .x_label_area_size(44)
         .y_label_area_size(56)
@@ -39,7 +38,7 @@ fn draw(report: &Report, svg: &mut String) -> std::result::Result<(), Box<dyn st
         chart
             .draw_series(LineSeries::new(attacked.clone(), color.stroke_width(2)).point_size(4))?
             .label(format!("{} network, under PGD", evaluation.name))
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], color.stroke_width(2)));
+            .legend(chart::stroke(color));
     }
     let fill = blue.mix(0.18);
     chart
@@ -48,15 +47,7 @@ fn draw(report: &Report, svg: &mut String) -> std::result::Result<(), Box<dyn st
         )?
         .label("stable network, certified")
         .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 22, y + 5)], fill.filled()));
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .label_font(("sans-serif", 14))
-        .margin(8)
-        .draw()?;
-    root.present()?;
-    Ok(())
+    chart::legend(&mut chart, SeriesLabelPosition::UpperRight, 14)
 }
 
 /// The percentage of the images that are certified at each radius.

@@ -1,14 +1,15 @@
 //! Labelled samples: CIFAR-10, a synthetic stand-in, files of samples, and the augmentation used in training.
 //!
 //! A [`Dataset`] keeps images as the bytes they are (50,000 images of 3×32×32 are 154 MB, not 614 MB of `f32`) and
-//! makes a [`Batch`] of numbers only of the samples asked for.
+//! makes a [`Batch`] of numbers only of the samples asked for. [`samples::open`] leaves them in their file.
 
 mod augment;
 pub mod cifar10;
 pub mod samples;
+mod stored;
 pub mod synthetic;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 pub use augment::augment;
 
@@ -41,6 +42,7 @@ enum Storage {
     Bytes(Vec<u8>),
     Single(Vec<f32>),
     Double(Vec<f64>),
+    File(Arc<stored::Stored>),
 }
 
 impl Dataset {
@@ -95,6 +97,7 @@ impl Dataset {
                 finite("samples", data)?;
                 (data.len(), data.iter().all(|&x| unit(x)))
             }
+            Storage::File(file) => (file.len(), file.examine()?),
         };
         let classes = class_names.len();
         if classes == 0 || classes > MAX_CLASSES {
@@ -158,7 +161,7 @@ impl Dataset {
     /// and then of every label as 64 bits.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if rounding to `T` overflows.
+    /// As [`Dataset::batch`].
     pub fn sha256<T: Scalar>(&self) -> Result<Digest> {
         let single = T::NAME == f32::NAME;
         let bytes = |x: &T| {
@@ -185,7 +188,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`Error::Parameter`] for an index that is not below [`Dataset::len`]; [`Error::NotFinite`] if rounding to `T`
-    /// overflows.
+    /// overflows; [`Error::File`] if the samples are in a file and it cannot be read or has changed.
     pub fn batch<T: Scalar>(&self, indices: &[usize]) -> Result<Batch<T>> {
         self.check(indices)?;
         let data = match &self.storage {
@@ -195,6 +198,7 @@ impl Dataset {
             }
             Storage::Single(data) => self.gather(data, indices, |x| T::of(x.wide())),
             Storage::Double(data) => self.gather(data, indices, T::of),
+            Storage::File(file) => file.gather(indices)?,
         };
         Batch::new(self.shape, data)
     }
@@ -208,16 +212,19 @@ impl Dataset {
         Ok(indices.iter().map(|&s| self.labels[s]).collect())
     }
 
-    /// The samples at `indices`, in that order, as a dataset of the same classes.
+    /// The samples at `indices`, in that order, as a dataset of the same classes, in memory.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for an index that is not below [`Dataset::len`], or for no index at all.
+    /// [`Error::Parameter`] for an index that is not below [`Dataset::len`], or for no index at all; [`Error::File`] as
+    /// [`Dataset::batch`].
     pub fn subset(&self, indices: &[usize]) -> Result<Self> {
         self.check(indices)?;
         let storage = match &self.storage {
             Storage::Bytes(bytes) => Storage::Bytes(self.gather(bytes, indices, |p| p)),
             Storage::Single(data) => Storage::Single(self.gather(data, indices, |x| x)),
             Storage::Double(data) => Storage::Double(self.gather(data, indices, |x| x)),
+            Storage::File(file) if file.single() => Storage::Single(file.gather(indices)?),
+            Storage::File(file) => Storage::Double(file.gather(indices)?),
         };
         Self::new(self.shape, storage, self.labels_at(indices)?, self.class_names.clone())
     }
@@ -239,16 +246,17 @@ impl Dataset {
     }
 }
 
-/// The data to be tested on at `path`: the test set of a directory in CIFAR-10's binary layout, or a file of samples.
+/// The data to be tested on at `path`: the test set of a directory in CIFAR-10's binary layout, or a file of samples,
+/// which stay there until they are asked for.
 ///
 /// `classes` is the number of outputs of the network, if it is known: a label that is not below it is refused.
 ///
 /// # Errors
-/// [`Error::File`], as [`cifar10::load_test`] and [`samples::load`].
+/// [`Error::File`], as [`cifar10::load_test`] and [`samples::open`].
 pub fn load_test(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Dataset> {
     let path = path.as_ref();
     if !path.is_dir() {
-        return samples::load(path, classes);
+        return samples::open(path, classes);
     }
     match classes {
         Some(classes) if classes < cifar10::CLASSES.len() => {

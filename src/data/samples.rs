@@ -3,19 +3,29 @@
 //! `x` is F32 or F64 of shape `[samples, features]` or `[samples, channels, height, width]`, `y` is I64 of shape
 //! `[samples]`. In PyTorch: `safetensors.torch.save_file({"x": x, "y": y}, path)`. Other tensors are not read.
 
-use std::path::Path;
+use std::{
+    io::{Cursor, Read, Seek},
+    path::Path,
+    sync::Arc,
+};
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{
+    Dtype,
+    tensor::{Metadata, TensorInfo},
+};
 
-use super::{Dataset, MAX_CLASSES, Storage};
+use super::{
+    Dataset, MAX_CLASSES, Storage,
+    stored::{Layout, Stored},
+};
 use crate::{
     error::{Error, Result},
-    io::{read_bounded, write_with},
+    io::write_with,
     scalar::Scalar,
     tensor::Shape,
 };
 
-/// The largest file that is read, in bytes: 2 GiB. Reading holds the file and its numbers in memory at once.
+/// The largest file that is read, in bytes: 2 GiB.
 pub const MAX_BYTES: u64 = 2 << 30;
 
 /// The samples in the file at `path`, kept in the format in which they are stored.
@@ -29,9 +39,27 @@ pub const MAX_BYTES: u64 = 2 << 30;
 /// another type or shape than above, or they differ in the number of samples; for no sample, a label that is negative,
 /// not below `classes` or not below [`MAX_CLASSES`], a NaN or an infinity.
 pub fn load(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Dataset> {
+    let dataset = open(path, classes)?;
+    dataset.subset(&(0..dataset.len()).collect::<Vec<_>>())
+}
+
+/// As [`load`], but `x` stays in the file: it is read through once, to see that every number is finite, and then again
+/// for each batch. Memory does not grow with the samples but for their labels.
+///
+/// # Errors
+/// As [`load`]. What is read later is refused if the file has changed since.
+pub fn open(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Dataset> {
     let path = path.as_ref();
-    let bytes = read_bounded(path, MAX_BYTES)?;
-    parse(&bytes, classes).map_err(|reason| Error::file(path, reason))
+    let (mut file, size) = crate::io::open(path, MAX_BYTES)?;
+    let attempt = || {
+        let header = Header::read(&mut file, size, classes)?;
+        let storage = Storage::File(Arc::new(Stored::new(path, file, header.layout)));
+        header.dataset(storage)
+    };
+    attempt().map_err(|reason| match reason {
+        Error::File { .. } => reason,
+        reason => Error::file(path, reason),
+    })
 }
 
 /// Writes the samples to the file at `path`, `x` in the format `T`: beside it first, then renamed, so that no reader
@@ -85,46 +113,100 @@ pub fn save<T: Scalar>(path: impl AsRef<Path>, dataset: &Dataset) -> Result<()> 
 /// # Errors
 /// As [`load`], without the path.
 pub fn parse(bytes: &[u8], classes: Option<usize>) -> Result<Dataset> {
-    if let Some(classes) = classes.filter(|classes| !(1..=MAX_CLASSES).contains(classes)) {
-        return Err(Error::format(format!("{classes} classes: there must be 1 to {MAX_CLASSES}")));
-    }
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|reason| Error::format(format!("not a valid safetensors file: {reason}")))?;
-    let tensor = |name| file.tensor(name).map_err(|_| Error::format(format!("the tensor {name} is missing")));
-    let (x, y) = (tensor("x")?, tensor("y")?);
-
-    let [samples] = *y.shape() else {
-        return Err(Error::format(format!("the labels y have shape {:?}, not [samples]", y.shape())));
+    let header = Header::read(&mut Cursor::new(bytes), bytes.len() as u64, classes)?;
+    let Layout { start, single, samples, length } = header.layout;
+    // The header describes what follows it, which is in memory: nothing overflows.
+    let x = &bytes[start as usize..][..samples * length * if single { 4 } else { 8 }];
+    let storage = if single {
+        Storage::Single(x.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect())
+    } else {
+        Storage::Double(x.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect())
     };
-    let shape = match x.shape() {
-        [n, sizes @ ..] if *n == samples => Shape::try_from(sizes.to_vec())?,
-        other => {
-            return Err(Error::format(format!(
-                "x has shape {other:?}, but there are {samples} labels and x is samples first"
-            )));
-        }
-    };
-    let labels = labels(&y, classes.unwrap_or(MAX_CLASSES)).map_err(Error::format)?;
-    let storage = match x.dtype() {
-        Dtype::F32 => Storage::Single(x.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
-        Dtype::F64 => Storage::Double(x.data().as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect()),
-        other => return Err(Error::format(format!("x holds {other}, not F32 or F64"))),
-    };
-    let classes = classes.unwrap_or(labels.iter().max().map_or(1, |&largest| largest + 1));
-    let names = (0..classes).map(|label| label.to_string()).collect();
-    Dataset::new(shape, storage, labels, names)
+    header.dataset(storage)
 }
 
-fn labels(y: &TensorView<'_>, classes: usize) -> std::result::Result<Vec<usize>, String> {
-    if y.dtype() != Dtype::I64 {
-        return Err(format!("the labels y hold {}, not I64", y.dtype()));
+/// All but the numbers themselves.
+struct Header {
+    shape: Shape,
+    layout: Layout,
+    labels: Vec<usize>,
+    classes: usize,
+}
+
+impl Header {
+    /// Reads the header of a file of `size` bytes and the labels.
+    fn read(file: &mut (impl Read + Seek), size: u64, classes: Option<usize>) -> Result<Self> {
+        if let Some(classes) = classes.filter(|classes| !(1..=MAX_CLASSES).contains(classes)) {
+            return Err(Error::format(format!("{classes} classes: there must be 1 to {MAX_CLASSES}")));
+        }
+        let (metadata, start) = metadata(file, size)?;
+        let tensor = |name| metadata.info(name).ok_or_else(|| Error::format(format!("the tensor {name} is missing")));
+        let (x, y) = (tensor("x")?, tensor("y")?);
+
+        let [samples] = *y.shape else {
+            return Err(Error::format(format!("the labels y have shape {:?}, not [samples]", y.shape)));
+        };
+        let shape = match &x.shape[..] {
+            [n, sizes @ ..] if *n == samples => Shape::try_from(sizes.to_vec())?,
+            other => {
+                return Err(Error::format(format!(
+                    "x has shape {other:?}, but there are {samples} labels and x is samples first"
+                )));
+            }
+        };
+        let labels = labels(file, start, y, classes.unwrap_or(MAX_CLASSES))?;
+        let single = match x.dtype {
+            Dtype::F32 => true,
+            Dtype::F64 => false,
+            other => return Err(Error::format(format!("x holds {other}, not F32 or F64"))),
+        };
+        let layout = Layout { start: start + x.data_offsets.0 as u64, single, samples, length: shape.len() };
+        let classes = classes.unwrap_or(labels.iter().max().map_or(1, |&largest| largest + 1));
+        Ok(Self { shape, layout, labels, classes })
     }
-    let labels = y.data().as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes));
+
+    fn dataset(self, storage: Storage) -> Result<Dataset> {
+        let names = (0..self.classes).map(|label| label.to_string()).collect();
+        Dataset::new(self.shape, storage, self.labels, names)
+    }
+}
+
+/// What a safetensors file of `size` bytes says about its tensors, which must fill the rest of it, and where they begin.
+fn metadata(file: &mut impl Read, size: u64) -> Result<(Metadata, u64)> {
+    let refuse = |reason: &dyn std::fmt::Display| Error::format(format!("not a valid safetensors file: {reason}"));
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(|e| refuse(&e))?;
+    let length = u64::from_le_bytes(length);
+    if length > MAX_HEADER.min(size.saturating_sub(8)) {
+        return Err(refuse(&format!("its header has {length} bytes")));
+    }
+    let mut header = vec![0; length as usize];
+    file.read_exact(&mut header).map_err(|e| refuse(&e))?;
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(|e| refuse(&e))?;
+    let (expected, found) = (metadata.data_len() as u64, size.saturating_sub(8 + length));
+    if expected != found {
+        return Err(refuse(&format!("its header describes {expected} bytes, and {found} follow")));
+    }
+    Ok((metadata, 8 + length))
+}
+
+/// The largest header, in bytes, as for every safetensors file.
+const MAX_HEADER: u64 = 100_000_000;
+
+fn labels(file: &mut (impl Read + Seek), start: u64, y: &TensorInfo, classes: usize) -> Result<Vec<usize>> {
+    if y.dtype != Dtype::I64 {
+        return Err(Error::format(format!("the labels y hold {}, not I64", y.dtype)));
+    }
+    let (from, to) = y.data_offsets;
+    let mut bytes = vec![0; to - from];
+    file.seek(std::io::SeekFrom::Start(start + from as u64)).map_err(Error::format)?;
+    file.read_exact(&mut bytes).map_err(Error::format)?;
+    let labels = bytes.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes));
     labels
         .enumerate()
         .map(|(s, label)| match usize::try_from(label) {
             Ok(label) if label < classes => Ok(label),
-            _ => Err(format!("sample {s} has label {label}, which is not one of 0 to {}", classes - 1)),
+            _ => Err(Error::format(format!("sample {s} has label {label}, which is not one of 0 to {}", classes - 1))),
         })
         .collect()
 }

@@ -1,0 +1,121 @@
+//! Numbers that stay in their file until they are asked for.
+
+use std::{
+    fs::File,
+    io::{BufReader, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use crate::{
+    error::{Error, Result},
+    scalar::Scalar,
+    tensor::finite,
+};
+
+/// So many bytes are read at a time.
+const BUFFER: usize = 1 << 20;
+
+/// Samples of so many numbers, one after the other, little-endian.
+#[derive(Debug)]
+pub(super) struct Stored {
+    path: PathBuf,
+    file: Mutex<File>,
+    /// The size of the file and when it was written, as it was opened.
+    state: Option<(u64, SystemTime)>,
+    layout: Layout,
+}
+
+/// Where the numbers are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    /// The position of the first number in the file.
+    pub start: u64,
+    /// Whether they are `f32`; they are `f64` if not.
+    pub single: bool,
+    pub samples: usize,
+    /// How many numbers a sample has.
+    pub length: usize,
+}
+
+impl Stored {
+    pub fn new(path: &Path, file: File, layout: Layout) -> Self {
+        Self { path: path.into(), state: state(&file), file: Mutex::new(file), layout }
+    }
+
+    /// Whether the numbers are `f32`.
+    pub fn single(&self) -> bool {
+        self.layout.single
+    }
+
+    /// How many numbers there are.
+    pub fn len(&self) -> usize {
+        self.layout.samples * self.layout.length
+    }
+
+    /// Whether all numbers are in `[0, 1]`, or an error if one of them is not finite.
+    pub fn examine(&self) -> Result<bool> {
+        let Layout { samples, length, .. } = self.layout;
+        let group = (BUFFER / (8 * length)).max(1);
+        let mut in_unit_range = true;
+        for start in (0..samples).step_by(group) {
+            let indices: Vec<usize> = (start..samples.min(start + group)).collect();
+            let numbers: Vec<f64> = self.gather(&indices)?;
+            finite("samples", &numbers).map_err(|e| match e {
+                Error::NotFinite { what, index, value } => {
+                    Error::NotFinite { what, index: start * length + index, value }
+                }
+                e => e,
+            })?;
+            in_unit_range &= numbers.iter().all(|&x| super::unit(x));
+        }
+        Ok(in_unit_range)
+    }
+
+    /// The numbers of the samples at `indices`, in that order, rounded to `T`.
+    ///
+    /// # Errors
+    /// [`Error::File`] if they cannot be read, or the file is not what it was when it was opened.
+    pub fn gather<T: Scalar>(&self, indices: &[usize]) -> Result<Vec<T>> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let numbers = self.read(&file, indices).map_err(|reason| Error::file(&self.path, reason))?;
+        // What was examined is what is read.
+        if state(&file) == self.state {
+            Ok(numbers)
+        } else {
+            Err(Error::file(&self.path, "changed since it was opened"))
+        }
+    }
+
+    fn read<T: Scalar>(&self, mut file: &File, indices: &[usize]) -> std::io::Result<Vec<T>> {
+        let Layout { start, single, length, .. } = self.layout;
+        let mut bytes = vec![0; length * if single { 4 } else { 8 }];
+        let mut numbers = Vec::with_capacity(length * indices.len());
+        for run in indices.chunk_by(|s, t| s + 1 == *t) {
+            file.seek(SeekFrom::Start(start + run[0] as u64 * bytes.len() as u64))?;
+            let mut reader = BufReader::with_capacity(BUFFER.min(run.len() * bytes.len()), file);
+            for _ in run {
+                reader.read_exact(&mut bytes)?;
+                if single {
+                    numbers.extend(bytes.as_chunks().0.iter().map(|&b| T::of(f64::from(f32::from_le_bytes(b)))));
+                } else {
+                    numbers.extend(bytes.as_chunks().0.iter().map(|&b| T::of(f64::from_le_bytes(b))));
+                }
+            }
+        }
+        Ok(numbers)
+    }
+}
+
+/// The same open file: numbers that are not in memory are not compared.
+impl PartialEq for Stored {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+fn state(file: &File) -> Option<(u64, SystemTime)> {
+    let metadata = file.metadata().ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
+}
