@@ -119,24 +119,13 @@ pub(crate) fn propose_norm(w: MatRef<'_, f64>) -> Result<Proposal> {
     Ok(found.map_or_else(|| nothing(exponent), |(alpha, factor)| Proposal { alpha, factor, exponent }))
 }
 
-/// An estimate of the largest eigenvalue of `n` Gram matrices, `None` if it exceeds `cap`: for choosing what to prove.
+/// The numbers below `n` in an order without structure, the same for every run.
 ///
-/// An eigenvalue is computed only where the largest so far is exceeded, which a factorisation tells cheaply. In an
-/// order without structure that happens about as often as a random sequence reaches a new maximum.
-pub(super) fn largest_within(cap: f64, n: usize, gram: impl Fn(usize) -> Gram) -> Option<f64> {
+/// Whoever looks for the largest of a smooth sequence in it meets a new maximum only about as often as in a random one.
+pub(super) fn without_structure(n: usize) -> impl Iterator<Item = usize> {
     // Steps of a number that has no divisor in common with n visit every number once.
-    let step = (n * 5 / 8..).find(|&step| step > 0 && greatest_common_divisor(step, n) == 1)?;
-    let mut largest = 0.0;
-    for i in (0..n).map(|i| i * step % n) {
-        let gram = gram(i);
-        if largest == 0.0 || !gram.seems_below(largest) {
-            largest = gram.largest_estimate().max(largest);
-            if largest > cap {
-                return None;
-            }
-        }
-    }
-    Some(largest)
+    let step = (n * 5 / 8..).find(|&step| step > 0 && greatest_common_divisor(step, n) == 1).unwrap_or(1);
+    (0..n).map(move |i| i * step % n)
 }
 
 fn greatest_common_divisor(a: usize, b: usize) -> usize {
@@ -173,6 +162,7 @@ fn lost_by_scaling(w: MatRef<'_, f64>) -> f64 {
 /// A Gram matrix `AAᵀ` and its floating-point image, for an `A` whose entries are neither huge nor all tiny.
 pub(super) struct Gram {
     a: Mat<f64>,
+    /// Its lower triangle.
     image: Mat<f64>,
 }
 
@@ -182,34 +172,36 @@ impl Gram {
         Self::of_rows(if w.nrows() <= w.ncols() { w } else { w.transpose().to_owned() })
     }
 
-    /// `AAᵀ`: its lower triangle is computed, and copied to the upper one.
+    /// `AAᵀ`.
     fn of_rows(a: Mat<f64>) -> Self {
         let mut image = Mat::zeros(a.nrows(), a.nrows());
         let full = (a.as_ref(), Structure::Full);
         gemm_transposed((image.as_mut(), Structure::Lower), full, full);
-        for j in 0..image.ncols() {
-            for i in 0..j {
-                image[(i, j)] = image[(j, i)];
-            }
-        }
         Self { a, image }
+    }
+
+    /// The image with its upper triangle.
+    fn full(&self) -> Mat<f64> {
+        Mat::from_fn(self.len(), self.len(), |i, j| self.image[(i.max(j), i.min(j))])
     }
 
     fn len(&self) -> usize {
         self.image.nrows()
     }
 
-    fn largest_estimate(&self) -> f64 {
+    /// An estimate of the largest eigenvalue.
+    pub(super) fn largest_estimate(&self) -> f64 {
         if self.len() > DIRECT {
+            let full = self.full();
             let apply = |x: &[f64]| {
                 let mut y = vec![0.0; x.len()];
                 let target = faer::MatMut::from_column_major_slice_mut(&mut y, x.len(), 1);
-                gemm(target, Accum::Add, self.image.as_ref(), MatRef::from_column_major_slice(x, x.len(), 1));
+                gemm(target, Accum::Add, full.as_ref(), MatRef::from_column_major_slice(x, x.len(), 1));
                 y
             };
             return propose::largest_eigenvalue(self.len(), 1e-10, apply);
         }
-        let gershgorin = || (0..self.len()).map(|j| self.image.col(j).norm_l1()).fold(0.0, f64::max);
+        let gershgorin = || self.full().col_iter().map(|column| column.norm_l1()).fold(0.0, f64::max);
         eigenvalue_estimates(self.image.as_ref()).and_then(|e| e.last().copied()).unwrap_or_else(gershgorin).max(0.0)
     }
 
@@ -229,26 +221,37 @@ impl Gram {
     /// The relative gaps above or below an estimate at which a factorisation is tried, in order: `first` times the
     /// dimension times `ε`, doubled up to [`GAP`], then ever larger ones, for an estimate that was not good.
     fn gaps(&self, first: f64) -> impl Iterator<Item = f64> {
-        let unit = self.len() as f64 * f64::EPSILON;
-        let fine = std::iter::successors(Some(first), |gap| (2.0 * gap <= GAP).then_some(2.0 * gap));
-        let coarse = std::iter::successors(Some((8.0 * GAP * unit).max(LEAST_SECOND_GAP)), |gap| Some(8.0 * gap));
-        fine.map(move |gap| gap * unit).chain(coarse.take_while(|gap| *gap < 1.0))
+        let least = (8.0 * GAP * self.unit()).max(LEAST_SECOND_GAP);
+        let coarse = std::iter::successors(Some(least), |gap| Some(8.0 * gap));
+        self.fine_gaps(first).chain(coarse.take_while(|gap| *gap < 1.0))
     }
 
-    /// Whether the largest eigenvalue seems not to exceed `estimate`.
-    fn seems_below(&self, estimate: f64) -> bool {
-        self.factor_at(estimate * (1.0 + GAP * self.len() as f64 * f64::EPSILON)).is_some()
+    /// Those up to [`GAP`].
+    fn fine_gaps(&self, first: f64) -> impl Iterator<Item = f64> {
+        let unit = self.unit();
+        std::iter::successors(Some(first), |gap| (2.0 * gap <= GAP).then_some(2.0 * gap)).map(move |gap| gap * unit)
+    }
+
+    fn unit(&self) -> f64 {
+        self.len() as f64 * f64::EPSILON
     }
 
     /// `R` with `αI − G ≈ RRᵀ`, if `α` is above the largest eigenvalue.
     fn factor_at(&self, alpha: f64) -> Option<Mat<f64>> {
-        let shifted = Mat::from_fn(self.len(), self.len(), |i, j| diagonal(alpha, i, j) - self.image[(i, j)]);
+        let mut shifted = -&self.image;
+        for i in 0..self.len() {
+            shifted[(i, i)] += alpha;
+        }
         cholesky_estimate(shifted.as_ref())
     }
 
     /// Shifts `α` above `estimate`, ascending, for which `αI − G` has a factor.
     fn shifts(&self, estimate: f64, gap: f64) -> impl Iterator<Item = (f64, Mat<f64>)> {
-        self.gaps(gap).filter_map(move |gap| {
+        self.shifts_by(self.gaps(gap), estimate)
+    }
+
+    fn shifts_by(&self, gaps: impl Iterator<Item = f64>, estimate: f64) -> impl Iterator<Item = (f64, Mat<f64>)> {
+        gaps.filter_map(move |gap| {
             let alpha = estimate * (1.0 + gap);
             Some((alpha, self.factor_at(alpha)?))
         })
@@ -264,13 +267,23 @@ impl Gram {
         self.residual(0.0, -1.0, Mat::zeros(self.len(), self.len()).as_ref())
     }
 
+    /// As [`Self::largest_up`], but only with a shift that is as near to `estimate` as [`GAP`] says.
+    pub(super) fn largest_near(&self, estimate: f64, gap: f64) -> Option<f64> {
+        let gaps = self.fine_gaps(gap);
+        let (alpha, factor) = self.shifts_by(gaps, estimate).next()?;
+        Some(add_up(alpha, self.residual(alpha, -1.0, factor.as_ref())))
+    }
+
     /// A lower bound of the smallest eigenvalue, 0 if nothing better is found.
     fn smallest_down(&self, gap: f64) -> f64 {
         let Some(estimate) = self.smallest_estimate() else { return 0.0 };
         let largest = self.largest_estimate();
         for gap in self.gaps(gap).map(|gap| gap * largest).take_while(|gap| *gap < estimate) {
             let alpha = estimate - gap;
-            let shifted = Mat::from_fn(self.len(), self.len(), |i, j| self.image[(i, j)] - diagonal(alpha, i, j));
+            let mut shifted = self.image.clone();
+            for i in 0..self.len() {
+                shifted[(i, i)] -= alpha;
+            }
             if let Some(factor) = cholesky_estimate(shifted.as_ref()) {
                 return sub_down(alpha, self.residual(alpha, 1.0, factor.as_ref())).max(0.0);
             }
@@ -286,25 +299,22 @@ impl Gram {
         let (error, square_error) = (product_error(self.a.as_ref()), product_error(r));
         // Subtractions are off by at most u times their result, and never underflow: |E − e| ≤ u|t| + u|e|.
         let (mut differences, mut residuals) = (vec![0.0; n], vec![0.0; n]);
+        let (mut column_differences, mut column_residuals) = (vec![0.0; n], vec![0.0; n]);
         for j in 0..n {
+            let (image, square) = (column(&self.image, j), column(&square, j));
             for i in j..n {
-                let t = sign * (self.image[(i, j)] - diagonal(alpha, i, j));
-                let e = (t - square[(i, j)]).abs();
-                differences[i] += t.abs();
-                residuals[i] += e;
-                if i != j {
-                    differences[j] += t.abs();
-                    residuals[j] += e;
-                }
+                let t = sign * (image[i] - diagonal(alpha, i, j));
+                column_differences[i] = t.abs();
+                column_residuals[i] = (t - square[i]).abs();
+            }
+            for (rows, column) in [(&mut differences, &column_differences), (&mut residuals, &column_residuals)] {
+                rows[j..].iter_mut().zip(&column[j..]).for_each(|(row, entry)| *row += entry);
+                rows[j] += sum(&column[j + 1..]);
             }
         }
-        let row = |i: usize| {
-            let residual = enlarge_sum(residuals[i], n);
-            let rounding = mul_up(U, add_up(enlarge_sum(differences[i], n), residual));
-            add_up(add_up(residual, rounding), add_up(error[i], square_error[i]))
-        };
-        // `f64::max` would drop a NaN; infinity survives it, and `add_up` has turned every NaN into infinity.
-        (0..n).map(row).fold(0.0, f64::max)
+        let residual = enlarge_sum(largest(&residuals), n);
+        let rounding = mul_up(U, add_up(enlarge_sum(largest(&differences), n), residual));
+        add_up(add_up(residual, rounding), add_up(error, square_error))
     }
 }
 
@@ -324,21 +334,39 @@ fn diagonal(alpha: f64, i: usize, j: usize) -> f64 {
     if i == j { alpha } else { 0.0 }
 }
 
-/// For each row of the computed `AAᵀ`, a bound of the sum of its errors: `γ_k |A|(|A|ᵀ1) + n k η`, `n` rows, `k`
+/// A bound of the largest sum of the errors of a row of the computed `AAᵀ`: `γ_k |A|(|A|ᵀ1) + n k η`, `n` rows, `k`
 /// columns.
-fn product_error(a: MatRef<'_, f64>) -> Vec<f64> {
+///
+/// A column sum of `|A|` is at most `1 + 2nu` times the computed one, and so is every sum of their multiples: all are
+/// enlarged at once, after the sum over the columns.
+fn product_error(a: MatRef<'_, f64>) -> f64 {
     let (n, k) = (a.nrows(), a.ncols());
-    let mut weighted = vec![0.0; n];
+    let (mut weighted, mut magnitudes) = (vec![0.0; n], vec![0.0; n]);
     for j in 0..k {
-        let column_sum = enlarge_sum((0..n).map(|i| a[(i, j)].abs()).sum(), n);
-        for (i, weighted) in weighted.iter_mut().enumerate() {
-            *weighted += a[(i, j)].abs() * column_sum;
-        }
+        magnitudes.iter_mut().zip(a.col(j).iter()).for_each(|(magnitude, entry)| *magnitude = entry.abs());
+        let column_sum = sum(&magnitudes);
+        weighted.iter_mut().zip(&magnitudes).for_each(|(weighted, magnitude)| *weighted += magnitude * column_sum);
     }
-    let underflow = mul_up((n * k) as f64, ETA);
-    let bound = |&weighted: &f64| {
-        let weighted = add_up(enlarge_sum(weighted, k + 1), mul_up(k as f64, ETA));
-        add_up(mul_up(gamma(k, U), weighted), underflow)
-    };
-    weighted.iter().map(bound).collect()
+    let weighted = add_up(enlarge_sum(largest(&weighted), k + 1), mul_up(k as f64, ETA));
+    add_up(mul_up(gamma(k, U), enlarge_sum(weighted, n)), mul_up((n * k) as f64, ETA))
+}
+
+/// The largest number, or NaN if there is one: `f64::max` would drop it. [`enlarge_sum`] turns it into infinity.
+fn largest(x: &[f64]) -> f64 {
+    x.iter().fold(0.0, |largest: f64, &x| if largest.is_nan() || x <= largest { largest } else { x })
+}
+
+/// A column without the checks of an index.
+fn column(a: &Mat<f64>, j: usize) -> &[f64] {
+    a.col(j).try_as_col_major().expect("columns are contiguous").as_slice()
+}
+
+/// A sum in an order that vector units like.
+fn sum(x: &[f64]) -> f64 {
+    let (blocks, rest) = x.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for block in blocks {
+        sums.iter_mut().zip(block).for_each(|(sum, x)| *sum += x);
+    }
+    sums.iter().sum::<f64>() + rest.iter().sum::<f64>()
 }

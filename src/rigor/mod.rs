@@ -14,6 +14,7 @@
 //! | [`roots_of_unity`] | cosines and sines of `2πk/N` with a proved error |
 //! | [`composition`] | the norm of linear maps in a row |
 //! | [`torus`] | the norm of a convolution, with any stride and padding |
+//! | `symbol` | the matrices of a convolution at the frequencies of a torus, with the error of their entries |
 //! | [`band`] | the norm of a zero-padded convolution itself, dearer and tighter |
 //! | [`Rounding`] | the distance between what is computed and what is meant |
 
@@ -27,6 +28,8 @@ pub mod psd;
 pub mod quadratic_constraint;
 pub mod roots_of_unity;
 mod rounding;
+mod search;
+mod symbol;
 pub mod torus;
 
 pub use bound::{Estimate, Lower, Upper};

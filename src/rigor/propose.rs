@@ -60,12 +60,20 @@ fn ritz(diagonal: &[f64], beside: &[f64]) -> f64 {
     eigenvalue_estimates(tridiagonal.as_ref()).and_then(|e| e.last().copied()).unwrap_or(0.0).max(0.0)
 }
 
-fn dot(x: &[f64], y: &[f64]) -> f64 {
-    x.iter().zip(y).map(|(x, y)| x * y).sum()
+/// A scalar product in an order that vector units like.
+pub(super) fn dot(x: &[f64], y: &[f64]) -> f64 {
+    let ((xs, x), (ys, y)) = (x.as_chunks::<8>(), y.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for (x, y) in xs.iter().zip(ys) {
+        for ((sum, x), y) in sums.iter_mut().zip(x).zip(y) {
+            *sum += x * y;
+        }
+    }
+    sums.iter().sum::<f64>() + x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>()
 }
 
 /// Numbers in `[−1, 1)` without structure, the same for every run: SplitMix64.
-fn noise(n: usize) -> Vec<f64> {
+pub(super) fn noise(n: usize) -> Vec<f64> {
     let mix = |i: u64| {
         let z = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

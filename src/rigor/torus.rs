@@ -16,23 +16,19 @@
 //! further channels, the kernel has `⌈k/s⌉` taps and the stride is 1. Along one axis the torus must be large enough
 //! that no tap that leaves the image comes back into it on the other side ([`Axis::smallest_torus`]).
 //!
-//! Real kernels have `D(ω̄) = conj D(ω)`, so half of the frequencies suffice. Each complex matrix is proved as the real
-//! one `[[Re, −Im], [Im, Re]]`, which has the same norm.
+//! The matrices are those of [`super::symbol`], and [`super::search`] finds the best torus.
 //!
 //! Sources: Sedghi, Gupta, Long, *The singular values of convolutional layers*, ICLR 2019, for the circular case;
 //! Vaidyanathan, *Multirate systems and filter banks* (1993), for the polyphase form.
 
-use faer::Mat;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
     bound::{Lower, Upper},
-    directed::{
-        ETA, U, add_up, enlarge_sum, exponent, gamma, mul_up, norm_up, scale_down, scale_up, sqrt_up, sub_down,
-    },
-    matrix::{self, GAP, Gram, SHARP_GAP, largest_within},
-    roots_of_unity::{ERROR, roots_of_unity},
+    directed::{ETA, add_up, exponent, mul_up, scale_down, scale_up, sqrt_up, sub_down},
+    matrix::{self, GAP, SHARP_GAP},
+    search::Search,
+    symbol::{Taps, symbol_error},
 };
 use crate::error::{Error, Result};
 
@@ -85,7 +81,7 @@ impl Axis {
     }
 
     /// The number of taps of each phase, `⌈k/s⌉`.
-    fn taps(self) -> usize {
+    pub(super) fn taps(self) -> usize {
         self.kernel.div_ceil(self.stride)
     }
 }
@@ -137,14 +133,8 @@ impl Convolution<'_> {
             return Ok(TorusNorm { bound: Upper::ZERO, torus: tori[0] });
         };
         let conv = Convolution { weight: &weight, ..*self };
-        let mut best = (f64::INFINITY, tori[0]);
-        for torus in tori {
-            let estimate = Symbol::new(&conv, torus).estimate_within(best.0);
-            best = estimate.map_or(best, |estimate| (estimate, torus));
-        }
-        let (estimate, torus) = best;
-        let norm = add_up(Symbol::new(&conv, torus).norm(estimate, GAP), self.lost_by_scaling());
-        Ok(TorusNorm { bound: Upper::proved(scale_up(norm, exponent)).finite("the norm of a convolution")?, torus })
+        let (squared, torus) = Search::new(&Taps::new(&conv), &tori).least(GAP);
+        Ok(TorusNorm { bound: conv.norm_from(squared, exponent)?, torus })
     }
 
     /// As [`Self::norm`], on a torus that is given, with smaller shifts as in [`matrix::sharp_sup_norm`]: what a checker
@@ -160,11 +150,12 @@ impl Convolution<'_> {
         }
         let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Upper::ZERO) };
         let conv = Convolution { weight: &weight, ..*self };
-        let symbol = Symbol::new(&conv, torus);
-        let norm = add_up(
-            symbol.norm(symbol.estimate_within(f64::INFINITY).unwrap_or(f64::INFINITY), SHARP_GAP),
-            self.lost_by_scaling(),
-        );
+        conv.norm_from(Search::new(&Taps::new(&conv), &[torus]).least(SHARP_GAP).0, exponent)
+    }
+
+    /// A bound of the norm before scaling from one of all `‖D̂(ω)‖²`, the matrices as computed from the scaled weights.
+    fn norm_from(&self, squared: f64, exponent: i32) -> Result<Upper> {
+        let norm = add_up(add_up(sqrt_up(squared), symbol_error(self)), self.lost_by_scaling());
         Upper::proved(scale_up(norm, exponent)).finite("the norm of a convolution")
     }
 
@@ -192,10 +183,11 @@ impl Convolution<'_> {
         }
         let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Lower::ZERO) };
         let conv = Convolution { weight: &weight, ..*self };
-        let symbol = Symbol::new(&conv, Torus { points: self.smallest_torus()?, twisted: [false; 2] });
+        let taps = Taps::new(&conv);
+        let symbol = taps.on(Torus { points: self.smallest_torus()?, twisted: [false; 2] });
         let mut smallest = f64::INFINITY;
-        for i in 0..symbol.frequencies.len() {
-            smallest = smallest.min(prove(symbol.at(i).as_ref())?.get());
+        for frequency in symbol.frequencies() {
+            smallest = smallest.min(prove(symbol.at(frequency).real().as_ref())?.get());
         }
         let smallest = sub_down(smallest, add_up(symbol_error(&conv), self.lost_by_scaling()));
         Ok(Lower::proved(scale_down(smallest.max(0.0), exponent)))
@@ -262,95 +254,3 @@ impl Convolution<'_> {
 
 /// How many sizes of tori are tried for a zero-padded convolution.
 const SIZES: usize = 3;
-
-/// The matrices `D(ω)` of half of the frequencies of a torus, as computed.
-struct Symbol<'a> {
-    conv: &'a Convolution<'a>,
-    /// For each tap its weights, an input channel after the other.
-    taps: Vec<Vec<f64>>,
-    /// The roots of unity of order `2N` of each axis.
-    roots: [Vec<(f64, f64)>; 2],
-    /// Their indices: the even ones, or for a twisted axis the odd ones.
-    frequencies: Vec<[usize; 2]>,
-}
-
-impl<'a> Symbol<'a> {
-    fn new(conv: &'a Convolution<'a>, torus: Torus) -> Self {
-        let Torus { points: [height, width], twisted } = torus;
-        let [odd_y, odd_x] = twisted.map(usize::from);
-        let all = (0..height).flat_map(|u| (0..width).map(move |v| [2 * u + odd_y, 2 * v + odd_x]));
-        // Of a frequency and its conjugate one is enough.
-        let conjugate = |[u, v]: [usize; 2]| [(2 * height - u) % (2 * height), (2 * width - v) % (2 * width)];
-        let frequencies = all.filter(|&frequency| frequency <= conjugate(frequency)).collect();
-        let (outputs, inputs) = conv.channels;
-        let count = conv.axes[0].kernel * conv.axes[1].kernel;
-        let weight = |t: usize, oc: usize| conv.weight[(oc % outputs * inputs + oc / outputs) * count + t];
-        let taps = (0..count).map(|t| (0..outputs * inputs).map(|oc| weight(t, oc)).collect()).collect();
-        Self { conv, taps, roots: [roots_of_unity(2 * height), roots_of_unity(2 * width)], frequencies }
-    }
-
-    /// An estimate of the largest `‖D(ω)‖²`, `None` if it exceeds `cap`.
-    fn estimate_within(&self, cap: f64) -> Option<f64> {
-        largest_within(cap, self.frequencies.len(), |i| Gram::new(self.at(i)))
-    }
-
-    /// A proved bound of the largest `‖D(ω)‖`, good if `estimate` is not far above its square.
-    fn norm(&self, estimate: f64, gap: f64) -> f64 {
-        let largest_up = |i: usize| Gram::new(self.at(i)).largest_up(estimate, gap);
-        let squared = (0..self.frequencies.len()).into_par_iter().map(largest_up).reduce(|| 0.0, f64::max);
-        add_up(sqrt_up(squared), symbol_error(self.conv))
-    }
-
-    /// `[[Re D, −Im D], [Im D, Re D]]` at a frequency, the phases of the input being further columns.
-    fn at(&self, frequency: usize) -> Mat<f64> {
-        let [u, v] = self.frequencies[frequency];
-        let (outputs, inputs) = self.conv.channels;
-        let [ay, ax] = self.conv.axes;
-        let phases = ay.stride * ax.stride;
-        let columns = inputs * phases;
-        let mut d: Mat<f64> = Mat::zeros(2 * outputs, 2 * columns);
-        let (mut re, mut im) = (vec![0.0; outputs * inputs], vec![0.0; outputs * inputs]);
-        for phase in 0..phases {
-            re.fill(0.0);
-            im.fill(0.0);
-            for (t, tap) in self.taps.iter().enumerate() {
-                let (a, b) = (t / ax.kernel, t % ax.kernel);
-                if a % ay.stride * ax.stride + b % ax.stride != phase {
-                    continue;
-                }
-                let root = |axis: usize, index: usize| self.roots[axis][index % self.roots[axis].len()];
-                let ((cy, sy), (cx, sx)) = (root(0, u * (a / ay.stride)), root(1, v * (b / ax.stride)));
-                let (cos, sin) = (cy * cx - sy * sx, cy * sx + sy * cx);
-                for ((re, im), &k) in re.iter_mut().zip(&mut im).zip(tap) {
-                    *re += k * cos;
-                    *im += k * sin;
-                }
-            }
-            for c in 0..inputs {
-                let column = c * phases + phase;
-                for o in 0..outputs {
-                    let (re, im) = (re[c * outputs + o], im[c * outputs + o]);
-                    (d[(o, column)], d[(outputs + o, column)]) = (re, im);
-                    (d[(o, columns + column)], d[(outputs + o, columns + column)]) = (-im, re);
-                }
-            }
-        }
-        d
-    }
-}
-
-/// A bound of `‖D − D̂‖₂` for every frequency, by the Frobenius norm of the errors of the entries.
-///
-/// A twiddle is a product of two roots, each within `e =` [`ERROR`] in each component: its components are off by at
-/// most `4e + 2e² + 3u(1 + e)² < 5e`. With `k` taps, a component of an entry is off by `Σ|K|·(5e + γ_{k+1}(1 + 5e)) +
-/// 2kη`, and the modulus of a complex error is at most `√2 < 2` times that.
-fn symbol_error(conv: &Convolution<'_>) -> f64 {
-    let taps = conv.axes[0].kernel * conv.axes[1].kernel;
-    let relative = add_up(mul_up(5.0, ERROR), mul_up(2.0, gamma(taps + 1, U)));
-    let entry = |taps: &[f64]| {
-        let sum = enlarge_sum(taps.iter().map(|k| k.abs()).sum(), taps.len());
-        add_up(mul_up(relative, sum), mul_up(2.0 * taps.len() as f64, ETA))
-    };
-    let entries: Vec<f64> = conv.weight.chunks(taps).map(entry).collect();
-    mul_up(2.0, norm_up(&entries))
-}

@@ -1,0 +1,185 @@
+//! Which torus proves the smallest bound of a convolution: best first.
+//!
+//! A frequency of a torus bounds the norm that it proves from below. The symbol being smooth, a frequency where it is
+//! large on one torus has near ones on every other, where it is large too: such *peaks* soon tell the tori apart. The
+//! torus whose peaks are the lowest is proved first. If the proof meets a frequency that is higher, that is a new peak, and
+//! the tori are compared again; and no torus is left out that seemed able to prove a smaller bound.
+//!
+//! All this only chooses: what is proved of the chosen torus is proved at each of its frequencies.
+
+use std::cmp::Ordering;
+
+use rayon::prelude::*;
+
+use super::{
+    matrix::{Gram, without_structure},
+    propose::noise,
+    symbol::{Frequency, Symbol, Taps},
+    torus::Torus,
+};
+
+/// The tori that are compared.
+pub(super) struct Search<'a> {
+    candidates: Vec<Candidate<'a>>,
+}
+
+/// A torus, and where its symbol is largest as far as is known.
+struct Candidate<'a> {
+    symbol: Symbol<'a>,
+    peak: Peak,
+    /// Whether `peak` holds an eigenvalue rather than an estimate of one from below.
+    exact: bool,
+}
+
+/// About `‖D(ω)‖²` at a frequency, and a right singular vector.
+#[derive(Clone)]
+struct Peak {
+    value: f64,
+    frequency: Frequency,
+    vector: Vec<[f64; 2]>,
+}
+
+impl Peak {
+    fn compare(&self, other: &Self) -> Ordering {
+        self.value.total_cmp(&other.value)
+    }
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(taps: &'a Taps<'a>, tori: &[Torus]) -> Self {
+        let coarse = taps.on(taps.coarse(tori[0]));
+        let peaks = walk(&coarse);
+        let candidate = |&torus: &Torus| {
+            let symbol = taps.on(torus);
+            let near = |peak: &Peak| rise(&symbol, symbol.nearest(coarse.torus(), peak.frequency), &peak.vector);
+            let highest = peaks.iter().map(near).max_by(Peak::compare).expect("a torus has a peak");
+            Candidate { symbol, peak: highest, exact: false }
+        };
+        Self { candidates: tori.iter().map(candidate).collect() }
+    }
+
+    /// The least proved bound of `‖D̂(ω)‖²` over all frequencies of a torus, and the torus; `gap` is one of
+    /// [`super::matrix`].
+    pub(super) fn least(mut self, gap: f64) -> (f64, Torus) {
+        let mut best: Option<(f64, Torus)> = None;
+        loop {
+            let lowest = self.candidates.iter().enumerate().min_by(|(_, a), (_, b)| a.peak.compare(&b.peak));
+            let Some(at) = lowest.map(|(i, _)| i) else { break };
+            let candidate = &mut self.candidates[at];
+            if best.is_some_and(|(bound, _)| bound <= candidate.peak.value) {
+                break;
+            }
+            if !candidate.exact {
+                candidate.climb();
+                continue;
+            }
+            match candidate.prove(gap) {
+                Ok(bound) => {
+                    let torus = self.candidates.remove(at).symbol.torus();
+                    best = best.filter(|best| best.0 <= bound).or(Some((bound, torus)));
+                }
+                Err(peak) => {
+                    let torus = candidate.symbol.torus();
+                    (candidate.peak, candidate.exact) = (peak.clone(), true);
+                    self.candidates.iter_mut().for_each(|candidate| candidate.compare(torus, &peak));
+                }
+            }
+        }
+        best.unwrap_or((f64::INFINITY, Torus { points: [1; 2], twisted: [false; 2] }))
+    }
+}
+
+impl Candidate<'_> {
+    /// Goes from the peak to higher ones beside it, and computes the eigenvalue at the last one.
+    fn climb(&mut self) {
+        loop {
+            let beside = self.symbol.beside(self.peak.frequency).map(|f| rise(&self.symbol, f, &self.peak.vector));
+            let Some(higher) = beside.into_iter().find(|peak| peak.value > self.peak.value) else { break };
+            self.peak = higher;
+        }
+        let gram = Gram::new(self.symbol.at(self.peak.frequency).real());
+        self.peak.value = gram.largest_estimate();
+        self.exact = true;
+    }
+
+    /// Keeps the higher of the peak that is known and the one near to that of another torus.
+    fn compare(&mut self, torus: Torus, peak: &Peak) {
+        if torus == self.symbol.torus() {
+            return;
+        }
+        let near = rise(&self.symbol, self.symbol.nearest(torus, peak.frequency), &peak.vector);
+        if near.value > self.peak.value {
+            (self.peak, self.exact) = (near, false);
+        }
+    }
+
+    /// A proved bound of `‖D̂(ω)‖²` over all frequencies, or one that is higher than the peak.
+    fn prove(&self, gap: f64) -> Result<f64, Peak> {
+        let frequencies = self.symbol.frequencies();
+        let order: Vec<Frequency> = without_structure(frequencies.len()).map(|i| frequencies[i]).collect();
+        let estimate = self.peak.value;
+        let mut bound = 0.0;
+        // What is found does not depend on the number of threads.
+        for part in order.chunks(AT_ONCE) {
+            let prove = |&frequency: &Frequency| {
+                let gram = Gram::new(self.symbol.at(frequency).real());
+                if let Some(bound) = gram.largest_near(estimate, gap) {
+                    return Ok(bound);
+                }
+                let value = gram.largest_estimate();
+                if value > estimate { Err((value, frequency)) } else { Ok(gram.largest_up(estimate, gap)) }
+            };
+            let proofs: Vec<_> = part.par_iter().map(prove).collect();
+            let highest = proofs.iter().filter_map(|proof| proof.err()).max_by(|a, b| a.0.total_cmp(&b.0));
+            if let Some((value, frequency)) = highest {
+                let Peak { vector, .. } = rise(&self.symbol, frequency, &noise_vector(self.peak.vector.len()));
+                return Err(Peak { value, frequency, vector });
+            }
+            bound = proofs.into_iter().filter_map(Result::ok).fold(bound, f64::max);
+        }
+        Ok(bound)
+    }
+}
+
+/// The highest peaks of a coarse torus, from a power iteration that walks over its frequencies.
+fn walk(symbol: &Symbol<'_>) -> Vec<Peak> {
+    let frequencies = symbol.frequencies();
+    let mut vector = noise_vector(symbol.at(frequencies[0]).columns());
+    let visit = |frequency| {
+        let matrix = symbol.at(frequency);
+        matrix.power_step(&mut vector);
+        let value = matrix.power_step(&mut vector);
+        Peak { value, frequency, vector: vector.clone() }
+    };
+    let mut visited: Vec<Peak> = frequencies.into_iter().map(visit).collect();
+    visited.sort_by(|a, b| b.compare(a));
+    let mut peaks: Vec<Peak> = Vec::new();
+    for peak in visited {
+        let mirrored = symbol.conjugate(peak.frequency);
+        let beside = |higher: &Peak| [peak.frequency, mirrored].iter().any(|&f| symbol.touch(f, higher.frequency));
+        if peaks.len() < PEAKS && !peaks.iter().any(beside) {
+            peaks.push(peak);
+        }
+    }
+    peaks
+}
+
+/// What a few steps of the power iteration find at a frequency.
+fn rise(symbol: &Symbol<'_>, frequency: Frequency, start: &[[f64; 2]]) -> Peak {
+    let (matrix, mut vector) = (symbol.at(frequency), start.to_vec());
+    let value = (0..STEPS).map(|_| matrix.power_step(&mut vector)).fold(0.0, f64::max);
+    Peak { value, frequency, vector }
+}
+
+fn noise_vector(n: usize) -> Vec<[f64; 2]> {
+    noise(2 * n).as_chunks().0.to_vec()
+}
+
+/// The number of steps of a power iteration at one frequency.
+const STEPS: usize = 8;
+
+/// The number of peaks of the coarse torus that are looked for on every other.
+const PEAKS: usize = 6;
+
+/// The number of frequencies that are proved before the next look at what was found.
+const AT_ONCE: usize = 64;

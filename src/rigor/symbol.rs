@@ -1,0 +1,184 @@
+//! The symbol of a convolution: one small complex matrix `D(ω) = Σ_t K_t ω^t` for each frequency of a torus, as computed,
+//! and a bound of its error.
+//!
+//! Real kernels have `D(ω̄) = conj D(ω)`, so half of the frequencies suffice. Each complex matrix is proved as the real
+//! one `[[Re, −Im], [Im, Re]]`, which has the same norm.
+
+use faer::Mat;
+
+use super::{
+    directed::{ETA, U, add_up, enlarge_sum, gamma, mul_up, norm_up},
+    propose::dot,
+    roots_of_unity::{ERROR, roots_of_unity},
+    torus::{Convolution, Torus},
+};
+
+/// The weights of a convolution, tap by tap.
+pub(super) struct Taps<'a> {
+    conv: &'a Convolution<'a>,
+    /// For each tap its weights, an input channel after the other.
+    weights: Vec<Vec<f64>>,
+}
+
+impl<'a> Taps<'a> {
+    pub(super) fn new(conv: &'a Convolution<'a>) -> Self {
+        let (outputs, inputs) = conv.channels;
+        let count = conv.axes[0].kernel * conv.axes[1].kernel;
+        let tap = |t: usize| {
+            let column = |c: usize| (0..outputs).map(move |o| conv.weight[(o * inputs + c) * count + t]);
+            (0..inputs).flat_map(column).collect()
+        };
+        Self { conv, weights: (0..count).map(tap).collect() }
+    }
+
+    /// The symbol at the frequencies of a torus.
+    pub(super) fn on(&self, torus: Torus) -> Symbol<'_> {
+        Symbol { taps: self, torus, roots: torus.points.map(|n| roots_of_unity(2 * n)) }
+    }
+
+    /// A torus of few points whose frequencies are near to every other.
+    pub(super) fn coarse(&self, torus: Torus) -> Torus {
+        let [y, x] = self.conv.axes.map(|axis| 4 * axis.taps());
+        Torus { points: [torus.points[0].min(y), torus.points[1].min(x)], twisted: [false; 2] }
+    }
+}
+
+/// The matrices of a torus.
+pub(super) struct Symbol<'a> {
+    taps: &'a Taps<'a>,
+    torus: Torus,
+    /// The roots of unity of order `2N` of each axis.
+    roots: [Vec<(f64, f64)>; 2],
+}
+
+/// The numbers of a frequency among the roots of unity of order `2N`: even, or odd along a twisted axis.
+pub(super) type Frequency = [usize; 2];
+
+impl Symbol<'_> {
+    pub(super) fn torus(&self) -> Torus {
+        self.torus
+    }
+
+    /// Of all frequencies one of each pair of conjugates.
+    pub(super) fn frequencies(&self) -> Vec<Frequency> {
+        let Torus { points: [height, width], twisted } = self.torus;
+        let [odd_y, odd_x] = twisted.map(usize::from);
+        let all = (0..height).flat_map(|u| (0..width).map(move |v| [2 * u + odd_y, 2 * v + odd_x]));
+        all.filter(|&frequency| frequency <= self.conjugate(frequency)).collect()
+    }
+
+    /// The frequency of this torus next to one of another torus.
+    pub(super) fn nearest(&self, torus: Torus, frequency: Frequency) -> Frequency {
+        std::array::from_fn(|axis| {
+            let (n, odd) = (self.torus.points[axis], usize::from(self.torus.twisted[axis]));
+            let place = (frequency[axis] * n) as f64 / torus.points[axis] as f64;
+            (2 * ((place - odd as f64) / 2.0).round().max(0.0) as usize + odd) % (2 * n)
+        })
+    }
+
+    /// Whether two frequencies are the same, beside each other, or across a corner.
+    pub(super) fn touch(&self, a: Frequency, b: Frequency) -> bool {
+        (0..2).all(|axis| {
+            let (round, apart) = (2 * self.torus.points[axis], a[axis].abs_diff(b[axis]));
+            apart.min(round - apart) <= 2
+        })
+    }
+
+    /// The frequency whose matrix is the conjugate one.
+    pub(super) fn conjugate(&self, [u, v]: Frequency) -> Frequency {
+        let [height, width] = self.torus.points.map(|n| 2 * n);
+        [(height - u) % height, (width - v) % width]
+    }
+
+    /// The four frequencies beside one.
+    pub(super) fn beside(&self, [u, v]: Frequency) -> [Frequency; 4] {
+        let [height, width] = self.torus.points.map(|n| 2 * n);
+        let (up, down) = ((u + 2) % height, (u + height - 2) % height);
+        [[up, v], [down, v], [u, (v + 2) % width], [u, (v + width - 2) % width]]
+    }
+
+    /// The matrix of a frequency, the phases of the input being further columns.
+    pub(super) fn at(&self, [u, v]: Frequency) -> Complex {
+        let (outputs, inputs) = self.taps.conv.channels;
+        let [ay, ax] = self.taps.conv.axes;
+        let (block, phases) = (outputs * inputs, ay.stride * ax.stride);
+        let (mut re, mut im) = (vec![0.0; block * phases], vec![0.0; block * phases]);
+        for (t, tap) in self.taps.weights.iter().enumerate() {
+            let (a, b) = (t / ax.kernel, t % ax.kernel);
+            let phase = a % ay.stride * ax.stride + b % ax.stride;
+            let root = |axis: usize, index: usize| self.roots[axis][index % self.roots[axis].len()];
+            let ((cy, sy), (cx, sx)) = (root(0, u * (a / ay.stride)), root(1, v * (b / ax.stride)));
+            let (cos, sin) = (cy * cx - sy * sx, cy * sx + sy * cx);
+            let phase = phase * block..(phase + 1) * block;
+            for ((re, im), &k) in re[phase.clone()].iter_mut().zip(&mut im[phase]).zip(tap) {
+                *re += k * cos;
+                *im += k * sin;
+            }
+        }
+        Complex { re, im, rows: outputs }
+    }
+}
+
+/// A complex matrix, column by column.
+pub(super) struct Complex {
+    re: Vec<f64>,
+    im: Vec<f64>,
+    rows: usize,
+}
+
+impl Complex {
+    /// `[[Re D, −Im D], [Im D, Re D]]`.
+    pub(super) fn real(&self) -> Mat<f64> {
+        let (rows, columns) = (self.rows, self.re.len() / self.rows);
+        let mut d = Mat::zeros(2 * rows, 2 * columns);
+        for (j, (re, im)) in self.re.chunks(rows).zip(self.im.chunks(rows)).enumerate() {
+            for (i, (&re, &im)) in re.iter().zip(im).enumerate() {
+                (d[(i, j)], d[(rows + i, j)]) = (re, im);
+                (d[(i, columns + j)], d[(rows + i, columns + j)]) = (-im, re);
+            }
+        }
+        d
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        self.re.len() / self.rows
+    }
+
+    /// `x` after a step of the power iteration with `DᴴD`, of norm 1, and `‖Dx‖²`, where `x` has norm 1.
+    pub(super) fn power_step(&self, x: &mut [[f64; 2]]) -> f64 {
+        let mut y = [vec![0.0; self.rows], vec![0.0; self.rows]];
+        let columns = || self.re.chunks(self.rows).zip(self.im.chunks(self.rows));
+        for ((re, im), &[a, b]) in columns().zip(&*x) {
+            let [y_re, y_im] = &mut y;
+            for (((y, z), &re), &im) in y_re.iter_mut().zip(y_im).zip(re).zip(im) {
+                *y += re * a - im * b;
+                *z += re * b + im * a;
+            }
+        }
+        let [y_re, y_im] = &y;
+        let back = |(re, im): (&[f64], &[f64])| [dot(re, y_re) + dot(im, y_im), dot(re, y_im) - dot(im, y_re)];
+        let image: Vec<[f64; 2]> = columns().map(back).collect();
+        let length = image.iter().map(|[a, b]| a * a + b * b).sum::<f64>().sqrt();
+        // Where the matrix is zero, the vector stays.
+        if length > 0.0 {
+            x.iter_mut().zip(image).for_each(|(x, image)| *x = image.map(|x| x / length));
+        }
+        dot(y_re, y_re) + dot(y_im, y_im)
+    }
+}
+
+/// A bound of `‖D − D̂‖₂` for every frequency, by the Frobenius norm of the errors of the entries.
+///
+/// A twiddle is a product of two roots, each within `e =` [`ERROR`] in each component: its components are off by at
+/// most `4e + 2e² + 3u(1 + e)² < 5e`. With `k` taps, a component of an entry is off by `Σ|K|·(5e + γ_{k+1}(1 + 5e)) +
+/// 2kη`, and the modulus of a complex error is at most `√2 < 2` times that.
+pub(super) fn symbol_error(conv: &Convolution<'_>) -> f64 {
+    let taps = conv.axes[0].kernel * conv.axes[1].kernel;
+    let relative = add_up(mul_up(5.0, ERROR), mul_up(2.0, gamma(taps + 1, U)));
+    let entry = |taps: &[f64]| {
+        let sum = enlarge_sum(taps.iter().map(|k| k.abs()).sum(), taps.len());
+        add_up(mul_up(relative, sum), mul_up(2.0 * taps.len() as f64, ETA))
+    };
+    let entries: Vec<f64> = conv.weight.chunks(taps).map(entry).collect();
+    mul_up(2.0, norm_up(&entries))
+}
