@@ -84,7 +84,7 @@ impl Options {
             (Preset::Default, false) => settings(8_000, 1_000, 5, 20, 1, 0),
             (Preset::Default, true) => settings(50_000, 1_000, 8, 20, 1, 1),
             (Preset::Long, false) => settings(50_000, 4_000, 10, 50, 2, 0),
-            (Preset::Long, true) => settings(50_000, 10_000, 40, 50, 2, 2),
+            (Preset::Long, true) => settings(50_000, 10_000, 40, 40, 2, 2),
         }
     }
 }

@@ -337,12 +337,14 @@ impl Attack {
             for (row, &slot) in active.iter().enumerate() {
                 let descent = &mut descents[slot];
                 let (point, Aim { label, target, .. }) = (z.sample(row), aims[slot]);
-                let distance = self.norm.distance_up(x.sample(descent.sample), point);
-                if is_broken(logits.sample(row), label) && distance <= ball.eps() {
-                    let input = self.keep_inputs.then(|| point.to_vec());
-                    descent.broken = Some(Broken { distance, prediction: largest(logits.sample(row)), input });
-                    descent.best = None;
-                    continue;
+                if is_broken(logits.sample(row), label) {
+                    let distance = self.norm.distance_up(x.sample(descent.sample), point);
+                    if distance <= ball.eps() {
+                        let input = self.keep_inputs.then(|| point.to_vec());
+                        descent.broken = Some(Broken { distance, prediction: largest(logits.sample(row)), input });
+                        descent.best = None;
+                        continue;
+                    }
                 }
                 alive.push(row);
                 let loss = self.loss.value(logits.sample(row), label, target);

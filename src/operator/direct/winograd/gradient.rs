@@ -19,7 +19,7 @@ impl<T: Scalar> Winograd<T> {
         for [y, x] in pairs {
             Arch::new().dispatch(Samples { of: self, y: y.blocks(), x: x.blocks(), sums: &mut sums });
         }
-        self.fold(&sums, gradient);
+        Arch::new().dispatch(|| self.fold(&sums, gradient));
     }
 
     /// For each product and each lane of `y`, one block of sums for each block of `x`; all of them 0.
@@ -28,6 +28,7 @@ impl<T: Scalar> Winograd<T> {
     }
 
     /// Adds `GᵀSG` to the gradient.
+    #[inline(always)]
     pub fn fold(&self, sums: &[Block<T>], gradient: &mut [T]) {
         let Image { channels, blocks, .. } = self.frame.image;
         for (o, gradient) in gradient.chunks_mut(channels * 9).enumerate() {

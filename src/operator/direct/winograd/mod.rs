@@ -14,7 +14,7 @@ mod gradient;
 mod products;
 mod transform;
 
-use pulp::Simd;
+use pulp::{Arch, Simd};
 
 #[cfg(test)]
 pub(super) use self::gradient::Samples;
@@ -47,9 +47,11 @@ pub(super) struct Winograd<T> {
 impl<T: Scalar> Winograd<T> {
     /// The same convolution as a sum over the taps; `None` if the kernel has another size.
     pub fn new(pass: &Pass<T>) -> Option<Self> {
-        if pass.kernel() != (3, 3) {
-            return None;
-        }
+        (pass.kernel() == (3, 3)).then(|| Arch::new().dispatch(|| Self::arrange(pass)))
+    }
+
+    #[inline(always)]
+    fn arrange(pass: &Pass<T>) -> Self {
         let (Image { channels, .. }, output) = (pass.frame.image, pass.output);
         let squares = (output.rows.div_ceil(OUT), output.columns.div_ceil(OUT));
         let size = (squares.0 * OUT + 2, squares.1 * OUT + 2);
@@ -65,7 +67,7 @@ impl<T: Scalar> Winograd<T> {
             }
         }
         let frame = Frame { size, ..pass.frame.clone() };
-        Some(Self { frame, output, squares, weights })
+        Self { frame, output, squares, weights }
     }
 
     /// The number of squares that are transformed together.

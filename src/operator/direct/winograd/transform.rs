@@ -19,12 +19,14 @@ const G: [[f64; 3]; IN] = [
 ];
 
 /// `GKGᵀ` for the kernels `K` of sixteen channels.
+#[inline(always)]
 pub(super) fn kernel<T: Scalar>(kernel: [[T; LANES]; 9]) -> [[T; LANES]; PRODUCTS] {
     let half: [_; IN * 3] = std::array::from_fn(|i| combine(G[i / 3], |a| kernel[a * 3 + i % 3]));
     std::array::from_fn(|i| combine(G[i % IN], |b| half[i / IN * 3 + b]))
 }
 
 /// `GᵀSG`, the transpose of [`kernel`].
+#[inline(always)]
 pub(super) fn kernel_gradient<T: Scalar>(sums: [[T; LANES]; PRODUCTS]) -> [[T; LANES]; 9] {
     let column = |a: usize| G.map(|row| row[a]);
     let half: [_; 3 * IN] = std::array::from_fn(|i| combine(column(i / IN), |p| sums[p * IN + i % IN]));
@@ -32,6 +34,7 @@ pub(super) fn kernel_gradient<T: Scalar>(sums: [[T; LANES]; PRODUCTS]) -> [[T; L
 }
 
 /// `Σ aᵢ xᵢ`.
+#[inline(always)]
 fn combine<T: Scalar, const N: usize>(a: [f64; N], x: impl Fn(usize) -> [T; LANES]) -> [T; LANES] {
     let mut sum = [T::zero(); LANES];
     for (i, a) in a.into_iter().enumerate().filter(|(_, a)| *a != 0.0) {
