@@ -268,7 +268,7 @@ impl Activation {
 
 /// An activation over balls, sample by sample.
 #[derive(Debug, Clone)]
-pub struct Activated<T> {
+pub struct Activated<T: Scalar> {
     /// `fl(σ(z))` at the centres.
     pub value: Batch<T>,
     /// Bounds of `‖fl(σ(z'))‖`.

@@ -3,7 +3,11 @@
 //! The instructions come from `pulp`, which chooses them when the program runs: AVX-512, AVX2 with FMA, NEON, or none.
 //! All code that is generic over [`Lanes`] and inlined below [`pulp::Simd::vectorize`] is compiled once for each.
 
+use std::cell::RefCell;
+
 use pulp::Simd;
+
+use crate::buffer::Kept;
 
 /// The number of channels of a [`Block`].
 pub const LANES: usize = 16;
@@ -50,6 +54,11 @@ pub trait Lanes: Copy + Default + Send + Sync + 'static {
 
     /// The numbers as vectors; what does not fill one is left out.
     fn vectors_mut<S: Simd>(x: &mut [Self]) -> &mut [Self::Vector<S>];
+
+    /// The memory that this thread keeps for blocks of such numbers, if it keeps any.
+    fn kept() -> Option<&'static Kept<Self>> {
+        None
+    }
 }
 
 macro_rules! lanes {
@@ -91,6 +100,10 @@ macro_rules! lanes {
             #[inline(always)]
             fn vectors_mut<S: Simd>(x: &mut [Self]) -> &mut [S::$vector] {
                 S::$vectors_mut(x).0
+            }
+            fn kept() -> Option<&'static Kept<Self>> {
+                thread_local!(static KEPT: RefCell<Vec<Vec<Block<$t>>>> = const { RefCell::new(Vec::new()) });
+                Some(&KEPT)
             }
         }
     };
@@ -134,14 +147,15 @@ pub(crate) const fn blocks(channels: usize) -> usize {
     channels.div_ceil(LANES)
 }
 
-/// Appends `channels` planes of `points` numbers to `to` as blocks: block by block, each point by point. The lanes
-/// without a channel hold zeros.
-pub(crate) fn interleave<T: Copy + Default>(planes: &[T], points: usize, to: &mut Vec<Block<T>>) {
-    for planes in planes.chunks(LANES * points) {
-        let start = to.len();
-        to.resize(start + points, Block::default());
+/// Writes planes of `points` numbers, one for each channel, as blocks: block by block, each point by point. The lanes
+/// without a channel become zeros.
+pub(crate) fn interleave<T: Copy + Default>(planes: &[T], points: usize, blocks: &mut [Block<T>]) {
+    for (planes, blocks) in planes.chunks(LANES * points).zip(blocks.chunks_mut(points)) {
+        if planes.len() < LANES * points {
+            blocks.fill(Block::default());
+        }
         // Some points of all channels at a time, so that what is written stays in the cache.
-        for (i, to) in to[start..].chunks_mut(LANES).enumerate() {
+        for (i, to) in blocks.chunks_mut(LANES).enumerate() {
             for (lane, plane) in planes.chunks(points).enumerate() {
                 for (to, &from) in to.iter_mut().zip(&plane[i * LANES..]) {
                     to.0[lane % LANES] = from;

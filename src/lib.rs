@@ -71,6 +71,7 @@
 
 pub mod activation;
 pub mod attack;
+pub mod buffer;
 pub mod certificate;
 pub mod certify;
 pub mod check;
@@ -79,7 +80,7 @@ pub mod error;
 pub mod field;
 pub mod integrate;
 pub mod io;
-pub mod lanes;
+mod lanes;
 #[cfg(feature = "laws")]
 pub mod laws;
 pub mod layer;

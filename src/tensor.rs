@@ -6,8 +6,9 @@ use faer::{MatMut, MatRef};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    buffer::Buffer,
     error::{Error, Result},
-    lanes::{self, Block, interleave, separate},
+    lanes::{self, Block, Lanes, interleave, separate},
     rigor::directed::norm_up,
     scalar::Scalar,
 };
@@ -111,11 +112,11 @@ impl From<Shape> for Vec<usize> {
 /// of sixteen channels, block, row, column, lane, in which convolutions compute. A batch holds one of them, and makes
 /// the other when it is asked for; the lanes of the last block that stand for no channel hold anything.
 #[derive(Debug, Clone)]
-pub struct Batch<T> {
+pub struct Batch<T: Lanes> {
     shape: Shape,
     samples: usize,
     data: OnceLock<Vec<T>>,
-    blocks: OnceLock<Vec<Block<T>>>,
+    blocks: OnceLock<Buffer<T>>,
 }
 
 impl<T: Scalar> PartialEq for Batch<T> {
@@ -152,7 +153,7 @@ impl<T: Scalar> Batch<T> {
     }
 
     /// The samples that a layer computed in blocks.
-    pub(crate) fn from_blocks(shape: Shape, samples: usize, blocks: Vec<Block<T>>) -> Self {
+    pub(crate) fn from_blocks(shape: Shape, samples: usize, blocks: Buffer<T>) -> Self {
         debug_assert_eq!(blocks.len(), shape.blocks() * samples);
         Self { shape, samples, data: OnceLock::new(), blocks: OnceLock::from(blocks) }
     }
@@ -171,7 +172,7 @@ impl<T: Scalar> Batch<T> {
     pub fn data(&self) -> &[T] {
         self.data.get_or_init(|| {
             let mut data = vec![T::zero(); self.shape.len() * self.samples];
-            let blocks = self.blocks.get().map_or(&[][..], |blocks| blocks);
+            let blocks = self.blocks.get().map_or(&[][..], |blocks| &blocks[..]);
             for (data, blocks) in data.chunks_mut(self.shape.len()).zip(blocks.chunks(self.shape.blocks())) {
                 separate(blocks, self.shape.points(), data);
             }
@@ -189,10 +190,9 @@ impl<T: Scalar> Batch<T> {
     /// Every number in blocks: sample by sample, block by block of channels, point by point.
     pub(crate) fn blocks(&self) -> &[Block<T>] {
         self.blocks.get_or_init(|| {
-            let mut blocks = Vec::with_capacity(self.shape.blocks() * self.samples);
-            for data in self.data().chunks(self.shape.len()) {
-                interleave(data, self.shape.points(), &mut blocks);
-            }
+            let mut blocks = Buffer::new(self.shape.blocks() * self.samples);
+            let samples = blocks.chunks_mut(self.shape.blocks()).zip(self.data().chunks(self.shape.len()));
+            samples.for_each(|(blocks, data)| interleave(data, self.shape.points(), blocks));
             blocks
         })
     }
@@ -283,7 +283,8 @@ impl<T: Scalar> Batch<T> {
     pub(crate) fn scaled(&self, a: T) -> Self {
         match self.blocks.get() {
             Some(blocks) => {
-                let blocks = blocks.iter().map(|b| Block(b.0.map(|x| a * x))).collect();
+                let mut blocks = blocks.clone();
+                blocks.iter_mut().for_each(|b| b.0.iter_mut().for_each(|x| *x = a * *x));
                 Self::from_blocks(self.shape, self.samples, blocks)
             }
             None => Self::computed(self.shape, self.samples, self.data().iter().map(|&x| a * x).collect()),
@@ -302,7 +303,7 @@ impl<T: Scalar> Batch<T> {
         match (self.blocks.get_mut(), x.blocks.get()) {
             (Some(y), Some(x)) => {
                 self.data.take();
-                y.iter_mut().zip(x).for_each(|(y, x)| y.0.iter_mut().zip(&x.0).for_each(add));
+                y.iter_mut().zip(x.iter()).for_each(|(y, x)| y.0.iter_mut().zip(&x.0).for_each(add));
             }
             (None, Some(_)) if x.data.get().is_none() => {
                 self.blocks();

@@ -45,7 +45,7 @@ fn panel(report: &Report, quantity: Quantity, area: &Area<'_>) -> std::result::R
         .configure_mesh()
         .x_desc(quantity.name())
         .y_desc("seconds")
-        .x_label_formatter(&|x| format!("{x:.0}"))
+        .x_label_formatter(&|x| if (x - x.round()).abs() < 1e-9 { format!("{x:.0}") } else { String::new() })
         .y_label_formatter(&|y| format!("{}", (y * 1e6).round() / 1e6))
         .label_style(("sans-serif", 14))
         .light_line_style(TRANSPARENT)

@@ -2,6 +2,7 @@
 
 use super::{NormMethod, Operator, ProvedNorm};
 use crate::{
+    buffer::Buffer,
     error::{Error, Result},
     io::{OperatorSpec, TensorWriter},
     lanes::Block,
@@ -96,7 +97,7 @@ impl<T: Scalar> Operator<T> for MeanPool {
     fn apply(&self, x: &Batch<T>, y: &mut Batch<T>) {
         let (points, windows) = self.plane();
         let share = self.share();
-        let mut means = vec![Block::default(); x.blocks().len() / points * windows];
+        let mut means = Buffer::zeros(x.blocks().len() / points * windows);
         for (x, means) in x.blocks().chunks(points).zip(means.chunks_mut(windows)) {
             // Divided first, no partial sum exceeds the mean of the absolute values: that is what error bounds rest on.
             self.visit(|window, point| {
@@ -109,7 +110,7 @@ impl<T: Scalar> Operator<T> for MeanPool {
     fn adjoint(&self, y: &Batch<T>, x: &mut Batch<T>) {
         let (points, windows) = self.plane();
         let share = self.share();
-        let mut shares = vec![Block::default(); y.blocks().len() / windows * points];
+        let mut shares = Buffer::new(y.blocks().len() / windows * points);
         for (shares, y) in shares.chunks_mut(points).zip(y.blocks().chunks(windows)) {
             self.visit(|window, point| shares[point] = Block(y[window].0.map(&share)));
         }

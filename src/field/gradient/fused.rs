@@ -6,6 +6,7 @@ use pulp::Simd;
 use super::GradientField;
 use crate::{
     activation::Activation,
+    buffer::Buffer,
     lanes::{Block, Lanes},
     operator::{Direct, Middle},
     scalar::Scalar,
@@ -17,7 +18,7 @@ impl<T: Scalar> GradientField<T> {
     /// `x − hWᵀσ(Wx + b)`; leaves `z = Wx + b` on the tape.
     pub(super) fn fused_euler(&self, direct: &Direct<T>, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
         let (shape, samples) = (self.map.operator().output(), x.samples());
-        let z = if tape.is_recording() { vec![Block::default(); samples * shape.blocks()] } else { Vec::new() };
+        let z = Buffer::new(if tape.is_recording() { samples * shape.blocks() } else { 0 });
         let mut value = Value { activation: self.activation, z, size: shape.blocks() };
         let y = direct.sandwich(x, self.map.bias(), h, &mut value, tape.is_fast());
         if tape.is_recording() {
@@ -38,7 +39,7 @@ impl<T: Scalar> GradientField<T> {
         gradient: Option<&mut [Vec<T>]>,
     ) -> (Batch<T>, T) {
         let z = tape.saved(0);
-        let empty = || vec![Block::default(); z.blocks().len()];
+        let empty = || Buffer::new(z.blocks().len());
         let mut slope = Slope {
             activation: self.activation,
             h,
@@ -62,9 +63,9 @@ impl<T: Scalar> GradientField<T> {
 }
 
 /// `z ↦ −σ(z)`, and `z` is kept where there is room for it.
-struct Value<T> {
+struct Value<T: Lanes> {
     activation: Activation,
-    z: Vec<Block<T>>,
+    z: Buffer<T>,
     /// The number of blocks of a sample.
     size: usize,
 }
@@ -87,12 +88,12 @@ impl<T: Scalar> Middle<T> for Value<T> {
 }
 
 /// `w ↦ −hσ'(z) ⊙ w`.
-struct Slope<'a, T> {
+struct Slope<'a, T: Lanes> {
     activation: Activation,
     h: T,
     z: &'a [Block<T>],
     /// Where the result is kept, and `−hσ(z)`, if they are wanted.
-    kept: Option<[Vec<Block<T>>; 2]>,
+    kept: Option<[Buffer<T>; 2]>,
     /// The number of blocks of a sample.
     size: usize,
     /// `−⟨w, σ(z)⟩` by lanes.

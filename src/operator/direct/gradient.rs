@@ -4,6 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::{kernel::Group, pass::Pass};
 use crate::{
+    buffer::Buffer,
     lanes::{Block, LANES, Lanes, vectors_in_block},
     scalar::Scalar,
     tensor::Batch,
@@ -15,7 +16,7 @@ const BAND: usize = 256;
 /// Adds `Σ_p y_{o,p} x_{c,p + t}` over all samples to `gradient[o, c, t]`.
 pub(super) fn accumulate<T: Scalar>(pass: &Pass<T>, y: &Batch<T>, x: &Batch<T>, gradient: &mut [T]) {
     let groups = pass.groups().len();
-    let mut sums = vec![Block::default(); pass.output.blocks * groups * LANES];
+    let mut sums = Buffer::zeros(pass.output.blocks * groups * LANES);
     Arch::new().dispatch(Samples { pass, y, x, sums: &mut sums });
     let (inputs, outputs) = (pass.frame.image.channels, pass.output.channels);
     let taps = groups / pass.frame.image.blocks;

@@ -20,6 +20,7 @@ use self::{
     winograd::Winograd,
 };
 use crate::{
+    buffer::Buffer,
     lanes::{Block, LANES, Lanes, update},
     rigor::Summation,
     scalar::Scalar,
@@ -97,7 +98,7 @@ impl<T: Scalar> Direct<T> {
         middle: &mut impl Middle<T>,
         fast: bool,
     ) -> Batch<T> {
-        let mut y = vec![Block::default(); x.blocks().len()];
+        let mut y = Buffer::new(x.blocks().len());
         let bias = &in_blocks(bias, self.forward.output.blocks);
         let (x_blocks, y_blocks) = (x.blocks(), &mut y);
         match self.winograd().filter(|_| fast) {
@@ -119,7 +120,7 @@ impl<T: Scalar> Direct<T> {
 }
 
 fn run<T: Scalar>(pass: &Pass<T>, x: &Batch<T>, bias: Option<&[T]>) -> Batch<T> {
-    let mut y = vec![Block::default(); x.samples() * pass.output.len()];
+    let mut y = Buffer::new(x.samples() * pass.output.len());
     let bias = in_blocks(bias, pass.output.blocks);
     Arch::new().dispatch(Affine { pass, x: x.blocks(), bias: &bias, y: &mut y });
     Batch::from_blocks(pass.output.shape, x.samples(), y)

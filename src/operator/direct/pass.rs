@@ -4,6 +4,7 @@ use pulp::Simd;
 
 use super::kernel::{Group, Sum, SumInto};
 use crate::{
+    buffer::Buffer,
     lanes::{Block, LANES, Lanes, blocks},
     rigor::Summation,
     tensor::Shape,
@@ -21,8 +22,8 @@ pub(super) trait Convolve<T: Lanes>: Sync {
     /// What is computed.
     fn output(&self) -> &Image;
 
-    /// Memory for [`Self::run`].
-    fn scratch(&self) -> Vec<Block<T>>;
+    /// Memory for [`Self::run`], which may hold anything.
+    fn scratch(&self) -> Buffer<T>;
 
     /// The convolution of the tile.
     fn run<S: Simd>(&self, simd: S, tile: &[Block<T>], scratch: &mut [Block<T>], finish: &mut impl Finish<T>);
@@ -40,8 +41,8 @@ pub(super) struct Frame {
 
 impl Frame {
     /// A tile of zeros.
-    pub fn tile<T: Lanes>(&self) -> Vec<Block<T>> {
-        vec![Block::default(); self.image.blocks * self.size.0 * self.size.1]
+    pub fn tile<T: Lanes>(&self) -> Buffer<T> {
+        Buffer::zeros(self.image.blocks * self.size.0 * self.size.1)
     }
 
     /// Copies some rows of a block of channels, the first with the place `at` in the sample, into the tile.
@@ -191,8 +192,8 @@ impl<T: Lanes> Convolve<T> for Pass<T> {
     }
 
     /// The sums of some rows of two blocks of channels.
-    fn scratch(&self) -> Vec<Block<T>> {
-        vec![Block::default(); 2 * self.band_rows() * self.output.columns]
+    fn scratch(&self) -> Buffer<T> {
+        Buffer::new(2 * self.band_rows() * self.output.columns)
     }
 
     #[inline(always)]

@@ -8,6 +8,7 @@ use super::{
     winograd,
 };
 use crate::{
+    buffer::Buffer,
     lanes::{Block, LANES, Lanes},
     rigor::Summation,
     scalar::Scalar,
@@ -118,7 +119,7 @@ impl WithSimd for Apply<'_> {
     fn with_simd<S: Simd>(self, simd: S) -> Batch<f32> {
         let pass = &self.0.forward;
         let bias = super::in_blocks(Some(&integers(pass.output.channels, 1)), pass.output.blocks);
-        let mut y = vec![Block::default(); self.1.samples() * pass.output.len()];
+        let mut y = Buffer::new(self.1.samples() * pass.output.len());
         Affine { pass, x: self.1.blocks(), bias: &bias, y: &mut y }.with_simd(simd);
         Batch::from_blocks(pass.output.shape, self.1.samples(), y)
     }
@@ -128,12 +129,12 @@ impl WithSimd for Apply<'_> {
 struct Gradient<'a>(&'a Direct<f32>, &'a Batch<f32>, &'a Batch<f32>);
 
 impl WithSimd for Gradient<'_> {
-    type Output = Vec<Block<f32>>;
+    type Output = Buffer<f32>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Vec<Block<f32>> {
+    fn with_simd<S: Simd>(self, simd: S) -> Buffer<f32> {
         let pass = &self.0.forward;
-        let mut sums = vec![Block::default(); pass.output.blocks * pass.groups().len() * LANES];
+        let mut sums = Buffer::zeros(pass.output.blocks * pass.groups().len() * LANES);
         gradient::Samples { pass, y: self.1, x: self.2, sums: &mut sums }.with_simd(simd);
         sums
     }
@@ -177,7 +178,7 @@ impl<T: Scalar> WithSimd for Fast<'_, T> {
         let Self(direct, x, bias) = self;
         let [forward, adjoint] = direct.winograd().unwrap();
         let bias = &super::in_blocks(Some(bias), forward.output().blocks);
-        let mut y = vec![Block::default(); x.blocks().len()];
+        let mut y = Buffer::new(x.blocks().len());
         Sandwich { forward, adjoint, x: x.blocks(), bias, h: T::of(0.5), middle: &mut Keep, y: &mut y }.with_simd(simd);
         let mut sums = forward.sums();
         winograd::Samples { of: forward, y: x.blocks(), x: x.blocks(), sums: &mut sums }.with_simd(simd);

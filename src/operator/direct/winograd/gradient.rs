@@ -4,6 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::{super::pass::Image, OUT, PRODUCTS, Winograd, transform};
 use crate::{
+    buffer::Buffer,
     lanes::{Block, LANES, vectors_in_block},
     scalar::Scalar,
     tensor::Batch,
@@ -23,8 +24,8 @@ impl<T: Scalar> Winograd<T> {
     }
 
     /// For each product and each lane of `y`, one block of sums for each block of `x`; all of them 0.
-    pub fn sums(&self) -> Vec<Block<T>> {
-        vec![Block::default(); PRODUCTS * self.output.blocks * self.frame.image.blocks * LANES]
+    pub fn sums(&self) -> Buffer<T> {
+        Buffer::zeros(PRODUCTS * self.output.blocks * self.frame.image.blocks * LANES)
     }
 
     /// Adds `GᵀSG` to the gradient.
@@ -60,8 +61,8 @@ impl<T: Scalar> WithSimd for Samples<'_, T> {
         let Self { of: Winograd { frame, output, squares, .. }, y, x, sums } = self;
         let (inputs, outputs) = (frame.image.blocks, output.blocks);
         let mut tile = frame.tile();
-        let mut to_x = vec![Block::default(); PRODUCTS * inputs * SQUARES];
-        let mut to_y = vec![Block::default(); PRODUCTS * outputs * SQUARES];
+        let mut to_x = Buffer::new(PRODUCTS * inputs * SQUARES);
+        let mut to_y = Buffer::new(PRODUCTS * outputs * SQUARES);
         let mut square = 0;
         for (x, y) in x.chunks(frame.image.len()).zip(y.chunks(output.len())) {
             frame.load_sample(x, &mut tile);

@@ -21,6 +21,7 @@ pub(super) use self::gradient::Samples;
 use self::products::Products;
 use super::pass::{Convolve, Finish, Frame, Image, Pass};
 use crate::{
+    buffer::Buffer,
     lanes::{Block, LANES},
     scalar::Scalar,
 };
@@ -86,9 +87,9 @@ impl<T: Scalar> Convolve<T> for Winograd<T> {
     }
 
     /// The transformed input, its products, and the outputs of some rows of squares.
-    fn scratch(&self) -> Vec<Block<T>> {
+    fn scratch(&self) -> Buffer<T> {
         let count = Self::together(self.squares);
-        vec![Block::default(); count * (PRODUCTS * (self.frame.image.blocks + self.output.blocks) + OUT * OUT)]
+        Buffer::new(count * (PRODUCTS * (self.frame.image.blocks + self.output.blocks) + OUT * OUT))
     }
 
     #[inline(always)]
