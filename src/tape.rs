@@ -1,20 +1,20 @@
 //! What a forward pass leaves for the derivatives and the error bounds.
 
-use crate::{lanes::Lanes, tensor::Batch};
+use crate::{scalar::Scalar, tensor::Batch};
 
 /// The batches that one layer saved, and the tapes of what it is made of.
 ///
 /// A network has one inner tape for each layer, a flow one for each evaluation of its field. A tape that does not
 /// record drops what it is given, so that inference keeps nothing.
 #[derive(Debug, Clone)]
-pub struct Tape<T: Lanes> {
+pub struct Tape<T: Scalar> {
     recording: bool,
     fast: bool,
     saved: Vec<Batch<T>>,
     inner: Vec<Tape<T>>,
 }
 
-impl<T: Lanes> Tape<T> {
+impl<T: Scalar> Tape<T> {
     /// A tape that keeps what it is given.
     pub fn recording() -> Self {
         Self { recording: true, fast: false, saved: Vec::new(), inner: Vec::new() }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     buffer::Buffer,
     error::{Error, Result},
-    lanes::{self, Block, Lanes, interleave, separate},
+    lanes::{self, Block, interleave, separate},
     rigor::directed::norm_up,
     scalar::Scalar,
 };
@@ -112,7 +112,7 @@ impl From<Shape> for Vec<usize> {
 /// of sixteen channels, block, row, column, lane, in which convolutions compute. A batch holds one of them, and makes
 /// the other when it is asked for; the lanes of the last block that stand for no channel hold anything.
 #[derive(Debug, Clone)]
-pub struct Batch<T: Lanes> {
+pub struct Batch<T: Scalar> {
     shape: Shape,
     samples: usize,
     data: OnceLock<Vec<T>>,

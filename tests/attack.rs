@@ -3,7 +3,8 @@
 use dahlquist::{
     Network, Sealed, Semantics,
     activation::Activation,
-    attack::{Attack, Loss, Norm, Start, StepSize, predictions},
+    attack::{AT_ONCE, Attack, Loss, Norm, Start, StepSize, predictions},
+    data::Dataset,
     field::GradientField,
     integrate::Tableau,
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
@@ -177,6 +178,23 @@ fn the_result_does_not_depend_on_the_number_of_threads() {
     assert!(one.broken().iter().flatten().count() > 20);
     assert_eq!(one, run(2));
     assert_eq!(one, run(3));
+}
+
+#[test]
+fn a_data_set_is_attacked_as_a_batch_is() {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let network = mlp::<f64>(&mut rng, &[3, 8, 4], Activation::Relu {});
+    let x = uniform(&mut rng, network.input(), AT_ONCE + 70, [0.0, 1.0]);
+    let labels = predictions(&network, &x).unwrap();
+    let classes = (0..4).map(|class| class.to_string()).collect();
+    let dataset = Dataset::from_pixels(&x, labels.clone(), classes).unwrap();
+    // Few steps from random starts: what is found depends on them.
+    let attack = Attack { first: Start::Random, steps: 2, starts: 2, ..Attack::default() };
+    let eps = [0.4, 1.7];
+    let found = attack.robust_accuracy_of(&network, &dataset, &eps, &|_| ()).unwrap();
+    assert_eq!(found.broken_at(), attack.robust_accuracy(&network, &x, &labels, &eps).unwrap().broken_at());
+    let late = found.broken()[AT_ONCE..].iter().flatten().count();
+    assert!(late > 5, "{late} of 70, {:?}", found.accuracy());
 }
 
 #[test]

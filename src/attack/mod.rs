@@ -20,7 +20,7 @@ pub use ball::{Ball, Norm};
 pub use falsify::{Falsification, Falsifier, RatioReport};
 pub use flips::{Flip, FlipReport};
 pub use loss::{Loss, StepSize};
-pub use pgd::{Attack, Broken, RobustAccuracy, Start};
+pub use pgd::{AT_ONCE, Attack, Broken, RobustAccuracy, Start};
 
 use crate::{error::Result, network::Network, scalar::Scalar, tensor::Batch};
 

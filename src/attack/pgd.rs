@@ -15,12 +15,16 @@ use super::{
     loss::{is_broken, runner_up},
 };
 use crate::{
+    data::Dataset,
     error::{Error, Result},
-    network::Network,
+    network::{Network, chunks_of},
     rigor::directed::norm_up,
     scalar::Scalar,
     tensor::{Batch, finite},
 };
+
+/// The number of samples of a data set that are attacked at a time.
+pub const AT_ONCE: usize = 1024;
 
 /// Where the first of several descents starts. Every further one starts at random.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +190,42 @@ impl Attack {
         eps: &[f64],
         observe: &(dyn Fn(usize) + Sync),
     ) -> Result<RobustAccuracy<T>> {
+        let broken = self.attack(network, x, labels, eps, 0, observe)?;
+        Ok(RobustAccuracy { eps: eps.to_vec(), broken })
+    }
+
+    /// As [`Self::robust_accuracy_observed`], for samples that are not all in memory: [`AT_ONCE`] of them at a time, so
+    /// that a set of any size is attacked in the same memory. The result is the same, as far as the sums of the network
+    /// do not depend on which samples are in a batch.
+    ///
+    /// # Errors
+    /// As [`Self::robust_accuracy`], and as [`Dataset::batch`].
+    pub fn robust_accuracy_of<T: Scalar>(
+        &self,
+        network: &Network<T>,
+        dataset: &Dataset,
+        eps: &[f64],
+        observe: &(dyn Fn(usize) + Sync),
+    ) -> Result<RobustAccuracy<T>> {
+        let mut broken = Vec::with_capacity(dataset.len());
+        for samples in chunks_of(AT_ONCE, dataset.len()) {
+            let (first, indices): (usize, Vec<usize>) = (samples.start, samples.collect());
+            let (x, labels) = (dataset.batch(&indices)?, dataset.labels_at(&indices)?);
+            broken.extend(self.attack(network, &x, &labels, eps, first, observe)?);
+        }
+        Ok(RobustAccuracy { eps: eps.to_vec(), broken })
+    }
+
+    /// The attack on samples whose numbers begin with `first`: these decide their random starts.
+    fn attack<T: Scalar>(
+        &self,
+        network: &Network<T>,
+        x: &Batch<T>,
+        labels: &[usize],
+        eps: &[f64],
+        first: usize,
+        observe: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<Option<Broken<T>>>> {
         let balls = self.check(network, x, labels, eps)?;
         let logits = network.forward(x)?;
         let clean = |s: usize| {
@@ -203,7 +243,14 @@ impl Attack {
                     let from: Vec<Vec<T>> = ids
                         .iter()
                         .map(|&s| {
-                            self.start(ball, x.sample(s), previous[s].as_ref(), s, k * self.starts + start, start)
+                            self.start(
+                                ball,
+                                x.sample(s),
+                                previous[s].as_ref(),
+                                first + s,
+                                k * self.starts + start,
+                                start,
+                            )
                         })
                         .collect();
                     let aims: Vec<Aim> = ids
@@ -233,7 +280,7 @@ impl Attack {
                 }
             }
         }
-        Ok(RobustAccuracy { eps: eps.to_vec(), broken })
+        Ok(broken)
     }
 
     fn check<T: Scalar>(&self, network: &Network<T>, x: &Batch<T>, labels: &[usize], eps: &[f64]) -> Result<Vec<Ball>> {

@@ -48,10 +48,9 @@ impl AttackArguments {
         // Pixels stay pixels; samples of any other numbers have no range.
         let range = dataset.in_unit_range().then_some([0.0, 1.0]);
         let attack = Attack { steps: self.steps, starts: self.starts, seed: self.seed, range, ..Attack::default() };
-        let x = dataset.batch::<T>(&(0..dataset.len()).collect::<Vec<_>>())?;
         let bar = output::progress("attack", dataset.len().saturating_mul(self.starts).saturating_mul(eps.len()));
         let observe = |ended: usize| bar.inc(ended as u64);
-        let found = attack.robust_accuracy_observed(network, &x, dataset.labels(), &eps, &observe)?;
+        let found = attack.robust_accuracy_of(network, &dataset, &eps, &observe)?;
         bar.finish_and_clear();
 
         let (clean, accuracy) = (found.clean(), found.accuracy());

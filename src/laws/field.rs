@@ -149,7 +149,7 @@ pub fn differences<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) 
 }
 
 /// An evaluation with its rounding errors.
-struct Run<T> {
+struct Run<T: Scalar> {
     f: Batch<T>,
     tape: Tape<T>,
     errors: Vec<f64>,

@@ -266,7 +266,7 @@ pub(super) fn tangent(
 }
 
 /// A forward pass with its rounding errors.
-struct Run<T> {
+struct Run<T: Scalar> {
     y: Batch<T>,
     tape: Tape<T>,
     errors: Vec<f64>,

@@ -110,7 +110,7 @@ impl<T: Scalar> Operator<T> for MeanPool {
     fn adjoint(&self, y: &Batch<T>, x: &mut Batch<T>) {
         let (points, windows) = self.plane();
         let share = self.share();
-        let mut shares = Buffer::new(y.blocks().len() / windows * points);
+        let mut shares = Buffer::zeros(y.blocks().len() / windows * points);
         for (shares, y) in shares.chunks_mut(points).zip(y.blocks().chunks(windows)) {
             self.visit(|window, point| shares[point] = Block(y[window].0.map(&share)));
         }

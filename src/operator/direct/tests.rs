@@ -151,11 +151,11 @@ fn instruction_sets_agree() {
         let gradient = Arch::new().dispatch(Gradient(&direct, &best, &x));
         assert_eq!(best, direct.apply(&x, Some(&integers(outputs, 1))));
         assert_eq!(best, pulp::Scalar::new().vectorize(Apply(&direct, &x)));
-        assert_eq!(gradient, pulp::Scalar::new().vectorize(Gradient(&direct, &best, &x)));
+        assert_eq!(gradient[..], pulp::Scalar::new().vectorize(Gradient(&direct, &best, &x))[..]);
         #[cfg(target_arch = "x86_64")]
         if let Some(avx2) = pulp::x86::V3::try_new() {
             assert_eq!(best, Simd::vectorize(avx2, Apply(&direct, &x)));
-            assert_eq!(gradient, Simd::vectorize(avx2, Gradient(&direct, &best, &x)));
+            assert_eq!(gradient[..], Simd::vectorize(avx2, Gradient(&direct, &best, &x))[..]);
         }
     }
 }
