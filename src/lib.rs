@@ -71,7 +71,7 @@
 
 pub mod activation;
 pub mod attack;
-pub mod buffer;
+mod buffer;
 pub mod certificate;
 pub mod certify;
 pub mod check;
@@ -80,7 +80,7 @@ pub mod error;
 pub mod field;
 pub mod integrate;
 pub mod io;
-mod lanes;
+pub mod lanes;
 #[cfg(feature = "laws")]
 pub mod laws;
 pub mod layer;

@@ -15,6 +15,7 @@
 //! | [`composition`] | the norm of linear maps in a row |
 //! | [`torus`] | the norm of a convolution, with any stride and padding |
 //! | `symbol` | the matrices of a convolution at the frequencies of a torus, with the error of their entries |
+//! | `search` | the torus that proves the smallest norm of a convolution |
 //! | [`band`] | the norm of a zero-padded convolution itself, dearer and tighter |
 //! | [`Rounding`] | the distance between what is computed and what is meant |
 

@@ -16,7 +16,7 @@
 //! further channels, the kernel has `⌈k/s⌉` taps and the stride is 1. Along one axis the torus must be large enough
 //! that no tap that leaves the image comes back into it on the other side ([`Axis::smallest_torus`]).
 //!
-//! The matrices are those of [`super::symbol`], and [`super::search`] finds the best torus.
+//! The matrices are those of `rigor/symbol.rs`, and `rigor/search.rs` finds the best torus.
 //!
 //! Sources: Sedghi, Gupta, Long, *The singular values of convolutional layers*, ICLR 2019, for the circular case;
 //! Vaidyanathan, *Multirate systems and filter banks* (1993), for the polyphase form.
