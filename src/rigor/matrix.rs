@@ -370,3 +370,39 @@ fn sum(x: &[f64]) -> f64 {
     }
     sums.iter().sum::<f64>() + rest.iter().sum::<f64>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Small integers, so that every product and sum is exact.
+    fn integers(rows: usize, columns: usize, seed: usize) -> Mat<f64> {
+        Mat::from_fn(rows, columns, |i, j| ((i * 7 + j * 5 + i * j + seed) % 9) as f64 - 4.0)
+    }
+
+    #[test]
+    fn the_residual_is_the_largest_row_sum() {
+        for n in [1, 2, 5, 9, 16, 33] {
+            let (a, r) = (integers(n, n + 3, 1), integers(n, n, n));
+            let r = Mat::from_fn(n, n, |i, j| if i >= j { r[(i, j)] } else { 0.0 });
+            let (gram, alpha) = (&a * a.transpose(), 17.0);
+            for sign in [-1.0, 1.0] {
+                let e = Mat::from_fn(n, n, |i, j| sign * (gram[(i, j)] - diagonal(alpha, i, j))) - &r * r.transpose();
+                let expected = (0..n).map(|i| e.row(i).iter().map(|x| x.abs()).sum()).fold(0.0, f64::max);
+                let found = Gram::new(a.clone()).residual(alpha, sign, r.as_ref());
+                assert!(
+                    expected <= found && found <= expected + 1e-9 * (1.0 + expected),
+                    "{n}: {found} for {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_nan_is_no_bound() {
+        assert!(largest(&[1.0, f64::NAN, 2.0]).is_nan());
+        let mut r = Mat::zeros(3, 3);
+        r[(1, 0)] = f64::NAN;
+        assert_eq!(Gram::new(integers(3, 4, 1)).residual(1.0, -1.0, r.as_ref()), f64::INFINITY);
+    }
+}
