@@ -9,6 +9,7 @@
 //! | [`Falsifier`] | bounds, declared rounding errors and radii | what refutes them, or how close it came |
 
 mod ball;
+mod descent;
 mod falsify;
 mod flips;
 mod loss;

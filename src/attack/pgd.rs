@@ -4,21 +4,19 @@
 //! ICLR 2018. The margin loss and the decaying step follow Croce, Hein, *Reliable evaluation of adversarial robustness
 //! with an ensemble of diverse parameter-free attacks*, ICML 2020.
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Ball, Loss, Norm, StepSize, largest,
+    Ball, Loss, Norm, StepSize,
+    descent::{Aim, Descent},
+    largest,
     loss::{is_broken, runner_up},
 };
 use crate::{
     data::Dataset,
     error::{Error, Result},
     network::{Network, chunks_of},
-    rigor::directed::norm_up,
     scalar::Scalar,
     tensor::{Batch, finite},
 };
@@ -140,21 +138,6 @@ impl<T> RobustAccuracy<T> {
     }
 }
 
-/// What one descent is against: a label, and the class that it aims at where the loss names one.
-#[derive(Debug, Clone, Copy)]
-struct Aim {
-    sample: usize,
-    label: usize,
-    target: usize,
-}
-
-/// A descent of one sample: where it stands, and where its loss was least.
-struct Descent<T> {
-    sample: usize,
-    best: Option<(f64, Vec<T>)>,
-    broken: Option<Broken<T>>,
-}
-
 impl Attack {
     /// Looks, for each sample, for an input within each `ε` that is not classified as the label.
     ///
@@ -226,7 +209,7 @@ impl Attack {
         first: usize,
         observe: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Option<Broken<T>>>> {
-        let balls = self.check(network, x, labels, eps)?;
+        let balls = self.check(network, x, labels, eps, first)?;
         let logits = network.forward(x)?;
         let clean = |s: usize| {
             let (value, label) = (logits.sample(s), labels[s]);
@@ -283,7 +266,14 @@ impl Attack {
         Ok(broken)
     }
 
-    fn check<T: Scalar>(&self, network: &Network<T>, x: &Batch<T>, labels: &[usize], eps: &[f64]) -> Result<Vec<Ball>> {
+    fn check<T: Scalar>(
+        &self,
+        network: &Network<T>,
+        x: &Batch<T>,
+        labels: &[usize],
+        eps: &[f64],
+        first: usize,
+    ) -> Result<Vec<Ball>> {
         if x.shape() != network.input() {
             let (what, expected, found) = ("attacked samples".into(), network.input(), x.shape());
             return Err(Error::Shape { what, expected, found });
@@ -293,7 +283,11 @@ impl Attack {
         }
         let classes = network.output().len();
         if let Some((s, label)) = labels.iter().enumerate().find(|&(_, &label)| label >= classes) {
-            return Err(Error::parameter("label", label, format!("sample {s} needs a class below {classes}")));
+            return Err(Error::parameter(
+                "label",
+                label,
+                format!("sample {} needs a class below {classes}", first + s),
+            ));
         }
         if eps.is_empty() || eps.windows(2).any(|pair| pair[0] > pair[1]) {
             return Err(Error::parameter(
@@ -315,148 +309,12 @@ impl Attack {
         finite("attacked samples", x.data())?;
         if let Some(s) = (0..x.samples()).find(|&s| !balls[0].admits(x.sample(s))) {
             let range = self.range.unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
-            return Err(Error::parameter("range", format!("{range:?}"), format!("sample {s} does not lie in it")));
+            return Err(Error::parameter(
+                "range",
+                format!("{range:?}"),
+                format!("sample {} does not lie in it", first + s),
+            ));
         }
         Ok(balls)
-    }
-
-    /// Where a descent of sample `s` starts; `run` numbers the descents of one sample, each with its own random numbers.
-    fn start<T: Scalar>(
-        &self,
-        ball: &Ball,
-        x: &[T],
-        best: Option<&(f64, Vec<T>)>,
-        s: usize,
-        run: usize,
-        start: usize,
-    ) -> Vec<T> {
-        let mut to = x.to_vec();
-        let mut v = match (start, self.first, best) {
-            (0, Start::Sample, None) => return to,
-            (0, Start::Sample, Some((_, best))) => {
-                let outward = ball.eps() / self.norm.distance_up(x, best);
-                let outward = if outward.is_finite() { outward } else { 1.0 };
-                best.iter().zip(x).map(|(b, x)| outward * (b.wide() - x.wide())).collect()
-            }
-            _ => {
-                let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-                rng.set_stream(s as u64);
-                rng.set_word_pos((run as u128) << 36);
-                random_displacement(&mut rng, ball, x.len())
-            }
-        };
-        ball.project(x, &mut v, &mut to);
-        to
-    }
-
-    /// The descents of one chunk of samples. Those that are broken leave the batch.
-    fn descend<T: Scalar>(
-        &self,
-        network: &Network<T>,
-        ball: &Ball,
-        x: &Batch<T>,
-        aims: &[Aim],
-        from: Vec<Vec<T>>,
-    ) -> Result<Vec<Descent<T>>> {
-        let mut descents: Vec<Descent<T>> =
-            aims.iter().map(|aim| Descent { sample: aim.sample, best: None, broken: None }).collect();
-        let mut z = Batch::computed(x.shape(), aims.len(), from.concat());
-        let mut active: Vec<usize> = (0..aims.len()).collect();
-        let mut scratch = vec![0.0; x.shape().len()];
-        for step in 0..=self.steps {
-            // The last point is only looked at.
-            let (mut logits, tape) = match step < self.steps {
-                true => network.forward_fast(z.clone()).map(|(logits, tape)| (logits, Some(tape)))?,
-                false => (network.forward(&z)?, None),
-            };
-            if tape.is_some() {
-                // What looks broken must be so for the network as it is executed.
-                let fallen: Vec<usize> =
-                    (0..active.len()).filter(|&row| is_broken(logits.sample(row), aims[active[row]].label)).collect();
-                let executed = network.forward(&z.gather(&fallen))?;
-                fallen
-                    .iter()
-                    .enumerate()
-                    .for_each(|(i, &row)| logits.sample_mut(row).copy_from_slice(executed.sample(i)));
-            }
-            let mut cotangent = Batch::zeros(network.output(), active.len());
-            let mut alive = Vec::with_capacity(active.len());
-            for (row, &slot) in active.iter().enumerate() {
-                let descent = &mut descents[slot];
-                let (point, Aim { label, target, .. }) = (z.sample(row), aims[slot]);
-                if is_broken(logits.sample(row), label) {
-                    let distance = self.norm.distance_up(x.sample(descent.sample), point);
-                    if distance <= ball.eps() {
-                        let input = self.keep_inputs.then(|| point.to_vec());
-                        descent.broken = Some(Broken { distance, prediction: largest(logits.sample(row)), input });
-                        descent.best = None;
-                        continue;
-                    }
-                }
-                alive.push(row);
-                let loss = self.loss.value(logits.sample(row), label, target);
-                match &mut descent.best {
-                    Some((least, _)) if loss.is_nan() || loss >= *least => {}
-                    Some((least, best)) => {
-                        *least = loss;
-                        best.copy_from_slice(point);
-                    }
-                    none => *none = Some((loss, point.to_vec())),
-                }
-                self.loss.gradient(logits.sample(row), label, target, cotangent.sample_mut(row));
-            }
-            let Some(tape) = tape.filter(|_| !alive.is_empty()) else { break };
-            let g = network.vjp(&tape, cotangent, None)?;
-            drop(tape);
-            if alive.len() < active.len() {
-                z = z.gather(&alive);
-                active = alive.iter().map(|&row| active[row]).collect();
-            }
-            let length = ball.eps() * self.step_size.at(step, self.steps);
-            for (row, (&old, &slot)) in alive.iter().zip(&active).enumerate() {
-                let sample = x.sample(descents[slot].sample);
-                descend_along(ball, sample, g.sample(old), length, z.sample_mut(row), &mut scratch);
-            }
-        }
-        Ok(descents)
-    }
-}
-
-/// One step of the given length down the gradient, and back into the ball. A gradient that is 0 or not finite is none.
-fn descend_along<T: Scalar>(ball: &Ball, x: &[T], g: &[T], length: f64, z: &mut [T], v: &mut [f64]) {
-    let unit = match ball.norm() {
-        Norm::L2 => {
-            v.iter_mut().zip(g).for_each(|(v, g)| *v = g.wide());
-            length / norm_up(v)
-        }
-        Norm::Linf => length,
-    };
-    if !unit.is_finite() || unit == 0.0 {
-        return;
-    }
-    for (((v, z), x), g) in v.iter_mut().zip(&*z).zip(x).zip(g) {
-        let g = g.wide();
-        let along = match ball.norm() {
-            Norm::L2 => unit * g,
-            Norm::Linf if g > 0.0 => unit,
-            Norm::Linf if g < 0.0 => -unit,
-            Norm::Linf => 0.0,
-        };
-        *v = (z.wide() - x.wide()) - along;
-    }
-    ball.project(x, v, z);
-}
-
-/// A displacement that is uniform in the ball.
-fn random_displacement(rng: &mut ChaCha8Rng, ball: &Ball, n: usize) -> Vec<f64> {
-    let eps = ball.eps();
-    match ball.norm() {
-        Norm::Linf => (0..n).map(|_| eps * rng.random_range(-1.0..=1.0)).collect(),
-        Norm::L2 => {
-            let direction: Vec<f64> = (0..n).map(|_| rng.sample(StandardNormal)).collect();
-            let radius = eps * libm::pow(rng.random::<f64>(), 1.0 / n as f64);
-            let scale = radius / norm_up(&direction).max(f64::MIN_POSITIVE);
-            direction.iter().map(|d| d * scale).collect()
-        }
     }
 }
