@@ -71,9 +71,14 @@ impl Activation {
     /// # Errors
     /// [`Error::Parameter`] if the slope of a leaky ReLU is negative, NaN or infinite in `T`.
     pub fn in_format<T: Scalar>(self) -> Result<Self> {
+        self.rounded(|x| T::of(x).wide())
+    }
+
+    /// As [`Self::in_format`], for a format that is given by its rounding.
+    pub(crate) fn rounded(self, round: impl Fn(f64) -> f64) -> Result<Self> {
         match self {
             Self::LeakyRelu { slope } => {
-                let rounded = T::of(slope).wide();
+                let rounded = round(slope);
                 if rounded >= 0.0 && rounded.is_finite() && slope >= 0.0 {
                     Ok(Self::LeakyRelu { slope: rounded })
                 } else {

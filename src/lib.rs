@@ -39,7 +39,7 @@
 //!
 //! // Sealing proves the norm of W and sets the step by it; from then on nothing changes.
 //! let sealed = network.seal()?;
-//! assert_eq!(sealed.certificate().features.get(), 1.0);
+//! assert_eq!(sealed.features().get(), 1.0);
 //!
 //! let x = Batch::new(Shape::Features(2), vec![2.0, 0.5])?;
 //! let claim = sealed.certify(&x, Semantics::Exact)?[0];
@@ -84,10 +84,13 @@ pub mod lanes;
 #[cfg(feature = "laws")]
 pub mod laws;
 pub mod layer;
+pub mod model;
 pub mod network;
 pub mod operator;
 pub mod rigor;
+pub mod rules;
 pub mod scalar;
+pub mod tableau;
 pub mod tape;
 pub mod tensor;
 pub mod train;

@@ -24,9 +24,10 @@ use super::{
     ratio::{self, Pair, gaussian},
 };
 use crate::{
-    certificate::Basis,
+    certificate::{Certificate, Rule},
     certify::Sealed,
     error::{Error, Result},
+    model::Map,
     rigor::Lower,
     scalar::Scalar,
     tensor::{Batch, Shape},
@@ -74,7 +75,7 @@ pub struct RatioReport {
     pub kind: String,
     /// What the bound rests on; none for a product of the bounds of layers.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub basis: Option<Basis>,
+    pub basis: Option<Rule>,
     /// The certified bound.
     pub bound: f64,
     /// The largest ratio found, proved to be one: rounding is accounted for by what the layers declare about it and, for
@@ -240,15 +241,15 @@ impl Falsifier {
             },
             best: None,
         };
-        let layer = |(i, entry): (usize, &crate::certificate::Entry)| {
-            target(i..i + 1, i.to_string(), &entry.kind, Some(entry.basis), entry.lipschitz.get())
+        let layer = |(i, (map, proof)): (usize, (&Map, &Certificate))| {
+            target(i..i + 1, i.to_string(), map.kind(), Some(proof.rule()), proof.bound().get())
         };
-        let mut targets: Vec<Target<'a, T>> = certificate.layers.iter().enumerate().map(layer).collect();
-        let head = network.layers().last().is_some_and(|layer| layer.as_affine().is_some());
-        if head && count > 1 {
-            targets.push(target(0..count - 1, "features".into(), "composition", None, certificate.features.get()));
+        let layers = sealed.map().layers().iter().zip(certificate.layers()).enumerate();
+        let mut targets: Vec<Target<'a, T>> = layers.map(layer).collect();
+        if sealed.map().head().is_some() && count > 1 {
+            targets.push(target(0..count - 1, "features".into(), "composition", None, sealed.features().get()));
         }
-        targets.push(target(0..count, "network".into(), "composition", None, certificate.lipschitz.get()));
+        targets.push(target(0..count, "network".into(), "composition", None, certificate.bound().get()));
         targets
     }
 

@@ -6,11 +6,8 @@ use crate::{
     certificate::Certificate,
     error::{Error, Result},
     layer::Layer,
-    network::Network,
-    rigor::{
-        Rounding,
-        directed::{add_up, mul_up},
-    },
+    network::{Network, in_a_row},
+    rigor::Rounding,
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -66,21 +63,12 @@ impl<'a, T: Scalar> Part<'a, T> {
         tapes: &[Tape<f64>],
         reach: &[f64],
     ) -> Result<Option<Vec<f64>>> {
-        let mut errors = vec![0.0; reach.len()];
-        let mut reach = reach.to_vec();
-        for (i, (layer, tape)) in self.layers.iter().zip(tapes).enumerate() {
-            let around: Vec<f64> = reach.iter().zip(&errors).map(|(&r, &e)| add_up(r, mul_up(2.0, e))).collect();
-            let local = match layer.rounding(rounding, tape, &around) {
-                Ok(local) => local,
-                Err(Error::NotProved { .. }) => return Ok(None),
-                Err(error) => return Err(error.in_layer((self.first + i).to_string())),
-            };
-            let l = certificate.layers[self.first + i].lipschitz.get();
-            for ((error, reach), local) in errors.iter_mut().zip(&mut reach).zip(local) {
-                *error = add_up(mul_up(l, *error), local);
-                *reach = mul_up(l, *reach);
-            }
+        let proofs: Vec<&Certificate> = certificate.layers().skip(self.first).take(self.layers.len()).collect();
+        let tapes: Vec<&Tape<f64>> = tapes.iter().collect();
+        match in_a_row(&self.layers, &proofs, rounding, &tapes, reach) {
+            Ok(errors) => Ok(Some(errors)),
+            Err(Error::Layer { source, .. }) if matches!(*source, Error::NotProved { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
-        Ok(Some(errors))
     }
 }

@@ -1,12 +1,11 @@
 //! From a network to certificates: sealing, and the radius of a sample.
 
-mod groups;
 mod local;
 mod radius;
 mod seal;
 
 pub(crate) use radius::argmax;
-pub use radius::{Gaps, Refusal, SampleCertificate, Semantics};
+pub use radius::{Gaps, Refusal, SampleCertificate};
 pub use seal::{SealOptions, Sealed};
 
-pub use crate::rigor::Summation;
+pub use crate::{certificate::Semantics, rigor::Summation};

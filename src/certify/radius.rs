@@ -18,31 +18,23 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Sealed;
 use crate::{
     error::Result,
-    network::{Network, chunks_of},
-    operator::Affine,
+    certificate::{Certificate, Semantics, file::features},
+    model::{Linear, Map},
+    network::chunks_of,
     rigor::{
         Lower, Rounding, Upper,
-        directed::{ETA, U, add_up, div_down, mul_add_over, mul_up, norm_up, sqrt_up, sub_down, sub_up},
+        directed::{ETA, U, add_up, mul_add_over, mul_up, norm_up, sqrt_up, sub_down, sub_up},
     },
+    rules::margin,
     scalar::Scalar,
     tape::Tape,
-    tensor::{Batch, cast},
+    tensor::{Batch, Shape, cast},
 };
-
-/// What a radius is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Semantics {
-    /// The network as a function over the real numbers, its weights taken as the exact binary numbers that they are.
-    Exact,
-    /// The network as it runs in its number format, with sums in the order that it was sealed for.
-    Executed,
-}
 
 /// Why a sample has radius 0 although one logit was computed to be the largest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -152,17 +144,18 @@ impl<T: Scalar> Sealed<T> {
         let (samples, last) = (reach.len(), self.wide().layers().len() - 1);
         let still = vec![0.0; samples];
         let (mut centre, mut executed) = (vec![Errors::default(); samples], vec![Errors::default(); samples]);
-        let layers = self.network().layers().zip(self.wide().layers()).zip(&self.certificate().layers);
-        for (i, ((layer, wide), entry)) in layers.enumerate() {
-            let (tape, l, is_head) = (tape.inner(i), entry.lipschitz.get(), i == last && wide.as_affine().is_some());
+        let has_head = self.map().head().is_some();
+        let layers = self.network().layers().zip(self.wide().layers()).zip(self.certificate().layers());
+        for (i, ((layer, wide), proof)) in layers.enumerate() {
+            let (tape, l, is_head) = (tape.inner(i), proof.bound().get(), i == last && has_head);
             let named = |result: Result<Vec<f64>>| result.map_err(|e| e.in_layer(i.to_string()));
-            let local = named(wide.rounding(&Rounding::of::<f64>(), tape, &still))?;
+            let local = named(wide.rounding(proof, &Rounding::of::<f64>(), tape, &still))?;
             if semantics == Semantics::Executed {
                 // The program's input of this layer is off by its own error, the exact one of x' lies within the exact
                 // ball, and the tape is off by that of the centre.
                 let around = |s: usize| add_up(add_up(reach[s], executed[s].features), centre[s].features);
                 let around: Vec<f64> = (0..samples).map(around).collect();
-                let local = named(layer.rounding(&Rounding::of::<T>(), tape, &around))?;
+                let local = named(layer.rounding(proof, &Rounding::of::<T>(), tape, &around))?;
                 executed.iter_mut().zip(local).for_each(|(e, local)| e.pass(l, local, is_head));
             }
             centre.iter_mut().zip(local).for_each(|(e, local)| e.pass(l, local, is_head));
@@ -206,9 +199,10 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn new<T: Scalar>(network: &Network<T>, features: Upper) -> Self {
-        let distances = distances(network);
-        let slopes = distances.iter().map(|row| row.iter().map(|&d| mul_up(features.get(), d)).collect()).collect();
+    pub(super) fn of(certificate: &Certificate, map: &Map, output: Shape) -> Self {
+        let features = features(certificate, map);
+        let distances = distances(map, output, certificate.premises().last().map(Certificate::bound));
+        let slopes = distances.iter().map(|row| row.iter().map(|&d| margin::slope(features, d)).collect()).collect();
         Self { distances, slopes }
     }
 
@@ -251,23 +245,24 @@ impl Head {
         };
         let mut radius = LARGEST_RADIUS;
         for j in (0..gaps.len()).filter(|&j| j != prediction) {
-            if self.slopes[prediction][j] > 0.0 {
-                radius = radius.min(div_down(gaps[j], self.slopes[prediction][j]));
+            if let Some(bound) = margin::radius(Lower::proved(gaps[j]), self.slopes[prediction][j]) {
+                radius = radius.min(bound);
             }
         }
         SampleCertificate { prediction, radius: Lower::proved(radius.max(0.0)), refusal: None }
     }
 }
 
-/// Upper bounds of `‖wᵢ − wⱼ‖`.
-fn distances<T: Scalar>(network: &Network<T>) -> Vec<Vec<f64>> {
-    let classes = network.output().len();
+/// Upper bounds of `‖wᵢ − wⱼ‖`, `norm` being one of the head's.
+fn distances(map: &Map, output: Shape, norm: Option<Upper>) -> Vec<Vec<f64>> {
+    let classes = output.len();
     let uniform = |norm: f64| vec![vec![mul_up(sqrt_up(2.0), norm); classes]; classes];
-    let affine = network.layers().last().and_then(|layer| layer.as_affine());
-    let rows: Vec<Vec<f64>> = match affine.map(Affine::operator) {
-        Some(w) if w.kind() == "dense" => cast(w.weight()).chunks(w.input().len()).map(<[f64]>::to_vec).collect(),
+    let rows: Vec<Vec<f64>> = match map.head() {
+        Some(Linear::Dense { weight, .. }) => {
+            weight.wide().chunks(weight.count() / classes).map(<[f64]>::to_vec).collect()
+        }
         // The rows of any other operator differ by at most √2 times its norm.
-        Some(w) => return uniform(w.norm().map_or(f64::INFINITY, |norm| norm.bound.get())),
+        Some(_) => return uniform(norm.map_or(f64::INFINITY, Upper::get)),
         None => return uniform(1.0),
     };
     let distance = |a: &[f64], b: &[f64]| {

@@ -1,17 +1,16 @@
 //! Sealing: norms are proved, steps are fixed by them, and from then on nothing changes.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::radius::Head;
 use crate::{
-    certificate::{Certificate, Entry, Group},
-    error::Result,
-    io::ClaimedGroup,
-    layer::Layer,
+    certificate::{Certificate, NormProof, file::features},
+    check::Verified,
+    error::{Error, Result},
+    model::Map,
     network::Network,
-    operator::Norms,
     rigor::{Summation, Upper},
+    rules::Prover,
     scalar::Scalar,
     tensor::Batch,
 };
@@ -24,7 +23,7 @@ pub struct SealOptions {
     /// many roundings they need: claims about the network as executed are for the order in which it runs.
     pub summation: Summation,
     /// How the norms of convolutions are proved: tight ones allow longer steps and larger radii, and take longer.
-    pub norms: Norms,
+    pub norm_proof: NormProof,
 }
 
 /// A network whose claims are proved and whose parameters can no longer change.
@@ -38,13 +37,14 @@ pub struct SealOptions {
 /// let field = GradientField::new(Affine::new(w, None)?, Activation::Relu {})?;
 /// let flow = Flow::new(field, Tableau::rk4(), Step::Relative(1.0), 3)?;
 /// let sealed = Network::<f64>::new(Shape::Features(2), vec![Box::new(flow)])?.seal()?;
-/// assert_eq!(sealed.certificate().lipschitz.get(), 1.0);
+/// assert_eq!(sealed.certificate().bound().get(), 1.0);
 /// # Ok::<(), dahlquist::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Sealed<T: Scalar> {
     network: Network<T>,
     wide: Network<f64>,
+    map: Map,
     certificate: Certificate,
     options: SealOptions,
     head: Head,
@@ -75,26 +75,33 @@ impl<T: Scalar> Network<T> {
     /// ```
     pub fn seal_with(mut self, options: SealOptions) -> Result<Sealed<T>> {
         self.set_summation(options.summation);
-        self.fix_steps(options.norms)?;
-        let layers: Vec<&dyn Layer<T>> = self.layers().collect();
-        let prove = |(i, layer): (usize, &&dyn Layer<T>)| layer.certificate().map_err(|e| e.in_layer(i.to_string()));
-        let entries: Vec<Entry> = layers.par_iter().enumerate().map(prove).collect::<Result<_>>()?;
-        let certificate = Certificate {
-            input: self.input(),
-            groups: Vec::new(),
-            lipschitz: Upper::ONE,
-            features: Upper::ONE,
-            norms: options.norms,
-            layers: entries,
-            summation: options.summation,
-        };
-        let certificate = self.grouped(certificate, &self.linear_groups())?;
-        let head = Head::new(&self, certificate.features);
-        Ok(Sealed { wide: self.widen(), network: self, certificate, options, head })
+        let prover = Prover::new(options.norm_proof);
+        self.fix_steps(&prover)?;
+        let map = self.describe();
+        let certificate = prover.network(&map, self.input())?;
+        Ok(Sealed::new(self, map, certificate, options))
+    }
+
+    /// Seals the network by claims that the checker has verified for it, with nothing proved again.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] if the claims are about another network.
+    pub fn seal_by(mut self, verified: &Verified, options: SealOptions) -> Result<Sealed<T>> {
+        self.set_summation(options.summation);
+        let map = self.describe();
+        if self.input() != verified.input() || &map != verified.map() {
+            return Err(Error::not_proved("the claims", "they were verified for another network"));
+        }
+        Ok(Sealed::new(self, map, verified.certificate().clone(), options))
     }
 }
 
 impl<T: Scalar> Sealed<T> {
+    fn new(network: Network<T>, map: Map, certificate: Certificate, options: SealOptions) -> Self {
+        let head = Head::of(&certificate, &map, network.output());
+        Self { wide: network.widen(), network, map, certificate, options, head }
+    }
+
     /// The same network with tighter claims: stacks of matrices and activations, of up to `neurons` neurons each, are
     /// certified as one map by a quadratic constraint.
     ///
@@ -102,27 +109,27 @@ impl<T: Scalar> Sealed<T> {
     /// 384 neurons. It may end before the least bound is reached, or find nothing; no bound gets worse.
     ///
     /// # Errors
-    /// [`crate::Error::NotProved`] if a bound overflows.
-    pub fn tighten(self, neurons: usize) -> Result<Self> {
-        let groups = self.network.stack_groups(neurons);
-        self.grouped(groups)
-    }
-
-    /// As [`Self::tighten`], with the multipliers of a certificate in the place of a search: claims about stacks that
-    /// these do not prove for the weights of this network are left aside.
-    ///
-    /// # Errors
-    /// As [`Self::tighten`].
-    pub fn tighten_by(self, claimed: &[ClaimedGroup]) -> Result<Self> {
-        let groups = self.network.proved_again(claimed);
-        self.grouped(groups)
-    }
-
-    fn grouped(mut self, mut groups: Vec<Group>) -> Result<Self> {
-        groups.extend(std::mem::take(&mut self.certificate.groups));
-        self.certificate = self.network.grouped(self.certificate, &groups)?;
-        self.head = Head::new(&self.network, self.certificate.features);
+    /// [`Error::NotProved`] if a bound overflows.
+    pub fn tighten(mut self, neurons: usize) -> Result<Self> {
+        let prover = Prover::new(self.options.norm_proof);
+        self.certificate = prover.tighten(&self.map, self.network.input(), self.certificate, neurons)?;
+        self.head = Head::of(&self.certificate, &self.map, self.network.output());
         Ok(self)
+    }
+
+    /// What the network computes, as data: what its claims are about.
+    pub fn map(&self) -> &Map {
+        &self.map
+    }
+
+    /// A Lipschitz bound of the layers before the head that margins are measured on; of the whole network if it has none.
+    pub fn features(&self) -> Upper {
+        features(&self.certificate, &self.map)
+    }
+
+    /// How many layers come before the head.
+    pub(crate) fn feature_layers(&self) -> usize {
+        self.map.layers().len() - usize::from(self.map.head().is_some())
     }
 
     /// The network.

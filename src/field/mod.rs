@@ -5,29 +5,29 @@ mod residual;
 
 use std::fmt::Debug;
 
-use serde::Serialize;
-
 pub use gradient::GradientField;
 pub use residual::ResidualField;
 
 use crate::{
+    certificate::Certificate,
     error::{Error, Result},
-    io::{FieldSpec, TensorWriter},
-    operator::Norms,
-    rigor::{Estimate, Lower, Rounding, Summation, Upper},
+    model::Field,
+    rigor::{Estimate, Rounding, Summation},
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
 };
 
-/// The right-hand side of an autonomous ordinary differential equation, with the constants that stability rests on.
+/// The right-hand side of an autonomous ordinary differential equation, evaluated and differentiated.
 ///
 /// Written for two points of the space, `Δx` and `Δf` being the differences of the points and of the field's values.
-/// A new field is one file that implements this trait; [`crate::layer::Flow`] integrates it and certifies what the
-/// constants allow.
+/// A new field is one file that implements this trait; [`crate::layer::Flow`] integrates it.
 pub trait VectorField<T: Scalar>: Debug + Send + Sync {
-    /// The name of the kind of field, as in files.
-    fn kind(&self) -> &'static str;
+    /// What the field is, as data: everything that is proved about it is proved about that.
+    ///
+    /// A field that is none of the known ones describes itself as [`Field::Opaque`], with a Lipschitz constant that its
+    /// author asserts.
+    fn describe(&self) -> Field;
 
     /// The shape of a point of the space.
     fn shape(&self) -> Shape;
@@ -66,60 +66,23 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     /// The parameters, to be changed.
     fn parameters_mut(&mut self) -> Vec<&mut [T]>;
 
-    /// `ℓ` with `‖Δf‖ ≤ ℓ‖Δx‖`.
-    ///
-    /// # Errors
-    /// If no bound can be proved.
-    fn lipschitz(&self) -> Result<Upper>;
-
-    /// `μ` with `⟨Δf, Δx⟩ ≤ μ‖Δx‖²`; it may be negative. The Lipschitz constant is always one.
-    ///
-    /// # Errors
-    /// If no bound can be proved.
-    fn one_sided_lipschitz(&self) -> Result<Upper> {
-        self.lipschitz()
-    }
-
-    /// `ν` with `⟨Δf, Δx⟩ ≤ −ν‖Δf‖²`.
-    ///
-    /// # Errors
-    /// [`Error::Field`] if the field is not proved to be cocoercive.
-    fn cocoercivity(&self) -> Result<Lower> {
-        Ok(self.curvature()?.largest.recip())
-    }
-
-    /// The curvature of the potential `V`, for a field `f = −∇V`.
-    ///
-    /// # Errors
-    /// [`Error::Field`] if the field is not proved to be the gradient of a convex potential.
-    fn curvature(&self) -> Result<Curvature> {
-        let reason = "it is not the gradient of a convex potential".to_string();
-        Err(Error::Field { field: self.kind(), constant: "curvature", reason })
-    }
-
-    /// The proved norms, gaps and slopes behind the constants, for the certificate.
-    ///
-    /// # Errors
-    /// If one of them cannot be proved.
-    fn evidence(&self) -> Result<Vec<(&'static str, f64)>> {
-        Ok(vec![("lipschitz", self.lipschitz()?.get())])
-    }
-
     /// For each sample `x`, a bound of `‖fl(f(x')) − f(x')‖` and one of `‖fl(f(x'))‖`, for every `x'` within `reach`
     /// of `x`, `fl` being evaluation in the format of `rounding`. Infinite where an overflow cannot be excluded.
     ///
-    /// The tape is that of the evaluation of the *widened* field at `x`: it rounds no more than `rounding` says.
+    /// The tape is that of the evaluation of the *widened* field at `x`: it rounds no more than `rounding` says. The proof
+    /// is one of what the field describes.
     ///
     /// # Errors
     /// [`Error::NotProved`] if the field has no such bound.
     fn rounding(
         &self,
+        _proof: &Certificate,
         _rounding: &Rounding,
         _x: &Batch<f64>,
         _tape: &Tape<f64>,
         _reach: &[f64],
     ) -> Result<Vec<FieldError>> {
-        Err(Error::not_proved(format!("the rounding error of the field {}", self.kind()), "it declares none"))
+        Err(Error::not_proved(format!("the rounding error of the field {}", self.describe().kind()), "it declares none"))
     }
 
     /// Makes every sum of the field keep to an order, and [`Self::rounding`] charge that order. A field whose sums have
@@ -134,24 +97,8 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     /// Adds `scale` times the gradient of that estimate by the parameters.
     fn curvature_gradient(&self, _scale: T, _gradient: &mut [Vec<T>]) {}
 
-    /// Proves the norms of the operators in this way, where there is a choice.
-    ///
-    /// # Errors
-    /// If a norm cannot be proved.
-    fn prove_norms(&mut self, _norms: Norms) -> Result<()> {
-        Ok(())
-    }
-
     /// The same field over `f64`, exactly.
     fn widen(&self) -> Box<dyn VectorField<f64>>;
-
-    /// The field as it is written to a file.
-    ///
-    /// # Errors
-    /// [`Error::NotProved`] for a field that the file format does not know.
-    fn describe(&self, _prefix: &str, _tensors: &mut TensorWriter) -> Result<FieldSpec> {
-        Err(Error::parameter("field", self.kind(), "the file format does not know this kind of field"))
-    }
 }
 
 /// [`VectorField::euler`] by [`VectorField::eval`].
@@ -176,17 +123,6 @@ fn euler_vjp<T: Scalar>(
     let mut pulled = field.vjp(x, tape, &g.scaled(h), gradient);
     pulled.axpy(T::one(), g);
     (pulled, along)
-}
-
-/// Two convexity constants of a potential `V` with `f = −∇V`: its Hessian lies between them, where it exists.
-///
-/// `μ_low ‖Δx‖² ≤ −⟨Δf, Δx⟩` and, the field being a gradient, `−⟨Δf, Δx⟩ ≥ ‖Δf‖²/μ_high` (Baillon–Haddad).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Curvature {
-    /// A lower bound of the strong convexity, at least 0.
-    pub smallest: Lower,
-    /// An upper bound of the smoothness.
-    pub largest: Upper,
 }
 
 /// The rounding error of one evaluation of a field and the size of its value.

@@ -3,11 +3,12 @@
 use super::{FieldError, VectorField};
 use crate::{
     activation::Activation,
+    certificate::Certificate,
     error::{Error, Result},
-    io::{FieldSpec, TensorWriter},
-    operator::{Affine, Norms},
+    model::Field,
+    operator::Affine,
     rigor::{
-        Rounding, Summation, Upper,
+        Rounding, Summation,
         directed::{add_up, mul_up},
     },
     scalar::Scalar,
@@ -46,8 +47,9 @@ impl<T: Scalar> ResidualField<T> {
 }
 
 impl<T: Scalar> VectorField<T> for ResidualField<T> {
-    fn kind(&self) -> &'static str {
-        "residual"
+    fn describe(&self) -> Field {
+        let (inner, outer) = (self.inner.describe(), self.outer.describe());
+        Field::Residual { activation: self.activation, inner, outer }
     }
 
     fn shape(&self) -> Shape {
@@ -84,28 +86,19 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
         self.inner.parameters_mut().into_iter().chain(self.outer.parameters_mut()).collect()
     }
 
-    fn lipschitz(&self) -> Result<Upper> {
-        let norms = self.inner.operator().norm()?.bound * self.outer.operator().norm()?.bound;
-        (norms * Upper::proved(self.activation.lipschitz())).finite("the Lipschitz constant of a residual field")
-    }
-
-    fn evidence(&self) -> Result<Vec<(&'static str, f64)>> {
-        Ok(vec![
-            ("inner_norm", self.inner.operator().norm()?.bound.get()),
-            ("outer_norm", self.outer.operator().norm()?.bound.get()),
-            ("slope", self.activation.lipschitz()),
-        ])
-    }
-
     fn rounding(
         &self,
+        proof: &Certificate,
         rounding: &Rounding,
         x: &Batch<f64>,
         tape: &Tape<f64>,
         reach: &[f64],
     ) -> Result<Vec<FieldError>> {
         let z = tape.saved(0);
-        let (inner, outer) = (self.inner.operator().norm()?.bound.get(), self.outer.operator().norm()?.bound.get());
+        let [inner, outer] = proof.premises() else {
+            return Err(Error::not_proved("the rounding error of a residual field", "the proof is not one of it"));
+        };
+        let (inner, outer) = (inner.bound().get(), outer.bound().get());
         // As for the gradient field: r bounds |z' − z|, the rest follows σ and the outer map.
         let e = self.inner.apply_error(rounding, x, reach)?;
         let r: Vec<f64> = e.iter().zip(reach).map(|(&e, &reach)| add_up(mul_up(inner, reach), 2.0 * e)).collect();
@@ -120,11 +113,6 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
         Ok((0..e.len()).map(bound).collect())
     }
 
-    fn prove_norms(&mut self, norms: Norms) -> Result<()> {
-        self.inner.prove_norm(norms)?;
-        self.outer.prove_norm(norms)
-    }
-
     fn set_summation(&mut self, summation: Summation) {
         self.inner.set_summation(summation);
         self.outer.set_summation(summation);
@@ -132,11 +120,5 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
 
     fn widen(&self) -> Box<dyn VectorField<f64>> {
         Box::new(ResidualField { inner: self.inner.widen(), activation: self.activation, outer: self.outer.widen() })
-    }
-
-    fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> Result<FieldSpec> {
-        let inner = self.inner.describe(&format!("{prefix}.inner"), tensors);
-        let outer = self.outer.describe(&format!("{prefix}.outer"), tensors);
-        Ok(FieldSpec::Residual { activation: self.activation, inner, outer })
     }
 }

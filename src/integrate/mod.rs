@@ -1,22 +1,3 @@
-//! Runge–Kutta methods, exactly: their coefficients, and what their coefficients prove.
-//!
-//! | file | what it holds |
-//! |---|---|
-//! | [`Surd`] | numbers of $\mathbb Q(\sqrt 2, \sqrt 3, \sqrt 5, …)$, exactly; the largest `f64` below one |
-//! | [`Tableau`] | a method whose order conditions hold exactly; its coefficients rounded to `f32` or `f64` |
-//! | [`CircleRadius`] | how long a step of a method may be without expanding a cocoercive field |
-//! | [`ShuOsher`] | a method as convex combinations of Euler steps, and the Lipschitz factor that it inherits |
-//!
-//! No radius and no factor is typed in: each is derived from the coefficients and proved in exact arithmetic.
+//! Integration of vector fields; see [`crate::tableau`] for methods and what is proved about them.
 
-mod circle;
-mod exact;
-mod methods;
-mod shu_osher;
-mod tableau;
-mod trees;
-
-pub use circle::CircleRadius;
-pub use exact::Surd;
-pub use shu_osher::ShuOsher;
-pub use tableau::{Coefficients, Tableau};
+pub use crate::tableau::{CircleRadius, Coefficients, ShuOsher, Surd, Tableau};

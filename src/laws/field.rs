@@ -9,11 +9,13 @@ use super::{
     points::{PAIRS, directions, generator, pairs, points},
 };
 use crate::{
+    certificate::Certificate,
     field::VectorField,
     rigor::{
-        Rounding,
+        Lower, Rounding, Upper,
         directed::{add_up, mul_down, mul_up, sub_down},
     },
+    rules::Prover,
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, cast},
@@ -34,6 +36,7 @@ pub fn all<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) -> Verdi
 /// A field that declares no rounding error is allowed `2²⁰u(‖f̂‖ + ‖x‖)`. What the field refuses to prove passes.
 pub fn constants<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) -> Verdict {
     let wide = field.widen();
+    let claims = proof(field).map(|proof| proof.claims());
     let [x, other] = pairs_of(field, seed);
     let (here, there) = (Run::at(&*wide, x.cast(), None)?, Run::at(&*wide, other.cast(), None)?);
     for s in 0..PAIRS {
@@ -49,26 +52,26 @@ pub fn constants<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) ->
             let points = (x.sample(s), other.sample(s));
             Err(broken(format!("{what} with the constant {c} fails: {left:e} > {right:e} between {points:?}")))
         };
-        if let Ok(l) = field.lipschitz().map(|l| l.get()) {
+        if let Some(l) = claims.map(|claims| claims.bound.get()) {
             let most = mul_up(l, far);
             if least > most {
                 return fail("‖Δf‖ ≤ ℓ‖Δx‖", l, least, most);
             }
         }
-        if let Ok(mu) = field.one_sided_lipschitz().map(|mu| mu.get())
+        if let Some(mu) = claims.and_then(|claims| claims.one_sided_lipschitz).map(Upper::get)
             && inner > times(mu)
         {
             return fail("⟨Δf, Δx⟩ ≤ μ‖Δx‖²", mu, inner, times(mu));
         }
         // A constant field has ν = ∞; then only Δf = 0 is left to check.
-        if let Ok(nu) = field.cocoercivity().map(|nu| nu.get()) {
+        if let Some(nu) = claims.and_then(|claims| claims.cocoercivity).map(Lower::get) {
             let most = if least > 0.0 { -mul_down(mul_down(nu, least), least) } else { 0.0 };
             if inner > most {
                 return fail("⟨Δf, Δx⟩ ≤ −ν‖Δf‖²", nu, inner, most);
             }
         }
-        if let Ok(curvature) = field.curvature() {
-            let (low, high) = (curvature.smallest.get(), curvature.largest.get());
+        if let Some((claims, low)) = claims.and_then(|claims| Some((claims, claims.strong_convexity?))) {
+            let (low, high) = (low.get(), claims.bound.get());
             if inner > times(-low) {
                 return fail("⟨Δf, Δx⟩ ≤ −c‖Δx‖²", low, inner, times(-low));
             }
@@ -117,8 +120,7 @@ pub fn widening<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, _seed: u64) ->
     if numbers(field.parameters()) != wide.parameters() {
         return Err(broken("the parameters over f64 are not the same numbers"));
     }
-    let narrow = (field.lipschitz().ok(), field.one_sided_lipschitz().ok(), field.cocoercivity().ok());
-    let wide = (wide.lipschitz().ok(), wide.one_sided_lipschitz().ok(), wide.cocoercivity().ok());
+    let (narrow, wide) = (proof(field).map(|proof| proof.claims()), proof(&*wide).map(|proof| proof.claims()));
     if narrow == wide { Ok(()) } else { Err(broken(format!("over f64 the constants are {wide:?}, not {narrow:?}"))) }
 }
 
@@ -148,6 +150,11 @@ pub fn differences<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) 
     })
 }
 
+/// What is proved about a field, if anything is.
+fn proof<T: Scalar, F: VectorField<T> + ?Sized>(field: &F) -> Option<Certificate> {
+    Prover::default().field(&field.describe(), field.shape()).ok()
+}
+
 /// An evaluation with its rounding errors.
 struct Run<T: Scalar> {
     f: Batch<T>,
@@ -167,13 +174,14 @@ impl<T: Scalar> Run<T> {
         let (mut wide, point) = (Tape::recording(), x.cast());
         field.widen().eval(&point, &mut wide);
         let zeros = vec![0.0; x.samples()];
-        let declared = field.rounding(&Rounding::of::<T>(), &point, &wide, reach.unwrap_or(&zeros));
+        let declared = proof(field)
+            .and_then(|proof| field.rounding(&proof, &Rounding::of::<T>(), &point, &wide, reach.unwrap_or(&zeros)).ok());
         let (errors, sizes) = match declared {
-            Ok(bounds) => {
+            Some(bounds) => {
                 let errors = bounds.iter().map(|b| b.error).collect();
                 (errors, Some(bounds.iter().map(|b| b.size).collect()))
             }
-            Err(_) => {
+            None => {
                 let allowed = |(f, x): (f64, f64)| 1_048_576.0 * T::UNIT_ROUNDOFF * (f + x);
                 (f.norms_up().into_iter().zip(x.norms_up()).map(allowed).collect(), None)
             }

@@ -10,11 +10,13 @@ use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
 
 use crate::{
+    certificate::Certificate,
     layer::Layer,
     rigor::{
         Rounding,
         directed::{add_up, mul_up, sub_down, sub_up},
     },
+    rules::Prover,
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -73,8 +75,8 @@ pub fn samples<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict
 ///
 /// A layer that declares no rounding error is allowed `2²⁰u(‖ŷ‖ + ‖x‖)`. A layer that refuses to be certified passes.
 pub fn lipschitz<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
-    let Ok(entry) = layer.certificate() else { return Ok(()) };
-    let bound = entry.lipschitz.get();
+    let Some(proof) = proof(layer) else { return Ok(()) };
+    let bound = proof.bound().get();
     each_pair(layer, seed, |dx, dy, error, [x, other]| {
         let (least, most) = (sub_down(dy.norm_down(), error), mul_up(bound, dx.norm_up()));
         if least <= most {
@@ -92,7 +94,7 @@ pub fn lipschitz<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdi
 ///
 /// It is the same as `‖Δy‖² + (1 − 2α)‖Δx‖² ≤ 2(1 − α)⟨Δx, Δy⟩`.
 pub fn averaged<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
-    let Some(alpha) = layer.certificate().ok().and_then(|entry| entry.averaged) else { return Ok(()) };
+    let Some(alpha) = proof(layer).and_then(|proof| proof.claims().averaged) else { return Ok(()) };
     let alpha = alpha.get();
     if layer.input() != layer.output() {
         return Err(broken("averaged, but not a map of a space into itself"));
@@ -140,11 +142,10 @@ pub fn rounding<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdic
 /// The layer over `f64` has the same shapes and makes the same claim.
 pub fn widening<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, _seed: u64) -> Verdict {
     let wide = layer.widen();
-    if (layer.kind(), layer.input(), layer.output()) != (wide.kind(), wide.input(), wide.output()) {
-        return Err(broken(format!("{layer:?} is not of the kind of {wide:?}, over f64")));
+    if (layer.describe(), layer.input(), layer.output()) != (wide.describe(), wide.input(), wide.output()) {
+        return Err(broken(format!("{layer:?} is not described as {wide:?}, over f64")));
     }
-    let claim = |entry: crate::Result<crate::certificate::Entry>| entry.ok().map(|e| (e.lipschitz, e.averaged));
-    let (narrow, wide) = (claim(layer.certificate()), claim(wide.certificate()));
+    let (narrow, wide) = (proof(layer).map(|proof| proof.claims()), proof(&*wide).map(|proof| proof.claims()));
     if narrow == wide { Ok(()) } else { Err(broken(format!("over f64 the claim is {wide:?}, not {narrow:?}"))) }
 }
 
@@ -265,6 +266,11 @@ pub(super) fn tangent(
     }
 }
 
+/// What is proved about a layer, if anything is.
+fn proof<T: Scalar, L: Layer<T> + ?Sized>(layer: &L) -> Option<Certificate> {
+    Prover::default().network(&layer.describe(), layer.input()).ok()
+}
+
 /// A forward pass with its rounding errors.
 struct Run<T: Scalar> {
     y: Batch<T>,
@@ -282,11 +288,12 @@ impl<T: Scalar> Run<T> {
         layer.widen().forward(x.cast(), &mut wide);
         let y = layer.forward(x, &mut tape);
         let zeros = vec![0.0; samples];
-        let declared = layer.rounding(&Rounding::of::<T>(), &wide, reach.unwrap_or(&zeros));
+        let declared = proof(layer)
+            .and_then(|proof| layer.rounding(&proof, &Rounding::of::<T>(), &wide, reach.unwrap_or(&zeros)).ok());
         let (errors, declared) = match declared {
-            Ok(errors) if errors.len() == samples => (errors, true),
-            Ok(errors) => return Err(broken(format!("{} errors for {samples} samples", errors.len()))),
-            Err(_) => {
+            Some(errors) if errors.len() == samples => (errors, true),
+            Some(errors) => return Err(broken(format!("{} errors for {samples} samples", errors.len()))),
+            None => {
                 let allowed = |(y, x): (f64, f64)| 1_048_576.0 * T::UNIT_ROUNDOFF * (y + x);
                 (y.norms_up().into_iter().zip(inputs).map(allowed).collect(), false)
             }

@@ -9,6 +9,7 @@ use crate::{
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
     operator::{Affine, Conv2d, Dense, Geometry, MeanPool},
     rigor::torus::PaddingMode,
+    rules::Prover,
     scalar::Scalar,
     tensor::Shape,
 };
@@ -273,10 +274,11 @@ pub fn flow<T: Scalar>(
     let radius = tableau.circle_radius();
     if relative && radius.is_ok() && ratio > 0.0 && ratio <= 1.0 {
         let mut flow = Flow::new(field, tableau, Step::Relative(ratio), steps).ok()?;
-        flow.seal().ok()?;
+        flow.seal(&Prover::default()).ok()?;
         return Some(flow);
     }
-    let limit = field.cocoercivity().ok()?.get() * 2.0 * radius.map_or(1.0, |r| r.get());
+    let claims = Prover::default().field(&field.describe(), field.shape()).ok()?.claims();
+    let limit = claims.cocoercivity?.get() * 2.0 * radius.map_or(1.0, |r| r.get());
     let h = if limit.is_finite() { ratio * limit } else { ratio };
     Flow::new(field, tableau, Step::Fixed(T::round_down(h).wide()), steps).ok()
 }

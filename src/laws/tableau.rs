@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 use super::{Verdict, broken, points::generator};
-use crate::integrate::{Surd, Tableau};
+use crate::tableau::{Surd, Tableau};
 
 /// All laws of a method.
 pub fn all(tableau: &Tableau, seed: u64) -> Verdict {

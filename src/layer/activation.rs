@@ -3,13 +3,10 @@
 use super::Layer;
 use crate::{
     activation::Activation,
-    certificate::{Entry, Rule, Witness},
+    certificate::Certificate,
     error::Result,
-    io::{LayerSpec, TensorWriter},
-    rigor::{
-        Rounding, Upper,
-        directed::{div_up, sub_up},
-    },
+    model::Map,
+    rigor::Rounding,
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -36,8 +33,8 @@ impl ActivationLayer {
 }
 
 impl<T: Scalar> Layer<T> for ActivationLayer {
-    fn kind(&self) -> &'static str {
-        "activation"
+    fn describe(&self) -> Map {
+        Map::Activation(self.function)
     }
 
     fn input(&self) -> Shape {
@@ -62,17 +59,7 @@ impl<T: Scalar> Layer<T> for ActivationLayer {
         self.function.differentiate(tape.saved(0), T::one(), v)
     }
 
-    fn certificate(&self) -> Result<Entry> {
-        let interval = self.function.slopes();
-        let [m, l] = interval;
-        let mut entry = Entry::proved("activation", Rule::Slope, Upper::proved(self.function.lipschitz()));
-        if -1.0 < m && l <= 1.0 {
-            entry.averaged = Some(Upper::proved(div_up(sub_up(1.0, m), 2.0)));
-        }
-        Ok(entry.with(Witness::Slopes { interval }))
-    }
-
-    fn rounding(&self, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
+    fn rounding(&self, _: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         if self.function.is_exact() {
             return Ok(vec![0.0; reach.len()]);
         }
@@ -82,9 +69,5 @@ impl<T: Scalar> Layer<T> for ActivationLayer {
 
     fn widen(&self) -> Box<dyn Layer<f64>> {
         Box::new(self.clone())
-    }
-
-    fn describe(&self, _prefix: &str, _tensors: &mut TensorWriter) -> Result<LayerSpec> {
-        Ok(LayerSpec::Activation(self.function))
     }
 }

@@ -2,10 +2,10 @@
 
 use super::Layer;
 use crate::{
-    certificate::{Entry, Rule, Witness},
+    certificate::Certificate,
     error::{Error, Result},
-    io::{LayerSpec, TensorWriter},
-    operator::{Affine, Norms},
+    model::{Linear, Map},
+    operator::Affine,
     rigor::{Rounding, Summation},
     scalar::Scalar,
     tape::Tape,
@@ -41,9 +41,9 @@ impl<T: Scalar> AffineLayer<T> {
     /// # Errors
     /// [`Error::Parameter`] if the operator is not dense.
     pub fn with_unit_rows(map: Affine<T>) -> Result<Self> {
-        if map.operator().kind() != "dense" {
-            return Err(Error::parameter("operator", map.operator().kind(), "only a dense layer can have unit rows"));
-        }
+        let Linear::Dense { .. } = map.describe() else {
+            return Err(Error::parameter("operator", map.describe().kind(), "only a dense layer can have unit rows"));
+        };
         let rows = Rows { weight: map.operator().weight().to_vec(), length: map.operator().input().len() };
         let mut layer = Self { map, direct: Some(rows) };
         layer.prepare();
@@ -52,8 +52,8 @@ impl<T: Scalar> AffineLayer<T> {
 }
 
 impl<T: Scalar> Layer<T> for AffineLayer<T> {
-    fn kind(&self) -> &'static str {
-        self.map.operator().kind()
+    fn describe(&self) -> Map {
+        Map::Linear(self.map.describe())
     }
 
     fn input(&self) -> Shape {
@@ -81,12 +81,7 @@ impl<T: Scalar> Layer<T> for AffineLayer<T> {
         self.map.linear(&v)
     }
 
-    fn certificate(&self) -> Result<Entry> {
-        let norm = self.map.operator().norm()?;
-        Ok(Entry::proved(self.kind(), Rule::OperatorNorm, norm.bound).with(Witness::Norm { method: norm.method }))
-    }
-
-    fn rounding(&self, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
+    fn rounding(&self, _: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         self.map.apply_error(rounding, tape.saved(0), reach)
     }
 
@@ -134,18 +129,6 @@ impl<T: Scalar> Layer<T> for AffineLayer<T> {
                 *g = (*g - along * w / norm) / norm;
             }
         }
-    }
-
-    fn prove_norms(&mut self, norms: Norms) -> Result<()> {
-        self.map.prove_norm(norms)
-    }
-
-    fn as_affine(&self) -> Option<&Affine<T>> {
-        Some(&self.map)
-    }
-
-    fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> Result<LayerSpec> {
-        Ok(self.map.describe(prefix, tensors).into())
     }
 }
 

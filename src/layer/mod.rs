@@ -2,6 +2,7 @@
 
 mod activation;
 mod affine;
+mod branches;
 mod flow;
 mod normalize;
 mod reshape;
@@ -10,16 +11,17 @@ use std::fmt::Debug;
 
 pub use activation::ActivationLayer;
 pub use affine::AffineLayer;
+pub use branches::Branches;
 pub use flow::{Flow, Step};
 pub use normalize::Normalize;
 pub use reshape::Reshape;
 
 use crate::{
-    certificate::Entry,
+    certificate::Certificate,
     error::{Error, Result},
-    io::{LayerSpec, TensorWriter},
-    operator::{Affine, Norms},
+    model::Map,
     rigor::{Rounding, Summation},
+    rules::Prover,
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -36,10 +38,14 @@ use crate::{
 /// What the optimiser moves is free (*direct*); [`Self::prepare`] computes from it what is evaluated (*explicit*), and
 /// [`Self::pull_back`] takes a gradient back. Where the two are the same there is nothing to implement.
 ///
-/// A new layer is one file: `kind`, the two shapes, `forward`, `vjp`, `jvp`, `certificate` and `widen`.
+/// A new layer is one file: `describe`, the two shapes, `forward`, `vjp`, `jvp` and `widen`; with `rounding` it is
+/// certified as executed, too.
 pub trait Layer<T: Scalar>: Debug + Send + Sync {
-    /// The name of the kind of layer, as in files.
-    fn kind(&self) -> &'static str;
+    /// What the layer computes, as data. Everything that is proved about it is proved about that, and a file holds it.
+    ///
+    /// A layer that is made of known maps is certified like this crate's own. One that is not describes itself as
+    /// [`Map::Opaque`], with a bound that its author asserts: every certificate that rests on it says so.
+    fn describe(&self) -> Map;
 
     /// The shape of a sample that goes in.
     fn input(&self) -> Shape;
@@ -56,22 +62,24 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     /// `Jv` for each sample.
     fn jvp(&self, tape: &Tape<T>, v: Batch<T>) -> Batch<T>;
 
-    /// The claim about the layer as a function over the real numbers, proved now.
-    ///
-    /// # Errors
-    /// If no bound can be proved, or a hypothesis of the rule does not hold.
-    fn certificate(&self) -> Result<Entry>;
-
     /// For each sample, a bound of `‖fl(y(x')) − y(x')‖` for every `x'` within `reach` of the sample on the tape: what
     /// this layer alone adds to the error when it runs in the format of `rounding`. Infinite where an overflow cannot
     /// be excluded.
     ///
-    /// The tape is that of the *widened* layer, [`Self::widen`]: it rounds no more than `rounding` says.
+    /// The tape is that of the *widened* layer, [`Self::widen`]: it rounds no more than `rounding` says. The proof is one
+    /// of what the layer describes: its constants, and those of its parts.
     ///
     /// # Errors
     /// [`Error::NotProved`] if the layer declares no bound.
-    fn rounding(&self, _rounding: &Rounding, _tape: &Tape<f64>, _reach: &[f64]) -> Result<Vec<f64>> {
-        Err(Error::not_proved(format!("the rounding error of a layer of kind {}", self.kind()), "it declares none"))
+    fn rounding(
+        &self,
+        _proof: &Certificate,
+        _rounding: &Rounding,
+        _tape: &Tape<f64>,
+        _reach: &[f64],
+    ) -> Result<Vec<f64>> {
+        let what = format!("the rounding error of a layer of kind {}", self.describe().kind());
+        Err(Error::not_proved(what, "it declares none"))
     }
 
     /// Makes every sum of the layer keep to an order, and [`Self::rounding`] charge that order. A layer whose sums have
@@ -102,32 +110,46 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     /// Turns a gradient by the explicit parameters into one by the direct parameters, in place.
     fn pull_back(&self, _gradient: &mut [Vec<T>]) {}
 
-    /// Proves the norms of the operators in this way, where there is a choice: what is claimed from now on rests on them.
-    ///
-    /// # Errors
-    /// If a norm cannot be proved.
-    fn prove_norms(&mut self, _norms: Norms) -> Result<()> {
-        Ok(())
-    }
-
     /// Fixes what estimates have steered so far to values that are proved to be admissible.
     ///
     /// # Errors
     /// If a norm cannot be proved.
-    fn seal(&mut self) -> Result<()> {
+    fn seal(&mut self, _prover: &Prover) -> Result<()> {
         Ok(())
     }
+}
 
-    /// The affine map that this layer is, if it is one: margins are measured on a last layer that is.
-    fn as_affine(&self) -> Option<&Affine<T>> {
-        None
+/// A gradient of zeros for layers that are parts of another: the slots of the direct parameters of all of them, then the
+/// others.
+pub(crate) fn gradient_of<'a, T: Scalar>(parts: impl Iterator<Item = &'a dyn Layer<T>>) -> Vec<Vec<T>> {
+    let (mut direct, mut rest) = (Vec::new(), Vec::new());
+    for part in parts {
+        let mut slots = part.gradient();
+        rest.extend(slots.split_off(part.parameters().len()));
+        direct.append(&mut slots);
     }
+    direct.append(&mut rest);
+    direct
+}
 
-    /// The layer as it is written to a file; its tensors go to `tensors` under names that begin with `prefix`.
-    ///
-    /// # Errors
-    /// [`Error::Parameter`] for a layer that the file format does not know.
-    fn describe(&self, _prefix: &str, _tensors: &mut TensorWriter) -> Result<LayerSpec> {
-        Err(Error::parameter("layer", self.kind(), "the file format does not know this kind of layer"))
+/// Runs `f` on such a gradient, its slots sorted by the parts.
+pub(crate) fn by_part<'a, T: Scalar, R>(
+    parts: impl Iterator<Item = &'a dyn Layer<T>>,
+    gradient: &mut [Vec<T>],
+    f: impl FnOnce(&mut [Vec<Vec<T>>]) -> R,
+) -> R {
+    let counts: Vec<[usize; 2]> = parts.map(|part| [part.parameters().len(), part.gradient().len()]).collect();
+    let (mut first, mut rest) = (0, counts.iter().map(|[direct, _]| direct).sum::<usize>());
+    let mut places: Vec<Vec<usize>> = Vec::new();
+    for &[direct, all] in &counts {
+        places.push((first..first + direct).chain(rest..rest + all - direct).collect());
+        (first, rest) = (first + direct, rest + all - direct);
     }
+    let mut take = |places: &Vec<usize>| places.iter().map(|&i| std::mem::take(&mut gradient[i])).collect();
+    let mut slots: Vec<Vec<Vec<T>>> = places.iter().map(&mut take).collect();
+    let result = f(&mut slots);
+    for (places, slots) in places.iter().zip(slots) {
+        places.iter().zip(slots).for_each(|(&i, slot)| gradient[i] = slot);
+    }
+    result
 }

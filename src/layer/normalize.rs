@@ -2,12 +2,11 @@
 
 use super::Layer;
 use crate::{
-    certificate::{Entry, Rule, Witness},
+    certificate::Certificate,
     error::{Error, Result},
-    io::{LayerSpec, TensorWriter},
-    operator::NormMethod,
+    model::{Linear, Map},
     rigor::{
-        Rounding, Upper,
+        Rounding,
         directed::{add_up, div_up, mul_up, sqrt_up},
     },
     scalar::Scalar,
@@ -69,8 +68,9 @@ impl<T: Scalar> Normalize<T> {
 }
 
 impl<T: Scalar> Layer<T> for Normalize<T> {
-    fn kind(&self) -> &'static str {
-        "normalize"
+    fn describe(&self) -> Map {
+        let wide = |values: &[T]| values.iter().map(|x| x.wide()).collect();
+        Map::Linear(Linear::Normalize { mean: wide(&self.mean), std: wide(&self.std) })
     }
 
     fn input(&self) -> Shape {
@@ -95,14 +95,8 @@ impl<T: Scalar> Layer<T> for Normalize<T> {
         self.scaled(v)
     }
 
-    fn certificate(&self) -> Result<Entry> {
-        let bound = Upper::proved(self.lipschitz()).finite("the Lipschitz constant of a normalisation")?;
-        let witness = Witness::Norm { method: NormMethod::ClosedForm };
-        Ok(Entry::proved("normalize", Rule::OperatorNorm, bound).with(witness))
-    }
-
     /// A subtraction and a division: `|ŷ − y| ≤ (2u + u²)/(1 − u)²·|ŷ| + η ≤ 4u|ŷ| + η`.
-    fn rounding(&self, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
+    fn rounding(&self, _: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         let y = tape.saved(0);
         let underflow = mul_up(sqrt_up(self.shape.len() as f64), rounding.underflow(1));
         // Every |x'| is at most the largest |x|, which the largest |y|·std + |mean| bounds, plus the reach.
@@ -122,10 +116,5 @@ impl<T: Scalar> Layer<T> for Normalize<T> {
     fn widen(&self) -> Box<dyn Layer<f64>> {
         let wide = |values: &[T]| crate::tensor::cast(values);
         Box::new(Normalize { shape: self.shape, mean: wide(&self.mean), std: wide(&self.std) })
-    }
-
-    fn describe(&self, _prefix: &str, _tensors: &mut TensorWriter) -> Result<LayerSpec> {
-        let wide = |values: &[T]| values.iter().map(|x| x.wide()).collect();
-        Ok(LayerSpec::Normalize { mean: wide(&self.mean), std: wide(&self.std) })
     }
 }

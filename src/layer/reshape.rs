@@ -2,10 +2,10 @@
 
 use super::Layer;
 use crate::{
-    certificate::{Entry, Rule},
+    certificate::Certificate,
     error::{Error, Result},
-    io::{LayerSpec, TensorWriter},
-    rigor::{Rounding, Upper},
+    model::{Linear, Map},
+    rigor::Rounding,
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -76,12 +76,12 @@ impl Reshape {
 }
 
 impl<T: Scalar> Layer<T> for Reshape {
-    fn kind(&self) -> &'static str {
-        match self.kind {
-            Kind::Flatten => "flatten",
-            Kind::PadChannels => "pad_channels",
-            Kind::SpaceToDepth { .. } => "space_to_depth",
-        }
+    fn describe(&self) -> Map {
+        Map::Linear(match (self.kind, self.output) {
+            (Kind::PadChannels, Shape::Image { channels, .. }) => Linear::PadChannels { channels },
+            (Kind::SpaceToDepth { block }, _) => Linear::SpaceToDepth { block },
+            _ => Linear::Flatten {},
+        })
     }
 
     fn input(&self) -> Shape {
@@ -121,24 +121,11 @@ impl<T: Scalar> Layer<T> for Reshape {
         self.forward(v, &mut Tape::idle())
     }
 
-    fn certificate(&self) -> Result<Entry> {
-        let kind = Layer::<T>::kind(self);
-        Ok(Entry::proved(kind, Rule::Isometry, Upper::ONE))
-    }
-
-    fn rounding(&self, _rounding: &Rounding, _tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
+    fn rounding(&self, _: &Certificate, _: &Rounding, _tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         Ok(vec![0.0; reach.len()])
     }
 
     fn widen(&self) -> Box<dyn Layer<f64>> {
         Box::new(self.clone())
-    }
-
-    fn describe(&self, _prefix: &str, _tensors: &mut TensorWriter) -> Result<LayerSpec> {
-        Ok(match (self.kind, self.output) {
-            (Kind::PadChannels, Shape::Image { channels, .. }) => LayerSpec::PadChannels { channels },
-            (Kind::SpaceToDepth { block }, _) => LayerSpec::SpaceToDepth { block },
-            _ => LayerSpec::Flatten {},
-        })
     }
 }

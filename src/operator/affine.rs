@@ -1,9 +1,9 @@
 //! `Wx + b`: an operator with a bias, and the rounding error of evaluating it.
 
-use super::{Norms, Operator};
+use super::Operator;
 use crate::{
     error::{Error, Result},
-    io::{OperatorSpec, TensorWriter},
+    model::{Linear, Tensor, units},
     rigor::{
         Rounding, Summation,
         directed::{add_up, mul_add_over, mul_up, norm_up, sqrt_up},
@@ -37,7 +37,7 @@ impl<T: Scalar> Affine<T> {
         if let Some(bias) = &bias {
             let expected = units(operator.output());
             if bias.len() != expected {
-                let what = format!("{} bias", operator.kind());
+                let what = format!("{} bias", operator.describe().kind());
                 return Err(Error::Length { what, expected, found: bias.len() });
             }
             finite("bias", bias)?;
@@ -53,14 +53,6 @@ impl<T: Scalar> Affine<T> {
     /// The bias `b`, if there is one.
     pub fn bias(&self) -> Option<&[T]> {
         self.bias.as_deref()
-    }
-
-    /// Proves the norm of the operator in this way.
-    ///
-    /// # Errors
-    /// As [`Operator::norm`].
-    pub fn prove_norm(&mut self, norms: Norms) -> Result<()> {
-        self.operator.prove_norm(norms)
     }
 
     /// An upper bound of the norm of the bias, repeated over the points of an image.
@@ -213,11 +205,9 @@ impl<T: Scalar> Affine<T> {
         Affine { operator: self.operator.widen(), bias: self.bias.as_deref().map(cast) }
     }
 
-    /// The operator with its bias, as they are written to a file.
-    pub fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> OperatorSpec {
-        let spec = self.operator.describe(prefix, tensors);
-        let bias = self.bias.as_ref().map(|bias| tensors.add(&format!("{prefix}.bias"), &[bias.len()], bias));
-        spec.with_bias(bias)
+    /// What the map is, as data.
+    pub fn describe(&self) -> Linear {
+        self.operator.describe().with_bias(self.bias.as_ref().map(|bias| Tensor::new(&[bias.len()], bias)))
     }
 
     /// A batch of outputs that holds `f(b)` everywhere, or zeros.
@@ -238,12 +228,4 @@ fn magnitude<T: Scalar>(x: &Batch<f64>) -> Batch<T> {
 /// `√m` for a sample of `m` numbers, rounded up.
 fn root(shape: Shape) -> f64 {
     sqrt_up(shape.len() as f64)
-}
-
-/// How many biases a shape has: one for each feature or channel.
-fn units(shape: Shape) -> usize {
-    match shape {
-        Shape::Features(n) => n,
-        Shape::Image { channels, .. } => channels,
-    }
 }

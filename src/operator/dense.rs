@@ -2,13 +2,13 @@
 
 use std::sync::OnceLock;
 
-use faer::{Accum, Mat, MatRef};
+use faer::{Accum, MatRef};
 
-use super::{NormMethod, Operator, ProvedNorm, summation};
+use super::{Operator, summation};
 use crate::{
     error::{Error, Result},
-    io::{DenseSpec, OperatorSpec, TensorWriter},
-    rigor::{Lower, Summation, Upper, directed, matrix},
+    model::{Linear, Tensor},
+    rigor::{Summation, Upper, directed},
     scalar::{Scalar, gemm},
     tensor::{Batch, Shape, cast, finite},
 };
@@ -20,8 +20,6 @@ pub struct Dense<T> {
     outputs: usize,
     inputs: usize,
     summation: Summation,
-    proved: OnceLock<Result<ProvedNorm>>,
-    smallest: OnceLock<Result<Lower>>,
     absolute: OnceLock<Vec<T>>,
     absolute_norm: OnceLock<Result<Upper>>,
 }
@@ -38,8 +36,8 @@ impl<T: Scalar> Dense<T> {
             return Err(Error::Length { what: format!("{outputs}×{inputs} matrix"), expected, found: weight.len() });
         }
         finite("dense weight", &weight)?;
-        let (summation, proved, smallest, absolute, absolute_norm) = Default::default();
-        Ok(Self { weight, outputs, inputs, summation, proved, smallest, absolute, absolute_norm })
+        let (summation, absolute, absolute_norm) = Default::default();
+        Ok(Self { weight, outputs, inputs, summation, absolute, absolute_norm })
     }
 
     /// The numbers of rows and columns.
@@ -56,10 +54,6 @@ impl<T: Scalar> Dense<T> {
         MatRef::from_row_major_slice(weight, self.outputs, self.inputs)
     }
 
-    fn wide(&self) -> Mat<f64> {
-        Mat::from_fn(self.outputs, self.inputs, |i, j| self.weight[i * self.inputs + j].wide())
-    }
-
     /// `y += Ax` in the order of summation of this matrix.
     fn product(&self, a: MatRef<'_, T>, x: &Batch<T>, y: &mut Batch<T>) {
         match self.summation {
@@ -74,8 +68,8 @@ impl<T: Scalar> Dense<T> {
 }
 
 impl<T: Scalar> Operator<T> for Dense<T> {
-    fn kind(&self) -> &'static str {
-        "dense"
+    fn describe(&self) -> Linear {
+        Linear::Dense { weight: Tensor::new(&[self.outputs, self.inputs], &self.weight), bias: None }
     }
 
     fn input(&self) -> Shape {
@@ -105,20 +99,9 @@ impl<T: Scalar> Operator<T> for Dense<T> {
     }
 
     fn weight_mut(&mut self) -> &mut [T] {
-        self.proved = OnceLock::new();
-        self.smallest = OnceLock::new();
         self.absolute = OnceLock::new();
         self.absolute_norm = OnceLock::new();
         &mut self.weight
-    }
-
-    fn norm(&self) -> Result<ProvedNorm> {
-        let prove = || Ok(ProvedNorm { bound: matrix::norm(self.wide().as_ref())?, method: NormMethod::Residual });
-        self.proved.get_or_init(prove).clone()
-    }
-
-    fn smallest_singular_value(&self) -> Result<Lower> {
-        self.smallest.get_or_init(|| matrix::smallest_singular_value(self.wide().as_ref())).clone()
     }
 
     fn terms(&self) -> [usize; 2] {
@@ -153,17 +136,10 @@ impl<T: Scalar> Operator<T> for Dense<T> {
             weight: cast(&self.weight),
             outputs: self.outputs,
             inputs: self.inputs,
-            proved: self.proved.clone(),
             summation: self.summation,
-            smallest: self.smallest.clone(),
             absolute: OnceLock::new(),
             absolute_norm: self.absolute_norm.clone(),
         })
-    }
-
-    fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> OperatorSpec {
-        let weight = tensors.add(&format!("{prefix}.weight"), &[self.outputs, self.inputs], &self.weight);
-        OperatorSpec::Dense(DenseSpec { weight, bias: None })
     }
 }
 

@@ -9,8 +9,6 @@ mod summation;
 
 use std::fmt::Debug;
 
-use serde::{Deserialize, Serialize};
-
 pub use affine::Affine;
 pub use conv2d::{Conv2d, Geometry};
 pub use dense::Dense;
@@ -20,8 +18,8 @@ pub use pool::MeanPool;
 
 use crate::{
     error::Result,
-    io::{OperatorSpec, TensorWriter},
-    rigor::{Lower, Summation, Upper, torus::Torus},
+    model::Linear,
+    rigor::{Summation, Upper},
     scalar::Scalar,
     tensor::{Batch, Shape},
 };
@@ -31,8 +29,8 @@ use crate::{
 /// `apply`, `adjoint` and `accumulate` expect batches of the shapes that [`Self::input`] and [`Self::output`] name; a
 /// [`crate::Network`] checks that once for all of its layers.
 pub trait Operator<T: Scalar>: Debug + Send + Sync {
-    /// The name of the kind of operator, as in files.
-    fn kind(&self) -> &'static str;
+    /// What the operator is, as data: everything that is proved about it is proved about that. Its bias is another's.
+    fn describe(&self) -> Linear;
 
     /// The shape of `x`.
     fn input(&self) -> Shape;
@@ -64,28 +62,6 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         &mut []
     }
 
-    /// A proved upper bound of the norm `‖W‖₂`, and how it was proved. Kept until the weights change.
-    ///
-    /// # Errors
-    /// If a weight is not finite, or the bound overflows.
-    fn norm(&self) -> Result<ProvedNorm>;
-
-    /// Proves the norm in this way, where there is a choice: from now on [`Self::norm`] answers with that proof.
-    ///
-    /// # Errors
-    /// As [`Self::norm`].
-    fn prove_norm(&mut self, _norms: Norms) -> Result<()> {
-        Ok(())
-    }
-
-    /// A proved lower bound of `min ‖Wx‖/‖x‖`: positive only if `W` is proved to be injective.
-    ///
-    /// # Errors
-    /// If a weight is not finite.
-    fn smallest_singular_value(&self) -> Result<Lower> {
-        Ok(Lower::ZERO)
-    }
-
     /// The largest numbers of terms that one entry of `Wx`, and one of `Wᵀy`, sums.
     fn terms(&self) -> [usize; 2];
 
@@ -114,41 +90,4 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
 
     /// The same operator over `f64`, exactly.
     fn widen(&self) -> Box<dyn Operator<f64>>;
-
-    /// The operator as it is written to a file; its tensors go to `tensors` under names that begin with `prefix`.
-    fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> OperatorSpec;
-}
-
-/// Which proof of the norm of a convolution is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Norms {
-    /// That of a circular convolution of which a zero-padded one is a part: milliseconds, up to a few percent loose.
-    #[default]
-    Torus,
-    /// That of the operator itself where that is smaller: seconds, within `10⁻³` of the norm.
-    Tight,
-}
-
-/// A proved norm and the proof that was used.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct ProvedNorm {
-    /// The bound.
-    pub bound: Upper,
-    /// The proof.
-    pub method: NormMethod,
-}
-
-/// How a norm was proved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NormMethod {
-    /// By the residual certificate of [`crate::rigor::matrix`].
-    Residual,
-    /// As the compression of a circular convolution on a torus, [`crate::rigor::torus`].
-    Torus(Torus),
-    /// By a block-banded factor of the Gram matrix of a zero-padded convolution, [`crate::rigor::band`].
-    Banded,
-    /// In closed form.
-    ClosedForm,
 }

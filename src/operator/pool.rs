@@ -1,11 +1,11 @@
 //! Mean pooling over disjoint windows.
 
-use super::{NormMethod, Operator, ProvedNorm};
+use super::Operator;
 use crate::{
     buffer::Buffer,
     error::{Error, Result},
-    io::{OperatorSpec, TensorWriter},
     lanes::Block,
+    model::{Linear, Pair},
     rigor::{Upper, directed},
     scalar::Scalar,
     tensor::{Batch, Shape},
@@ -81,8 +81,8 @@ impl MeanPool {
 }
 
 impl<T: Scalar> Operator<T> for MeanPool {
-    fn kind(&self) -> &'static str {
-        if self.global { "global_avg_pool" } else { "avg_pool" }
+    fn describe(&self) -> Linear {
+        if self.global { Linear::GlobalAvgPool {} } else { Linear::AvgPool { size: Pair(self.size.into()) } }
     }
 
     fn input(&self) -> Shape {
@@ -117,12 +117,6 @@ impl<T: Scalar> Operator<T> for MeanPool {
         x.axpy(T::one(), &Batch::from_blocks(x.shape(), x.samples(), shares));
     }
 
-    fn norm(&self) -> Result<ProvedNorm> {
-        let root = directed::sqrt_down(self.area() as f64);
-        let bound = Upper::proved(directed::div_up(1.0, root));
-        Ok(ProvedNorm { bound, method: NormMethod::ClosedForm })
-    }
-
     fn terms(&self) -> [usize; 2] {
         // Divisions and their sum: each division counts as one more rounding.
         [self.area() + 1, 2]
@@ -137,14 +131,11 @@ impl<T: Scalar> Operator<T> for MeanPool {
     }
 
     fn absolute_norm(&self) -> Result<Upper> {
-        Ok(Operator::<T>::norm(self)?.bound)
+        let root = directed::sqrt_down(self.area() as f64);
+        Ok(Upper::proved(directed::div_up(1.0, root)))
     }
 
     fn widen(&self) -> Box<dyn Operator<f64>> {
         Box::new(self.clone())
-    }
-
-    fn describe(&self, _prefix: &str, _tensors: &mut TensorWriter) -> OperatorSpec {
-        if self.global { OperatorSpec::GlobalAvgPool {} } else { OperatorSpec::AvgPool { size: self.size.0 } }
     }
 }

@@ -38,9 +38,16 @@ impl Upper {
     /// One, exactly.
     pub const ONE: Self = Self(1.0);
 
-    /// The claim that a quantity is at most `bound`. The caller vouches for the proof; a NaN becomes infinity.
-    pub fn proved(bound: f64) -> Self {
+    /// A bound that was proved where it is made: by this crate's arithmetic and its rules. A NaN becomes infinity.
+    pub(crate) fn proved(bound: f64) -> Self {
         Self(if bound.is_nan() { f64::INFINITY } else { bound })
+    }
+
+    /// A bound that the caller vouches for: nothing has proved it. A NaN becomes infinity.
+    ///
+    /// No certificate is made of it that does not say so ([`crate::certificate::Rule::Asserted`]).
+    pub fn trust(bound: f64) -> Self {
+        Self::proved(bound)
     }
 
     /// The bound.
@@ -90,9 +97,17 @@ impl Lower {
     /// Zero, exactly.
     pub const ZERO: Self = Self(0.0);
 
-    /// The claim that a quantity is at least `bound`. The caller vouches for the proof; a NaN becomes minus infinity.
-    pub fn proved(bound: f64) -> Self {
+    /// One, exactly.
+    pub const ONE: Self = Self(1.0);
+
+    /// A bound that was proved where it is made. A NaN becomes minus infinity.
+    pub(crate) fn proved(bound: f64) -> Self {
         Self(if bound.is_nan() { f64::NEG_INFINITY } else { bound })
+    }
+
+    /// A bound that the caller vouches for: nothing has proved it. A NaN becomes minus infinity.
+    pub fn trust(bound: f64) -> Self {
+        Self::proved(bound)
     }
 
     /// The bound.

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     activation::Activation,
     error::{Error, Result},
-    integrate::{CircleRadius, Surd, Tableau},
-    io::{FieldSpec, FlowSpec, LayerSpec, ModelFile, OperatorSpec},
+    model::{Field, Flow, Linear, Map},
+    tableau::{CircleRadius, Surd, Tableau},
     tensor::Shape,
 };
 
@@ -46,22 +46,19 @@ impl Known {
     ///
     /// # Errors
     /// [`Error::NotProved`] if the checker has no such layer.
-    pub(super) fn read(model: &ModelFile, spec: &LayerSpec, input: Shape) -> Result<Self> {
-        match spec {
-            LayerSpec::Dense(spec) => Stored::read(model, &OperatorSpec::Dense(spec.clone()), input).map(Self::Affine),
-            LayerSpec::Conv2d(spec) => {
-                Stored::read(model, &OperatorSpec::Conv2d(spec.clone()), input).map(Self::Affine)
+    pub(super) fn read(map: &Map, input: Shape) -> Result<Self> {
+        match map {
+            Map::Linear(linear @ (Linear::Dense { .. } | Linear::Conv2d(_))) => {
+                Stored::read(linear, input).map(Self::Affine)
             }
-            LayerSpec::Activation(function) => slope(model, *function).map(Self::Activation),
-            LayerSpec::Flatten {} => Ok(Self::Identity),
-            LayerSpec::PadChannels { channels } => {
+            Map::Linear(Linear::Flatten {}) => Ok(Self::Identity),
+            Map::Linear(Linear::PadChannels { channels }) => {
                 let (present, height, width) = input.as_image("padding of channels")?;
                 Ok(Self::Pad(channels.saturating_sub(present) * height * width))
             }
-            LayerSpec::Flow(flow) => GradientFlow::read(model, flow, input).map(Self::Flow),
-            LayerSpec::Normalize { .. } => Err(unknown("normalisation")),
-            LayerSpec::AvgPool { .. } | LayerSpec::GlobalAvgPool {} => Err(unknown("mean pooling")),
-            LayerSpec::SpaceToDepth { .. } => Err(unknown("reordering of coordinates")),
+            Map::Activation(function) => slope(*function).map(Self::Activation),
+            Map::Flow(flow) => GradientFlow::read(flow, input).map(Self::Flow),
+            other => Err(unknown(format!("layer of kind {}", other.kind()))),
         }
     }
 
@@ -85,11 +82,12 @@ impl Known {
 }
 
 impl GradientFlow {
-    fn read(model: &ModelFile, flow: &FlowSpec, input: Shape) -> Result<Self> {
-        let FlowSpec { method, step, steps, field } = flow;
-        let FieldSpec::Gradient { activation, operator } = field else { return Err(unknown("flow of such a field")) };
-        let (slope, map) = (slope(model, *activation)?, Stored::read(model, operator, input)?);
-        Ok(Self { tableau: Tableau::by_name(method)?, step: stored(model, *step), steps: *steps, slope, map })
+    fn read(flow: &Flow, input: Shape) -> Result<Self> {
+        let Field::Gradient { activation, operator } = &flow.field else {
+            return Err(unknown("flow of such a field"));
+        };
+        let (slope, map) = (slope(*activation)?, Stored::read(operator, input)?);
+        Ok(Self { tableau: flow.method.tableau()?, step: flow.step, steps: flow.steps, slope, map })
     }
 
     fn prove(&self) -> Result<String> {
@@ -137,19 +135,14 @@ fn leaky(slope: f64) -> String {
 }
 
 /// The slope of a function below 0, as a network evaluates it, if it is one that the checker knows.
-fn slope(model: &ModelFile, function: Activation) -> Result<f64> {
+fn slope(function: Activation) -> Result<f64> {
     match function {
         Activation::Identity {} => Ok(1.0),
         Activation::Relu {} => Ok(0.0),
-        Activation::LeakyRelu { slope } if (0.0..=1.0).contains(&stored(model, slope)) => Ok(stored(model, slope)),
+        Activation::LeakyRelu { slope } if (0.0..=1.0).contains(&slope) => Ok(slope),
         Activation::LeakyRelu { .. } => Err(unknown("leaky ReLU with a slope outside [0, 1]")),
         Activation::Abs {} | Activation::Tanh {} | Activation::Sigmoid {} | Activation::Softplus {} => {
             Err(unknown(format!("activation {}", function.name())))
         }
     }
-}
-
-/// A number of the architecture, as it is stored in a network of this format.
-fn stored(model: &ModelFile, x: f64) -> f64 {
-    if model.scalar() == "f32" { f64::from(x as f32) } else { x }
 }

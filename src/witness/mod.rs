@@ -31,10 +31,9 @@ use num_traits::{One, ToPrimitive, Zero};
 use crate::{
     certify::Gaps,
     error::{Error, Result},
-    io::{self, AnyNetwork, LayerSpec, ModelFile, OperatorSpec},
-    network::Network,
+    io,
+    model::{Linear, Map, Model},
     rigor::Upper,
-    scalar::Scalar,
     tensor::Shape,
 };
 use integer::floor;
@@ -78,8 +77,8 @@ impl Witness {
     /// [`Error::Parameter`] if the model has no such layers, or none is left. In the layer concerned:
     /// [`Error::NotProved`] if the verified checker does not know it, or if it is no dense layer and to be the head;
     /// [`Error::StepTooLong`] if a flow is not proved to be non-expansive.
-    pub fn new(model: &ModelFile, part: Range<usize>, head: bool) -> Result<Self> {
-        let (inputs, count) = (inputs(model)?, model.spec().layers.len());
+    pub fn new(model: &Model, part: Range<usize>, head: bool) -> Result<Self> {
+        let (inputs, count) = (inputs(model)?, model.map().layers().len());
         if part.start >= part.end || part.end > count {
             return Err(Error::parameter(
                 "layers",
@@ -88,7 +87,7 @@ impl Witness {
             ));
         }
         let last = if head { part.end - 1 } else { part.end };
-        let known = |i: usize| size(inputs[i]).and_then(|()| Known::read(model, &model.spec().layers[i], inputs[i]));
+        let known = |i: usize| size(inputs[i]).and_then(|()| Known::read(&model.map().layers()[i], inputs[i]));
         // What is unknown is said before anything is proved.
         let layers: Vec<Known> =
             (part.start..last).map(|i| known(i).map_err(|e| e.in_layer(i.to_string()))).collect::<Result<_>>()?;
@@ -176,13 +175,12 @@ impl Witness {
 }
 
 impl Head {
-    fn read(model: &ModelFile, i: usize, input: Shape) -> Result<Self> {
+    fn read(model: &Model, i: usize, input: Shape) -> Result<Self> {
         let refuse = |e: Error| e.in_layer(i.to_string());
-        let LayerSpec::Dense(spec) = &model.spec().layers[i] else {
+        let Map::Linear(dense @ Linear::Dense { .. }) = &model.map().layers()[i] else {
             return Err(refuse(Error::not_proved("margins", "the last layer of the part is no dense one")));
         };
-        let stored = Stored::read(model, &OperatorSpec::Dense(spec.clone()), input).map_err(refuse)?;
-        let (rows, scale) = stored.integers();
+        let (rows, scale) = Stored::read(dense, input).map_err(refuse)?.integers();
         Ok(Self { rows, scale })
     }
 
@@ -195,12 +193,12 @@ impl Head {
 /// The longest runs of layers of a model that the verified checker knows, in order.
 ///
 /// # Errors
-/// As [`ModelFile::network`].
-pub fn parts(model: &ModelFile) -> Result<Vec<Range<usize>>> {
+/// As [`Map::output`].
+pub fn parts(model: &Model) -> Result<Vec<Range<usize>>> {
     let inputs = inputs(model)?;
     let mut parts: Vec<Range<usize>> = Vec::new();
-    for (i, (spec, &input)) in model.spec().layers.iter().zip(&inputs).enumerate() {
-        match size(input).and_then(|()| Known::read(model, spec, input)) {
+    for (i, (map, &input)) in model.map().layers().iter().zip(&inputs).enumerate() {
+        match size(input).and_then(|()| Known::read(map, input)) {
             Ok(_) => match parts.last_mut() {
                 Some(part) if part.end == i => part.end += 1,
                 _ => parts.push(i..i + 1),
@@ -213,14 +211,13 @@ pub fn parts(model: &ModelFile) -> Result<Vec<Range<usize>>> {
 }
 
 /// The shape that goes into each layer.
-fn inputs(model: &ModelFile) -> Result<Vec<Shape>> {
-    fn of<T: Scalar>(network: &Network<T>) -> Vec<Shape> {
-        network.layers().map(|layer| layer.input()).collect()
+fn inputs(model: &Model) -> Result<Vec<Shape>> {
+    let (mut shape, mut inputs) = (model.input(), Vec::new());
+    for (i, map) in model.map().layers().iter().enumerate() {
+        inputs.push(shape);
+        shape = map.output(shape).map_err(|e| e.in_layer(i.to_string()))?;
     }
-    Ok(match model.network()? {
-        AnyNetwork::F32(network) => of(&network),
-        AnyNetwork::F64(network) => of(&network),
-    })
+    Ok(inputs)
 }
 
 fn size(input: Shape) -> Result<()> {

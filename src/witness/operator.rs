@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    io::{Conv2dSpec, ModelFile, OperatorSpec},
+    model::Linear,
     rigor::matrix::{Proposal, propose_norm},
     tensor::Shape,
 };
@@ -39,31 +39,26 @@ pub(super) struct Proved {
 }
 
 impl Stored {
-    /// The operator of a model at a place whose input is `input`.
+    /// The operator at a place whose input is `input`.
     ///
     /// # Errors
     /// [`crate::Error::NotProved`] unless it is dense, or a convolution with a kernel of one point, stride 1 and no padding.
-    pub(super) fn read(model: &ModelFile, spec: &OperatorSpec, input: Shape) -> Result<Self> {
-        let (weight, bias, rank) = match spec {
-            OperatorSpec::Dense(spec) => (&spec.weight, &spec.bias, 2),
-            OperatorSpec::Conv2d(spec) => (&spec.weight, &spec.bias, 4),
-            OperatorSpec::AvgPool { .. } | OperatorSpec::GlobalAvgPool {} => return Err(unknown("mean pooling")),
+    pub(super) fn read(linear: &Linear, input: Shape) -> Result<Self> {
+        let (weight, bias, points) = match linear {
+            Linear::Dense { weight, bias } => (weight, bias, 1),
+            Linear::Conv2d(conv) => (&conv.weight, &conv.bias, input.points()),
+            other => return Err(unknown(format!("operator of kind {}", other.kind()))),
         };
-        let (shape, weight) = model.numbers(weight, rank)?;
-        let mut points = 1;
-        if let OperatorSpec::Conv2d(Conv2dSpec { stride, padding, .. }) = spec {
-            if shape[2..] != [1, 1] || *stride != 1 || *padding != 0 {
-                let kernel = format!("convolution with a {}×{} kernel", shape[2], shape[3]);
-                return Err(unknown(format!("{kernel}, stride {stride} and padding {padding}")));
+        let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
+        if let Linear::Conv2d(conv) = linear {
+            let [y, x] = conv.axes(input)?;
+            if [y, x].iter().any(|axis| (axis.kernel, axis.stride, axis.padding) != (1, 1, 0)) || conv.groups != 1 {
+                let kernel = format!("convolution with a {}×{} kernel", y.kernel, x.kernel);
+                return Err(unknown(format!("{kernel}, stride {} and padding {}", y.stride, y.padding)));
             }
-            let (_, height, width) = input.as_image("a convolution")?;
-            points = height * width;
         }
-        let bias = match bias {
-            Some(bias) => model.numbers(bias, 1)?.1,
-            None => vec![0.0; shape[0]],
-        };
-        Ok(Self { weight, bias, size: (shape[0], shape[1]), points })
+        let bias = bias.as_ref().map_or_else(|| vec![0.0; rows], |bias| bias.numbers());
+        Ok(Self { weight: weight.numbers(), bias, size: (rows, columns), points })
     }
 
     /// The rows as integers, and their scale.

@@ -21,16 +21,16 @@ use rayon::prelude::*;
 use self::{motion::Motion, sensitivity::Sensitivity};
 use super::{
     Sealed,
-    groups::{Plain, plain},
-    radius::{Errors, LARGEST_RADIUS, Semantics, argmax},
+    radius::{Errors, LARGEST_RADIUS, argmax},
 };
 use crate::{
     activation::Activation,
+    certificate::Semantics,
     certify::SampleCertificate,
     error::Result,
+    model::{Linear, Map},
     rigor::{
         Lower, Rounding,
-        composition::Linear,
         directed::{add_up, div_down, mul_up, norm_up, sqrt_up, sub_down},
     },
     scalar::Scalar,
@@ -117,20 +117,20 @@ struct Pass {
 
 impl<'a, T: Scalar> Local<'a, T> {
     fn new(sealed: &'a Sealed<T>) -> Self {
-        let mut layers: Vec<Plain> = sealed.wide().layers().map(plain).collect();
-        let head = layers.split_off(sealed.wide().feature_layers()).pop();
-        let head = head.and_then(|head| if let Plain::Linear(Linear::Dense(w)) = head { Some(w) } else { None });
-        let (mut parts, mut rest) = (Vec::new(), layers.into_iter().peekable());
+        let (features, head) = sealed.map().layers().split_at(sealed.feature_layers());
+        let head = match head {
+            [Map::Linear(Linear::Dense { weight, .. })] => Some(weight.matrix()),
+            _ => None,
+        };
+        let (mut parts, mut rest) = (Vec::new(), features.iter().peekable());
         while let Some(layer) = rest.next() {
             parts.push(match layer {
-                Plain::Linear(Linear::Dense(w)) => {
-                    let behind = rest.next_if(|next| matches!(next, Plain::Activation(_)));
-                    Part::Dense(
-                        w.transpose().to_owned(),
-                        behind.and_then(|next| if let Plain::Activation(f) = next { Some(f) } else { None }),
-                    )
+                Map::Linear(Linear::Dense { weight, .. }) => {
+                    let behind = rest.next_if(|next| matches!(next, Map::Activation(_)));
+                    let function = behind.and_then(|next| if let Map::Activation(f) = next { Some(*f) } else { None });
+                    Part::Dense(weight.matrix().transpose().to_owned(), function)
                 }
-                Plain::Flatten => Part::Flatten,
+                Map::Linear(Linear::Flatten {}) => Part::Flatten,
                 _ => Part::Other,
             });
         }
@@ -207,7 +207,7 @@ impl<'a, T: Scalar> Local<'a, T> {
             add_up(add_up(mul_up(m.lipschitz.get(), balls[s]), m.error), pass.centre[s].features)
         };
         let reach: Vec<f64> = motions.iter().enumerate().map(off).collect();
-        let head = self.rounding(self.sealed.wide().feature_layers(), &pass.tape, &reach, semantics)?;
+        let head = self.rounding(self.sealed.feature_layers(), &pass.tape, &reach, semantics)?;
         let radii = motions.iter().enumerate().map(|(s, motion)| self.radius(pass, s, motion, head[s])).collect();
         Ok((radii, motions))
     }
@@ -237,11 +237,11 @@ impl<'a, T: Scalar> Local<'a, T> {
     fn input_errors(&self, tape: &Tape<f64>, samples: usize) -> Result<Vec<Vec<f64>>> {
         let still = vec![0.0; samples];
         let mut errors = vec![still.clone()];
-        let layers = self.sealed.wide().layers().zip(&self.sealed.certificate().layers);
-        for (i, (layer, entry)) in layers.enumerate() {
-            let local = layer.rounding(&Rounding::of::<f64>(), tape.inner(i), &still);
+        let layers = self.sealed.wide().layers().zip(self.sealed.certificate().layers());
+        for (i, (layer, proof)) in layers.enumerate() {
+            let local = layer.rounding(proof, &Rounding::of::<f64>(), tape.inner(i), &still);
             let local = local.map_err(|e| e.in_layer(i.to_string()))?;
-            let pass = |(&e, local): (&f64, f64)| add_up(mul_up(entry.lipschitz.get(), e), local);
+            let pass = |(&e, local): (&f64, f64)| add_up(mul_up(proof.bound().get(), e), local);
             errors.push(errors[i].iter().zip(local).map(pass).collect());
         }
         Ok(errors)

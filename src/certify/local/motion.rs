@@ -51,7 +51,8 @@ impl<T: Scalar> Local<'_, T> {
         semantics: Semantics,
         known: &[Motion],
     ) -> Result<Vec<Motion>> {
-        let Certificate { layers, groups, .. } = self.sealed.certificate();
+        let certificate = self.sealed.certificate();
+        let layers: Vec<&Certificate> = certificate.layers().collect();
         let start = || Motion { lipschitz: Upper::ONE, error: 0.0, moving: None, passed: Vec::new() };
         let mut motions: Vec<Motion> = balls.iter().map(|_| start()).collect();
         let mut i = 0;
@@ -64,8 +65,8 @@ impl<T: Scalar> Local<'_, T> {
             let first: Vec<f64> = motions.iter().enumerate().map(|(s, m)| reach(s, m)).collect();
             let before = self.rounding(i, tape, &first, semantics)?;
             // No neuron of the part lies further off than this.
-            let global = layers[i..next].iter().map(|entry| entry.lipschitz).product::<Upper>();
-            let norm = layers[i].lipschitz.get();
+            let global = layers[i..next].iter().map(|layer| layer.bound()).product::<Upper>();
+            let norm = layers[i].bound().get();
             let second: Vec<f64> =
                 (0..balls.len()).map(|s| add_up(mul_up(norm, first[s]), add_up(before[s], centre[i + 1][s]))).collect();
             let after =
@@ -102,7 +103,7 @@ impl<T: Scalar> Local<'_, T> {
                 let widest = slopes.iter().map(largest).fold(0.0, f64::max);
                 // The product of the layers' bounds is one as well, and so is that of the certificate from the beginning.
                 let lipschitz = motion.lipschitz * norm;
-                let whole = Certificate::product(layers, groups, next);
+                let whole = certificate.prefix(next);
                 motion.lipschitz = if lipschitz < whole { lipschitz } else { whole };
                 let fresh = match part {
                     Part::Dense(..) => add_up(mul_up(widest, before[s]), after[s]),
@@ -120,8 +121,10 @@ impl<T: Scalar> Local<'_, T> {
     /// The rounding error of layer `i` as executed within `reach` of the tape, or none for exact semantics.
     pub(super) fn rounding(&self, i: usize, tape: &Tape<f64>, reach: &[f64], semantics: Semantics) -> Result<Vec<f64>> {
         let layer = self.sealed.network().layers().nth(i).filter(|_| semantics == Semantics::Executed);
-        let Some(layer) = layer else { return Ok(vec![0.0; reach.len()]) };
-        layer.rounding(&Rounding::of::<T>(), tape.inner(i), reach).map_err(|e| e.in_layer(i.to_string()))
+        let (Some(layer), Some(proof)) = (layer, self.sealed.certificate().layers().nth(i)) else {
+            return Ok(vec![0.0; reach.len()]);
+        };
+        layer.rounding(proof, &Rounding::of::<T>(), tape.inner(i), reach).map_err(|e| e.in_layer(i.to_string()))
     }
 }
 

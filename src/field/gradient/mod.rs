@@ -12,16 +12,17 @@ mod fused;
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{Curvature, FieldError, VectorField};
+use super::{FieldError, VectorField};
 use crate::{
     activation::Activation,
+    certificate::Certificate,
     error::{Error, Result},
     field,
-    io::{FieldSpec, TensorWriter},
-    operator::{Affine, Norms},
+    model::Field,
+    operator::Affine,
     rigor::{
-        Estimate, Lower, Rounding, Summation, Upper,
-        directed::{add_up, mul_down, mul_up},
+        Estimate, Rounding, Summation,
+        directed::{add_up, mul_up},
     },
     scalar::Scalar,
     tape::Tape,
@@ -31,12 +32,12 @@ use crate::{
 /// The field `f(x) = −Wᵀσ(Wx + b)` with `0 ≤ m` for the slopes `[m, L]` of `σ`.
 ///
 /// ```
-/// use dahlquist::{activation::Activation, field::{GradientField, VectorField}, operator::{Affine, Dense}};
+/// use dahlquist::{activation::Activation, field::{GradientField, VectorField}, operator::{Affine, Dense}, rules::Prover};
 /// let w = Dense::new(2, 3, vec![1.0, 2.0, 0.0, 0.0, 1.0, -1.0])?;
 /// let field = GradientField::new(Affine::new(w, None)?, Activation::Relu {})?;
-/// let curvature = field.curvature()?;
-/// assert_eq!(curvature.smallest.get(), 0.0);
-/// assert!(field.cocoercivity()?.get() * curvature.largest.get() <= 1.0);
+/// let claims = Prover::default().field(&field.describe(), field.shape())?.claims();
+/// assert_eq!(claims.strong_convexity.unwrap().get(), 0.0);
+/// assert!(claims.cocoercivity.unwrap().get() * claims.bound.get() <= 1.0);
 /// # Ok::<(), dahlquist::Error>(())
 /// ```
 #[derive(Debug)]
@@ -80,8 +81,8 @@ impl<T: Scalar> GradientField<T> {
 }
 
 impl<T: Scalar> VectorField<T> for GradientField<T> {
-    fn kind(&self) -> &'static str {
-        "gradient"
+    fn describe(&self) -> Field {
+        Field::Gradient { activation: self.activation, operator: self.map.describe() }
     }
 
     fn shape(&self) -> Shape {
@@ -139,45 +140,19 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
         self.map.parameters_mut()
     }
 
-    fn lipschitz(&self) -> Result<Upper> {
-        Ok(self.curvature()?.largest)
-    }
-
-    fn one_sided_lipschitz(&self) -> Result<Upper> {
-        Ok(Upper::proved(-self.curvature()?.smallest.get()))
-    }
-
-    fn curvature(&self) -> Result<Curvature> {
-        let [m, l] = self.activation.slopes();
-        let norm = self.map.operator().norm()?.bound;
-        let smallest = if m > 0.0 { self.map.operator().smallest_singular_value()?.get() } else { 0.0 };
-        Ok(Curvature {
-            smallest: Lower::proved(mul_down(m, mul_down(smallest, smallest)).max(0.0)),
-            largest: Upper::proved(l) * norm * norm,
-        })
-    }
-
-    fn evidence(&self) -> Result<Vec<(&'static str, f64)>> {
-        let [m, l] = self.activation.slopes();
-        let curvature = self.curvature()?;
-        Ok(vec![
-            ("norm", self.map.operator().norm()?.bound.get()),
-            ("smallest_slope", m),
-            ("largest_slope", l),
-            ("smallest_curvature", curvature.smallest.get()),
-            ("largest_curvature", curvature.largest.get()),
-        ])
-    }
-
     fn rounding(
         &self,
+        proof: &Certificate,
         rounding: &Rounding,
         x: &Batch<f64>,
         tape: &Tape<f64>,
         reach: &[f64],
     ) -> Result<Vec<FieldError>> {
         let z = tape.saved(0);
-        let norm = self.map.operator().norm()?.bound.get();
+        let [operator] = proof.premises() else {
+            return Err(Error::not_proved("the rounding error of a gradient field", "the proof is not one of it"));
+        };
+        let norm = operator.bound().get();
         let slope = self.activation.lipschitz();
         // z' = fl(Wx' + b) is within e of what it means, and within r of the z on the tape, which is within e too: it
         // was computed with no more rounding.
@@ -214,17 +189,8 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
         self.map.accumulate(&image, v, &mut gradient[..1]);
     }
 
-    fn prove_norms(&mut self, norms: Norms) -> Result<()> {
-        self.map.prove_norm(norms)
-    }
-
     fn widen(&self) -> Box<dyn VectorField<f64>> {
         Box::new(GradientField { map: self.map.widen(), activation: self.activation, power: None })
-    }
-
-    fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> Result<FieldSpec> {
-        let operator = self.map.describe(prefix, tensors);
-        Ok(FieldSpec::Gradient { activation: self.activation, operator })
     }
 }
 

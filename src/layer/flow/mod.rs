@@ -1,26 +1,22 @@
 //! A vector field, integrated by an explicit Runge–Kutta method for a number of steps.
 
-mod bound;
-mod constraint;
 mod rounding;
 
 use std::sync::{Arc, OnceLock};
 
-use bound::ProvedStep;
-
 use super::Layer;
 use crate::{
-    certificate::{Entry, Rule, Witness},
+    certificate::Certificate,
     error::{Error, Result},
     field::VectorField,
-    integrate::{CircleRadius, Coefficients, ShuOsher, Tableau},
-    io::{FlowSpec, LayerSpec, TensorWriter},
-    operator::Norms,
+    model::{self, Map, Method},
     rigor::{
         Rounding, Summation,
-        directed::{add_up, mul_up},
+        directed::{add_up, mul_down, mul_up},
     },
+    rules::Prover,
     scalar::Scalar,
+    tableau::{CircleRadius, Coefficients, Tableau},
     tape::Tape,
     tensor::{Batch, Shape},
 };
@@ -39,46 +35,35 @@ pub enum Step {
 ///
 /// | field and method | rule | bound of one step |
 /// |---|---|---|
-/// | a gradient field, Euler | [`Rule::GradientStep`] | `max(\|1 − hμ\|, \|1 − hβ\|)`, any `h` |
-/// | a cocoercive field, radius `r`, `0 ≤ h ≤ 2rν` | [`Rule::CircleContractivity`] | 1 |
-/// | a method of Euler steps | [`Rule::ShuOsher`] | the combination of Euler factors |
-/// | any Lipschitz field, Euler | [`Rule::OneSidedLipschitz`] | `√(1 + 2hμ + h²ℓ²)` |
-/// | `Bσ(Ax + b)`, dense, Euler | [`Rule::QuadraticConstraint`] | what the multipliers prove |
+/// | a gradient field, Euler | [`crate::certificate::Rule::GradientStep`] | `max(\|1 − hμ\|, \|1 − hβ\|)`, any `h` |
+/// | a cocoercive field, radius `r`, `0 ≤ h ≤ 2rν` | [`crate::certificate::Rule::CircleContractivity`] | 1 |
+/// | a method of Euler steps | [`crate::certificate::Rule::ShuOsher`] | the combination of Euler factors |
+/// | any Lipschitz field, Euler | [`crate::certificate::Rule::OneSidedLipschitz`] | `√(1 + 2hμ + h²ℓ²)` |
+/// | `Bσ(Ax + b)`, dense, Euler | [`crate::certificate::Rule::QuadraticConstraint`] | what the multipliers prove |
 ///
 /// The smallest of those that apply is claimed; if none applies, the flow is refused.
 #[derive(Debug)]
 pub struct Flow<T: Scalar> {
     field: Box<dyn VectorField<T>>,
-    method: Arc<Method>,
+    method: Arc<Derived>,
     coefficients: Coefficients<T>,
     choice: Step,
     h: T,
     steps: usize,
     /// The estimate of the largest curvature that `h` was computed from.
     estimate: f64,
-    proved: OnceLock<Result<ProvedStep>>,
 }
 
-/// A tableau and what is derived from it once.
+/// A tableau and its radius, derived once.
 #[derive(Debug)]
-struct Method {
+struct Derived {
     tableau: Tableau,
     radius: OnceLock<Result<CircleRadius>>,
-    shu_osher: OnceLock<Option<(f64, ShuOsher)>>,
 }
 
-impl Method {
+impl Derived {
     fn radius(&self) -> Result<CircleRadius> {
         self.radius.get_or_init(|| self.tableau.circle_radius()).clone()
-    }
-
-    /// The Shu–Osher form for the longest Euler steps, and their number `r` to the step.
-    fn shu_osher(&self) -> Option<&(f64, ShuOsher)> {
-        let derive = || {
-            let r = self.tableau.ssp_coefficient()?.get();
-            Some((r, self.tableau.shu_osher(r).ok()?))
-        };
-        self.shu_osher.get_or_init(derive).as_ref()
     }
 }
 
@@ -106,7 +91,7 @@ impl<T: Scalar> Flow<T> {
             return Err(Error::parameter("steps", steps, "a flow has at least one step"));
         }
         let coefficients = tableau.rounded::<T>();
-        let method = Arc::new(Method { tableau, radius: OnceLock::new(), shu_osher: OnceLock::new() });
+        let method = Arc::new(Derived { tableau, radius: OnceLock::new() });
         let h = match step {
             Step::Fixed(h) => T::of(h),
             Step::Relative(part) if part > 0.0 && part <= 1.0 => method.radius().map(|_| T::zero())?,
@@ -117,8 +102,7 @@ impl<T: Scalar> Flow<T> {
         if !h.wide().is_finite() {
             return Err(Error::parameter("step", h, "a step must be a finite number"));
         }
-        let proved = OnceLock::new();
-        let mut flow = Self { field, method, coefficients, choice: step, h, steps, estimate: 0.0, proved };
+        let mut flow = Self { field, method, coefficients, choice: step, h, steps, estimate: 0.0 };
         flow.prepare();
         Ok(flow)
     }
@@ -165,8 +149,9 @@ impl<T: Scalar> Flow<T> {
 }
 
 impl<T: Scalar> Layer<T> for Flow<T> {
-    fn kind(&self) -> &'static str {
-        "flow"
+    fn describe(&self) -> Map {
+        let method = Method::from(&self.method.tableau);
+        Map::Flow(model::Flow { field: self.field.describe(), method, step: self.h.wide(), steps: self.steps })
     }
 
     fn input(&self) -> Shape {
@@ -251,33 +236,22 @@ impl<T: Scalar> Layer<T> for Flow<T> {
         v
     }
 
-    fn certificate(&self) -> Result<Entry> {
-        let ProvedStep { factor, rule, multipliers } = self.proved()?;
-        let lipschitz = factor.powi(self.steps).finite("the Lipschitz constant of a flow")?;
-        let mut entry = Entry::proved("flow", rule, lipschitz);
-        entry.averaged = self.averaged();
-        if rule == Rule::QuadraticConstraint {
-            let (step, steps) = (self.h.wide(), self.steps);
-            return Ok(entry.with(Witness::QuadraticConstraint { step, steps, factor, multipliers }));
-        }
-        Ok(entry.with(Witness::Flow {
-            method: self.method.tableau.name().into(),
-            step: self.h.wide(),
-            steps: self.steps,
-            factor,
-            radius: self.method.radius().ok().map(CircleRadius::get).filter(|r| r.is_finite()),
-            cocoercivity: self.field.cocoercivity().ok().map(|nu| nu.get()).filter(|nu| nu.is_finite()),
-            field: self.field.evidence()?.into_iter().map(|(name, value)| (name.into(), value)).collect(),
-        }))
-    }
-
-    fn rounding(&self, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
-        let factor = self.proved()?.factor.get();
+    fn rounding(
+        &self,
+        proof: &Certificate,
+        rounding: &Rounding,
+        tape: &Tape<f64>,
+        reach: &[f64],
+    ) -> Result<Vec<f64>> {
+        let unlike = || Error::not_proved("the rounding error of a flow", "the proof is not one of a flow");
+        let step_proof = proof.premises().first().ok_or_else(unlike)?;
+        let field = step_proof.premises().first().ok_or_else(unlike)?;
+        let factor = step_proof.bound().get();
         let mut errors = vec![0.0; reach.len()];
         let mut reach = reach.to_vec();
         for step in 0..self.steps {
             let around: Vec<f64> = reach.iter().zip(&errors).map(|(&r, &e)| add_up(r, 2.0 * e)).collect();
-            let local = self.step_error(rounding, tape, step, &around)?;
+            let local = self.step_error(field, rounding, tape, step, &around)?;
             for ((error, reach), local) in errors.iter_mut().zip(&mut reach).zip(local) {
                 *error = add_up(mul_up(factor, *error), local);
                 *reach = mul_up(factor, *reach);
@@ -299,7 +273,6 @@ impl<T: Scalar> Layer<T> for Flow<T> {
             h: self.h.wide(),
             steps: self.steps,
             estimate: 0.0,
-            proved: self.proved.clone(),
         })
     }
 
@@ -308,7 +281,6 @@ impl<T: Scalar> Layer<T> for Flow<T> {
     }
 
     fn parameters_mut(&mut self) -> Vec<&mut [T]> {
-        self.proved = OnceLock::new();
         self.field.parameters_mut()
     }
 
@@ -321,7 +293,6 @@ impl<T: Scalar> Layer<T> for Flow<T> {
     fn prepare(&mut self) {
         let (Step::Relative(part), Ok(radius)) = (self.choice, self.method.radius()) else { return };
         let Some(estimate) = self.field.estimate_curvature() else { return };
-        self.proved = OnceLock::new();
         self.estimate = estimate.get();
         self.h = T::of(if self.estimate > 0.0 { part * 2.0 * radius.get() / self.estimate } else { part });
     }
@@ -334,25 +305,12 @@ impl<T: Scalar> Layer<T> for Flow<T> {
         }
     }
 
-    fn prove_norms(&mut self, norms: Norms) -> Result<()> {
-        self.proved = OnceLock::new();
-        self.field.prove_norms(norms)
-    }
-
-    fn seal(&mut self) -> Result<()> {
+    fn seal(&mut self, prover: &Prover) -> Result<()> {
         if let Step::Relative(part) = self.choice {
-            self.h = self.proved_step(part)?;
-            self.proved = OnceLock::new();
+            let longest = prover.longest_step(&self.field.describe(), self.field.shape(), &self.method.tableau)?.get();
+            // A field that is proved to vanish has no longest step: then any will do.
+            self.h = T::round_down(if longest.is_infinite() { part } else { mul_down(part, longest) });
         }
         Ok(())
-    }
-
-    fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> Result<LayerSpec> {
-        Ok(LayerSpec::Flow(FlowSpec {
-            method: self.method.tableau.name().into(),
-            step: self.h.wide(),
-            steps: self.steps,
-            field: self.field.describe(prefix, tensors)?,
-        }))
     }
 }

@@ -2,15 +2,16 @@
 
 use super::Flow;
 use crate::{
+    certificate::Certificate,
     error::Result,
     field::FieldError,
-    integrate::Coefficients,
     layer::Layer,
     rigor::{
         Rounding,
         directed::{add_up, mul_up, sqrt_up},
     },
     scalar::Scalar,
+    tableau::Coefficients,
     tape::Tape,
 };
 
@@ -22,6 +23,7 @@ impl<T: Scalar> Flow<T> {
     /// stages through the field, of the field's evaluation, of the coefficients, and of the additions.
     pub(super) fn step_error(
         &self,
+        field: &Certificate,
         rounding: &Rounding,
         tape: &Tape<f64>,
         step: usize,
@@ -29,7 +31,7 @@ impl<T: Scalar> Flow<T> {
     ) -> Result<Vec<f64>> {
         let Coefficients { a, b, error: coefficient, .. } = &self.coefficients;
         let (stages, samples) = (self.stages(), reach.len());
-        let l = self.field.lipschitz()?.get();
+        let l = field.bound().get();
         let h = self.h.wide().abs();
         // fl(h·â) against h·a: the coefficient's error, and one product.
         let delta = add_up(mul_up(2.0, *coefficient), mul_up(2.0, rounding.unit()));
@@ -69,7 +71,7 @@ impl<T: Scalar> Flow<T> {
             let around: Vec<f64> = (0..samples).map(|s| add_up(mul_up(lipschitz, reach[s]), 2.0 * error[s])).collect();
             let evaluation = step * stages + i;
             let x = tape.saved(evaluation);
-            let slope = self.field.rounding(rounding, x, tape.inner(evaluation), &around)?;
+            let slope = self.field.rounding(field, rounding, x, tape.inner(evaluation), &around)?;
             slope_errors.push(slope.iter().zip(&error).map(|(k, &e)| add_up(k.error, mul_up(l, e))).collect());
             slopes.push(slope);
             stage_lipschitz.push(lipschitz);

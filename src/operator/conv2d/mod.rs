@@ -4,13 +4,13 @@ mod patches;
 
 use std::sync::OnceLock;
 
-use super::{Direct, NormMethod, Norms, Operator, ProvedNorm, dense::sum_of_absolutes, summation};
+use super::{Direct, Operator, dense::sum_of_absolutes, summation};
 use crate::{
     error::{Error, Result},
-    io::{Conv2dSpec, OperatorSpec, TensorWriter},
+    model::{self, Linear, Padding, Pair, Tensor},
     rigor::{
-        Lower, Summation, Upper, directed,
-        torus::{Axis, Convolution, PaddingMode},
+        Summation, Upper, directed,
+        torus::{Axis, PaddingMode},
     },
     scalar::Scalar,
     tensor::{Batch, Shape, cast, finite},
@@ -44,8 +44,6 @@ pub struct Conv2d<T> {
     outputs: [usize; 2],
     summation: Summation,
     direct: OnceLock<Option<Direct<T>>>,
-    proved: OnceLock<Result<ProvedNorm>>,
-    smallest: OnceLock<Result<Lower>>,
     absolute: OnceLock<Vec<T>>,
     absolute_norm: OnceLock<Result<Upper>>,
 }
@@ -83,7 +81,7 @@ impl<T: Scalar> Conv2d<T> {
             return Err(Error::Length { what: "conv2d weight".into(), expected, found: weight.len() });
         }
         finite("conv2d weight", &weight)?;
-        let (summation, direct, proved, smallest, absolute, absolute_norm) = Default::default();
+        let (summation, direct, absolute, absolute_norm) = Default::default();
         let outputs = [rows, columns];
         Ok(Self {
             weight,
@@ -93,8 +91,6 @@ impl<T: Scalar> Conv2d<T> {
             outputs,
             summation,
             direct,
-            proved,
-            smallest,
             absolute,
             absolute_norm,
         })
@@ -129,17 +125,6 @@ impl<T: Scalar> Conv2d<T> {
         self.absolute.get_or_init(|| self.weight.iter().map(|w| num_traits::Float::abs(*w)).collect())
     }
 
-    fn prove(&self, norms: Norms) -> Result<ProvedNorm> {
-        let weight = cast(&self.weight);
-        let convolution = self.convolution(&weight);
-        let torus = convolution.norm()?;
-        let tight = if norms == Norms::Tight { convolution.tight_norm()? } else { None };
-        Ok(match tight.filter(|&bound| bound < torus.bound) {
-            Some(bound) => ProvedNorm { bound, method: NormMethod::Banded },
-            None => ProvedNorm { bound: torus.bound, method: NormMethod::Torus(torus.torus) },
-        })
-    }
-
     fn prove_absolute(&self) -> Result<Upper> {
         // Schur: a row of the operator holds at most the taps of one output channel, a column at most those of one
         // input channel, as often as it is read by one tap.
@@ -153,11 +138,6 @@ impl<T: Scalar> Conv2d<T> {
         let columns = (0..self.channels).map(column).fold(0.0, f64::max);
         Upper::proved(directed::sqrt_up(directed::mul_up(rows, columns))).finite("the norm of |W|")
     }
-
-    fn convolution<'a>(&self, weight: &'a [f64]) -> Convolution<'a> {
-        let channels = (self.geometry.outputs, self.channels);
-        Convolution { weight, channels, axes: self.axes, mode: self.geometry.mode }
-    }
 }
 
 fn gcd(a: usize, b: usize) -> usize {
@@ -165,8 +145,17 @@ fn gcd(a: usize, b: usize) -> usize {
 }
 
 impl<T: Scalar> Operator<T> for Conv2d<T> {
-    fn kind(&self) -> &'static str {
-        "conv2d"
+    fn describe(&self) -> Linear {
+        let Geometry { outputs, kernel, stride, padding, mode, .. } = self.geometry;
+        Linear::Conv2d(model::Conv2d {
+            weight: Tensor::new(&[outputs, self.channels, kernel.0, kernel.1], &self.weight),
+            bias: None,
+            stride: stride.into(),
+            padding: Padding::Sides(padding.into()),
+            dilation: Pair::one(),
+            groups: 1,
+            padding_mode: mode,
+        })
     }
 
     fn input(&self) -> Shape {
@@ -215,24 +204,9 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
 
     fn weight_mut(&mut self) -> &mut [T] {
         self.direct = OnceLock::new();
-        self.proved = OnceLock::new();
-        self.smallest = OnceLock::new();
         self.absolute = OnceLock::new();
         self.absolute_norm = OnceLock::new();
         &mut self.weight
-    }
-
-    fn norm(&self) -> Result<ProvedNorm> {
-        self.proved.get_or_init(|| self.prove(Norms::default())).clone()
-    }
-
-    fn prove_norm(&mut self, norms: Norms) -> Result<()> {
-        self.proved = OnceLock::from(self.prove(norms));
-        self.norm().map(|_| ())
-    }
-
-    fn smallest_singular_value(&self) -> Result<Lower> {
-        self.smallest.get_or_init(|| self.convolution(&cast(&self.weight)).smallest_singular_value()).clone()
     }
 
     fn terms(&self) -> [usize; 2] {
@@ -279,17 +253,8 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
             outputs: self.outputs,
             summation: self.summation,
             direct: OnceLock::new(),
-            proved: self.proved.clone(),
-            smallest: self.smallest.clone(),
             absolute: OnceLock::new(),
             absolute_norm: self.absolute_norm.clone(),
         })
-    }
-
-    fn describe(&self, prefix: &str, tensors: &mut TensorWriter) -> OperatorSpec {
-        let Geometry { outputs, kernel, stride, padding, mode, .. } = self.geometry;
-        let shape = [outputs, self.channels, kernel.0, kernel.1];
-        let weight = tensors.add(&format!("{prefix}.weight"), &shape, &self.weight);
-        OperatorSpec::Conv2d(Conv2dSpec { weight, bias: None, stride, padding, padding_mode: mode })
     }
 }

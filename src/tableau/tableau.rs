@@ -147,6 +147,11 @@ impl Tableau {
         self.a.iter().enumerate().all(|(i, row)| row.iter().skip(i).all(|a| a.sign() == Ordering::Equal))
     }
 
+    /// Whether a step is `x + h f(x)`.
+    pub fn is_euler(&self) -> bool {
+        self.b.len() == 1 && self.b[0] == Surd::from(1) && self.is_explicit()
+    }
+
     /// The coefficients rounded to the nearest numbers of `T`, and a bound of their error.
     pub fn rounded<T: Scalar>(&self) -> Coefficients<T> {
         let round = |row: &[Surd]| row.iter().map(Surd::nearest::<T>).collect::<Vec<T>>();

@@ -1,16 +1,24 @@
 //! Layers in order.
 
+mod as_layer;
+mod build;
+mod file;
+
 use rayon::prelude::*;
 
 use crate::{
     error::{Error, Result},
     layer::Layer,
-    operator::Norms,
+    model::Map,
     rigor::Summation,
+    rules::Prover,
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
 };
+
+pub(crate) use as_layer::in_a_row;
+pub use file::{AnyNetwork, load, save};
 
 /// The largest number of samples that one thread takes through a network at a time.
 pub const CHUNK: usize = 64;
@@ -48,7 +56,7 @@ impl<T: Scalar> Network<T> {
         let mut shape = input;
         for (i, layer) in layers.iter().enumerate() {
             if layer.input() != shape {
-                let what = format!("input of a layer of kind {}", layer.kind());
+                let what = format!("input of a layer of kind {}", layer.describe().kind());
                 return Err(Error::Shape { what, expected: layer.input(), found: shape }.in_layer(i.to_string()));
             }
             shape = layer.output();
@@ -168,11 +176,14 @@ impl<T: Scalar> Network<T> {
         self.layers.par_iter().zip(&mut gradient.0).for_each(|(layer, slots)| layer.pull_back(slots));
     }
 
-    /// Proves the norms, and fixes every step to a length that is proved to be admissible.
-    pub(crate) fn fix_steps(&mut self, norms: Norms) -> Result<()> {
-        let fix = |(i, layer): (usize, &mut Box<dyn Layer<T>>)| {
-            layer.prove_norms(norms).and_then(|()| layer.seal()).map_err(|e| e.in_layer(i.to_string()))
-        };
+    /// What the network computes, as data: a chain of what its layers do.
+    pub fn describe(&self) -> Map {
+        Map::Chain(self.layers.iter().map(|layer| layer.describe()).collect())
+    }
+
+    /// Fixes every step to a length that is proved to be admissible.
+    pub(crate) fn fix_steps(&mut self, prover: &Prover) -> Result<()> {
+        let fix = |(i, layer): (usize, &mut Box<dyn Layer<T>>)| layer.seal(prover).map_err(|e| e.in_layer(i.to_string()));
         self.layers.par_iter_mut().enumerate().try_for_each(fix)
     }
 

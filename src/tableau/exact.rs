@@ -23,7 +23,7 @@ use crate::{
 /// one representation, and it is 0 only if it has no terms. All operations are exact and total.
 ///
 /// ```
-/// use dahlquist::integrate::Surd;
+/// use dahlquist::tableau::Surd;
 /// let golden = &Surd::ratio(1, 2)? * &(&Surd::from(1) + &Surd::sqrt(5));
 /// assert_eq!(&golden * &golden, &golden + &Surd::from(1));
 /// assert_eq!((golden.lower(), golden.upper()), (1.6180339887498947, 1.618033988749895));

@@ -1,0 +1,114 @@
+//! The theorems that certificates are built from, by name.
+
+use serde::{Deserialize, Serialize};
+
+/// A theorem. Each has a machine-checked proof in `proofs/`, and a property test under its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// `x ↦ Wx + b` is `‖W‖₂`-Lipschitz, and `‖Δy‖ ≥ σ_min(W)‖Δx‖`.
+    OperatorNorm,
+    /// A function by coordinates with slopes in `[m, L]` is `max(|m|, |L|)`-Lipschitz; with `−1 < m`, `L ≤ 1` it is
+    /// averaged with `α = (1 − m)/2`.
+    Slope,
+    /// A reordering of coordinates, or an embedding by zeros, keeps every distance.
+    Isometry,
+    /// `f(x) = −Wᵀσ(Wx + b)` with slopes in `[m, L]`, `0 ≤ m`, is the gradient field of a potential with curvature in
+    /// `[m σ_min(W)², L‖W‖²]`, and so cocoercive with `ν = 1/(L‖W‖²)`.
+    GradientField,
+    /// `f(x) = Vσ(Wx + b) + c` is `‖V‖ max(|m|, |L|) ‖W‖`-Lipschitz.
+    ResidualField,
+    /// `x ↦ x + h f(x)` for `f = −∇V` with curvature in `[μ, β]` is `max(|1 − hμ|, |1 − hβ|)`-Lipschitz, for `h` of
+    /// either sign; for `0 ≤ h < 2/β` it is averaged with `α = hβ/2`.
+    GradientStep,
+    /// A Runge–Kutta step with `h ≤ 2rν` for a `ν`-cocoercive field and the method's radius `r` is non-expansive.
+    CircleContractivity,
+    /// A step that is written as convex combinations of Euler steps has the same combination of their factors.
+    ShuOsher,
+    /// An Euler step of a field with `⟨Δf, Δx⟩ ≤ μ‖Δx‖²` and `‖Δf‖ ≤ ℓ‖Δx‖` is `√(1 + 2hμ + h²ℓ²)`-Lipschitz for `h ≥ 0`.
+    OneSidedLipschitz,
+    /// `x ↦ x + hBσ(Ax + b)` is `ρ`-Lipschitz if some diagonal `T ⪰ 0` makes
+    /// `[[ρ²I − I + 2mL AᵀTA, −hB − (m+L)AᵀT], [·, 2T − h²BᵀB]] ⪰ 0`; a stack `Bσ_k(W_k ⋯ σ₁(W₁x))` has one such block
+    /// for each activation.
+    QuadraticConstraint,
+    /// Lipschitz constants multiply along a composition; averaged operators compose with `φ = Σ αᵢ/(1 − αᵢ)`,
+    /// `α = φ/(1 + φ)`.
+    Composition,
+    /// Lipschitz constants of a sum add up; those of a mean are averaged.
+    Sum,
+    /// A step of the gradient field decreases its potential: `V(x⁺) ≤ V(x) − h(1 − hβ/2)‖∇V(x)‖²`.
+    Descent,
+    /// A pair of logits keeps its order within `(fᵢ − fⱼ)/(L‖wᵢ − wⱼ‖)`, strictly.
+    Margin,
+    /// No theorem: the author of a layer from outside this crate vouches for the bound. Laws can test it; nothing has
+    /// proved it.
+    Asserted,
+}
+
+impl Rule {
+    /// Every theorem.
+    pub const ALL: [Self; 14] = [
+        Self::OperatorNorm,
+        Self::Slope,
+        Self::Isometry,
+        Self::GradientField,
+        Self::ResidualField,
+        Self::GradientStep,
+        Self::CircleContractivity,
+        Self::ShuOsher,
+        Self::OneSidedLipschitz,
+        Self::QuadraticConstraint,
+        Self::Composition,
+        Self::Sum,
+        Self::Descent,
+        Self::Margin,
+    ];
+
+    /// The name in files, and of the property test.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OperatorNorm => "operator_norm",
+            Self::Slope => "slope",
+            Self::Isometry => "isometry",
+            Self::GradientField => "gradient_field",
+            Self::ResidualField => "residual_field",
+            Self::GradientStep => "gradient_step",
+            Self::CircleContractivity => "circle_contractivity",
+            Self::ShuOsher => "shu_osher",
+            Self::OneSidedLipschitz => "one_sided_lipschitz",
+            Self::QuadraticConstraint => "quadratic_constraint",
+            Self::Composition => "composition",
+            Self::Sum => "sum",
+            Self::Descent => "descent",
+            Self::Margin => "margin",
+            Self::Asserted => "asserted",
+        }
+    }
+
+    /// The file of `proofs/` and the theorem in it that this rule rests on; none for [`Self::Asserted`].
+    pub fn theorem(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::OperatorNorm => ("operator_norm", "residual_certificate"),
+            Self::Slope => ("slope", "slope_lipschitz"),
+            Self::Isometry => ("isometry", "reshape_isometry_diff"),
+            Self::GradientField => ("gradient_step", "cocoercive"),
+            Self::ResidualField => ("composition", "lipschitz_comp"),
+            Self::GradientStep => ("gradient_step", "step_interval"),
+            Self::CircleContractivity => ("circle_contractivity", "circle_contractivity"),
+            Self::ShuOsher => ("shu_osher", "shu_osher"),
+            Self::OneSidedLipschitz => ("one_sided_lipschitz", "euler_step"),
+            Self::QuadraticConstraint => ("quadratic_constraint", "quadratic_constraint"),
+            Self::Composition => ("composition", "lipschitz_comp"),
+            Self::Sum => ("composition", "lipschitz_sum"),
+            Self::Descent => ("descent", "descent"),
+            Self::Margin => ("margin", "margin"),
+            Self::Asserted => return None,
+        })
+    }
+}
+
+impl std::fmt::Display for Rule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}

@@ -1,0 +1,336 @@
+//! The model file: weights as PyTorch stores them, and the tree as JSON in the metadata of the same safetensors file.
+//!
+//! ```json
+//! {"format": "dahlquist-model", "version": 2, "input": [3, 32, 32], "layers": [
+//!   {"type": "normalize", "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]},
+//!   {"type": "conv2d", "weight": "c.weight", "bias": "c.bias", "stride": [2, 2], "padding": [1, 1]},
+//!   {"type": "sum", "branches": [[], [{"type": "conv2d", "weight": "d.weight", "padding": "same"},
+//!                                     {"type": "activation", "function": "relu"}]]},
+//!   {"type": "flow", "method": "rk4", "step": 0.5, "steps": 2, "field":
+//!     {"type": "gradient", "activation": {"function": "relu"}, "operator": {"type": "conv2d", "weight": "w"}}},
+//!   {"type": "flatten"}, {"type": "dense", "weight": "fc.weight", "bias": "fc.bias"}]}
+//! ```
+//!
+//! Tensors are F32 or F64; F16 and BF16 are read as F32, exactly. Constants of the architecture (deviations, slopes,
+//! steps) are rounded to the format of the tensors: that is the network, for exact semantics too. A tensor that no
+//! layer names is left alone. Version 1, a subset of this, is read as well.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+};
+
+use safetensors::{Dtype, SafeTensors, tensor::{Metadata, TensorView}};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Field, Flow, Linear, Map, Tensor, json, shapes::LARGEST_SAMPLE};
+use crate::{
+    activation::Activation,
+    error::{Error, Result},
+    io::{Digest, read_bounded, write},
+    scalar::Scalar,
+    tensor::{Shape, finite},
+};
+
+const FORMAT: &str = "dahlquist-model";
+/// The version that is written; every version up to it is read.
+const VERSION: u32 = 2;
+/// The key of the architecture in the metadata.
+const KEY: &str = "dahlquist";
+/// The largest model file that is read: 4 GiB.
+const LARGEST_FILE: u64 = 1 << 32;
+/// The largest number of layers that is read.
+const MOST_LAYERS: usize = 10_000;
+/// The largest number of steps of a flow that is read.
+const MOST_STEPS: usize = 100_000;
+/// A tensor may be used by several layers, but all of them together read at most so many times the bytes of the file,
+/// or [`FREE_READING`] if that is more: a small file cannot ask for an unbounded amount of memory.
+const MOST_READING: usize = 16;
+/// 256 MiB.
+const FREE_READING: usize = 1 << 28;
+
+/// A model as it lies in a file: the tree with its numbers.
+///
+/// A checker reads this, and a [`crate::Network`] is built from it.
+#[derive(Debug, Clone)]
+pub struct Model {
+    input: Shape,
+    map: Map,
+    scalar: &'static str,
+    sha256: Digest,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Architecture {
+    format: String,
+    version: u32,
+    input: Shape,
+    layers: Vec<Value>,
+}
+
+impl Model {
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a file that cannot be read, is larger than 4 GiB, or is refused by [`Self::parse`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Self::parse(&read_bounded(path, LARGEST_FILE)?).map_err(|e| Error::file(path, e))
+    }
+
+    /// The model in the bytes of a file.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for what is no safetensors file or lies about its offsets, for a missing or unknown
+    /// architecture, for more than 10,000 layers or 100,000 steps of a flow, and for layers that together read one
+    /// tensor over and over. [`Error::Layer`] for a tensor that is missing, has another number of axes or a NaN or an
+    /// infinity in it, and for layers that do not fit together.
+    pub fn parse(bytes: &[u8]) -> Result<Self> {
+        let tensors = Tensors::parse(bytes)?;
+        let json = tensors.metadata.metadata().as_ref().and_then(|m| m.get(KEY));
+        let json = json.ok_or_else(|| Error::format(format!("its metadata has no architecture under the key {KEY}")))?;
+        let Architecture { format, version, input, layers } =
+            serde_json::from_str(json).map_err(|e| Error::format(format!("its architecture is not valid: {e}")))?;
+        if format != FORMAT || !(1..=VERSION).contains(&version) {
+            let found = format!("the format {format} version {version}");
+            return Err(Error::format(format!("{found} is not {FORMAT} of a version from 1 to {VERSION}")));
+        }
+        let names = json::read(Value::Array(layers), "")?;
+        let scalar = tensors.limits(&names)?;
+        let round = |x: f64| if scalar == f32::NAME { f64::from(x as f32) } else { x };
+        let read = &mut |path: &str, axes: usize, name: String| {
+            tensors.read(&name, axes, scalar).map_err(|e| e.in_layer(parent(path)))
+        };
+        let map = constants(names.try_map("", read)?, "", &round)?;
+        map.output(input)?;
+        small(&map, "", input)?;
+        Ok(Self { input, map, scalar, sha256: Digest::of(bytes) })
+    }
+
+    /// The model of a tree whose numbers are of a format.
+    ///
+    /// # Errors
+    /// As [`Map::output`].
+    pub fn new(input: Shape, map: Map, scalar: &'static str) -> Result<Self> {
+        map.output(input)?;
+        let mut model = Self { input, map, scalar, sha256: Digest::of(&[]) };
+        model.sha256 = Digest::of(&model.bytes()?);
+        Ok(model)
+    }
+
+    /// The shape of the input.
+    pub fn input(&self) -> Shape {
+        self.input
+    }
+
+    /// What the model computes.
+    pub fn map(&self) -> &Map {
+        &self.map
+    }
+
+    /// The number format of the tensors: `"f32"` or `"f64"`.
+    pub fn scalar(&self) -> &'static str {
+        self.scalar
+    }
+
+    /// The SHA-256 of the whole file.
+    pub fn sha256(&self) -> Digest {
+        self.sha256
+    }
+
+    /// The bytes of a file of this model, in the newest version. Equal tensors that are one in memory are written once.
+    ///
+    /// # Errors
+    /// [`Error::Layer`] for a layer that files do not know.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        let mut tensors: Vec<(String, Tensor)> = Vec::new();
+        let add = &mut |path: &str, _: usize, tensor: Tensor| -> Result<String> {
+            let known = tensors.iter().find(|(_, known)| known.is_same(&tensor) && known.shape() == tensor.shape());
+            let name = known.map_or_else(|| format!("layers.{path}"), |(name, _)| name.clone());
+            if known.is_none() {
+                tensors.push((name.clone(), tensor));
+            }
+            Ok(name)
+        };
+        let layers = match json::write(&self.map.clone().try_map("", add)?, "")? {
+            Value::Array(layers) => layers,
+            layer => vec![layer],
+        };
+        let architecture = Architecture { format: FORMAT.into(), version: VERSION, input: self.input, layers };
+        let json = serde_json::to_string(&architecture).map_err(Error::format)?;
+        let bytes: Vec<(Dtype, Vec<u8>)> = tensors.iter().map(|(_, tensor)| self.stored(tensor)).collect();
+        let views = tensors.iter().zip(&bytes).map(|((name, tensor), (dtype, bytes))| {
+            Ok((name, TensorView::new(*dtype, tensor.shape().to_vec(), bytes)?))
+        });
+        let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>().map_err(Error::format)?;
+        safetensors::serialize(views, Some(HashMap::from([(KEY.into(), json)]))).map_err(Error::format)
+    }
+
+    fn stored(&self, tensor: &Tensor) -> (Dtype, Vec<u8>) {
+        if self.scalar == f32::NAME {
+            (Dtype::F32, tensor.numbers::<f32>().into_iter().flat_map(f32::to_le_bytes).collect())
+        } else {
+            (Dtype::F64, tensor.wide().iter().flat_map(|x| x.to_le_bytes()).collect())
+        }
+    }
+
+    /// Writes the model file, whole or not at all.
+    ///
+    /// # Errors
+    /// As [`Self::bytes`], and [`Error::File`] if it cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        write(path, &self.bytes().map_err(|e| Error::file(path, e))?)
+    }
+}
+
+/// The tensors of a file.
+struct Tensors<'a> {
+    bytes: &'a [u8],
+    metadata: Metadata,
+    /// Where the numbers begin.
+    start: usize,
+}
+
+impl<'a> Tensors<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self> {
+        let (header, metadata) =
+            SafeTensors::read_metadata(bytes).map_err(|e| Error::format(format!("not a safetensors file: {e}")))?;
+        Ok(Self { bytes, metadata, start: 8 + header })
+    }
+
+    /// The format of the network, if its layers are not too many and do not read too much.
+    fn limits(&self, names: &Map<String>) -> Result<&'static str> {
+        let (mut layers, mut steps) = (0usize, 0usize);
+        count(names, &mut |map| {
+            layers += 1;
+            if let Map::Flow(flow) = map {
+                steps = steps.max(flow.steps);
+            }
+        });
+        if layers > MOST_LAYERS {
+            return Err(Error::format(format!("it has more than {MOST_LAYERS} layers")));
+        }
+        if steps > MOST_STEPS {
+            return Err(Error::format(format!("a flow has more than {MOST_STEPS} steps")));
+        }
+        let (mut reading, mut wide) = (0usize, false);
+        names.each(&mut |name| {
+            if let Some(info) = self.metadata.info(name) {
+                reading = reading.saturating_add(info.data_offsets.1 - info.data_offsets.0);
+                wide |= info.dtype == Dtype::F64;
+            }
+        });
+        if reading > FREE_READING.max(self.bytes.len().saturating_mul(MOST_READING)) {
+            return Err(Error::format(format!("its layers read {reading} bytes of shared tensors, which is too much")));
+        }
+        Ok(if wide { f64::NAME } else { f32::NAME })
+    }
+
+    /// A tensor that has so many axes, in the format of the network, with finite numbers only.
+    fn read(&self, name: &str, axes: usize, scalar: &str) -> Result<Tensor> {
+        let refuse = |reason: String| Error::parameter("tensor", name, reason);
+        let info = self.metadata.info(name).ok_or_else(|| refuse("the file has no tensor of this name".into()))?;
+        if info.shape.len() != axes {
+            return Err(refuse(format!("it has the shape {:?}, not one of {axes} axes", info.shape)));
+        }
+        let (from, to) = info.data_offsets;
+        let bytes = self.bytes.get(self.start + from..self.start + to).unwrap_or_default();
+        let narrow = |data: Vec<f32>| {
+            finite(name, &data)?;
+            Ok(Tensor::new(&info.shape, &data))
+        };
+        let half = |f: fn([u8; 2]) -> f32| bytes.as_chunks().0.iter().map(|&b| f(b)).collect();
+        match (info.dtype, scalar == f32::NAME) {
+            (Dtype::F32, true) => narrow(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
+            (Dtype::F16, true) => narrow(half(|b| super::half::f16(u16::from_le_bytes(b)))),
+            (Dtype::BF16, true) => narrow(half(|b| super::half::bf16(u16::from_le_bytes(b)))),
+            (Dtype::F64, false) => {
+                let data: Vec<f64> = bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect();
+                finite(name, &data)?;
+                Ok(Tensor::new(&info.shape, &data))
+            }
+            (found, _) => Err(refuse(format!(
+                "it is of type {found:?}; the tensors that layers name are all F64, or each F32, F16 or BF16; here {scalar}"
+            ))),
+        }
+    }
+}
+
+/// The layer that a weight belongs to.
+fn parent(path: &str) -> &str {
+    path.rsplit_once('.').map_or(path, |(layer, _)| layer)
+}
+
+/// Calls `f` for every map of a tree.
+fn count<W>(map: &Map<W>, f: &mut impl FnMut(&Map<W>)) {
+    f(map);
+    if let Map::Chain(maps) | Map::Sum(maps) | Map::Mean(maps) = map {
+        maps.iter().for_each(|map| count(map, f));
+    }
+}
+
+/// The tree with its constants rounded to the format of the network, where they must be finite, deviations positive,
+/// and slopes not negative.
+fn constants(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
+    let each = |maps: Vec<Map>| -> Result<Vec<Map>> {
+        let child = |(i, map): (usize, Map)| constants(map, &super::traverse::join(path, &i.to_string()), round);
+        maps.into_iter().enumerate().map(child).collect()
+    };
+    let here = |e: Error| e.in_layer(path);
+    let activation = |function: Activation| function.rounded(round).map_err(here);
+    Ok(match map {
+        Map::Chain(maps) => Map::Chain(each(maps)?),
+        Map::Sum(maps) => Map::Sum(each(maps)?),
+        Map::Mean(maps) => Map::Mean(each(maps)?),
+        Map::Activation(function) => Map::Activation(activation(function)?),
+        Map::Linear(Linear::Normalize { mean, std }) => {
+            let [mean, std] = [mean, std].map(|x| x.into_iter().map(round).collect::<Vec<f64>>());
+            finite("mean of a normalization", &mean).map_err(here)?;
+            finite("std of a normalization", &std).map_err(here)?;
+            if let Some(std) = std.iter().find(|std| **std <= 0.0) {
+                return Err(here(Error::parameter("std", std, "a standard deviation must be positive")));
+            }
+            Map::Linear(Linear::Normalize { mean, std })
+        }
+        Map::Flow(Flow { field, method, step, steps }) => {
+            let field = match field {
+                Field::Gradient { activation: f, operator } => Field::Gradient { activation: activation(f)?, operator },
+                Field::Residual { activation: f, inner, outer } => {
+                    Field::Residual { activation: activation(f)?, inner, outer }
+                }
+                Field::Opaque(opaque) => Field::Opaque(opaque),
+            };
+            Map::Flow(Flow { field, method, step: round(step), steps })
+        }
+        other @ (Map::Linear(_) | Map::Opaque(_)) => other,
+    })
+}
+
+/// The shape of the output, unless a sample between layers is too large.
+fn small(map: &Map, path: &str, input: Shape) -> Result<Shape> {
+    let part = |i: usize| super::traverse::join(path, &i.to_string());
+    let output = match map {
+        Map::Chain(maps) => return maps.iter().enumerate().try_fold(input, |shape, (i, map)| small(map, &part(i), shape)),
+        Map::Sum(maps) | Map::Mean(maps) => {
+            maps.iter().enumerate().try_fold(input, |_, (i, map)| small(map, &part(i), input))?
+        }
+        Map::Flow(flow) => {
+            if let Field::Residual { inner, .. } | Field::Gradient { operator: inner, .. } = &flow.field {
+                bounded(inner.output(input)?).map_err(|e| e.in_layer(path))?;
+            }
+            input
+        }
+        Map::Linear(_) | Map::Activation(_) | Map::Opaque(_) => map.output_at(path, input)?,
+    };
+    bounded(output).map_err(|e| e.in_layer(path))
+}
+
+fn bounded(shape: Shape) -> Result<Shape> {
+    if shape.len() <= LARGEST_SAMPLE {
+        return Ok(shape);
+    }
+    Err(Error::parameter("shape", shape, format!("more than {LARGEST_SAMPLE} numbers in a sample")))
+}

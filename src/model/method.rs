@@ -1,0 +1,107 @@
+//! The method of a flow: a name, or the coefficients themselves.
+
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, Result},
+    tableau::{Surd, Tableau},
+};
+
+/// A Runge–Kutta method, by its name or by its coefficients as fractions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "the name of a method, or its coefficients as {\"a\": [[\"1/2\"]], \"b\": [\"1\"]}")]
+pub enum Method {
+    /// One of [`Tableau::names`], or `ssprk<s>2`.
+    Named(String),
+    /// A method of one's own.
+    Own(Fractions),
+}
+
+/// Coefficients as fractions: `"1/2"`, `"-3"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fractions {
+    /// The rows of `A`. What a row is short of is zero, and so are the rows that are missing at the beginning.
+    pub a: Vec<Vec<String>>,
+    /// The weights.
+    pub b: Vec<String>,
+}
+
+/// The most stages of a method of one's own.
+const MOST_STAGES: usize = 32;
+
+impl Method {
+    /// The method, with its coefficients as exact numbers.
+    ///
+    /// # Errors
+    /// [`Error::Tableau`] for a name that is unknown, and for coefficients that are no fractions or not consistent
+    /// (`Σ bᵢ = 1`).
+    pub fn tableau(&self) -> Result<Tableau> {
+        match self {
+            Self::Named(name) => Tableau::by_name(name),
+            Self::Own(fractions) => fractions.tableau(),
+        }
+    }
+}
+
+impl From<&Tableau> for Method {
+    fn from(tableau: &Tableau) -> Self {
+        let known = Tableau::by_name(tableau.name()).is_ok_and(|known| known == *tableau);
+        match Fractions::of(tableau).filter(|_| !known) {
+            Some(fractions) => Self::Own(fractions),
+            None => Self::Named(tableau.name().into()),
+        }
+    }
+}
+
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Named(name) => f.write_str(name),
+            Self::Own(_) => f.write_str(OWN),
+        }
+    }
+}
+
+/// The name of every method that is given by its coefficients.
+const OWN: &str = "own";
+
+impl Fractions {
+    /// The coefficients of a method, if they are fractions.
+    fn of(tableau: &Tableau) -> Option<Self> {
+        let row = |row: &[Surd]| row.iter().map(|x| Some(x.rational()?.to_string())).collect::<Option<Vec<_>>>();
+        Some(Self { a: tableau.a().iter().map(|a| row(a)).collect::<Option<_>>()?, b: row(tableau.b())? })
+    }
+
+    fn tableau(&self) -> Result<Tableau> {
+        let refuse = |reason: String| Error::Tableau { name: OWN.into(), reason };
+        let s = self.b.len();
+        if s == 0 || s > MOST_STAGES || self.a.len() > s || self.a.iter().any(|row| row.len() > s) {
+            return Err(refuse(format!("it needs 1 to {MOST_STAGES} weights b, and at most as many rows and columns a")));
+        }
+        let row = |row: &[String]| -> Result<Vec<Surd>> {
+            let mut numbers = row.iter().map(|text| fraction(text).ok_or_else(|| refuse(format!("{text:?} is no fraction"))));
+            let mut row = numbers.by_ref().collect::<Result<Vec<Surd>>>()?;
+            row.resize(s, Surd::default());
+            Ok(row)
+        };
+        // An explicit method may leave out its first row, which is empty.
+        let missing = vec![vec![Surd::default(); s]; s - self.a.len()];
+        let given = self.a.iter().map(|a| row(a)).collect::<Result<Vec<_>>>()?;
+        let a: Vec<Vec<Surd>> = missing.into_iter().chain(given).collect();
+        let c = a.iter().map(|row| row.iter().cloned().sum()).collect();
+        Tableau::new(OWN, 1, a, row(&self.b)?, c)
+    }
+}
+
+/// A fraction of integers of moderate length.
+fn fraction(text: &str) -> Option<Surd> {
+    let number = |text: &str| text.trim().parse::<BigInt>().ok().filter(|n| n.bits() <= 256);
+    let (n, d) = match text.split_once('/') {
+        Some((n, d)) => (number(n)?, number(d)?),
+        None => (number(text)?, BigInt::from(1)),
+    };
+    if d == BigInt::ZERO { None } else { Some(BigRational::new(n, d).into()) }
+}

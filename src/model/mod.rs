@@ -1,0 +1,249 @@
+//! A network as data: a tree of maps in plain numbers.
+//!
+//! A [`Map`] says what a layer computes, and nothing about how. Every layer describes itself as one
+//! ([`crate::layer::Layer::describe`]); files hold one ([`file`]); rules prove bounds of one ([`crate::rules`]); and
+//! nothing else is needed to check a certificate. The tree is generic over its weights: numbers in memory, [`Tensor`],
+//! or names of tensors in a file.
+//!
+//! A tree knows no shapes but those of its tensors. The shape of the input is given from outside, and every other
+//! follows from it: [`Map::output`].
+
+pub mod file;
+mod half;
+mod json;
+mod method;
+mod numbers;
+mod shapes;
+mod tensor;
+mod traverse;
+
+use serde::{Deserialize, Serialize};
+
+pub use method::Method;
+pub use numbers::{Padding, Pair};
+pub use tensor::Tensor;
+pub(crate) use shapes::units;
+pub(crate) use traverse::join;
+pub use file::Model;
+
+use crate::{activation::Activation, rigor::torus::PaddingMode, tensor::Shape};
+
+/// A map between spaces of samples.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Map<W = Tensor> {
+    /// `x ↦ Wx + b`.
+    Linear(Linear<W>),
+    /// A function of every coordinate.
+    Activation(Activation),
+    /// A vector field, integrated.
+    Flow(Flow<W>),
+    /// Maps one after the other; the identity if there are none.
+    Chain(Vec<Map<W>>),
+    /// `x ↦ Σᵢ fᵢ(x)`: a skip connection is the sum of an empty chain and a branch.
+    Sum(Vec<Map<W>>),
+    /// `x ↦ (1/n) Σᵢ fᵢ(x)`.
+    Mean(Vec<Map<W>>),
+    /// A layer from outside this crate that is none of the above. Nothing is known of it but what its author asserts.
+    Opaque(Opaque),
+}
+
+/// An affine map `x ↦ Wx + b`; without a bias, or with one that is absent, a linear one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Linear<W = Tensor> {
+    /// `(x − mean)/std`, one of each for each channel of an image or each feature of a vector.
+    Normalize {
+        /// The means.
+        mean: Vec<f64>,
+        /// The standard deviations, positive.
+        std: Vec<f64>,
+    },
+    /// A matrix, `out × in`.
+    Dense {
+        /// The entries.
+        weight: W,
+        /// One number for each row.
+        #[serde(default = "none")]
+        bias: Option<W>,
+    },
+    /// A convolution, as deep learning means it, with weights `out × in/groups × kernel height × kernel width`.
+    Conv2d(Conv2d<W>),
+    /// The means of disjoint windows; what is left over at the lower and right border is dropped.
+    AvgPool {
+        /// The height and the width of a window, and the stride.
+        size: Pair,
+    },
+    /// The mean of each channel, as a vector.
+    GlobalAvgPool {},
+    /// An image as a vector, in the order in which it is stored.
+    Flatten {},
+    /// Channels of zeros appended.
+    PadChannels {
+        /// The number of channels afterwards.
+        channels: usize,
+    },
+    /// Blocks of points as channels, in the order of PyTorch's `pixel_unshuffle`.
+    SpaceToDepth {
+        /// The side of a block.
+        block: usize,
+    },
+}
+
+/// A two-dimensional convolution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv2d<W = Tensor> {
+    /// The weights, `out × in/groups × kernel height × kernel width`.
+    pub weight: W,
+    /// One number for each output channel.
+    #[serde(default = "none")]
+    pub bias: Option<W>,
+    /// The vertical and the horizontal stride.
+    #[serde(default = "Pair::one")]
+    pub stride: Pair,
+    /// The padding above and below, and left and right.
+    #[serde(default)]
+    pub padding: Padding,
+    /// The distance of the points that neighbouring taps read.
+    #[serde(default = "Pair::one")]
+    pub dilation: Pair,
+    /// The number of groups of channels that do not mix.
+    #[serde(default = "one")]
+    pub groups: usize,
+    /// What lies beyond the border.
+    #[serde(default)]
+    pub padding_mode: PaddingMode,
+}
+
+fn one() -> usize {
+    1
+}
+
+// Without this, serde would take an absent bias of a generic type for an error.
+fn none<W>() -> Option<W> {
+    None
+}
+
+/// The flow of `x' = f(x)` over a number of steps of a method.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flow<W = Tensor> {
+    /// The right-hand side.
+    pub field: Field<W>,
+    /// The method.
+    pub method: Method,
+    /// The length `h` of a step.
+    pub step: f64,
+    /// The number of steps.
+    pub steps: usize,
+}
+
+/// The right-hand side of an ordinary differential equation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Field<W = Tensor> {
+    /// `−Wᵀσ(Wx + b)`.
+    Gradient {
+        /// `σ`.
+        activation: Activation,
+        /// `W` and `b`.
+        operator: Linear<W>,
+    },
+    /// `Vσ(Wx + b) + c`.
+    Residual {
+        /// `σ`.
+        activation: Activation,
+        /// `W` and `b`.
+        inner: Linear<W>,
+        /// `V` and `c`.
+        outer: Linear<W>,
+    },
+    /// A field from outside this crate, known by what its author asserts: its Lipschitz constant.
+    #[serde(skip)]
+    Opaque(Opaque),
+}
+
+/// What a layer or a field from outside this crate says about itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opaque {
+    /// What it is.
+    pub kind: String,
+    /// The shape of what goes in.
+    pub input: Shape,
+    /// The shape of what comes out.
+    pub output: Shape,
+    /// The Lipschitz constant that its author asserts.
+    pub lipschitz: f64,
+}
+
+impl<W> Map<W> {
+    /// The maps that follow each other: those of a chain, else the map alone.
+    pub fn layers(&self) -> &[Map<W>] {
+        match self {
+            Self::Chain(layers) => layers,
+            layer => std::slice::from_ref(layer),
+        }
+    }
+
+    /// The affine map that margins are measured on: the last of several layers, if it mixes coordinates.
+    ///
+    /// Normalisation and reorderings are features, not heads.
+    pub fn head(&self) -> Option<&Linear<W>> {
+        match self.layers().last()? {
+            Self::Linear(
+                head @ (Linear::Dense { .. } | Linear::Conv2d(_) | Linear::AvgPool { .. } | Linear::GlobalAvgPool {}),
+            ) => Some(head),
+            _ => None,
+        }
+    }
+
+    /// The name of the kind of map, as in files.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Linear(linear) => linear.kind(),
+            Self::Activation(_) => "activation",
+            Self::Flow(_) => "flow",
+            Self::Chain(_) => "chain",
+            Self::Sum(_) => "sum",
+            Self::Mean(_) => "mean",
+            Self::Opaque(opaque) => &opaque.kind,
+        }
+    }
+}
+
+impl<W> Linear<W> {
+    /// The name of the kind of map, as in files.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Normalize { .. } => "normalize",
+            Self::Dense { .. } => "dense",
+            Self::Conv2d(_) => "conv2d",
+            Self::AvgPool { .. } => "avg_pool",
+            Self::GlobalAvgPool {} => "global_avg_pool",
+            Self::Flatten {} => "flatten",
+            Self::PadChannels { .. } => "pad_channels",
+            Self::SpaceToDepth { .. } => "space_to_depth",
+        }
+    }
+
+    /// The same map with a bias, where the map can have one.
+    #[must_use]
+    pub fn with_bias(mut self, b: Option<W>) -> Self {
+        match &mut self {
+            Self::Dense { bias, .. } | Self::Conv2d(Conv2d { bias, .. }) => *bias = b,
+            _ => {}
+        }
+        self
+    }
+}
+
+impl<W> Field<W> {
+    /// The name of the kind of field, as in files.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Gradient { .. } => "gradient",
+            Self::Residual { .. } => "residual",
+            Self::Opaque(opaque) => &opaque.kind,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The shape of the output of a map, and whether its parts fit together.
+
+use super::{Conv2d, Field, Flow, Linear, Map, Tensor, traverse::join};
+use crate::{
+    error::{Error, Result},
+    rigor::torus::{Axis, PaddingMode},
+    tensor::Shape,
+};
+
+/// The largest number of scalars in one sample between two layers.
+pub const LARGEST_SAMPLE: usize = 1 << 24;
+
+impl Map {
+    /// The shape of the output for an input of a shape. Everything is checked that evaluation relies on.
+    ///
+    /// # Errors
+    /// [`Error::Layer`] with the path of the part that does not fit, and why: [`Error::Shape`], [`Error::Length`] or
+    /// [`Error::Parameter`].
+    pub fn output(&self, input: Shape) -> Result<Shape> {
+        self.output_at("", input)
+    }
+
+    /// As [`Self::output`], for a part of a larger map that has its own path.
+    pub(crate) fn output_at(&self, path: &str, input: Shape) -> Result<Shape> {
+        let here = |e: Error| if path.is_empty() { e } else { e.in_layer(path) };
+        match self {
+            Self::Chain(maps) => maps
+                .iter()
+                .enumerate()
+                .try_fold(input, |shape, (i, map)| map.output_at(&join(path, &i.to_string()), shape)),
+            Self::Sum(branches) | Self::Mean(branches) => {
+                let mut outputs = branches
+                    .iter()
+                    .enumerate()
+                    .map(|(i, map)| map.output_at(&join(path, &i.to_string()), input));
+                let empty = || Error::parameter("branches", 0, "there must be one at least");
+                let first = outputs.next().ok_or_else(empty).map_err(here)??;
+                for found in outputs {
+                    expect(&format!("output of the branches of a {}", self.kind()), first, found?).map_err(here)?;
+                }
+                Ok(first)
+            }
+            Self::Linear(linear) => linear.output(input).map_err(here),
+            Self::Activation(_) => Ok(input),
+            Self::Flow(flow) => flow.check(input).map(|()| input).map_err(here),
+            Self::Opaque(opaque) => {
+                expect(&format!("input of a layer of kind {}", opaque.kind), opaque.input, input).map_err(here)?;
+                Ok(opaque.output)
+            }
+        }
+    }
+}
+
+impl Linear {
+    /// As [`Map::output`].
+    ///
+    /// # Errors
+    /// As [`Map::output`].
+    pub fn output(&self, input: Shape) -> Result<Shape> {
+        let output = match self {
+            Self::Normalize { mean, std } => {
+                for (what, values) in [("mean", mean), ("std", std)] {
+                    length(&format!("{what} of a normalization"), units(input), values.len())?;
+                }
+                input
+            }
+            Self::Dense { weight, bias } => {
+                let (rows, columns) = matrix_size(weight)?;
+                expect("input of a dense layer", Shape::Features(columns), input)?;
+                biased("dense", bias, rows)?;
+                Shape::Features(rows)
+            }
+            Self::Conv2d(conv) => conv.output(input)?,
+            Self::AvgPool { size } => {
+                let (channels, height, width) = input.as_image("mean pooling")?;
+                let [a, b] = size.0;
+                if a == 0 || b == 0 || a > height || b > width {
+                    let reason = format!("a window must fit into the image of {input}");
+                    return Err(Error::parameter("size", format!("{a}×{b}"), reason));
+                }
+                Shape::image(channels, height / a, width / b)
+            }
+            Self::GlobalAvgPool {} => Shape::Features(input.as_image("global mean pooling")?.0),
+            Self::Flatten {} => Shape::Features(input.len()),
+            Self::PadChannels { channels } => {
+                let (present, height, width) = input.as_image("padding of channels")?;
+                if *channels < present {
+                    return Err(Error::parameter("channels", channels, format!("the input has {present} already")));
+                }
+                Shape::try_from(vec![*channels, height, width])?
+            }
+            Self::SpaceToDepth { block } => {
+                let (channels, height, width) = input.as_image("space to depth")?;
+                if *block == 0 || height % block != 0 || width % block != 0 {
+                    let reason = format!("it must divide the image of {input}");
+                    return Err(Error::parameter("block", block, reason));
+                }
+                Shape::try_from(vec![channels * block * block, height / block, width / block])?
+            }
+        };
+        Shape::try_from(Vec::from(output))
+    }
+}
+
+impl Conv2d {
+    fn output(&self, input: Shape) -> Result<Shape> {
+        let (outputs, _) = self.channels(input)?;
+        biased("conv2d", &self.bias, outputs)?;
+        let axes = self.axes(input)?;
+        let [Some(rows), Some(columns)] = axes.map(Axis::output) else {
+            let [y, x] = axes;
+            let reason = format!("larger than the padded image of {input}, padding {}×{}", y.padding, x.padding);
+            return Err(Error::parameter("kernel", format!("{}×{}", y.kernel, x.kernel), reason));
+        };
+        Shape::try_from(vec![outputs, rows, columns])
+    }
+
+    /// The numbers of output and of input channels.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a size that is 0, groups that do not divide the channels, or an input of another number
+    /// of channels.
+    pub fn channels(&self, input: Shape) -> Result<(usize, usize)> {
+        let (channels, ..) = input.as_image("a convolution")?;
+        let &[outputs, inputs, height, width] = self.weight.shape() else {
+            return Err(Error::parameter("weight", format!("{:?}", self.weight.shape()), "a convolution has four axes"));
+        };
+        if [outputs, inputs, height, width, self.groups].contains(&0) || outputs % self.groups != 0 {
+            let value = format!("{outputs}×{inputs}×{height}×{width} in {} groups", self.groups);
+            return Err(Error::parameter("conv2d", value, "sizes are at least 1, and the groups divide the channels"));
+        }
+        if inputs.checked_mul(self.groups) != Some(channels) {
+            let reason = format!("it reads {inputs} channels in {} groups, and the input {input} has {channels}", self.groups);
+            return Err(Error::parameter("weight", format!("{outputs}×{inputs}×{height}×{width}"), reason));
+        }
+        Ok((outputs, channels))
+    }
+
+    /// The two axes, the taps of a dilated kernel being spread over `d(k − 1) + 1` points.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a stride or a dilation of 0, or more padding than the image has points.
+    pub fn axes(&self, input: Shape) -> Result<[Axis; 2]> {
+        let (_, height, width) = input.as_image("a convolution")?;
+        let &[_, _, ky, kx] = self.weight.shape() else {
+            return Err(Error::parameter("weight", format!("{:?}", self.weight.shape()), "a convolution has four axes"));
+        };
+        if self.stride.0.contains(&0) || self.dilation.0.contains(&0) {
+            return Err(Error::parameter("stride", format!("{:?}", self.stride.0), "strides and dilations are at least 1"));
+        }
+        let Some(padding) = self.padding.sides([ky, kx], self.dilation) else {
+            let reason = "this kernel would need more points on one side than on the other";
+            return Err(Error::parameter("padding", "\"same\"", reason));
+        };
+        let spread = |k: usize, d: usize| d.checked_mul(k.saturating_sub(1)).and_then(|points| points.checked_add(1));
+        let mut axes = [Axis { input: height, kernel: 0, stride: 1, padding: 0 }; 2];
+        for (i, (n, k)) in [(height, ky), (width, kx)].into_iter().enumerate() {
+            let far = || Error::parameter("dilation", format!("{:?}", self.dilation.0), "the kernel is too large");
+            let kernel = spread(k, self.dilation.0[i]).filter(|&k| k <= LARGEST_SAMPLE).ok_or_else(far)?;
+            let most = match self.padding_mode {
+                PaddingMode::Circular => n,
+                PaddingMode::Zeros => height.max(width).max(kernel),
+            };
+            if padding[i] > most {
+                return Err(Error::parameter("padding", padding[i], format!("too much for an image of {input}")));
+            }
+            axes[i] = Axis { input: n, kernel, stride: self.stride.0[i], padding: padding[i] };
+        }
+        Ok(axes)
+    }
+}
+
+impl Flow {
+    fn check(&self, input: Shape) -> Result<()> {
+        if self.steps == 0 {
+            return Err(Error::parameter("steps", 0, "a flow has at least one step"));
+        }
+        if !self.step.is_finite() {
+            return Err(Error::parameter("step", self.step, "a step must be a finite number"));
+        }
+        self.field.check(input)
+    }
+}
+
+impl Field {
+    /// Whether the field maps samples of a shape into the same space.
+    ///
+    /// # Errors
+    /// As [`Map::output`].
+    pub fn check(&self, space: Shape) -> Result<()> {
+        match self {
+            Self::Gradient { operator, .. } => operator.output(space).map(|_| ()),
+            Self::Residual { inner, outer, .. } => {
+                expect("output of a residual field", space, outer.output(inner.output(space)?)?)
+            }
+            Self::Opaque(opaque) => {
+                expect(&format!("input of the field {}", opaque.kind), opaque.input, space)?;
+                expect(&format!("output of the field {}", opaque.kind), space, opaque.output)
+            }
+        }
+    }
+}
+
+/// The rows and columns of a tensor that is a matrix.
+fn matrix_size(weight: &Tensor) -> Result<(usize, usize)> {
+    match *weight.shape() {
+        [rows, columns] if rows > 0 && columns > 0 => Ok((rows, columns)),
+        ref shape => Err(Error::parameter("weight", format!("{shape:?}"), "a matrix has two axes, neither empty")),
+    }
+}
+
+/// The number of features, or of channels: what a bias or a mean has one number for.
+pub(crate) fn units(shape: Shape) -> usize {
+    shape.len() / shape.points()
+}
+
+fn biased(kind: &str, bias: &Option<Tensor>, expected: usize) -> Result<()> {
+    bias.as_ref().map_or(Ok(()), |bias| length(&format!("{kind} bias"), expected, bias.count()))
+}
+
+fn length(what: &str, expected: usize, found: usize) -> Result<()> {
+    if expected == found { Ok(()) } else { Err(Error::Length { what: what.into(), expected, found }) }
+}
+
+fn expect(what: &str, expected: Shape, found: Shape) -> Result<()> {
+    if expected == found { Ok(()) } else { Err(Error::Shape { what: what.into(), expected, found }) }
+}

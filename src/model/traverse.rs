@@ -1,0 +1,114 @@
+//! The same tree with other weights.
+
+use super::{Conv2d, Field, Flow, Linear, Map};
+
+/// The number of axes of the weights of a matrix, of a convolution, and of a bias.
+const MATRIX: usize = 2;
+const KERNEL: usize = 4;
+const BIAS: usize = 1;
+
+impl<W> Map<W> {
+    /// The tree with `f(path, axes, weight)` in the place of every weight; `path` names its place, and `axes` is the
+    /// number of axes that it must have there.
+    ///
+    /// # Errors
+    /// The first error of `f`.
+    pub fn try_map<V, E>(self, path: &str, f: &mut impl FnMut(&str, usize, W) -> Result<V, E>) -> Result<Map<V>, E> {
+        let mut branches = |maps: Vec<Self>| -> Result<Vec<Map<V>>, E> {
+            maps.into_iter().enumerate().map(|(i, map)| map.try_map(&join(path, &i.to_string()), f)).collect()
+        };
+        Ok(match self {
+            Self::Chain(maps) => Map::Chain(branches(maps)?),
+            Self::Sum(maps) => Map::Sum(branches(maps)?),
+            Self::Mean(maps) => Map::Mean(branches(maps)?),
+            Self::Linear(linear) => Map::Linear(linear.try_map(path, f)?),
+            Self::Flow(Flow { field, method, step, steps }) => {
+                Map::Flow(Flow { field: field.try_map(&join(path, "field"), f)?, method, step, steps })
+            }
+            Self::Activation(function) => Map::Activation(function),
+            Self::Opaque(opaque) => Map::Opaque(opaque),
+        })
+    }
+
+    /// Calls `f` for every weight.
+    pub fn each<'a>(&'a self, f: &mut impl FnMut(&'a W)) {
+        match self {
+            Self::Chain(maps) | Self::Sum(maps) | Self::Mean(maps) => maps.iter().for_each(|map| map.each(f)),
+            Self::Linear(linear) => linear.each(f),
+            Self::Flow(flow) => flow.field.each(f),
+            Self::Activation(_) | Self::Opaque(_) => {}
+        }
+    }
+}
+
+impl<W> Linear<W> {
+    /// As [`Map::try_map`].
+    ///
+    /// # Errors
+    /// The first error of `f`.
+    pub fn try_map<V, E>(self, path: &str, f: &mut impl FnMut(&str, usize, W) -> Result<V, E>) -> Result<Linear<V>, E> {
+        let mut pair = |weight: W, bias: Option<W>, axes: usize| -> Result<(V, Option<V>), E> {
+            let weight = f(&join(path, "weight"), axes, weight)?;
+            Ok((weight, bias.map(|bias| f(&join(path, "bias"), BIAS, bias)).transpose()?))
+        };
+        Ok(match self {
+            Self::Dense { weight, bias } => {
+                let (weight, bias) = pair(weight, bias, MATRIX)?;
+                Linear::Dense { weight, bias }
+            }
+            Self::Conv2d(Conv2d { weight, bias, stride, padding, dilation, groups, padding_mode }) => {
+                let (weight, bias) = pair(weight, bias, KERNEL)?;
+                Linear::Conv2d(Conv2d { weight, bias, stride, padding, dilation, groups, padding_mode })
+            }
+            Self::Normalize { mean, std } => Linear::Normalize { mean, std },
+            Self::AvgPool { size } => Linear::AvgPool { size },
+            Self::GlobalAvgPool {} => Linear::GlobalAvgPool {},
+            Self::Flatten {} => Linear::Flatten {},
+            Self::PadChannels { channels } => Linear::PadChannels { channels },
+            Self::SpaceToDepth { block } => Linear::SpaceToDepth { block },
+        })
+    }
+
+    fn each<'a>(&'a self, f: &mut impl FnMut(&'a W)) {
+        if let Self::Dense { weight, bias } | Self::Conv2d(Conv2d { weight, bias, .. }) = self {
+            f(weight);
+            bias.iter().for_each(f);
+        }
+    }
+}
+
+impl<W> Field<W> {
+    /// As [`Map::try_map`].
+    ///
+    /// # Errors
+    /// The first error of `f`.
+    pub fn try_map<V, E>(self, path: &str, f: &mut impl FnMut(&str, usize, W) -> Result<V, E>) -> Result<Field<V>, E> {
+        Ok(match self {
+            Self::Gradient { activation, operator } => {
+                Field::Gradient { activation, operator: operator.try_map(&join(path, "operator"), f)? }
+            }
+            Self::Residual { activation, inner, outer } => Field::Residual {
+                activation,
+                inner: inner.try_map(&join(path, "inner"), f)?,
+                outer: outer.try_map(&join(path, "outer"), f)?,
+            },
+            Self::Opaque(opaque) => Field::Opaque(opaque),
+        })
+    }
+
+    fn each<'a>(&'a self, f: &mut impl FnMut(&'a W)) {
+        match self {
+            Self::Gradient { operator, .. } => operator.each(f),
+            Self::Residual { inner, outer, .. } => {
+                inner.each(f);
+                outer.each(f);
+            }
+            Self::Opaque(_) => {}
+        }
+    }
+}
+
+/// The path of a part: `3.field.operator`.
+pub(crate) fn join(path: &str, part: &str) -> String {
+    if path.is_empty() { part.into() } else { format!("{path}.{part}") }
+}

@@ -1,0 +1,60 @@
+//! Composition: Lipschitz constants multiply.
+//!
+//! Averaged maps compose by `φ = Σ αᵢ/(1 − αᵢ)`, `α = φ/(1 + φ)`.
+//!
+//! Source: Combettes, Yamada, *Compositions and convex combinations of averaged nonexpansive operators*, J. Math. Anal.
+//! Appl. 425 (2015).
+
+use super::Numbers;
+use crate::{
+    certificate::Claims,
+    rigor::{
+        Lower, Upper,
+        directed::{add_down, add_up, div_down, div_up, mul_down, sub_down},
+    },
+};
+
+/// The claims about maps that follow each other, from those about each.
+pub fn bound(parts: &[Numbers]) -> Claims {
+    let lipschitz = parts.iter().map(|part| Upper::proved(part.bound)).product();
+    let inverse = parts.iter().map(|part| part.inverse).try_fold(1.0, |all, inverse| Some(mul_down(all, inverse?.max(0.0))));
+    let averaged = match parts {
+        [] => None,
+        [part] => part.averaged,
+        parts => averaged(parts.iter().map(|part| part.averaged)),
+    };
+    Claims {
+        averaged: averaged.filter(|&alpha| alpha < 1.0).map(Upper::proved),
+        inverse: inverse.map(Lower::proved),
+        ..Claims::lipschitz(lipschitz)
+    }
+}
+
+/// The claims about one map, `count` times.
+pub fn power(step: &Numbers, count: usize) -> Claims {
+    let averaged = match (step.averaged, count) {
+        (alpha, 1) => alpha,
+        (Some(alpha), _) if alpha < 1.0 => {
+            let phi = div_up(crate::rigor::directed::mul_up(count as f64, alpha), sub_down(1.0, alpha));
+            Some(div_up(phi, add_down(1.0, phi)))
+        }
+        _ => None,
+    };
+    let inverse = step.inverse.map(|inverse| (0..count).fold(1.0, |all, _| mul_down(all, inverse.max(0.0))));
+    Claims {
+        averaged: averaged.filter(|&alpha| alpha < 1.0).map(Upper::proved),
+        inverse: inverse.map(Lower::proved),
+        ..Claims::lipschitz(Upper::proved(step.bound).powi(count))
+    }
+}
+
+/// `α` of averaged maps in a row; none if one of them is not averaged.
+fn averaged(parts: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    let mut phi = 0.0;
+    for alpha in parts {
+        let alpha = alpha.filter(|&alpha| alpha < 1.0)?;
+        phi = add_up(phi, div_up(alpha, sub_down(1.0, alpha)));
+    }
+    // φ/(1 + φ) = 1/(1/φ + 1) grows with φ.
+    if phi == 0.0 { Some(0.0) } else { Some(div_up(1.0, add_down(div_down(1.0, phi), 1.0))) }
+}

@@ -1,0 +1,99 @@
+//! The rules: how a bound of a map follows from its numbers and from bounds of its parts.
+//!
+//! One file holds one theorem: its formula, and how to look for what it needs. The formula is a function from a part of
+//! the network and the *numbers* claimed about its own parts to the claims that follow. Issuing a certificate and
+//! checking one call the same function; what differs is where the numbers come from. Independence of the two is the
+//! business of the verified checker in `proofs/`: a formula that one hand types twice is no more certain.
+//!
+//! | rule | about | claims |
+//! |---|---|---|
+//! | [`operator_norm`] | an affine map; several in a row | its norm, its smallest singular value |
+//! | [`isometry`] | a reordering, an embedding by zeros | 1 |
+//! | [`slope`] | an activation | its largest slope |
+//! | [`gradient_field`], [`residual_field`] | a vector field | Lipschitz constant, cocoercivity, convexity |
+//! | [`gradient_step`], [`one_sided_lipschitz`] | an Euler step | its factor |
+//! | [`shu_osher`], [`circle_contractivity`] | a Runge–Kutta step | its factor |
+//! | [`quadratic_constraint`] | an Euler step; a stack of layers | what multipliers prove |
+//! | [`composition`] | a chain; the steps of a flow | the product |
+//! | [`sum`] | a sum or a mean of branches | the sum, the mean |
+//! | [`descent`], [`margin`] | a step; a pair of logits | decrease of the potential; a radius |
+//!
+//! [`Prover`] looks for the proofs of a network, [`derive`] recomputes what one node of a tree claims.
+
+pub mod circle_contractivity;
+pub mod composition;
+pub mod descent;
+pub mod gradient_field;
+pub mod gradient_step;
+pub mod isometry;
+pub mod margin;
+pub mod one_sided_lipschitz;
+pub mod operator_norm;
+mod part;
+mod propose;
+pub mod quadratic_constraint;
+pub mod residual_field;
+pub mod shu_osher;
+pub mod slope;
+pub mod sum;
+
+pub use part::{Part, Subject};
+pub use propose::Prover;
+
+use crate::{
+    certificate::{Claimed, Claims, Evidence, Rule},
+    error::{Error, Result},
+    model::{Linear, Map},
+};
+
+/// The numbers that are claimed about a part.
+pub type Numbers = Claims<f64, f64>;
+
+/// What a rule makes of a part of a network and of what is claimed about its own parts.
+///
+/// The match is exhaustive in the rules: a new one must be decided here.
+///
+/// # Errors
+/// [`Error::Format`] if the rule is none for this part or has not the premises that it needs; [`Error::NotProved`] or
+/// [`Error::StepTooLong`] if a hypothesis does not hold.
+pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<Claims> {
+    let rule = proof.rule();
+    let other = || Error::format(format!("the rule {rule} is not one for {}", part.subject));
+    if proof.evidence() != &Evidence::Nothing && !matches!(rule, Rule::OperatorNorm | Rule::QuadraticConstraint) {
+        return Err(Error::format(format!("the rule {rule} needs no evidence")));
+    }
+    match (rule, part.subject, premises) {
+        (Rule::OperatorNorm, Subject::Map(Map::Linear(linear)) | Subject::Operator(linear), []) => {
+            operator_norm::bound(linear, part.input, proof.evidence(), proof.claims().inverse.is_some())
+        }
+        (Rule::OperatorNorm, Subject::Run(maps), _) => operator_norm::of_run(maps, part.input, proof.evidence()),
+        (Rule::Isometry, Subject::Map(Map::Linear(linear)) | Subject::Operator(linear), []) => isometry::bound(linear),
+        (Rule::Slope, Subject::Map(Map::Activation(function)), []) => Ok(slope::bound(*function)),
+        (Rule::GradientField, Subject::Field(field), [operator]) => gradient_field::bound(field, operator),
+        (Rule::ResidualField, Subject::Field(field), [inner, outer]) => residual_field::bound(field, inner, outer),
+        (Rule::GradientStep, Subject::Step(flow), [field]) => gradient_step::bound(flow, field),
+        (Rule::OneSidedLipschitz, Subject::Step(flow), [field]) => one_sided_lipschitz::bound(flow, field),
+        (Rule::ShuOsher, Subject::Step(flow), [field]) => shu_osher::bound(flow, field),
+        (Rule::CircleContractivity, Subject::Step(flow), [field]) => circle_contractivity::bound(flow, field),
+        (Rule::QuadraticConstraint, Subject::Step(flow), [_]) => {
+            quadratic_constraint::of_step(flow, part.input, proof.evidence(), proof.claims().bound)
+        }
+        (Rule::QuadraticConstraint, Subject::Run(maps), _) => {
+            quadratic_constraint::of_run(maps, part.input, proof.evidence(), proof.claims().bound)
+        }
+        (Rule::Composition, Subject::Map(Map::Chain(_)) | Subject::Run(_), _) => Ok(composition::bound(premises)),
+        (Rule::Composition, Subject::Map(Map::Flow(flow)), [step]) => Ok(composition::power(step, flow.steps)),
+        (Rule::Sum, Subject::Map(Map::Sum(_)), _) => Ok(sum::bound(premises)),
+        (Rule::Sum, Subject::Map(Map::Mean(_)), _) => Ok(sum::mean(premises)),
+        _ => Err(other()),
+    }
+}
+
+/// Whether an affine map only moves coordinates, or embeds them among zeros.
+pub(crate) fn is_isometry<W>(linear: &Linear<W>) -> bool {
+    matches!(linear, Linear::Flatten {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. })
+}
+
+fn require(holds: bool, otherwise: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::format(otherwise)) }
+}

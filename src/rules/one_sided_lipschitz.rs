@@ -1,0 +1,41 @@
+//! An Euler step of a field with `⟨Δf, Δx⟩ ≤ μ‖Δx‖²` and `‖Δf‖ ≤ ℓ‖Δx‖`.
+//!
+//! For `h ≥ 0`, `‖Δx + hΔf‖² ≤ (1 + 2hμ + h²ℓ²)‖Δx‖²`. For `h < 0` it is the step `−h` of `−f`, of which only `ℓ` is known.
+//!
+//! Source: Dahlquist, *Stability and error bounds in the numerical integration of ordinary differential equations* (1958).
+
+use super::{Numbers, require};
+use crate::{
+    certificate::Claims,
+    error::Result,
+    model::Flow,
+    rigor::{
+        Upper,
+        directed::{add_up, mul_up, sqrt_up},
+    },
+};
+
+/// The claims about one Euler step, from those about the field.
+///
+/// # Errors
+/// [`crate::Error::Format`] for another method, [`crate::Error::NotProved`] if the factor overflows.
+pub fn bound(flow: &Flow, field: &Numbers) -> Result<Claims> {
+    require(flow.method.tableau()?.is_euler(), "the rule is one for Euler's method")?;
+    factor([flow.step; 2], field).map(Claims::lipschitz)
+}
+
+/// `√(1 + 2hμ + h²ℓ²)` for lengths in `[low, high]`, which must have one sign.
+///
+/// # Errors
+/// As [`bound`].
+pub(super) fn factor([low, high]: [f64; 2], field: &Numbers) -> Result<Upper> {
+    let l = field.bound;
+    let forward = field.one_sided_lipschitz.map_or(l, |mu| mu.min(l));
+    let (least, most, mu) = if low >= 0.0 { (low, high, forward) } else { (-high, -low, l) };
+    require(least >= 0.0, "the sign of the step is not certain")?;
+    let first = mul_up(2.0, mul_up(if mu < 0.0 { least } else { most }, mu));
+    let hl = mul_up(most, l);
+    let squared = add_up(add_up(1.0, first), mul_up(hl, hl));
+    // Roundings may leave less than nothing where the exact square is 0.
+    Upper::proved(sqrt_up(squared.max(0.0))).finite("the factor of an Euler step")
+}

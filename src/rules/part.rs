@@ -1,0 +1,130 @@
+//! What a node of a proof is about, and what the nodes below it are about.
+
+use std::fmt;
+
+use crate::{
+    certificate::{Proof, Rule},
+    error::{Error, Result},
+    model::{Field, Flow, Linear, Map, join},
+    tensor::Shape,
+};
+
+/// A part of a network: where it is, what goes into it, and what it is.
+#[derive(Debug, Clone)]
+pub struct Part<'a> {
+    /// Its place, such as `3` or `3.step.field.operator`.
+    pub path: String,
+    /// The shape of its input.
+    pub input: Shape,
+    /// What it is.
+    pub subject: Subject<'a>,
+}
+
+/// What a claim may be about.
+#[derive(Debug, Clone, Copy)]
+pub enum Subject<'a> {
+    /// A map.
+    Map(&'a Map),
+    /// Some maps of a chain, one after the other.
+    Run(&'a [Map]),
+    /// One step of a flow.
+    Step(&'a Flow),
+    /// A vector field.
+    Field(&'a Field),
+    /// An operator of a field.
+    Operator(&'a Linear),
+}
+
+impl Subject<'_> {
+    /// How many maps that follow each other it is.
+    pub fn span(&self) -> usize {
+        if let Self::Run(maps) = self { maps.len() } else { 1 }
+    }
+}
+
+impl fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Map(map) => write!(f, "a map of kind {}", map.kind()),
+            Self::Run(maps) => write!(f, "{} maps in a row", maps.len()),
+            Self::Step(flow) => write!(f, "a step of {}", flow.method),
+            Self::Field(field) => write!(f, "a field of kind {}", field.kind()),
+            Self::Operator(linear) => write!(f, "an operator of kind {}", linear.kind()),
+        }
+    }
+}
+
+impl<'a> Part<'a> {
+    /// A whole network.
+    pub fn root(map: &'a Map, input: Shape) -> Self {
+        Self { path: String::new(), input, subject: Subject::Map(map) }
+    }
+
+    /// The part at `name` below this one.
+    pub(crate) fn below(&self, name: &str, input: Shape, subject: Subject<'a>) -> Self {
+        Self { path: join(&self.path, name), input, subject }
+    }
+
+    /// The parts that the premises of a proof of this one are about, in order.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the premises do not fit the part; an error of [`Map::output`] if its maps do not fit together.
+    pub fn premises<U: Copy, L: Copy>(&self, proof: &Proof<U, L>) -> Result<Vec<Self>> {
+        let parts = match (self.subject, proof.rule()) {
+            (_, Rule::Asserted) => Vec::new(),
+            (Subject::Map(Map::Chain(maps)), _) => self.runs(maps, proof)?,
+            (Subject::Run(maps), _) => self.runs(maps, proof)?,
+            (Subject::Map(Map::Sum(branches) | Map::Mean(branches)), _) => {
+                let branch = |(i, map): (usize, &'a Map)| self.below(&i.to_string(), self.input, Subject::Map(map));
+                branches.iter().enumerate().map(branch).collect()
+            }
+            (Subject::Map(Map::Flow(flow)), _) => vec![self.below("step", self.input, Subject::Step(flow))],
+            (Subject::Step(flow), _) => vec![self.below("field", self.input, Subject::Field(&flow.field))],
+            (Subject::Field(Field::Gradient { operator, .. }), _) => vec![self.operator("operator", self.input, operator)],
+            (Subject::Field(Field::Residual { inner, outer, .. }), _) => {
+                let between = inner.output(self.input)?;
+                vec![self.operator("inner", self.input, inner), self.operator("outer", between, outer)]
+            }
+            (Subject::Map(_) | Subject::Field(Field::Opaque(_)) | Subject::Operator(_), _) => Vec::new(),
+        };
+        if parts.len() == proof.premises().len() {
+            return Ok(parts);
+        }
+        let (needed, found) = (parts.len(), proof.premises().len());
+        Err(Error::format(format!("a proof about {} by {} has {needed} premises, not {found}", self.subject, proof.rule())))
+    }
+
+    fn operator(&self, name: &str, input: Shape, operator: &'a Linear) -> Self {
+        self.below(name, input, Subject::Operator(operator))
+    }
+
+    /// The runs of maps that the premises cover, one after the other. Inside a run that is proved as a whole each premise
+    /// is about one map.
+    fn runs<U: Copy, L: Copy>(&self, maps: &'a [Map], proof: &Proof<U, L>) -> Result<Vec<Self>> {
+        // The path of a run is that of its first map; the maps inside are numbered on.
+        let (place, mut at) = match self.subject {
+            Subject::Run(_) => {
+                let (place, first) = self.path.rsplit_once('.').unwrap_or(("", &self.path));
+                (place, first.parse().map_err(|_| Error::format(format!("{:?} is no place of a map", self.path)))?)
+            }
+            _ => (&self.path[..], 0usize),
+        };
+        let (mut rest, mut input, mut parts) = (maps, self.input, Vec::new());
+        for premise in proof.premises() {
+            let nested = matches!(self.subject, Subject::Run(_)) && premise.span() != 1;
+            if premise.span() == 0 || premise.span() > rest.len() || nested {
+                return Err(Error::format("its premises do not cover its maps one after the other"));
+            }
+            let (run, behind) = rest.split_at(premise.span());
+            let subject = if let [map] = run { Subject::Map(map) } else { Subject::Run(run) };
+            let path = join(place, &at.to_string());
+            let mut shape = input;
+            for (i, map) in run.iter().enumerate() {
+                shape = map.output_at(&join(place, &(at + i).to_string()), shape)?;
+            }
+            parts.push(Self { path, input, subject });
+            (rest, at, input) = (behind, at + run.len(), shape);
+        }
+        if rest.is_empty() { Ok(parts) } else { Err(Error::format("its premises do not cover all of its maps")) }
+    }
+}

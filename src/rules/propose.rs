@@ -1,0 +1,331 @@
+//! The search for proofs: what is proved about each map, and which runs of maps are proved as one.
+
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use super::{
+    Numbers, Part, Subject, circle_contractivity, composition, gradient_field, gradient_step, is_isometry, isometry,
+    one_sided_lipschitz, operator_norm, quadratic_constraint, residual_field, shu_osher, slope, sum,
+};
+use crate::{
+    certificate::{Certificate, Claims, Evidence, NormProof, Rule},
+    error::{Error, Result},
+    model::{Conv2d, Field, Flow, Linear, Map},
+    rigor::{Lower, Upper},
+    tableau::Tableau,
+    tensor::Shape,
+};
+
+/// Looks for proofs, and remembers those of operators: a flow needs the norm of its operator to choose its step, before
+/// there is a flow to be certified.
+#[derive(Debug, Default)]
+pub struct Prover {
+    norms: NormProof,
+    known: Mutex<Vec<Known>>,
+}
+
+/// An operator and what is proved about it.
+#[derive(Debug)]
+struct Known {
+    operator: Linear,
+    input: Shape,
+    inverse: bool,
+    proof: (Claims, Evidence),
+}
+
+impl Prover {
+    /// A prover that proves norms of convolutions in this way.
+    pub fn new(norms: NormProof) -> Self {
+        Self { norms, known: Mutex::default() }
+    }
+
+    /// Proves a whole network.
+    ///
+    /// # Errors
+    /// [`Error::Layer`] with the place of a map that has no proof, and why.
+    pub fn network(&self, map: &Map, input: Shape) -> Result<Certificate> {
+        let root = Part::root(map, input);
+        let Map::Chain(maps) = map else {
+            return self.part(&root);
+        };
+        // Margins are measured on the head, so no run holds it.
+        let features = maps.len() - usize::from(map.head().is_some());
+        self.chain(&root, maps, features)
+    }
+
+    /// Proves a network again, with stacks of matrices and activations of up to `neurons` neurons each as one map where
+    /// that is better.
+    ///
+    /// # Errors
+    /// As [`Self::network`].
+    pub fn tighten(&self, map: &Map, input: Shape, proof: Certificate, neurons: usize) -> Result<Certificate> {
+        let Map::Chain(maps) = map else { return Ok(proof) };
+        let features = maps.len() - usize::from(map.head().is_some());
+        let inputs = inputs(maps, input)?;
+        let mut runs = Vec::new();
+        let mut first = 0;
+        while first < features {
+            let (found, count) = quadratic_constraint::propose_run(&maps[first..features], inputs[first], neurons)?;
+            if let Some((claims, evidence)) = found {
+                runs.push(Run { first, count, rule: Rule::QuadraticConstraint, claims, evidence });
+            }
+            first += count.max(1);
+        }
+        // The runs that are there already are candidates, too.
+        let mut at = 0;
+        for part in proof.premises() {
+            if part.span() > 1 {
+                let (rule, claims, evidence) = (part.rule(), part.claims(), part.evidence().clone());
+                runs.push(Run { first: at, count: part.span(), rule, claims, evidence });
+            }
+            at += part.span();
+        }
+        let layers = proof.layers().cloned().collect();
+        Ok(assemble(&Part::root(map, input), layers, runs, features))
+    }
+
+    /// Proves an affine map.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] if the bound overflows.
+    pub fn operator(&self, operator: &Linear, input: Shape, inverse: bool) -> Result<(Claims, Evidence)> {
+        let same = |known: &Known| {
+            known.input == input && known.inverse >= inverse && is_same(&known.operator, operator)
+        };
+        if let Ok(known) = self.known.lock()
+            && let Some(known) = known.iter().find(|known| same(known))
+        {
+            return Ok(known.proof.clone());
+        }
+        let proof = operator_norm::propose(operator, input, self.norms, inverse)?;
+        if let Ok(mut known) = self.known.lock() {
+            known.push(Known { operator: operator.clone(), input, inverse, proof: proof.clone() });
+        }
+        Ok(proof)
+    }
+
+    /// Proves the constants of a field.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] if a bound overflows, [`Error::Parameter`] for an activation that the field cannot have.
+    pub fn field(&self, field: &Field, space: Shape) -> Result<Certificate> {
+        self.part(&Part { path: "field".into(), input: space, subject: Subject::Field(field) })
+    }
+
+    /// The longest step of a method that circle contractivity proves to be non-expansive for a field.
+    ///
+    /// # Errors
+    /// As [`Self::field`] and [`circle_contractivity::longest`].
+    pub fn longest_step(&self, field: &Field, space: Shape, method: &Tableau) -> Result<Lower> {
+        circle_contractivity::longest(method, &self.field(field, space)?.claims().numbers())
+    }
+
+    /// Proves a part.
+    fn part(&self, part: &Part<'_>) -> Result<Certificate> {
+        let here = |e: Error| match e {
+            // The path is that of the innermost part.
+            Error::Layer { .. } => e,
+            e if part.path.is_empty() => e,
+            e => e.in_layer(&part.path),
+        };
+        self.part_unnamed(part).map_err(here)
+    }
+
+    fn part_unnamed(&self, part: &Part<'_>) -> Result<Certificate> {
+        match part.subject {
+            Subject::Map(Map::Linear(linear)) if is_isometry(linear) => {
+                Ok(node(part, Rule::Isometry, isometry::bound(linear)?, vec![]))
+            }
+            Subject::Map(Map::Linear(linear)) => self.affine(part, linear, false),
+            Subject::Operator(linear) => self.affine(part, linear, false),
+            Subject::Map(Map::Activation(function)) => Ok(node(part, Rule::Slope, slope::bound(*function), vec![])),
+            Subject::Map(Map::Flow(flow)) => {
+                let step = self.part(&part.below("step", part.input, Subject::Step(flow)))?;
+                let claims = composition::power(&step.claims().numbers(), flow.steps);
+                claims.bound.finite("the Lipschitz constant of a flow")?;
+                Ok(node(part, Rule::Composition, claims, vec![step]))
+            }
+            Subject::Step(flow) => self.step(part, flow),
+            Subject::Field(field) => self.field_of(part, field),
+            Subject::Map(Map::Chain(maps)) => self.chain(part, maps, maps.len()),
+            Subject::Run(_) => Err(Error::not_proved("a run of maps", "it is proved with the chain that holds it")),
+            Subject::Map(Map::Sum(branches) | Map::Mean(branches)) => {
+                let branch = |(i, map): (usize, &Map)| {
+                    self.part(&part.below(&i.to_string(), part.input, Subject::Map(map)))
+                };
+                let proofs: Vec<Certificate> = branches.par_iter().enumerate().map(branch).collect::<Result<_>>()?;
+                let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
+                let is_sum = matches!(part.subject, Subject::Map(Map::Sum(_)));
+                let claims = if is_sum { sum::bound(&numbers) } else { sum::mean(&numbers) };
+                Ok(node(part, Rule::Sum, claims, proofs))
+            }
+            Subject::Map(Map::Opaque(opaque)) => Ok(asserted(part, opaque.lipschitz)),
+        }
+    }
+
+    fn affine(&self, part: &Part<'_>, linear: &Linear, inverse: bool) -> Result<Certificate> {
+        if is_isometry(linear) {
+            return Ok(node(part, Rule::Isometry, isometry::bound(linear)?, vec![]));
+        }
+        let (claims, evidence) = self.operator(linear, part.input, inverse)?;
+        // What is remembered may say more than is asked for.
+        let claims = if inverse { claims } else { Claims { inverse: None, ..claims } };
+        Ok(Certificate { evidence, ..node(part, Rule::OperatorNorm, claims, vec![]) })
+    }
+
+    fn field_of(&self, part: &Part<'_>, field: &Field) -> Result<Certificate> {
+        match field {
+            Field::Gradient { activation, operator } => {
+                let operator_part = part.below("operator", part.input, Subject::Operator(operator));
+                let proof = self.affine(&operator_part, operator, activation.slopes()[0] > 0.0)?;
+                let claims = gradient_field::bound(field, &proof.claims().numbers())?;
+                claims.bound.finite("the smoothness of a potential")?;
+                Ok(node(part, Rule::GradientField, claims, vec![proof]))
+            }
+            Field::Residual { inner, outer, .. } => {
+                let between = inner.output(part.input)?;
+                let inner = self.affine(&part.below("inner", part.input, Subject::Operator(inner)), inner, false)?;
+                let outer = self.affine(&part.below("outer", between, Subject::Operator(outer)), outer, false)?;
+                let [a, b] = [&inner, &outer].map(|proof| proof.claims().numbers());
+                Ok(node(part, Rule::ResidualField, residual_field::bound(field, &a, &b)?, vec![inner, outer]))
+            }
+            Field::Opaque(opaque) => Ok(asserted(part, opaque.lipschitz)),
+        }
+    }
+
+    /// The rule that proves least of one step.
+    fn step(&self, part: &Part<'_>, flow: &Flow) -> Result<Certificate> {
+        let tableau = flow.method.tableau()?;
+        if !tableau.is_explicit() {
+            let reason = "a flow needs an explicit method".into();
+            return Err(Error::Tableau { name: tableau.name().into(), reason });
+        }
+        let field = self.part(&part.below("field", part.input, Subject::Field(&flow.field)))?;
+        let numbers = field.claims().numbers();
+        let candidates: Vec<(Rule, Result<Claims>)> = match (tableau.is_euler(), numbers.strong_convexity) {
+            (true, Some(_)) => vec![(Rule::GradientStep, gradient_step::bound(flow, &numbers))],
+            (true, None) => vec![(Rule::OneSidedLipschitz, one_sided_lipschitz::bound(flow, &numbers))],
+            (false, _) => vec![
+                (Rule::CircleContractivity, circle_contractivity::bound(flow, &numbers)),
+                (Rule::ShuOsher, shu_osher::bound(flow, &numbers)),
+            ],
+        };
+        let (mut best, mut refusal): (Option<(Rule, Claims)>, _) = (None, None);
+        for (rule, claims) in candidates {
+            match claims {
+                Ok(claims) if best.is_none_or(|(_, least)| claims.bound < least.bound) => best = Some((rule, claims)),
+                Ok(_) => {}
+                // The first one says more: how long a step may be.
+                Err(error) => refusal = refusal.or(Some(error)),
+            }
+        }
+        let Some((rule, claims)) = best else {
+            return Err(refusal.unwrap_or_else(|| Error::not_proved("a step", "no rule applies")));
+        };
+        if rule == Rule::OneSidedLipschitz
+            && let Some((better, evidence)) = quadratic_constraint::propose_step(flow, part.input)
+            && better.bound < claims.bound
+        {
+            return Ok(Certificate { evidence, ..node(part, Rule::QuadraticConstraint, better, vec![field]) });
+        }
+        Ok(node(part, rule, claims, vec![field]))
+    }
+
+    /// Proves maps in a row; runs of affine ones among the first `features` are proved as one where that is better.
+    fn chain(&self, part: &Part<'_>, maps: &[Map], features: usize) -> Result<Certificate> {
+        let inputs = inputs(maps, part.input)?;
+        let layer =
+            |(i, map): (usize, &Map)| self.part(&part.below(&i.to_string(), inputs[i], Subject::Map(map)));
+        let layers: Vec<Certificate> = maps.par_iter().enumerate().map(layer).collect::<Result<_>>()?;
+        let (mut runs, mut first) = (Vec::new(), 0);
+        while first < features {
+            let count = maps[first..features].iter().take_while(|map| matches!(map, Map::Linear(_))).count();
+            if let Ok(Some(claims)) = operator_norm::propose_run(&maps[first..first + count], inputs[first]) {
+                runs.push(Run { first, count, rule: Rule::OperatorNorm, claims, evidence: Evidence::Nothing });
+            }
+            first += count.max(1);
+        }
+        let proof = assemble(part, layers, runs, features);
+        proof.bound().finite("the Lipschitz constant of a network")?;
+        Ok(proof)
+    }
+}
+
+/// Maps in a row that may be proved as one.
+struct Run {
+    first: usize,
+    count: usize,
+    rule: Rule,
+    claims: Claims,
+    evidence: Evidence,
+}
+
+/// The proof of a chain from those of its maps, with those runs that make its bound smallest, no two sharing a map.
+fn assemble(part: &Part<'_>, layers: Vec<Certificate>, runs: Vec<Run>, features: usize) -> Certificate {
+    // best[i] is the least bound of the first i maps, and the run that ends there, if one does.
+    let mut best: Vec<(Upper, Option<&Run>)> = vec![(Upper::ONE, None)];
+    let proved = |run: &Run| layers[run.first..][..run.count].iter().all(Certificate::is_proved);
+    for i in 1..=features {
+        let mut least = (best[i - 1].0 * layers[i - 1].bound(), None);
+        for run in runs.iter().filter(|run| run.first + run.count == i && proved(run)) {
+            let bound = best[run.first].0 * run.claims.bound;
+            if bound < least.0 {
+                least = (bound, Some(run));
+            }
+        }
+        best.push(least);
+    }
+    let (mut chosen, mut i) = (Vec::new(), features);
+    while i > 0 {
+        i = best[i].1.map_or(i - 1, |run| {
+            chosen.push(run);
+            run.first
+        });
+    }
+    let (mut premises, mut rest) = (Vec::new(), layers.into_iter());
+    for run in chosen.into_iter().rev() {
+        while premises.iter().map(Certificate::span).sum::<usize>() < run.first {
+            premises.extend(rest.next());
+        }
+        let members: Vec<Certificate> = rest.by_ref().take(run.count).collect();
+        let path = members.first().map_or(String::new(), |member| member.path.clone());
+        let Run { rule, claims, evidence, .. } = run;
+        let evidence = evidence.clone();
+        premises.push(Certificate { path, span: run.count, rule: *rule, claims: *claims, evidence, premises: members });
+    }
+    premises.extend(rest);
+    let numbers: Vec<Numbers> = premises.iter().map(|premise| premise.claims().numbers()).collect();
+    node(part, Rule::Composition, composition::bound(&numbers), premises)
+}
+
+fn node(part: &Part<'_>, rule: Rule, claims: Claims, premises: Vec<Certificate>) -> Certificate {
+    Certificate { path: part.path.clone(), span: 1, rule, claims, evidence: Evidence::Nothing, premises }
+}
+
+fn asserted(part: &Part<'_>, lipschitz: f64) -> Certificate {
+    node(part, Rule::Asserted, Claims::lipschitz(Upper::trust(lipschitz)), vec![])
+}
+
+/// The shapes that go into maps in a row.
+fn inputs(maps: &[Map], input: Shape) -> Result<Vec<Shape>> {
+    let mut shape = input;
+    let step = |(i, map): (usize, &Map)| {
+        let before = shape;
+        shape = map.output_at(&i.to_string(), shape)?;
+        Ok(before)
+    };
+    maps.iter().enumerate().map(step).collect()
+}
+
+/// Whether two operators are one: the same numbers, read in the same way. Biases do not matter.
+fn is_same(a: &Linear, b: &Linear) -> bool {
+    match (a, b) {
+        (Linear::Dense { weight: a, .. }, Linear::Dense { weight: b, .. }) => a == b,
+        (Linear::Conv2d(a), Linear::Conv2d(b)) => {
+            let geometry = |c: &Conv2d| (c.stride, c.padding, c.dilation, c.groups, c.padding_mode);
+            geometry(a) == geometry(b) && a.weight == b.weight
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,120 @@
+//! Quadratic constraints: multipliers that prove more than a product of norms.
+//!
+//! For one Euler step of `Bσ(Ax + b) + c`, and for a stack `Bσ_k(W_k ⋯ σ₁(W₁x))`. The matrix inequality is proved by
+//! [`crate::rigor::quadratic_constraint`]; the multipliers are the evidence, and any solver may propose them.
+//!
+//! Sources: Fazlyab et al., *Efficient and accurate estimation of Lipschitz constants*, NeurIPS 2019; Araujo et al., *A
+//! unified algebraic perspective on Lipschitz neural networks*, ICLR 2023.
+
+use faer::Mat;
+
+use super::require;
+use crate::{
+    certificate::{Claims, Evidence},
+    error::{Error, Result},
+    model::{Field, Flow, Linear, Map},
+    rigor::quadratic_constraint::{Chain, Proposal, Stage},
+    tensor::Shape,
+};
+
+/// The largest matrix that is proved positive semidefinite: of half a gigabyte.
+const LARGEST: usize = 1 << 13;
+/// The largest number of coordinates and neurons of a step for which multipliers are searched: about two seconds on one
+/// core.
+const LARGEST_SEARCH: usize = 768;
+
+/// The claims about one Euler step that multipliers prove: `claimed`, or none.
+///
+/// # Errors
+/// [`Error::Format`] for another method, another field or no multipliers, [`Error::NotProved`] if they do not prove it.
+pub fn of_step(flow: &Flow, input: Shape, evidence: &Evidence, claimed: f64) -> Result<Claims> {
+    prove(&step(flow, input)?, evidence, claimed)
+}
+
+/// The claims about a stack that multipliers prove.
+///
+/// # Errors
+/// As [`of_step`].
+pub fn of_run(maps: &[Map], input: Shape, evidence: &Evidence, claimed: f64) -> Result<Claims> {
+    let whole = |found: &(Chain, usize)| found.1 == maps.len();
+    let stack = || Error::format("they are not a stack of matrices and activations in turn");
+    let (chain, _) = stack_of(maps, input, usize::MAX)?.filter(whole).ok_or_else(stack)?;
+    prove(&chain, evidence, claimed)
+}
+
+fn prove(chain: &Chain, evidence: &Evidence, claimed: f64) -> Result<Claims> {
+    let Evidence::Multipliers(multipliers) = evidence else {
+        return Err(Error::format("the evidence of a quadratic constraint is its multipliers"));
+    };
+    require(chain.size() <= LARGEST, &format!("it is of more than {LARGEST} inputs and neurons"))?;
+    require(claimed > 0.0, "a quadratic constraint proves a positive bound")?;
+    let proposal = Proposal { bound: claimed, multipliers: multipliers.clone() };
+    chain.prove(&proposal).map(Claims::lipschitz)
+}
+
+/// Searches multipliers for one Euler step, if it is of a moderate size.
+pub(super) fn propose_step(flow: &Flow, input: Shape) -> Option<(Claims, Evidence)> {
+    if input.len() >= LARGEST_SEARCH {
+        return None;
+    }
+    let chain = step(flow, input).ok().filter(|chain| chain.size() <= LARGEST_SEARCH)?;
+    search(&chain)
+}
+
+/// Searches multipliers for the longest stack of up to `neurons` neurons that the maps begin with; also how many maps it
+/// takes.
+pub(super) fn propose_run(maps: &[Map], input: Shape, neurons: usize) -> Result<(Option<(Claims, Evidence)>, usize)> {
+    Ok(match stack_of(maps, input, neurons)? {
+        // One matrix and its activation are no better together than apart.
+        Some((chain, count)) if count > 2 => (search(&chain), count),
+        Some((_, count)) => (None, count),
+        None => (None, 0),
+    })
+}
+
+fn search(chain: &Chain) -> Option<(Claims, Evidence)> {
+    let (bound, proposal) = chain.search().ok()?;
+    Some((Claims::lipschitz(bound), Evidence::Multipliers(proposal.multipliers)))
+}
+
+/// The chain of one Euler step of a residual field with matrices.
+fn step(flow: &Flow, input: Shape) -> Result<Chain> {
+    require(flow.method.tableau()?.is_euler(), "the rule is one for Euler's method")?;
+    flow.field.check(input)?;
+    match &flow.field {
+        Field::Residual {
+            activation,
+            inner: Linear::Dense { weight: inner, .. },
+            outer: Linear::Dense { weight: outer, .. },
+        } => {
+            let stage = Stage { weight: inner.matrix(), slopes: activation.slopes() };
+            Chain::residual(stage, outer.matrix(), flow.step)
+        }
+        _ => Err(Error::format("the rule is one for residual fields with matrices")),
+    }
+}
+
+/// The longest stack that the maps begin with, of up to `neurons` neurons, and how many maps it takes; none if they
+/// begin with something else.
+fn stack_of(maps: &[Map], input: Shape, neurons: usize) -> Result<Option<(Chain, usize)>> {
+    let (mut stages, mut count, mut total): (Vec<Stage>, usize, usize) = (Vec::new(), 0, 0);
+    let mut shape = input;
+    let mut outer: Option<Mat<f64>> = None;
+    while let [Map::Linear(linear @ Linear::Dense { weight, .. }), rest @ ..] = &maps[count..] {
+        let rows = linear.output(shape)?;
+        match rest {
+            [Map::Activation(function), ..] if total.saturating_add(rows.len()) <= neurons => {
+                total += rows.len();
+                stages.push(Stage { weight: weight.matrix(), slopes: function.slopes() });
+                (count, shape) = (count + 2, rows);
+            }
+            _ => {
+                if count > 0 {
+                    (outer, count) = (Some(weight.matrix()), count + 1);
+                }
+                break;
+            }
+        }
+    }
+    if stages.is_empty() { Ok(None) } else { Ok(Chain::stack(stages, outer).ok().map(|chain| (chain, count))) }
+}

@@ -1,0 +1,27 @@
+//! Slope: a function by coordinates with slopes in `[m, L]` is `max(|m|, |L|)`-Lipschitz.
+//!
+//! For `−1 < m` and `L ≤ 1` it is averaged with `α = (1 − m)/2`: `(σ − (1 − α) id)/α` has slopes in `[−1, 1]`.
+
+use crate::{
+    activation::Activation,
+    certificate::Claims,
+    rigor::{
+        Upper,
+        directed::{div_up, sub_up},
+    },
+};
+
+/// The claims about an activation.
+pub fn bound(function: Activation) -> Claims {
+    let [m, l] = function.slopes();
+    let averaged = (-1.0 < m && l <= 1.0).then(|| Upper::proved(div_up(sub_up(1.0, m), 2.0)));
+    // α < 1 is what averaged means; for m near −1 the rounded quotient may reach it.
+    let averaged = averaged.filter(|alpha| alpha.get() < 1.0);
+    Claims { averaged, ..Claims::lipschitz(largest(function)) }
+}
+
+/// `max(|m|, |L|)`, exactly.
+pub(crate) fn largest(function: Activation) -> Upper {
+    let [m, l] = function.slopes();
+    Upper::proved(m.abs().max(l.abs()))
+}
