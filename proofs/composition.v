@@ -27,6 +27,21 @@ move=> [L10 h1] [L20 h2]; split=> [|x y /=]; first exact: mulr_ge0.
 apply: (le_trans (h2 _ _)); rewrite exprMn -[X in _ <= X]mulrA; apply: ler_wpmul2l; [exact: sqr_ge0 | exact: h1].
 Qed.
 
+(* Branches on one input: constants add up. A mean is a sum of maps that are scaled. *)
+Theorem lipschitz_sum n m L1 L2 (T1 T2 : 'cV[F]_n -> 'cV[F]_m) :
+  lipschitz L1 T1 -> lipschitz L2 T2 -> lipschitz (L1 + L2) (fun x => T1 x + T2 x).
+Proof.
+move=> [L10 h1] [L20 h2]; split=> [|x y]; first exact: addr_ge0.
+by rewrite opprD addrACA; apply: triangle; rewrite ?sqn_ge0 ?h1 ?h2.
+Qed.
+
+Theorem lipschitz_scale n m L c (T : 'cV[F]_n -> 'cV[F]_m) :
+  0 <= c -> lipschitz L T -> lipschitz (c * L) (fun x => c *: T x).
+Proof.
+move=> c0 [L0 h]; split=> [|x y]; first exact: mulr_ge0.
+rewrite -scalerBr sqnZ exprMn -mulrA; apply: ler_wpmul2l; [exact: sqr_ge0 | exact: h].
+Qed.
+
 (* A chain of maps of one space, first map first; layers of different widths compose by lipschitz_comp. *)
 Definition chain n (Ts : seq ('cV[F]_n -> 'cV[F]_n)) (x : 'cV[F]_n) := foldl (fun y T => T y) x Ts.
 

@@ -10,7 +10,7 @@ use super::{is_isometry, require};
 use crate::{
     certificate::{Claims, Evidence, NormMethod, NormProof},
     error::{Error, Result},
-    model::{Conv2d, Linear, Map, Pair, Tensor},
+    model::{Conv2d, Linear, Map, Pair},
     rigor::{
         Lower, Upper, composition,
         directed::{div_down, div_up, sqrt_down},
@@ -195,10 +195,4 @@ fn composed(maps: &[Map], input: Shape) -> Result<Option<Vec<composition::Linear
         shape = linear.output(shape)?;
     }
     Ok(Some(all))
-}
-
-/// Bounds of the distances `‖wᵢ − wⱼ‖` of the rows of a matrix are those of [`crate::certify`]; the rows of any other
-/// affine map differ by at most √2 times its norm.
-pub(crate) fn rows(linear: &Linear) -> Option<&Tensor> {
-    if let Linear::Dense { weight, .. } = linear { Some(weight) } else { None }
 }

@@ -1,0 +1,13 @@
+//! What tests, examples and measurements of dahlquist share. Not published.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`oracle`] | networks in exact and in 300-bit arithmetic |
+//! | [`orders`] | every order of summation, in rational arithmetic |
+//! | [`lanczos`] | lower bounds of norms |
+//! | [`models`] | small networks with one layer of every kind |
+
+pub mod lanczos;
+pub mod models;
+pub mod oracle;
+pub mod orders;

@@ -1,0 +1,187 @@
+//! Small models for tests of files and of the program.
+
+use dahlquist::{
+    Network, Result,
+    activation::Activation,
+    certificate::{Certificate, Claims, Evidence, NormMethod, NormProof, Rule, file::CertificateFile},
+    certify::SealOptions,
+    field::{GradientField, ResidualField, VectorField},
+    layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
+    model::Model,
+    network::AnyNetwork,
+    operator::{Affine, Conv2d, Dense, Geometry, MeanPool, Operator},
+    rigor::{Lower, Upper, torus::PaddingMode},
+    rules::Prover,
+    scalar::Scalar,
+    tableau::Tableau,
+    tensor::Shape,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+
+/// A network with one layer of every kind of the file format, in `f32`, its weights random.
+pub fn every_layer() -> Network<f32> {
+    build(1).unwrap()
+}
+
+/// The same in `f64`.
+pub fn every_layer_f64() -> Network<f64> {
+    build(2).unwrap()
+}
+
+/// A stack of dense layers and ReLUs from two inputs to three classes.
+pub fn dense_stack() -> Network<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.sample::<f32, _>(StandardNormal) * 0.5).collect() };
+    let mut layers: Vec<Box<dyn Layer<f32>>> = Vec::new();
+    for (n, m) in [(2, 16), (16, 12), (12, 8), (8, 3)] {
+        let map = Affine::new(Dense::new(m, n, draw(n * m)).unwrap(), Some(draw(m))).unwrap();
+        layers.push(Box::new(AffineLayer::new(map)));
+        layers.push(Box::new(ActivationLayer::new::<f32>(Activation::Relu {}, Shape::Features(m)).unwrap()));
+    }
+    layers.pop();
+    Network::new(Shape::Features(2), layers).unwrap()
+}
+
+fn build<T: Scalar>(seed: u64) -> Result<Network<T>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut draw = |count: usize, deviation: f64| -> Vec<T> {
+        (0..count).map(|_| T::of(deviation * rng.sample::<f64, _>(StandardNormal))).collect()
+    };
+    let half = T::of(0.5);
+    let image = Shape::image(2, 8, 8);
+    let mut layers: Vec<Box<dyn Layer<T>>> = vec![
+        Box::new(Normalize::new(image, vec![half; 2], vec![half; 2])?),
+        Box::new(Reshape::space_to_depth(image, 2)?),
+        Box::new(ActivationLayer::new::<T>(Activation::LeakyRelu { slope: 0.125 }, Shape::image(8, 4, 4))?),
+    ];
+    let image = Shape::image(8, 4, 4);
+    let geometry =
+        |mode, padding, stride, outputs| Geometry { input: image, outputs, kernel: (3, 3), stride, padding, mode };
+    let convolution = Conv2d::new(geometry(PaddingMode::Circular, 1, 1, 8), draw(8 * 8 * 9, 0.1))?;
+    let field =
+        GradientField::new(Affine::new(convolution, Some(draw(8, 0.1)))?, Activation::LeakyRelu { slope: 0.5 })?;
+    layers.push(Box::new(Flow::new(field, Tableau::euler(), Step::Relative(0.5), 2)?));
+    let convolution = Conv2d::new(geometry(PaddingMode::Zeros, 1, 1, 8), draw(8 * 8 * 9, 0.1))?;
+    let field = GradientField::new(Affine::new(convolution, Some(draw(8, 0.1)))?, Activation::Softplus {})?;
+    layers.push(Box::new(Flow::new(field, Tableau::rk4(), Step::Relative(1.0), 1)?));
+    let convolution = Conv2d::new(geometry(PaddingMode::Zeros, 1, 2, 6), draw(6 * 8 * 9, 0.2))?;
+    layers.push(Box::new(AffineLayer::new(Affine::new(convolution, Some(draw(6, 0.1)))?)));
+    layers.push(Box::new(Reshape::pad_channels(Shape::image(6, 2, 2), 7)?));
+    layers.push(Box::new(AffineLayer::new(Affine::new(MeanPool::new(Shape::image(7, 2, 2), 2)?, None)?)));
+    layers.push(Box::new(AffineLayer::new(Affine::new(MeanPool::global(Shape::image(7, 1, 1))?, None)?)));
+    layers.push(Box::new(Reshape::flatten(Shape::Features(7))));
+    let inner = Affine::new(Dense::new(5, 7, draw(35, 0.3))?, Some(draw(5, 0.1)))?;
+    let outer = Affine::new(Dense::new(7, 5, draw(35, 0.3))?, Some(draw(7, 0.1)))?;
+    let field = ResidualField::new(inner, Activation::Tanh {}, outer)?;
+    layers.push(Box::new(Flow::new(field, Tableau::euler(), Step::Fixed(0.25), 3)?));
+    let contracting = Dense::new(7, 7, (0..49).map(|i| T::of(if i % 8 == 0 { 1.5 } else { 0.125 })).collect())?;
+    let field = GradientField::new(Affine::new(contracting, None)?, Activation::LeakyRelu { slope: 0.75 })?;
+    layers.push(Box::new(Flow::new(field, Tableau::heun(), Step::Fixed(0.125), 2)?));
+    layers.push(Box::new(AffineLayer::new(Affine::new(Dense::new(4, 7, draw(28, 0.5))?, Some(draw(4, 0.1)))?)));
+    // Sealing fixes the relative steps, so that the file holds them.
+    let sealed = Network::new(Shape::image(2, 8, 8), layers)?.seal()?;
+    let model = Model::new(sealed.network().input(), sealed.map().clone(), T::NAME)?;
+    Ok(match Model::parse(&model.bytes()?)?.network()? {
+        AnyNetwork::F32(network) => *(Box::new(network) as Box<dyn std::any::Any>).downcast().unwrap(),
+        AnyNetwork::F64(network) => *(Box::new(network) as Box<dyn std::any::Any>).downcast().unwrap(),
+    })
+}
+
+/// One dense layer.
+pub fn dense_f32(outputs: usize, inputs: usize, weight: Vec<f32>) -> Network<f32> {
+    let layer = AffineLayer::new(Affine::new(Dense::new(outputs, inputs, weight).unwrap(), None).unwrap());
+    Network::new(Shape::Features(inputs), vec![Box::new(layer)]).unwrap()
+}
+
+/// The bytes of the model file of a network.
+pub fn model_bytes<T: Scalar>(network: &Network<T>) -> Vec<u8> {
+    Model::new(network.input(), network.describe(), T::NAME).unwrap().bytes().unwrap()
+}
+
+/// What this crate claims about the model in a file.
+pub fn certificate_of(model: &Model) -> CertificateFile {
+    try_certificate_of(model).unwrap()
+}
+
+/// The same, if it claims anything.
+pub fn try_certificate_of(model: &Model) -> Result<CertificateFile> {
+    tightened(model, 0)
+}
+
+/// The same, with stacks of up to `neurons` neurons certified as one.
+pub fn tightened(model: &Model, neurons: usize) -> Result<CertificateFile> {
+    let options = SealOptions::default();
+    let new = |proof: &_| CertificateFile::new(proof, model, options.norm_proof, options.summation);
+    Ok(match model.network()? {
+        AnyNetwork::F32(network) => new(network.seal()?.tighten(neurons)?.certificate()),
+        AnyNetwork::F64(network) => new(network.seal()?.tighten(neurons)?.certificate()),
+    })
+}
+
+/// Whether the model can be sealed with tight norms.
+pub fn has_tight_certificate(model: &Model) -> bool {
+    let options = SealOptions { norm_proof: NormProof::Tight, ..SealOptions::default() };
+    match model.network() {
+        Ok(AnyNetwork::F32(network)) => network.seal_with(options).is_ok(),
+        Ok(AnyNetwork::F64(network)) => network.seal_with(options).is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// What is proved about a layer.
+pub fn proof<T: Scalar>(layer: &dyn Layer<T>) -> Result<Certificate> {
+    Prover::default().network(&layer.describe(), layer.input())
+}
+
+/// What is proved about a field.
+pub fn field_claims<T: Scalar>(field: &dyn VectorField<T>) -> Result<Claims> {
+    Ok(Prover::default().field(&field.describe(), field.shape())?.claims())
+}
+
+/// The norm that is proved of an operator.
+pub fn norm<T: Scalar>(operator: &dyn Operator<T>) -> Result<Upper> {
+    operator.norm().map(|norm| norm.bound)
+}
+
+/// A proved norm and how it was proved.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ProvedNorm {
+    pub bound: Upper,
+    pub method: NormMethod,
+}
+
+/// The norms of an operator, as the rules prove them.
+pub trait Proved<T> {
+    fn norm(&self) -> Result<ProvedNorm>;
+    fn tight_norm(&self) -> Result<ProvedNorm>;
+    fn smallest_singular_value(&self) -> Result<Lower>;
+}
+
+impl<T: Scalar, O: Operator<T> + ?Sized> Proved<T> for O {
+    fn norm(&self) -> Result<ProvedNorm> {
+        prove(self, NormProof::Torus)
+    }
+
+    fn tight_norm(&self) -> Result<ProvedNorm> {
+        prove(self, NormProof::Tight)
+    }
+
+    fn smallest_singular_value(&self) -> Result<Lower> {
+        let claims = Prover::default().operator(&self.describe(), self.input(), true)?.0;
+        Ok(claims.inverse.expect("it was asked for"))
+    }
+}
+
+fn prove<T: Scalar, O: Operator<T> + ?Sized>(operator: &O, norms: NormProof) -> Result<ProvedNorm> {
+    match Prover::new(norms).operator(&operator.describe(), operator.input(), false)? {
+        (claims, Evidence::Norm(method)) => Ok(ProvedNorm { bound: claims.bound, method }),
+        (_, evidence) => panic!("{evidence:?} is no evidence of a norm"),
+    }
+}
+
+/// The rule behind one step of a flow.
+pub fn step_rule(flow: &Certificate) -> Rule {
+    flow.premises()[0].rule()
+}

@@ -1,0 +1,140 @@
+//! Model files that lie or are damaged: refused by name, and nothing panics.
+
+use std::{fmt::Write, path::PathBuf};
+
+use dahlquist::{
+    Error,
+    network::{AnyNetwork, load},
+    laws::search,
+};
+use proptest::prelude::any;
+
+/// The bytes of a model file, its header written by hand.
+fn model(architecture: &str, tensors: &[(&str, &[usize], &[f32])]) -> Vec<u8> {
+    let (mut header, mut data) = (String::new(), Vec::new());
+    write!(header, "{{\"__metadata__\":{{\"dahlquist\":{}}}", serde_json::to_string(architecture).unwrap()).unwrap();
+    for (name, shape, numbers) in tensors {
+        let start = data.len();
+        data.extend(numbers.iter().flat_map(|x| x.to_le_bytes()));
+        write!(
+            header,
+            ",\"{name}\":{{\"dtype\":\"F32\",\"shape\":{shape:?},\"data_offsets\":[{start},{}]}}",
+            data.len()
+        )
+        .unwrap();
+    }
+    header.push('}');
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat()
+}
+
+fn read(bytes: &[u8]) -> Result<AnyNetwork, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join("hostile.safetensors");
+    std::fs::write(&path, bytes).unwrap();
+    let result = load(&path);
+    if let Err(error) = &result {
+        assert!(error.to_string().contains("hostile.safetensors"), "the file is not named: {error}");
+    }
+    result
+}
+
+const DENSE: &str =
+    r#"{"format":"dahlquist-model","version":1,"input":[2],"layers":[{"type":"dense","weight":"w","bias":null}]}"#;
+
+fn flow(method: &str, step: &str, steps: &str) -> String {
+    format!(
+        r#"{{"format":"dahlquist-model","version":1,"input":[2],"layers":[{{"type":"flow","method":"{method}",
+        "step":{step},"steps":{steps},"field":{{"type":"gradient","activation":{{"function":"relu"}},
+        "operator":{{"type":"dense","weight":"w"}}}}}}]}}"#
+    )
+}
+
+#[test]
+fn model_files_that_lie_are_refused() {
+    let w: (&str, &[usize], &[f32]) = ("w", &[1, 2], &[1.0, 2.0]);
+    assert!(matches!(read(&model(DENSE, &[w])), Ok(AnyNetwork::F32(_))));
+    assert!(read(&model(&flow("rk4", "0.1", "2"), &[w])).is_ok());
+    let refused = |what: &str, architecture: &str, tensors: &[(&str, &[usize], &[f32])], reason: &str| {
+        let error = read(&model(architecture, tensors)).expect_err(what).to_string();
+        assert!(error.contains(reason), "{what}: {error}");
+    };
+    refused("a missing tensor", DENSE, &[("v", &[1, 2], &[1.0, 2.0])], "no tensor of this name");
+    refused("a tensor of another rank", DENSE, &[("w", &[2], &[1.0, 2.0])], "shape");
+    refused("a tensor of another size", DENSE, &[("w", &[2, 1], &[1.0, 2.0])], "shape");
+    refused("a NaN", DENSE, &[("w", &[1, 2], &[1.0, f32::NAN])], "NaN");
+    refused("an infinity", DENSE, &[("w", &[1, 2], &[1.0, f32::INFINITY])], "inf");
+    for (from, to, reason) in [
+        ("dahlquist-model", "another-model", "another-model"),
+        ("\"version\":1", "\"version\":2", "version 2"),
+        ("\"input\":[2]", "\"input\":[0]", "at least 1"),
+        ("\"input\":[2]", "\"input\":[2,2]", "[features] or [channels, height, width]"),
+        ("\"input\":[2]", "\"input\":[18446744073709551615,9,9]", "2³²"),
+        ("\"input\":[2]", "\"input\":[3]", "shape"),
+        ("\"type\":\"dense\"", "\"type\":\"attention\"", "unknown variant"),
+        ("\"bias\":null", "\"bias\":\"b\"", "no tensor of this name"),
+        ("\"bias\":null", "\"biass\":null", "unknown field"),
+        ("[{\"type\":\"dense\",\"weight\":\"w\",\"bias\":null}]", "[]", "at least one layer"),
+        ("\"type\":\"dense\",\"weight\":\"w\",\"bias\":null", "\"type\":\"avg_pool\",\"size\":2", "image"),
+    ] {
+        assert!(DENSE.contains(from));
+        refused(to, &DENSE.replace(from, to), &[w], reason);
+    }
+    refused("an unknown method", &flow("leapfrog", "0.1", "1"), &[w], "known are");
+    refused("an implicit method", &flow("gauss2", "0.1", "1"), &[w], "explicit");
+    refused("no steps", &flow("euler", "0.1", "0"), &[w], "at least one step");
+    refused("a step that overflows", &flow("euler", "1e400", "1"), &[w], "out of range");
+    refused("a step that overflows f32", &flow("euler", "1e300", "1"), &[w], "finite");
+    let leaky = flow("euler", "0.1", "1").replace(r#""function":"relu""#, r#""function":"leaky_relu","slope":-0.1"#);
+    refused("a negative slope", &leaky, &[w], "slope");
+    // A method without a radius loads, runs, and is refused when it is to be certified.
+    let Ok(AnyNetwork::F32(network)) = read(&model(&flow("midpoint", "0.1", "1"), &[w])) else { panic!() };
+    assert!(matches!(network.seal(), Err(Error::Layer { .. })));
+}
+
+#[test]
+fn headers_that_lie_are_refused() {
+    let good = model(DENSE, &[("w", &[1, 2], &[1.0, 2.0])]);
+    let text = String::from_utf8_lossy(&good[8..]).into_owned();
+    let lie = |from: &str, to: &str| {
+        let changed = text.replacen(from, to, 1).into_bytes();
+        assert_ne!(changed, text.as_bytes(), "{from}");
+        let header = changed.len() - 8;
+        [&(header as u64).to_le_bytes()[..], &changed].concat()
+    };
+    for (from, to) in [
+        ("[0,8]", "[0,16]"),
+        ("[0,8]", "[4,8]"),
+        ("[0,8]", "[8,0]"),
+        ("[0,8]", "[0,18446744073709551615]"),
+        ("[1, 2]", "[1, 3]"),
+        ("[1, 2]", "[9223372036854775807, 9]"),
+        ("F32", "F64"),
+        ("F32", "I32"),
+        ("F32", "F99"),
+        ("\"w\"", "\"v\""),
+        ("dahlquist\"", "somebody\""),
+    ] {
+        assert!(read(&lie(from, to)).is_err(), "{from} → {to}");
+    }
+    for length in [0, 7, 1 << 20, 1 << 40, u64::MAX] {
+        assert!(read(&[&length.to_le_bytes()[..], &good[8..]].concat()).is_err(), "{length}");
+    }
+    for cut in 0..good.len() {
+        assert!(read(&good[..cut]).is_err(), "{cut} bytes");
+    }
+    assert!(read(&[&good[..], &[0]].concat()).is_err());
+}
+
+/// Whatever a file holds, reading it returns.
+#[test]
+fn damaged_files_never_panic() {
+    let good = model(DENSE, &[("w", &[1, 2], &[1.0, 2.0])]);
+    let damage = (0..good.len(), any::<u8>(), 0..good.len(), any::<u8>());
+    let found = search(1000, damage, |&(i, a, j, b), _| {
+        let mut bytes = good.clone();
+        (bytes[i], bytes[j]) = (a, b);
+        let _ = read(&bytes);
+        Ok(())
+    });
+    assert!(found.is_ok(), "{found:?}");
+}

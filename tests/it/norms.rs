@@ -1,0 +1,264 @@
+//! Proved norms against independent values: Jacobi's method in 300 bits, exact Rayleigh quotients, the naive convolution.
+
+use std::cell::Cell;
+
+use dahlquist::{
+    Error,
+    laws::{Verdict, hold, strategies as s},
+    operator::{Affine, Dense},
+    rigor::{
+        matrix,
+        torus::{Axis, Convolution, PaddingMode},
+    },
+    scalar::Scalar,
+    tensor::Shape,
+};
+use faer::Mat;
+use dahlquist_testkit::models::Proved;
+use dahlquist_testkit::oracle::{Exact, Matrix, Num, Real, row, singular_values, square};
+use proptest::{prelude::*, test_runner::TestCaseError};
+
+fn fail(what: impl Into<String>) -> Verdict {
+    Err(TestCaseError::fail(what.into()))
+}
+
+fn mat(rows: &[Vec<f64>]) -> Mat<f64> {
+    Mat::from_fn(rows.len(), rows[0].len(), |i, j| rows[i][j])
+}
+
+fn real(x: f64) -> Real {
+    Real::of(x)
+}
+
+/// The bound is never below the largest singular value and at most 10⁻⁶ above it; the bound of the smallest one is never
+/// above it. Singular values in 300 bits are off by less than 2⁻²⁰⁰ of the largest, which is all that is allowed.
+fn norms_are_proved(rows: &[Vec<f64>]) -> Verdict {
+    let exact: Vec<Vec<Real>> = rows.iter().map(|r| row(r)).collect();
+    let (w, values) = (mat(rows), singular_values(&exact));
+    let (smallest, largest) = (&values[0], &values[values.len() - 1]);
+    let slack = largest * &real(2f64.powi(-200));
+    match matrix::norm(w.as_ref()) {
+        Ok(bound) => {
+            let bound = real(bound.get());
+            if bound < largest - &slack {
+                return fail(format!("the bound {bound} is below the norm {largest}"));
+            }
+            // Down to the smallest numbers, where one unit is more than 10⁻⁶.
+            if bound > largest * &real(1.0 + 1e-6) + real(64.0 * 5e-324) {
+                return fail(format!("the bound {bound} is far above the norm {largest}"));
+            }
+        }
+        Err(_) => {
+            if *largest < real(1e308) {
+                return fail(format!("no bound for the norm {largest}"));
+            }
+        }
+    }
+    let below = matrix::smallest_singular_value(w.as_ref()).unwrap().get();
+    let injective = rows.len() >= rows[0].len();
+    if real(below) > smallest + &slack || !injective && below > 0.0 {
+        return fail(format!("the lower bound {below} is above the smallest singular value {smallest}"));
+    }
+    // A well-conditioned injective matrix gets a good one.
+    if injective
+        && *smallest > largest * &real(1e-3)
+        && *largest > real(1e-280)
+        && real(below) < smallest * &real(0.999)
+    {
+        return fail(format!("the lower bound {below} is far below the smallest singular value {smallest}"));
+    }
+    Ok(())
+}
+
+fn matrices<T: Scalar>() -> impl Strategy<Value = Vec<Vec<f64>>> {
+    (1..=5usize, 1..=5usize).prop_flat_map(|(m, n)| {
+        s::matrix::<T>(m, n).prop_map(move |w| w.chunks(n).map(|r| r.iter().map(|x| x.wide()).collect()).collect())
+    })
+}
+
+#[test]
+fn dense_norms_are_proved_over_the_whole_exponent_range() {
+    hold(matrices::<f32>(), |rows, _| norms_are_proved(rows));
+    hold(matrices::<f64>(), |rows, _| norms_are_proved(rows));
+}
+
+#[test]
+fn dense_norms_of_extreme_weights() {
+    let tiny = 2f64.powi(-126);
+    let cases = [
+        vec![vec![tiny], vec![-tiny]],
+        vec![vec![1e-320], vec![1e-320]],
+        vec![vec![5e-324, 5e-324, 5e-324]],
+        vec![vec![1e30, 1e-30], vec![1e-30, 1e30]],
+        vec![vec![1e300, 1e300], vec![1e300, -1e300]],
+        vec![vec![0.0, 0.0], vec![0.0, 1e-45]],
+        vec![vec![1.0, 1.0], vec![1.0, 1.0 + f64::EPSILON]],
+        vec![vec![1e-5]],
+    ];
+    for rows in cases {
+        norms_are_proved(&rows).unwrap();
+    }
+    // √2·2⁻¹²⁶, never 0, and not 0 in f32 either.
+    let w = Dense::<f32>::new(2, 1, vec![tiny as f32, -tiny as f32]).unwrap();
+    let bound = w.norm().unwrap().bound.get();
+    assert!(bound >= 2f64.sqrt() * tiny * (1.0 - 1e-15) && bound <= 2f64.sqrt() * tiny * (1.0 + 1e-6), "{bound:e}");
+    assert_eq!(Dense::<f64>::new(1, 2, vec![0.0; 2]).unwrap().norm().unwrap().bound.get(), 0.0);
+    let huge = Dense::<f64>::new(2, 2, vec![f64::MAX; 4]).unwrap();
+    assert!(matches!(huge.norm(), Err(Error::NotProved { .. })));
+}
+
+#[test]
+fn scaling_by_a_power_of_two_scales_the_norm() {
+    hold((matrices::<f32>(), -60..60i32), |(rows, k), _| {
+        let scaled: Vec<Vec<f64>> = rows.iter().map(|r| r.iter().map(|x| x * 2f64.powi(*k)).collect()).collect();
+        let norm = |rows: &[Vec<f64>]| matrix::norm(mat(rows).as_ref()).unwrap().get();
+        let (a, b) = (norm(rows) * 2f64.powi(*k), norm(&scaled));
+        if a == b { Ok(()) } else { fail(format!("{a:e} becomes {b:e}")) }
+    });
+}
+
+/// Whether the norm is at most `bound`, as far as the vector `v` tells: a Rayleigh quotient, exactly.
+fn stands(bound: f64, rows: &[Vec<Exact>], v: &[f64]) -> bool {
+    let v: Vec<Exact> = row(v);
+    let image: Vec<Exact> = rows.iter().map(|r| dahlquist_testkit::oracle::dot(r, &v)).collect();
+    square(&image).at_most(&Exact::of(bound).times(&Exact::of(bound)).times(&square(&v)))
+}
+
+#[test]
+fn torus_bounds_are_never_below_the_norm() {
+    let circular = Cell::new(0);
+    hold(s::conv2d::<f32>(), |map, _| {
+        let Ok(norm) = map.operator().norm() else { return Ok(()) };
+        let (bound, rows) = (norm.bound.get(), dahlquist_testkit::oracle::matrix(map));
+        let (exact, top) = (Matrix::<Exact>::of(map).rows, dahlquist_testkit::oracle::top(&rows));
+        if !stands(bound, &exact, &top) {
+            return fail(format!("{bound:e} is below the norm"));
+        }
+        // With as many outputs as inputs, a circular convolution is its torus: the bound is the norm.
+        let largest = rows.iter().flatten().fold(0.0f64, |a, x| a.max(x.abs()));
+        let size = |shape: Shape| shape.as_image("").map(|(_, height, width)| (height, width));
+        let same = size(map.operator().input()) == size(map.operator().output()) && rows[0].len() <= 20;
+        let spec = format!("{:?}", map.operator());
+        if spec.contains("mode: Circular") && spec.contains("stride: 1") && same && (1e-30..1e30).contains(&largest) {
+            circular.set(circular.get() + 1);
+            // Taps that meet at one point and cancel leave an error of the size of the taps.
+            let taps = map.operator().weight().iter().map(|w| f64::from(w.abs())).sum::<f64>();
+            let values = singular_values(&Matrix::of(map).rows);
+            if real(bound) > &values[values.len() - 1] * &real(1.0 + 1e-7) + real(1e-12 * taps) {
+                return fail(format!("{bound:e} is above the norm of a circular convolution"));
+            }
+        }
+        Ok(())
+    });
+    assert!(circular.get() > 0);
+}
+
+/// Every small kernel, stride, padding and size of both modes, with weights that the torus could miss.
+#[test]
+fn torus_bounds_over_all_small_geometries() {
+    let mut proved = 0;
+    for n in 1..=5 {
+        for (k, stride, padding) in (1..=4).flat_map(|k| (1..=3).flat_map(move |s| (0..=3).map(move |p| (k, s, p)))) {
+            for mode in [PaddingMode::Zeros, PaddingMode::Circular] {
+                let axis = Axis { input: n, kernel: k, stride, padding };
+                let weight: Vec<f64> = (0..k).map(|t| [1.0, -0.75, 0.5, 0.8125][(t * t + n) % 4]).collect();
+                let trivial = Axis { input: 1, kernel: 1, stride: 1, padding: 0 };
+                let conv = Convolution { weight: &weight, channels: (1, 1), axes: [trivial, axis], mode };
+                let Some(outputs) = axis.output() else { continue };
+                let Ok(norm) = conv.norm() else { continue };
+                let rows: Vec<Vec<f64>> = (0..outputs)
+                    .map(|i| {
+                        let mut row = vec![0.0; n];
+                        for (t, w) in weight.iter().enumerate() {
+                            let at = (i * stride + t) as isize - padding as isize;
+                            match mode {
+                                PaddingMode::Zeros if (0..n as isize).contains(&at) => row[at as usize] += w,
+                                PaddingMode::Zeros => {}
+                                PaddingMode::Circular => row[at.rem_euclid(n as isize) as usize] += w,
+                            }
+                        }
+                        row
+                    })
+                    .collect();
+                proved += 1;
+                let exact: Vec<Vec<Exact>> = rows.iter().map(|r| row(r)).collect();
+                assert!(stands(norm.bound.get(), &exact, &dahlquist_testkit::oracle::top(&rows)), "{axis:?} {mode:?} {}", norm.bound);
+            }
+        }
+    }
+    assert!(proved > 200, "{proved}");
+}
+
+/// The claim of `Axis::smallest_torus`, by brute force: on that torus and on larger ones, the convolution of the phases
+/// restricted to the image and to the outputs is the zero-padded convolution.
+#[test]
+fn the_smallest_torus_holds_the_zero_padded_convolution() {
+    let mut checked = 0;
+    for input in 1..=9usize {
+        for (kernel, stride, padding) in
+            (1..=6).flat_map(|k| (1..=4).flat_map(move |s| (0..=7).map(move |p| (k, s, p))))
+        {
+            let axis = Axis { input, kernel, stride, padding };
+            let (Some(outputs), Some(smallest)) = (axis.output(), axis.smallest_torus()) else { continue };
+            let fits = |torus: usize| {
+                // Where the tap t of output i reads: the padded point si + t has the phase (si + t) mod s and the place
+                // (si + t)/s, and places are taken modulo the torus.
+                let place = |padded: usize| (padded % stride, padded / stride % torus);
+                let image: Vec<_> = (0..input).map(|x| place(x + padding)).collect();
+                let distinct = (0..input).all(|a| (0..a).all(|b| image[a] != image[b]));
+                distinct
+                    && (0..outputs).all(|i| {
+                        (0..kernel).all(|t| {
+                            let padded = i * stride + t;
+                            let meant = (padding..padding + input).contains(&padded).then(|| padded - padding);
+                            image.iter().position(|&at| at == place(padded)) == meant
+                        })
+                    })
+            };
+            for torus in smallest..smallest + 4 {
+                assert!(fits(torus), "{axis:?} on {torus} points");
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 1000);
+}
+
+#[test]
+fn circular_lower_bounds_are_never_above() {
+    let positive = Cell::new(0);
+    hold(s::conv2d::<f64>(), |map: &Affine<f64>, _| {
+        let Ok(below) = map.operator().smallest_singular_value() else { return Ok(()) };
+        if below.get() > 0.0 && map.operator().input().len() <= 20 {
+            positive.set(positive.get() + 1);
+            let values = singular_values(&Matrix::of(map).rows);
+            let slack = &values[values.len() - 1] * &real(2f64.powi(-200));
+            if real(below.get()) > &values[0] + &slack {
+                return fail(format!("{} is above {}", below, values[0]));
+            }
+        }
+        Ok(())
+    });
+    assert!(positive.get() > 0);
+}
+
+/// Sums that lose thousands of small terms one by one: what is lost is far more than the gap that the proof leaves, so it
+/// must be charged.
+#[test]
+fn what_rounding_loses_is_charged() {
+    // 64 ones, so that every lane of a sum starts with one, and squares below half a unit of 1.
+    let small = 2f64.powf(-26.6);
+    let w: Vec<f64> = (0..64 * 1001).map(|k| if k < 64 { 1.0 } else { small }).collect();
+    let bound = Dense::new(1, w.len(), w.clone()).unwrap().norm().unwrap().bound.get();
+    assert!(square(&row::<Exact, f64>(&w)).at_most(&Exact::of(bound).times(&Exact::of(bound))), "{bound:e}");
+    // A circular convolution of 2001 points at the frequency 0: the sum of its taps.
+    let n = 2001;
+    let taps: Vec<f64> = (0..n).map(|t| if t == 0 { 1.0 } else { 2f64.powi(-54) }).collect();
+    let axis = Axis { input: n, kernel: n, stride: 1, padding: n / 2 };
+    let trivial = Axis { input: 1, kernel: 1, stride: 1, padding: 0 };
+    let mode = PaddingMode::Circular;
+    let bound =
+        Convolution { weight: &taps, channels: (1, 1), axes: [trivial, axis], mode }.norm().unwrap().bound.get();
+    let sum = row::<Exact, f64>(&taps).iter().fold(Exact::of(0.0), |s, t| s.plus(t));
+    assert!(sum.at_most(&Exact::of(bound)) && bound < 1.0 + 1e-9, "{bound:e}");
+}
