@@ -71,6 +71,7 @@
 
 pub mod activation;
 pub mod attack;
+mod block;
 mod buffer;
 pub mod certificate;
 pub mod certify;
@@ -88,6 +89,7 @@ pub mod network;
 pub mod operator;
 pub mod rigor;
 pub mod scalar;
+mod shape;
 pub mod tape;
 pub mod tensor;
 pub mod train;
