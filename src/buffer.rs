@@ -2,32 +2,51 @@
 //! needs no new memory.
 
 use std::{
+    any::Any,
     cell::RefCell,
     ops::{Deref, DerefMut},
-    thread::LocalKey,
 };
 
-use crate::lanes::{Block, Lanes};
+use crate::block::Block;
 
-/// How much memory one thread keeps at most, in bytes.
+/// The most memory that one thread keeps for blocks of one type, in bytes.
 const MOST: usize = 64 << 20;
 
-/// Blocks; their memory goes back to the thread that drops them.
+/// Blocks whose memory goes back to the thread that drops them.
 #[derive(Debug)]
-pub struct Buffer<T: Lanes>(Vec<Block<T>>);
+pub struct Buffer<T: Copy + Default + 'static>(Vec<Block<T>>);
 
-/// The memory that a thread keeps.
-pub type Kept<T> = LocalKey<RefCell<Vec<Vec<Block<T>>>>>;
+/// The memory that a thread keeps for blocks of one type.
+type Pool<T> = Vec<Vec<Block<T>>>;
 
-impl<T: Lanes> Buffer<T> {
-    /// So many blocks, which hold anything.
+thread_local! {
+    /// One [`Pool`] for each type of number.
+    static POOLS: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Calls `f` with the pool of this thread for blocks of `T`; `None` in a thread that ends, which keeps nothing.
+fn with_pool<T: 'static, R>(f: impl FnOnce(&mut Pool<T>) -> R) -> Option<R> {
+    let call = |pools: &RefCell<Vec<Box<dyn Any>>>| {
+        let mut pools = pools.borrow_mut();
+        let known = pools.iter().position(|pool| pool.is::<Pool<T>>());
+        let at = known.unwrap_or_else(|| {
+            pools.push(Box::new(Pool::<T>::new()));
+            pools.len() - 1
+        });
+        pools[at].downcast_mut().map(f)
+    };
+    POOLS.try_with(call).ok().flatten()
+}
+
+impl<T: Copy + Default + 'static> Buffer<T> {
+    /// Returns `len` blocks with unspecified contents.
     pub fn new(len: usize) -> Self {
-        let mut blocks = T::kept().and_then(|kept| take(kept, len)).unwrap_or_else(|| Vec::with_capacity(len));
+        let mut blocks = with_pool(|pool| take(pool, len)).flatten().unwrap_or_else(|| Vec::with_capacity(len));
         blocks.resize(len, Block::default());
         Self(blocks)
     }
 
-    /// So many blocks of zeros.
+    /// Returns `len` blocks of zeros.
     pub fn zeros(len: usize) -> Self {
         let mut blocks = Self::new(len);
         blocks.fill(Block::default());
@@ -35,34 +54,27 @@ impl<T: Lanes> Buffer<T> {
     }
 }
 
-/// The smallest memory that has room for so many blocks, and for not many more.
-fn take<T>(kept: &'static Kept<T>, len: usize) -> Option<Vec<Block<T>>> {
+/// Takes from the pool the smallest memory with room for `len` blocks, unless it has room for more than twice as many.
+fn take<T>(pool: &mut Pool<T>, len: usize) -> Option<Vec<Block<T>>> {
     let fits = |blocks: &Vec<Block<T>>| (len..=2 * len).contains(&blocks.capacity());
-    let take = |kept: &RefCell<Vec<Vec<Block<T>>>>| {
-        let mut kept = kept.borrow_mut();
-        let fitting = kept.iter().enumerate().filter(|(_, blocks)| fits(blocks));
-        let best = fitting.min_by_key(|(_, blocks)| blocks.capacity()).map(|(i, _)| i)?;
-        Some(kept.swap_remove(best))
-    };
-    kept.try_with(take).ok().flatten()
+    let fitting = pool.iter().enumerate().filter(|(_, blocks)| fits(blocks));
+    let best = fitting.min_by_key(|(_, blocks)| blocks.capacity()).map(|(i, _)| i)?;
+    Some(pool.swap_remove(best))
 }
 
-impl<T: Lanes> Drop for Buffer<T> {
+impl<T: Copy + Default + 'static> Drop for Buffer<T> {
     fn drop(&mut self) {
-        let Some(kept) = T::kept() else { return };
         let blocks = std::mem::take(&mut self.0);
-        // A thread that ends keeps nothing.
-        let _ = kept.try_with(|kept| {
-            let mut kept = kept.borrow_mut();
-            let held: usize = kept.iter().map(Vec::capacity).sum();
+        with_pool(|pool: &mut Pool<T>| {
+            let held: usize = pool.iter().map(Vec::capacity).sum();
             if (held + blocks.capacity()) * size_of::<Block<T>>() <= MOST {
-                kept.push(blocks);
+                pool.push(blocks);
             }
         });
     }
 }
 
-impl<T: Lanes> Clone for Buffer<T> {
+impl<T: Copy + Default + 'static> Clone for Buffer<T> {
     fn clone(&self) -> Self {
         let mut blocks = Self::new(self.len());
         blocks.copy_from_slice(self);
@@ -70,7 +82,7 @@ impl<T: Lanes> Clone for Buffer<T> {
     }
 }
 
-impl<T: Lanes> Deref for Buffer<T> {
+impl<T: Copy + Default + 'static> Deref for Buffer<T> {
     type Target = [Block<T>];
 
     fn deref(&self) -> &[Block<T>] {
@@ -78,7 +90,7 @@ impl<T: Lanes> Deref for Buffer<T> {
     }
 }
 
-impl<T: Lanes> DerefMut for Buffer<T> {
+impl<T: Copy + Default + 'static> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [Block<T>] {
         &mut self.0
     }
@@ -104,7 +116,7 @@ mod tests {
     #[test]
     fn zeros_are_zeros() {
         let mut blocks = Buffer::<f64>::new(100);
-        blocks.fill(Block([f64::NAN; crate::lanes::LANES]));
+        blocks.fill(Block([f64::NAN; crate::block::LANES]));
         drop(blocks);
         assert!(Buffer::<f64>::zeros(90).iter().all(|block| *block == Block::default()));
     }
@@ -113,7 +125,7 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let size = MOST / size_of::<Block<f32>>();
         drop([(); 3].map(|()| Buffer::<f32>::new(size / 2)));
-        let held = |kept: &RefCell<Vec<Vec<Block<f32>>>>| kept.borrow().iter().map(Vec::capacity).sum::<usize>();
-        assert!(f32::kept().is_some_and(|kept| kept.with(held) <= size));
+        let held = with_pool(|pool: &mut Pool<f32>| pool.iter().map(Vec::capacity).sum::<usize>());
+        assert_eq!(held, Some(size / 2 * 2));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::tensor::Shape;
+use crate::shape::Shape;
 
 /// The result of every fallible operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -122,6 +122,29 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl Shape {
+    /// Returns channels, height and width.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`], which says that `what` needs an image, for a vector of features.
+    pub fn as_image(self, what: &str) -> Result<(usize, usize, usize)> {
+        match self {
+            Self::Image { channels, height, width } => Ok((channels, height, width)),
+            Self::Features(n) => {
+                Err(Error::parameter("input", n, format!("{what} needs an image of channels × height × width")))
+            }
+        }
+    }
+}
+
+impl TryFrom<Vec<usize>> for Shape {
+    type Error = Error;
+
+    fn try_from(sizes: Vec<usize>) -> Result<Self> {
+        Self::from_sizes(&sizes).map_err(|reason| Error::parameter("shape", format!("{sizes:?}"), reason))
+    }
 }
 
 impl Error {

@@ -1,27 +1,11 @@
-//! Sixteen channels side by side: the unit in which images are stored and computed, and its vector instructions.
+//! The vector instructions for [`Block`]s of numbers.
 //!
 //! The instructions come from `pulp`, which chooses them when the program runs: AVX-512, AVX2 with FMA, NEON, or none.
 //! All code that is generic over [`Lanes`] and inlined below [`pulp::Simd::vectorize`] is compiled once for each.
 
-use std::cell::RefCell;
-
 use pulp::Simd;
 
-use crate::buffer::Kept;
-
-/// The number of channels of a [`Block`].
-pub const LANES: usize = 16;
-
-/// The same point of sixteen channels in a row, on one cache line in `f32`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[repr(C, align(64))]
-pub struct Block<T>(pub [T; LANES]);
-
-impl<T: Copy + Default> Default for Block<T> {
-    fn default() -> Self {
-        Self([T::default(); LANES])
-    }
-}
+pub use crate::block::{Block, LANES};
 
 /// Numbers that come in vectors.
 pub trait Lanes: Copy + Default + Send + Sync + 'static {
@@ -54,11 +38,6 @@ pub trait Lanes: Copy + Default + Send + Sync + 'static {
 
     /// The numbers as vectors; what does not fill one is left out.
     fn vectors_mut<S: Simd>(x: &mut [Self]) -> &mut [Self::Vector<S>];
-
-    /// The memory that this thread keeps for blocks of such numbers, if it keeps any.
-    fn kept() -> Option<&'static Kept<Self>> {
-        None
-    }
 }
 
 macro_rules! lanes {
@@ -101,10 +80,6 @@ macro_rules! lanes {
             fn vectors_mut<S: Simd>(x: &mut [Self]) -> &mut [S::$vector] {
                 S::$vectors_mut(x).0
             }
-            fn kept() -> Option<&'static Kept<Self>> {
-                thread_local!(static KEPT: RefCell<Vec<Vec<Block<$t>>>> = const { RefCell::new(Vec::new()) });
-                Some(&KEPT)
-            }
         }
     };
 }
@@ -140,40 +115,4 @@ pub(crate) fn update<T: Lanes, S: Simd>(
 /// The number of vectors of a block: a constant for each instruction set.
 pub(crate) const fn vectors_in_block<T: Lanes, S: Simd>() -> usize {
     size_of::<[T; LANES]>() / size_of::<T::Vector<S>>()
-}
-
-/// The number of blocks that hold one point of so many channels.
-pub(crate) const fn blocks(channels: usize) -> usize {
-    channels.div_ceil(LANES)
-}
-
-/// Writes planes of `points` numbers, one for each channel, as blocks: block by block, each point by point. The lanes
-/// without a channel become zeros.
-pub(crate) fn interleave<T: Copy + Default>(planes: &[T], points: usize, blocks: &mut [Block<T>]) {
-    for (planes, blocks) in planes.chunks(LANES * points).zip(blocks.chunks_mut(points)) {
-        if planes.len() < LANES * points {
-            blocks.fill(Block::default());
-        }
-        // Some points of all channels at a time, so that what is written stays in the cache.
-        for (i, to) in blocks.chunks_mut(LANES).enumerate() {
-            for (lane, plane) in planes.chunks(points).enumerate() {
-                for (to, &from) in to.iter_mut().zip(&plane[i * LANES..]) {
-                    to.0[lane % LANES] = from;
-                }
-            }
-        }
-    }
-}
-
-/// The inverse of [`interleave`]: writes to all of `planes`.
-pub(crate) fn separate<T: Copy>(blocks: &[Block<T>], points: usize, planes: &mut [T]) {
-    for (planes, blocks) in planes.chunks_mut(LANES * points).zip(blocks.chunks(points)) {
-        for (i, from) in blocks.chunks(LANES).enumerate() {
-            for (lane, plane) in planes.chunks_mut(points).enumerate() {
-                for (to, from) in plane[i * LANES..].iter_mut().zip(from) {
-                    *to = from.0[lane % LANES];
-                }
-            }
-        }
-    }
 }

@@ -71,6 +71,7 @@
 
 pub mod activation;
 pub mod attack;
+mod block;
 mod buffer;
 pub mod certificate;
 pub mod certify;
@@ -90,6 +91,7 @@ pub mod operator;
 pub mod rigor;
 pub mod rules;
 pub mod scalar;
+mod shape;
 pub mod tableau;
 pub mod tape;
 pub mod tensor;

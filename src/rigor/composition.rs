@@ -18,9 +18,9 @@ use faer::{Accum, Mat, MatRef};
 
 use super::{
     bound::Upper,
+    convolution::{Axis, Convolution, PaddingMode},
     directed::{ETA, U, add_up, div_up, exponent, gamma, mul_up, norm_up, scale_up, sqrt_down, sqrt_up},
     matrix,
-    torus::{Axis, Convolution, PaddingMode},
 };
 use crate::{error::Result, scalar::gemm};
 

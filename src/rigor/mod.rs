@@ -13,15 +13,12 @@
 //! | [`quadratic_constraint`] | Lipschitz bounds of residual steps and of short stacks, better than products of norms |
 //! | [`roots_of_unity`] | cosines and sines of `2πk/N` with a proved error |
 //! | [`composition`] | the norm of linear maps in a row |
-//! | [`torus`] | the norm of a convolution, with any stride and padding |
-//! | `symbol` | the matrices of a convolution at the frequencies of a torus, with the error of their entries |
-//! | `search` | the torus that proves the smallest norm of a convolution |
-//! | [`band`] | the norm of a zero-padded convolution itself, dearer and tighter |
+//! | [`convolution`] | the norm of a convolution, with any stride and padding |
 //! | [`Rounding`] | the distance between what is computed and what is meant |
 
-pub mod band;
 mod bound;
 pub mod composition;
+pub mod convolution;
 pub mod directed;
 pub mod matrix;
 mod propose;
@@ -29,9 +26,7 @@ pub mod psd;
 pub mod quadratic_constraint;
 pub mod roots_of_unity;
 mod rounding;
-mod search;
-mod symbol;
-pub mod torus;
 
 pub use bound::{Estimate, Lower, Upper};
+pub use convolution as torus;
 pub use rounding::{Rounding, Summation};

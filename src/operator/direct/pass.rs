@@ -4,8 +4,9 @@ use pulp::Simd;
 
 use super::kernel::{Group, Sum, SumInto};
 use crate::{
+    block::blocks,
     buffer::Buffer,
-    lanes::{Block, LANES, Lanes, blocks},
+    lanes::{Block, LANES, Lanes},
     rigor::Summation,
     tensor::Shape,
 };

@@ -6,11 +6,11 @@
 
 use faer::Mat;
 
-use super::{
+use super::{Convolution, Torus};
+use crate::rigor::{
     directed::{ETA, U, add_up, enlarge_sum, gamma, mul_up, norm_up},
     propose::dot,
     roots_of_unity::{ERROR, roots_of_unity},
-    torus::{Convolution, Torus},
 };
 
 /// The weights of a convolution, tap by tap.

@@ -1,4 +1,4 @@
-//! The norm of a convolution, proved frequency by frequency on a torus.
+//! Convolutions as data, and their proved norms.
 //!
 //! A convolution with zero padding is a *compression* `T = P C ι` of a circular one: embed the image in a torus of
 //! `N` points an axis, convolve circularly, keep some of the outputs. Both `ι` and `P` have norm 1, so `‖T‖ ≤ ‖C‖`,
@@ -16,19 +16,26 @@
 //! further channels, the kernel has `⌈k/s⌉` taps and the stride is 1. Along one axis the torus must be large enough
 //! that no tap that leaves the image comes back into it on the other side ([`Axis::smallest_torus`]).
 //!
-//! The matrices are those of `rigor/symbol.rs`, and `rigor/search.rs` finds the best torus.
+//! | file | what it holds |
+//! |---|---|
+//! | `symbol` | the matrices `D(ω)` of a torus as computed, and the error of their entries |
+//! | `torus` | what one torus proves, given an estimate of its largest singular value |
+//! | `search` | the estimate, and the torus that proves the smallest norm |
+//! | [`band`] | the norm of a zero-padded convolution itself, at a higher cost |
 //!
 //! Sources: Sedghi, Gupta, Long, *The singular values of convolutional layers*, ICLR 2019, for the circular case;
 //! Vaidyanathan, *Multirate systems and filter banks* (1993), for the polyphase form.
 
+pub mod band;
+mod search;
+mod symbol;
+mod torus;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bound::{Lower, Upper},
-    directed::{ETA, add_up, exponent, mul_up, scale_down, scale_up, sqrt_up, sub_down},
-    matrix::{self, GAP, SHARP_GAP},
-    search::Search,
-    symbol::{Taps, symbol_error},
+    bound::Upper,
+    directed::{ETA, exponent, mul_up},
 };
 use crate::error::{Error, Result};
 
@@ -120,79 +127,6 @@ pub struct TorusNorm {
 }
 
 impl Convolution<'_> {
-    /// A proved upper bound of the norm: that of the best of a few tori, which for circular padding and equal input and
-    /// output size is the norm itself.
-    ///
-    /// # Errors
-    /// [`Error::NotProved`] if the circular convolution has no torus of its own (a stride that does not divide the
-    /// image, or more outputs than inputs) or the bound overflows, [`Error::NotFinite`] for a weight that is not
-    /// finite.
-    pub fn norm(&self) -> Result<TorusNorm> {
-        let tori = self.tori()?;
-        let Some((weight, exponent)) = self.scaled_weight()? else {
-            return Ok(TorusNorm { bound: Upper::ZERO, torus: tori[0] });
-        };
-        let conv = Convolution { weight: &weight, ..*self };
-        let (squared, torus) = Search::new(&Taps::new(&conv), &tori).least(GAP);
-        Ok(TorusNorm { bound: conv.norm_from(squared, exponent)?, torus })
-    }
-
-    /// As [`Self::norm`], on a torus that is given, with smaller shifts as in [`matrix::sharp_sup_norm`]: what a checker
-    /// uses.
-    ///
-    /// # Errors
-    /// As [`Self::norm`], and [`Error::NotProved`] for a torus that is too small to prove anything, or larger than any
-    /// that this crate uses.
-    pub fn norm_on(&self, torus: Torus) -> Result<Upper> {
-        if !self.tori()?.contains(&torus) {
-            let reason = format!("{torus:?} is none of those that serve");
-            return Err(Error::not_proved("the norm of a convolution", reason));
-        }
-        let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Upper::ZERO) };
-        let conv = Convolution { weight: &weight, ..*self };
-        conv.norm_from(Search::new(&Taps::new(&conv), &[torus]).least(SHARP_GAP).0, exponent)
-    }
-
-    /// A bound of the norm before scaling from one of all `‖D̂(ω)‖²`, the matrices as computed from the scaled weights.
-    fn norm_from(&self, squared: f64, exponent: i32) -> Result<Upper> {
-        let norm = add_up(add_up(sqrt_up(squared), symbol_error(self)), self.lost_by_scaling());
-        Upper::proved(scale_up(norm, exponent)).finite("the norm of a convolution")
-    }
-
-    /// A proved lower bound of `min ‖Tx‖/‖x‖`: positive only for an injective circular convolution.
-    ///
-    /// # Errors
-    /// As [`Self::norm`].
-    pub fn smallest_singular_value(&self) -> Result<Lower> {
-        self.smallest(matrix::smallest_singular_value)
-    }
-
-    /// As [`Self::smallest_singular_value`], with [`matrix::sharp_smallest_singular_value`].
-    ///
-    /// # Errors
-    /// As [`Self::norm`].
-    pub fn sharp_smallest_singular_value(&self) -> Result<Lower> {
-        self.smallest(matrix::sharp_smallest_singular_value)
-    }
-
-    fn smallest(&self, prove: impl Fn(faer::MatRef<'_, f64>) -> Result<Lower>) -> Result<Lower> {
-        let [ay, ax] = self.axes;
-        let all_outputs = |a: Axis| a.output().is_some_and(|m| m * a.stride == a.input);
-        if self.mode == PaddingMode::Zeros || !all_outputs(ay) || !all_outputs(ax) {
-            return Ok(Lower::ZERO);
-        }
-        let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Lower::ZERO) };
-        let conv = Convolution { weight: &weight, ..*self };
-        let taps = Taps::new(&conv);
-        let symbol = taps.on(Torus { points: self.smallest_torus()?, twisted: [false; 2] });
-        let mut smallest = f64::INFINITY;
-        for frequency in symbol.frequencies() {
-            smallest = smallest.min(prove(symbol.at(frequency).real().as_ref())?.get());
-        }
-        let smallest = sub_down(smallest, add_up(symbol_error(&conv), self.lost_by_scaling()));
-        Ok(Lower::proved(scale_down(smallest.max(0.0), exponent)))
-    }
-
     /// The weights times the power of two `2⁻ᵉ` that takes the largest into `[1, 2)`, and `e`; `None` if all are 0.
     ///
     /// # Errors

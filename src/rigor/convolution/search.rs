@@ -9,14 +9,53 @@
 
 use std::cmp::Ordering;
 
-use rayon::prelude::*;
-
 use super::{
-    matrix::{Gram, without_structure},
-    propose::noise,
+    Convolution, Torus, TorusNorm,
     symbol::{Frequency, Symbol, Taps},
-    torus::Torus,
 };
+use crate::{
+    error::{Error, Result},
+    rigor::{
+        bound::Upper,
+        matrix::{GAP, Gram, SHARP_GAP},
+        propose::noise,
+    },
+};
+
+impl Convolution<'_> {
+    /// A proved upper bound of the norm: that of the best of a few tori, which for circular padding and equal input and
+    /// output size is the norm itself.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] if the circular convolution has no torus of its own (a stride that does not divide the
+    /// image, or more outputs than inputs) or the bound overflows, [`Error::NotFinite`] for a weight that is not
+    /// finite.
+    pub fn norm(&self) -> Result<TorusNorm> {
+        let tori = self.tori()?;
+        let Some((weight, exponent)) = self.scaled_weight()? else {
+            return Ok(TorusNorm { bound: Upper::ZERO, torus: tori[0] });
+        };
+        let conv = Convolution { weight: &weight, ..*self };
+        let (squared, torus) = Search::new(&Taps::new(&conv), &tori).least(GAP);
+        Ok(TorusNorm { bound: conv.norm_from(squared, exponent)?, torus })
+    }
+
+    /// As [`Self::norm`], on a torus that is given, with smaller shifts as in [`matrix::sharp_sup_norm`]: what a checker
+    /// uses.
+    ///
+    /// # Errors
+    /// As [`Self::norm`], and [`Error::NotProved`] for a torus that is too small to prove anything, or larger than any
+    /// that this crate uses.
+    pub fn norm_on(&self, torus: Torus) -> Result<Upper> {
+        if !self.tori()?.contains(&torus) {
+            let reason = format!("{torus:?} is none of those that serve");
+            return Err(Error::not_proved("the norm of a convolution", reason));
+        }
+        let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Upper::ZERO) };
+        let conv = Convolution { weight: &weight, ..*self };
+        conv.norm_from(Search::new(&Taps::new(&conv), &[torus]).least(SHARP_GAP).0, exponent)
+    }
+}
 
 /// The tori that are compared.
 pub(super) struct Search<'a> {
@@ -59,7 +98,7 @@ impl<'a> Search<'a> {
     }
 
     /// The least proved bound of `‖D̂(ω)‖²` over all frequencies of a torus, and the torus; `gap` is one of
-    /// [`super::matrix`].
+    /// [`crate::rigor::matrix`].
     pub(super) fn least(mut self, gap: f64) -> (f64, Torus) {
         let mut best: Option<(f64, Torus)> = None;
         loop {
@@ -113,31 +152,12 @@ impl Candidate<'_> {
         }
     }
 
-    /// A proved bound of `‖D̂(ω)‖²` over all frequencies, or one that is higher than the peak.
+    /// As [`Symbol::largest_up`] with the peak as its estimate; or a higher peak.
     fn prove(&self, gap: f64) -> Result<f64, Peak> {
-        let frequencies = self.symbol.frequencies();
-        let order: Vec<Frequency> = without_structure(frequencies.len()).map(|i| frequencies[i]).collect();
-        let estimate = self.peak.value;
-        let mut bound = 0.0;
-        // What is found does not depend on the number of threads.
-        for part in order.chunks(AT_ONCE) {
-            let prove = |&frequency: &Frequency| {
-                let gram = Gram::new(self.symbol.at(frequency).real());
-                if let Some(bound) = gram.largest_near(estimate, gap) {
-                    return Ok(bound);
-                }
-                let value = gram.largest_estimate();
-                if value > estimate { Err((value, frequency)) } else { Ok(gram.largest_up(estimate, gap)) }
-            };
-            let proofs: Vec<_> = part.par_iter().map(prove).collect();
-            let highest = proofs.iter().filter_map(|proof| proof.err()).max_by(|a, b| a.0.total_cmp(&b.0));
-            if let Some((value, frequency)) = highest {
-                let Peak { vector, .. } = rise(&self.symbol, frequency, &noise_vector(self.peak.vector.len()));
-                return Err(Peak { value, frequency, vector });
-            }
-            bound = proofs.into_iter().filter_map(Result::ok).fold(bound, f64::max);
-        }
-        Ok(bound)
+        self.symbol.largest_up(self.peak.value, gap).map_err(|(value, frequency)| {
+            let Peak { vector, .. } = rise(&self.symbol, frequency, &noise_vector(self.peak.vector.len()));
+            Peak { value, frequency, vector }
+        })
     }
 }
 
@@ -180,6 +200,3 @@ const STEPS: usize = 8;
 
 /// The number of peaks of the coarse torus that are looked for on every other.
 const PEAKS: usize = 6;
-
-/// The number of frequencies that are proved before the next look at what was found.
-const AT_ONCE: usize = 64;

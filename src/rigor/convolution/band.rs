@@ -7,7 +7,7 @@
 //!
 //! $$ \|T\|² = λ_{\max}(G) \le α + \max_i \textstyle\sum_j |E_{ij}|, $$
 //!
-//! as in [`super::matrix`]. `L` is the Cholesky factor of `αI − G` as computed; nothing about it is trusted. It is made
+//! as in [`crate::rigor::matrix`]. `L` is the Cholesky factor of `αI − G` as computed; nothing about it is trusted. It is made
 //! line by line, and only as many lines of it are kept as the band is wide.
 //!
 //! An entry of `E` is computed as one sum: of at most `K` products in `G`, then of `α` and of at most `K'` products in
@@ -22,14 +22,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use faer::{Accum, Mat, MatRef};
 
-use super::{
-    bound::Upper,
-    directed::{ETA, U, add_up, enlarge_sum, gamma, mul_up, scale_up, sqrt_up},
-    propose,
-    torus::{Axis, Convolution, PaddingMode},
-};
+use super::{Axis, Convolution, PaddingMode};
 use crate::{
     error::Result,
+    rigor::{
+        bound::Upper,
+        directed::{ETA, U, add_up, enlarge_sum, gamma, mul_up, scale_up, sqrt_up},
+        propose,
+    },
     scalar::{Structure, cholesky_estimate, gemm, gemm_transposed, solve_transposed_estimate},
 };
 
@@ -46,7 +46,7 @@ impl Convolution<'_> {
         self.tight_norm_from(&GAPS)
     }
 
-    /// As [`Self::tight_norm`], trying smaller shifts first, as [`super::matrix::sharp_sup_norm`]: for a checker.
+    /// As [`Self::tight_norm`], trying smaller shifts first, as [`crate::rigor::matrix::sharp_sup_norm`]: for a checker.
     ///
     /// # Errors
     /// As [`Self::tight_norm`].

@@ -1,0 +1,88 @@
+//! What one torus proves: the largest, and the smallest, singular value of its symbol over all frequencies.
+
+use rayon::prelude::*;
+
+use super::{
+    Axis, Convolution, PaddingMode, Torus,
+    symbol::{Frequency, Symbol, Taps, symbol_error},
+};
+use crate::{
+    error::Result,
+    rigor::{
+        bound::{Lower, Upper},
+        directed::{add_up, scale_down, scale_up, sqrt_up, sub_down},
+        matrix::{self, Gram, without_structure},
+    },
+};
+
+impl Symbol<'_> {
+    /// A proved bound of `‖D̂(ω)‖²` over all frequencies, given an estimate of it from below; or one that is higher, and its frequency.
+    pub(super) fn largest_up(&self, estimate: f64, gap: f64) -> Result<f64, (f64, Frequency)> {
+        let frequencies = self.frequencies();
+        let order: Vec<Frequency> = without_structure(frequencies.len()).map(|i| frequencies[i]).collect();
+        let mut bound = 0.0;
+        // What is found does not depend on the number of threads.
+        for part in order.chunks(AT_ONCE) {
+            let prove = |&frequency: &Frequency| {
+                let gram = Gram::new(self.at(frequency).real());
+                if let Some(bound) = gram.largest_near(estimate, gap) {
+                    return Ok(bound);
+                }
+                let value = gram.largest_estimate();
+                if value > estimate { Err((value, frequency)) } else { Ok(gram.largest_up(estimate, gap)) }
+            };
+            let proofs: Vec<_> = part.par_iter().map(prove).collect();
+            let highest = proofs.iter().filter_map(|proof| proof.err()).max_by(|a, b| a.0.total_cmp(&b.0));
+            if let Some(highest) = highest {
+                return Err(highest);
+            }
+            bound = proofs.into_iter().filter_map(Result::ok).fold(bound, f64::max);
+        }
+        Ok(bound)
+    }
+}
+
+impl Convolution<'_> {
+    /// A bound of the norm before scaling from one of all `‖D̂(ω)‖²`, the matrices as computed from the scaled weights.
+    pub(super) fn norm_from(&self, squared: f64, exponent: i32) -> Result<Upper> {
+        let norm = add_up(add_up(sqrt_up(squared), symbol_error(self)), self.lost_by_scaling());
+        Upper::proved(scale_up(norm, exponent)).finite("the norm of a convolution")
+    }
+
+    /// A proved lower bound of `min ‖Tx‖/‖x‖`: positive only for an injective circular convolution.
+    ///
+    /// # Errors
+    /// As [`Self::norm`].
+    pub fn smallest_singular_value(&self) -> Result<Lower> {
+        self.smallest(matrix::smallest_singular_value)
+    }
+
+    /// As [`Self::smallest_singular_value`], with [`matrix::sharp_smallest_singular_value`].
+    ///
+    /// # Errors
+    /// As [`Self::norm`].
+    pub fn sharp_smallest_singular_value(&self) -> Result<Lower> {
+        self.smallest(matrix::sharp_smallest_singular_value)
+    }
+
+    fn smallest(&self, prove: impl Fn(faer::MatRef<'_, f64>) -> Result<Lower>) -> Result<Lower> {
+        let [ay, ax] = self.axes;
+        let all_outputs = |a: Axis| a.output().is_some_and(|m| m * a.stride == a.input);
+        if self.mode == PaddingMode::Zeros || !all_outputs(ay) || !all_outputs(ax) {
+            return Ok(Lower::ZERO);
+        }
+        let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Lower::ZERO) };
+        let conv = Convolution { weight: &weight, ..*self };
+        let taps = Taps::new(&conv);
+        let symbol = taps.on(Torus { points: self.smallest_torus()?, twisted: [false; 2] });
+        let mut smallest = f64::INFINITY;
+        for frequency in symbol.frequencies() {
+            smallest = smallest.min(prove(symbol.at(frequency).real().as_ref())?.get());
+        }
+        let smallest = sub_down(smallest, add_up(symbol_error(&conv), self.lost_by_scaling()));
+        Ok(Lower::proved(scale_down(smallest.max(0.0), exponent)))
+    }
+}
+
+/// The number of frequencies that are proved before the next look at what was found.
+const AT_ONCE: usize = 64;
