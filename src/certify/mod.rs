@@ -1,11 +1,11 @@
 //! From a network to certificates: sealing, and the radius of a sample.
 
 mod groups;
+mod head;
 mod local;
 mod radius;
 mod seal;
 
-pub(crate) use radius::argmax;
 pub use radius::{Gaps, Refusal, SampleCertificate, Semantics};
 pub use seal::{SealOptions, Sealed};
 

@@ -3,7 +3,6 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::radius::Head;
 use crate::{
     certificate::{Certificate, Entry, Group},
     error::Result,
@@ -11,7 +10,7 @@ use crate::{
     layer::Layer,
     network::Network,
     operator::Norms,
-    rigor::{Summation, Upper},
+    rigor::{Summation, Upper, environment},
     scalar::Scalar,
     tensor::Batch,
 };
@@ -47,7 +46,6 @@ pub struct Sealed<T: Scalar> {
     wide: Network<f64>,
     certificate: Certificate,
     options: SealOptions,
-    head: Head,
 }
 
 impl<T: Scalar> Network<T> {
@@ -74,10 +72,15 @@ impl<T: Scalar> Network<T> {
     /// # Ok::<(), dahlquist::Error>(())
     /// ```
     pub fn seal_with(mut self, options: SealOptions) -> Result<Sealed<T>> {
+        environment::check()?;
+        environment::check_products()?;
         self.set_summation(options.summation);
         self.fix_steps(options.norms)?;
         let layers: Vec<&dyn Layer<T>> = self.layers().collect();
-        let prove = |(i, layer): (usize, &&dyn Layer<T>)| layer.certificate().map_err(|e| e.in_layer(i.to_string()));
+        let prove = |(i, layer): (usize, &&dyn Layer<T>)| {
+            environment::check()?;
+            layer.certificate().map_err(|e| e.in_layer(i.to_string()))
+        };
         let entries: Vec<Entry> = layers.par_iter().enumerate().map(prove).collect::<Result<_>>()?;
         let certificate = Certificate {
             input: self.input(),
@@ -89,8 +92,7 @@ impl<T: Scalar> Network<T> {
             summation: options.summation,
         };
         let certificate = self.grouped(certificate, &self.linear_groups())?;
-        let head = Head::new(&self, certificate.features);
-        Ok(Sealed { wide: self.widen(), network: self, certificate, options, head })
+        Ok(Sealed { wide: self.widen(), network: self, certificate, options })
     }
 }
 
@@ -121,7 +123,6 @@ impl<T: Scalar> Sealed<T> {
     fn grouped(mut self, mut groups: Vec<Group>) -> Result<Self> {
         groups.extend(std::mem::take(&mut self.certificate.groups));
         self.certificate = self.network.grouped(self.certificate, &groups)?;
-        self.head = Head::new(&self.network, self.certificate.features);
         Ok(self)
     }
 
@@ -138,11 +139,6 @@ impl<T: Scalar> Sealed<T> {
     /// What was chosen when the network was sealed.
     pub fn options(&self) -> SealOptions {
         self.options
-    }
-
-    /// The distances of the logits' weights.
-    pub(super) fn head(&self) -> &Head {
-        &self.head
     }
 
     /// The claims.

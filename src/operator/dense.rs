@@ -22,6 +22,7 @@ pub struct Dense<T> {
     summation: Summation,
     proved: OnceLock<Result<ProvedNorm>>,
     smallest: OnceLock<Result<Lower>>,
+    row_norms: OnceLock<Vec<f64>>,
     absolute: OnceLock<Vec<T>>,
     absolute_norm: OnceLock<Result<Upper>>,
 }
@@ -38,8 +39,8 @@ impl<T: Scalar> Dense<T> {
             return Err(Error::Length { what: format!("{outputs}×{inputs} matrix"), expected, found: weight.len() });
         }
         finite("dense weight", &weight)?;
-        let (summation, proved, smallest, absolute, absolute_norm) = Default::default();
-        Ok(Self { weight, outputs, inputs, summation, proved, smallest, absolute, absolute_norm })
+        let (summation, proved, smallest, row_norms, absolute, absolute_norm) = Default::default();
+        Ok(Self { weight, outputs, inputs, summation, proved, smallest, row_norms, absolute, absolute_norm })
     }
 
     /// The numbers of rows and columns.
@@ -104,9 +105,18 @@ impl<T: Scalar> Operator<T> for Dense<T> {
         &self.weight
     }
 
+    fn rows(&self) -> Option<&[T]> {
+        Some(&self.weight)
+    }
+
+    fn row_norms(&self) -> Option<&[f64]> {
+        Some(self.row_norms.get_or_init(|| self.weight.chunks(self.inputs).map(directed::norm_up).collect()))
+    }
+
     fn weight_mut(&mut self) -> &mut [T] {
         self.proved = OnceLock::new();
         self.smallest = OnceLock::new();
+        self.row_norms = OnceLock::new();
         self.absolute = OnceLock::new();
         self.absolute_norm = OnceLock::new();
         &mut self.weight
@@ -156,6 +166,7 @@ impl<T: Scalar> Operator<T> for Dense<T> {
             proved: self.proved.clone(),
             summation: self.summation,
             smallest: self.smallest.clone(),
+            row_norms: self.row_norms.clone(),
             absolute: OnceLock::new(),
             absolute_norm: self.absolute_norm.clone(),
         })

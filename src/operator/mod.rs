@@ -59,6 +59,17 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         &[]
     }
 
+    /// The entries of `W`, row by row, if it is a matrix that is stored as such: margins are measured between its rows. An
+    /// operator that answers vouches that these numbers are the ones that it applies.
+    fn rows(&self) -> Option<&[T]> {
+        None
+    }
+
+    /// Upper bounds of the norms of [`Self::rows`], one for each. Kept until the weights change.
+    fn row_norms(&self) -> Option<&[f64]> {
+        None
+    }
+
     /// The weights, to be changed. Forgets whatever was proved about them.
     fn weight_mut(&mut self) -> &mut [T] {
         &mut []

@@ -17,12 +17,14 @@
 //! | `symbol` | the matrices of a convolution at the frequencies of a torus, with the error of their entries |
 //! | `search` | the torus that proves the smallest norm of a convolution |
 //! | [`band`] | the norm of a zero-padded convolution itself, dearer and tighter |
+//! | [`environment`] | that the thread rounds as all of this assumes |
 //! | [`Rounding`] | the distance between what is computed and what is meant |
 
 pub mod band;
 mod bound;
 pub mod composition;
 pub mod directed;
+pub mod environment;
 pub mod matrix;
 mod propose;
 pub mod psd;
