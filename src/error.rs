@@ -100,6 +100,16 @@ pub enum Error {
         /// Why there is none.
         reason: String,
     },
+    /// A thread of this machine does not compute as proofs assume.
+    #[error("arithmetic in {scalar} on this thread is not one that {assumption}: {found}")]
+    Environment {
+        /// The number format.
+        scalar: &'static str,
+        /// What is assumed.
+        assumption: &'static str,
+        /// What was found.
+        found: String,
+    },
     /// A layer of a network, with what is wrong in it.
     #[error("layer {path}: {source}")]
     Layer {

@@ -35,6 +35,13 @@ pub trait Scalar:
     /// The largest finite number.
     const LARGEST: f64;
 
+    /// Tanh, sigmoid and softplus are evaluated within this many units `u` of their value, but for what underflow adds.
+    ///
+    /// For `f32` it is *proved* of the pure Rust functions of `libm`: every number was tried against a reference with a
+    /// proved error (`examples/smooth_functions.rs`; a part of them is tried in every test run). For `f64` it is
+    /// *assumed*, with a wide margin: the library documents one or two units in the last place.
+    const SMOOTH_ERROR: f64;
+
     /// The number nearest to `x`.
     fn of(x: f64) -> Self;
     /// The same number in `f64`, exactly.
@@ -56,12 +63,13 @@ mod sealed {
 }
 
 macro_rules! scalar {
-    ($t:ty, $name:literal, $tanh:path, $exp:path, $ln_1p:path) => {
+    ($t:ty, $name:literal, $smooth:literal, $tanh:path, $exp:path, $ln_1p:path) => {
         impl Scalar for $t {
             const NAME: &'static str = $name;
             const UNIT_ROUNDOFF: f64 = <$t>::EPSILON as f64 / 2.0;
             const SMALLEST: f64 = <$t>::from_bits(1) as f64;
             const LARGEST: f64 = <$t>::MAX as f64;
+            const SMOOTH_ERROR: f64 = $smooth;
 
             fn of(x: f64) -> Self {
                 x as $t
@@ -86,8 +94,8 @@ macro_rules! scalar {
     };
 }
 
-scalar!(f32, "f32", libm::tanhf, libm::expf, libm::log1pf);
-scalar!(f64, "f64", libm::tanh, libm::exp, libm::log1p);
+scalar!(f32, "f32", 4.0, libm::tanhf, libm::expf, libm::log1pf);
+scalar!(f64, "f64", 16.0, libm::tanh, libm::exp, libm::log1p);
 
 /// `C = AB`, or `C += AB` with [`Accum::Add`], on the calling thread.
 ///

@@ -221,6 +221,11 @@ impl<T: Scalar> Batch<T> {
     }
 }
 
+/// The position of the largest number, the first of several; 0 if none is larger than another. The class of logits.
+pub fn argmax<T: PartialOrd>(x: &[T]) -> usize {
+    (1..x.len()).fold(0, |best, j| if x[j] > x[best] { j } else { best })
+}
+
 /// The same numbers in another format: exact from `f32` to `f64`, rounded to nearest the other way.
 pub(crate) fn cast<T: Scalar, U: Scalar>(data: &[T]) -> Vec<U> {
     data.iter().map(|&x| U::of(x.wide())).collect()

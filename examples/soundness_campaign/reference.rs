@@ -67,13 +67,12 @@ fn stage<N: Num, T: Scalar>(part: &Part<T>, input: Shape, step: f64) -> Result<S
             let (method, h, steps) = (Method::of(&Tableau::by_name(method)?), N::of(step), *steps);
             Box::new(move |x| method.flow(&gradient_field(&map, &*sigma), &h, steps, &x))
         }
-        Part::Residual { inner, activation, outer, .. } => {
+        Part::Residual { inner, activation, outer, method, .. } => {
             let (inner, outer) = (Matrix::of(&inner.affine()?), Matrix::of(&outer.affine()?));
             let (sigma, h) = (sigma::<N, T>(*activation)?, N::of(step));
-            Box::new(move |x| {
-                let f = outer.apply(&inner.apply(&x).iter().map(&sigma).collect::<Vec<_>>());
-                x.iter().zip(&f).map(|(x, f)| x.plus(&h.times(f))).collect()
-            })
+            let method = Method::of(&Tableau::by_name(method)?);
+            let field = move |x: &[N]| outer.apply(&inner.apply(x).iter().map(&sigma).collect::<Vec<_>>());
+            Box::new(move |x| method.flow(&field, &h, 1, &x))
         }
         Part::Normalize { mean, exponent } => {
             let scale = N::of(2f64.powi(*exponent));

@@ -17,9 +17,24 @@ use rand::{RngExt, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-/// Methods whose coefficients have denominators that the exact numbers know.
-const METHODS: [&str; 10] =
-    ["euler", "heun", "ralston2", "ralston3", "kutta3", "ssprk33", "rk4", "three_eighths", "ssprk32", "midpoint"];
+/// Every explicit method, some of the family with any number of stages among them.
+const METHODS: [&str; 15] = [
+    "euler",
+    "heun",
+    "ralston2",
+    "ralston3",
+    "kutta3",
+    "ssprk33",
+    "rk4",
+    "three_eighths",
+    "ssprk32",
+    "ssprk43",
+    "ssprk52",
+    "ssprk102",
+    "midpoint",
+    "heun3",
+    "dopri5",
+];
 
 /// The kinds of networks. Radii of linear ones are sharp, so that an error of rounding that is not charged shows.
 pub const KINDS: [&str; 7] = [
@@ -35,8 +50,8 @@ pub const KINDS: [&str; 7] = [
 /// An affine map, as data.
 pub struct Map<T> {
     kind: Linear,
-    weight: Vec<T>,
-    bias: Option<Vec<T>>,
+    pub weight: Vec<T>,
+    pub bias: Option<Vec<T>>,
 }
 
 pub enum Linear {
@@ -71,6 +86,7 @@ pub enum Part<T> {
         inner: Map<T>,
         activation: Activation,
         outer: Map<T>,
+        method: &'static str,
         step: f64,
     },
     /// `(x − mean)·2ᵏ`, so that its numbers are exact.
@@ -92,9 +108,9 @@ impl<T: Scalar> Part<T> {
                 let field = GradientField::new(map.affine()?, *activation)?;
                 Box::new(Flow::new(field, Tableau::by_name(method)?, *step, *steps)?)
             }
-            Self::Residual { inner, activation, outer, step } => {
+            Self::Residual { inner, activation, outer, method, step } => {
                 let field = ResidualField::new(inner.affine()?, *activation, outer.affine()?)?;
-                Box::new(Flow::new(field, Tableau::euler(), Step::Fixed(*step), 1)?)
+                Box::new(Flow::new(field, Tableau::by_name(method)?, Step::Fixed(*step), 1)?)
             }
             Self::Normalize { mean, exponent } => {
                 let std = vec![T::of(2f64.powi(-exponent)); mean.len()];
@@ -119,6 +135,8 @@ impl<T: Scalar> Part<T> {
 /// A network, as data.
 pub struct Subject<T> {
     pub input: Shape,
+    /// Samples are in `[0, 1]` times this power of two.
+    pub exponent: i32,
     pub parts: Vec<Part<T>>,
 }
 
@@ -135,7 +153,10 @@ impl<T: Scalar> Draw<'_, T> {
     }
 
     fn activation(&mut self) -> Activation {
-        *[Activation::Relu {}, Activation::LeakyRelu { slope: 0.1 }].choose(self.rng).unwrap_or(&Activation::Relu {})
+        let slopes = [0.1, 2.0].map(|slope| Activation::LeakyRelu { slope });
+        *[Activation::Relu {}, Activation::Relu {}, slopes[0], slopes[1]]
+            .choose(self.rng)
+            .unwrap_or(&Activation::Relu {})
     }
 
     fn map(&mut self, kind: Linear) -> Map<T> {
@@ -176,7 +197,7 @@ impl<T: Scalar> Draw<'_, T> {
         let map = if convolutional { self.conv(channels, 1) } else { self.dense(units) };
         let method = *METHODS.choose(self.rng).unwrap_or(&"euler");
         // Without a radius of contractivity there is no relative step.
-        let relative = self.rng.random_bool(0.8) && method != "midpoint";
+        let relative = self.rng.random_bool(0.8) && !["midpoint", "heun3", "dopri5"].contains(&method);
         let length = self.rng.random_range(0.1..=1.0);
         let step = if relative { Step::Relative(length) } else { Step::Fixed(T::of(0.3 * length).wide()) };
         let (activation, steps) = (self.activation(), self.rng.random_range(1..=2));
@@ -249,7 +270,10 @@ impl<T: Scalar> Subject<T> {
                 let inner = draw.dense(n + 1);
                 let outer = draw.map(Linear::Dense(n, n + 1));
                 let (activation, step) = (draw.activation(), T::of(draw.rng.random_range(0.05..0.5)).wide());
-                draw.push(Part::Residual { inner, activation, outer, step })?;
+                // Of fields without structure, methods that combine Euler steps are certified.
+                let methods = ["euler", "euler", "heun", "ssprk33", "ssprk32", "ssprk43"];
+                let method = methods.choose(draw.rng).unwrap_or(&"euler");
+                draw.push(Part::Residual { inner, activation, outer, method, step })?;
             }
             5 => {
                 let Shape::Image { channels, .. } = input else { unreachable!("an image") };
@@ -262,7 +286,7 @@ impl<T: Scalar> Subject<T> {
             _ => {}
         }
         draw.head()?;
-        Ok(Self { input, parts: draw.parts })
+        Ok(Self { input, exponent: 0, parts: draw.parts })
     }
 
     /// The network.
@@ -278,6 +302,13 @@ impl<T: Scalar> Subject<T> {
             layers.push(layer);
         }
         Network::new(self.input, layers)
+    }
+
+    /// Samples in `[0, 1]` times a power of two.
+    pub fn samples<S: Scalar>(&self, count: usize, rng: &mut ChaCha8Rng) -> Batch<S> {
+        let mut x = samples::<S>(self.input, count, rng);
+        x.data_mut().iter_mut().for_each(|x| *x = S::of(libm::scalbn(x.wide(), self.exponent)));
+        x
     }
 
     /// Trains the network on classes that a random linear map tells apart.
@@ -321,7 +352,7 @@ impl<T: Scalar> Subject<T> {
 }
 
 /// Samples in `[0, 1]`.
-pub fn samples<T: Scalar>(shape: Shape, count: usize, rng: &mut ChaCha8Rng) -> Batch<T> {
+fn samples<T: Scalar>(shape: Shape, count: usize, rng: &mut ChaCha8Rng) -> Batch<T> {
     let data = (0..count * shape.len()).map(|_| T::of(rng.random())).collect();
     Batch::new(shape, data).expect("finite numbers")
 }

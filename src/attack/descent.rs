@@ -4,8 +4,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use super::{Attack, Ball, Broken, Norm, Start, largest, loss::is_broken};
-use crate::{error::Result, network::Network, rigor::directed::norm_up, scalar::Scalar, tensor::Batch};
+use super::{Attack, Ball, Broken, Norm, Start, loss::is_broken};
+use crate::{
+    error::Result,
+    network::Network,
+    rigor::directed::norm_up,
+    scalar::Scalar,
+    tensor::{Batch, argmax},
+};
 
 /// What one descent is against: a label, and the class that it aims at where the loss names one.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +97,7 @@ impl Attack {
                     let distance = self.norm.distance_up(x.sample(descent.sample), point);
                     if distance <= ball.eps() {
                         let input = self.keep_inputs.then(|| point.to_vec());
-                        descent.broken = Some(Broken { distance, prediction: largest(logits.sample(row)), input });
+                        descent.broken = Some(Broken { distance, prediction: argmax(logits.sample(row)), input });
                         descent.best = None;
                         continue;
                     }

@@ -5,8 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::largest;
-use crate::scalar::Scalar;
+use crate::{scalar::Scalar, tensor::argmax};
 
 /// What the attack decreases, as a function of the logits `f` and the label `y`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +35,7 @@ pub enum StepSize {
 
 /// Whether the executed logits do not name the label: another class comes first, or a logit is NaN.
 pub(super) fn is_broken<T: Scalar>(logits: &[T], label: usize) -> bool {
-    largest(logits) != label || logits.iter().any(|l| num_traits::Float::is_nan(*l))
+    argmax(logits) != label || logits.iter().any(|l| num_traits::Float::is_nan(*l))
 }
 
 /// `f_y − max_{j≠y} f_j`, and the `j` that attains it; infinite if there is only one class.

@@ -23,7 +23,12 @@ pub use flips::{Flip, FlipReport};
 pub use loss::{Loss, StepSize};
 pub use pgd::{AT_ONCE, Attack, Broken, RobustAccuracy, Start};
 
-use crate::{error::Result, network::Network, scalar::Scalar, tensor::Batch};
+use crate::{
+    error::Result,
+    network::Network,
+    scalar::Scalar,
+    tensor::{Batch, argmax},
+};
 
 /// The class of each sample as executed in `T`: the position of its largest logit, the first of several.
 ///
@@ -34,10 +39,5 @@ use crate::{error::Result, network::Network, scalar::Scalar, tensor::Batch};
 /// [`crate::Error::Shape`] if the samples do not have the shape of the input.
 pub fn predictions<T: Scalar>(network: &Network<T>, x: &Batch<T>) -> Result<Vec<usize>> {
     let logits = network.forward(x)?;
-    Ok((0..x.samples()).map(|s| largest(logits.sample(s))).collect())
-}
-
-/// The position of the largest logit, the first of several.
-pub(crate) fn largest<T: Scalar>(logits: &[T]) -> usize {
-    (1..logits.len()).fold(0, |best, j| if logits[j] > logits[best] { j } else { best })
+    Ok((0..x.samples()).map(|s| argmax(logits.sample(s))).collect())
 }

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     Ball, Loss, Norm, StepSize,
     descent::{Aim, Descent},
-    largest,
     loss::{is_broken, runner_up},
 };
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
     error::{Error, Result},
     network::{Network, chunks_of},
     scalar::Scalar,
-    tensor::{Batch, finite},
+    tensor::{Batch, argmax, finite},
 };
 
 /// The number of samples of a data set that are attacked at a time.
@@ -214,7 +213,7 @@ impl Attack {
         let clean = |s: usize| {
             let (value, label) = (logits.sample(s), labels[s]);
             let keep = || self.keep_inputs.then(|| x.sample(s).to_vec());
-            is_broken(value, label).then(|| Broken { distance: 0.0, prediction: largest(value), input: keep() })
+            is_broken(value, label).then(|| Broken { distance: 0.0, prediction: argmax(value), input: keep() })
         };
         let mut broken: Vec<Option<Broken<T>>> = (0..x.samples()).map(clean).collect();
         let mut best: Vec<Option<(f64, Vec<T>)>> = vec![None; x.samples()];

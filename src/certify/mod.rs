@@ -1,10 +1,10 @@
 //! From a network to certificates: sealing, and the radius of a sample.
 
+mod head;
 mod local;
 mod radius;
 mod seal;
 
-pub(crate) use radius::argmax;
 pub use radius::{Gaps, Refusal, SampleCertificate};
 pub use seal::{SealOptions, Sealed};
 

@@ -13,27 +13,36 @@
 //! the exact one, and the sample itself is in its ball: the program makes the prediction that is certified.
 //!
 //! Errors are chained through norms, layer by layer: `D ← ℓD + ‖v‖`, where `ℓ` is the layer's Lipschitz bound and `v`
-//! what it adds ([`crate::layer::Layer::rounding`]).
+//! what it adds ([`crate::layer::Layer::rounding`]). Of the head, a margin is charged with what it adds to the two logits
+//! compared ([`crate::layer::Layer::rounding_by_coordinate`]).
+//!
+//! # Samples that the program cannot read
+//!
+//! A claim is about the numbers that are given, in whatever format they come. The margin is computed at these numbers,
+//! and every `x'` within the radius of *them* is covered: in exact semantics any `x'`, in executed semantics every `x'`
+//! of the network's own format, since that is what its program reads. The number nearest to the sample is one of those
+//! only if it is closer than the radius. Where it is not, the claim would not even say what the program does with the
+//! sample, and is refused ([`Refusal::Unreadable`]).
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Sealed;
+use super::{Sealed, head::Margins};
 use crate::{
+    certificate::{Certificate, Semantics},
     error::Result,
-    certificate::{Certificate, Semantics, file::features},
-    model::{Linear, Map},
+    layer::Layer,
     network::chunks_of,
     rigor::{
-        Lower, Rounding, Upper,
-        directed::{ETA, U, add_up, mul_add_over, mul_up, norm_up, sqrt_up, sub_down, sub_up},
+        Lower, Rounding,
+        directed::{add_up, distance_up, mul_add_over, sub_down},
+        environment,
     },
-    rules::margin,
     scalar::Scalar,
     tape::Tape,
-    tensor::{Batch, Shape, cast},
+    tensor::{Batch, argmax, finite},
 };
 
 /// Why a sample has radius 0 although one logit was computed to be the largest.
@@ -44,6 +53,9 @@ pub enum Refusal {
     Tie,
     /// An overflow cannot be excluded, or a logit is not finite.
     Overflow,
+    /// In executed semantics: the sample has numbers that the network's format does not hold, and rounded to that format
+    /// it lies outside the ball that is proved.
+    Unreadable,
 }
 
 /// The claim about one sample.
@@ -73,19 +85,80 @@ impl SampleCertificate {
     pub fn holds_at(&self, eps: f64) -> bool {
         self.radius.get() > eps
     }
+
+    /// Returns the claim about a point that is at most `distance` away: its radius is smaller by that.
+    #[must_use]
+    pub fn moved_by(self, distance: f64) -> Self {
+        let radius = sub_down(self.radius.get(), distance);
+        if distance == 0.0 || self.refusal.is_some() {
+            self
+        } else if radius > 0.0 {
+            Self { radius: Lower::proved(radius), ..self }
+        } else {
+            Self { radius: Lower::ZERO, refusal: Some(Refusal::Unreadable), ..self }
+        }
+    }
+}
+
+/// Samples as they are given, and as the program reads them.
+pub(super) struct Points<T: Scalar> {
+    /// Exactly the given numbers.
+    pub wide: Batch<f64>,
+    /// The numbers nearest to them in the format of the network: only where these are asked for, in executed semantics.
+    pub read: Option<Batch<T>>,
+    /// For each sample, a bound of the distance between the two.
+    pub apart: Vec<f64>,
+}
+
+impl<T: Scalar> Points<T> {
+    /// The points of some samples.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFinite`] if the program would read an infinity.
+    pub fn new<S: Scalar>(x: &Batch<S>, range: Range<usize>, semantics: Semantics) -> Result<Self> {
+        let wide: Batch<f64> = x.cast_slice(range);
+        if semantics == Semantics::Exact {
+            return Ok(Self { apart: vec![0.0; wide.samples()], wide, read: None });
+        }
+        let read: Batch<T> = wide.cast();
+        finite("samples as the network reads them", read.data())?;
+        let distance = |s| distance_up(wide.sample(s), read.sample(s));
+        Ok(Self { apart: (0..wide.samples()).map(distance).collect(), wide, read: Some(read) })
+    }
 }
 
 impl<T: Scalar> Sealed<T> {
-    /// The prediction and its radius for each sample, in parallel.
+    /// Returns the prediction and its radius for each sample, in parallel.
+    ///
+    /// Samples may come in another format than the network's: the claim is about exactly these numbers.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] if the samples do not have the shape that the network is certified for;
-    /// [`crate::Error::NotProved`] if a layer declares no rounding error.
-    pub fn certify(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
+    /// [`crate::Error::NotProved`] if a layer declares no rounding error; [`crate::Error::NotFinite`] if, in executed
+    /// semantics, a sample is too large for the network's format; [`crate::Error::Environment`] if a thread does not
+    /// compute as proofs assume.
+    ///
+    /// ```
+    /// use dahlquist::{Network, Semantics, layer::AffineLayer, operator::{Affine, Dense}, tensor::{Batch, Shape}};
+    /// // The logits x and 1/2, in f32, at a number that f32 does not hold.
+    /// let head = Affine::new(Dense::new(2, 1, vec![1.0f32, 0.0])?, Some(vec![0.0, 0.5]))?;
+    /// let sealed = Network::new(Shape::Features(1), vec![Box::new(AffineLayer::new(head))])?.seal()?;
+    /// let x = Batch::new(Shape::Features(1), vec![0.5 + 1e-9f64])?;
+    /// assert!(sealed.certify(&x, Semantics::Exact)?[0].holds_at(0.9e-9));
+    /// assert!(!sealed.certify(&x, Semantics::Executed)?[0].holds_at(0.0));
+    /// # Ok::<(), dahlquist::Error>(())
+    /// ```
+    pub fn certify<S: Scalar>(&self, x: &Batch<S>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
         // Twice as many as in a forward pass: the weights are read in two formats, and pass through the cache less often.
         let chunks = chunks_of(2 * self.wide().chunk(), x.samples()).into_par_iter();
-        let parts: Vec<Vec<SampleCertificate>> =
-            chunks.map(|range| self.certify_chunk(x, range, semantics)).collect::<Result<_>>()?;
+        let parts: Vec<Vec<SampleCertificate>> = chunks
+            .map(|range| {
+                environment::check()?;
+                let points = Points::new(x, range, semantics)?;
+                let (logits, tape) = self.wide().forward_recording(points.wide.clone())?;
+                self.certify_recorded(&points, &logits, &tape)
+            })
+            .collect::<Result<_>>()?;
         Ok(parts.into_iter().flatten().collect())
     }
 
@@ -94,13 +167,15 @@ impl<T: Scalar> Sealed<T> {
     ///
     /// # Errors
     /// As [`Self::certify`].
-    pub fn gaps(&self, x: &Batch<T>) -> Result<Vec<Gaps>> {
+    pub fn gaps<S: Scalar>(&self, x: &Batch<S>) -> Result<Vec<Gaps>> {
         let chunk = |range| -> Result<Vec<Gaps>> {
+            environment::check()?;
             let (logits, tape) = self.wide().forward_recording(x.cast_slice(range))?;
             let errors = self.errors(&tape, vec![0.0; logits.samples()], Semantics::Exact)?;
+            let distances = self.distances(&logits);
             let gaps = |s: usize| {
-                let logits = logits.sample(s);
-                Gaps { prediction: argmax(logits), gaps: self.head().gaps(logits, errors[s]) }
+                let margins = Margins::new(self, logits.sample(s), &distances);
+                Gaps { prediction: margins.prediction(), gaps: margins.gaps(&errors[s]) }
             };
             Ok((0..logits.samples()).map(gaps).collect())
         };
@@ -109,30 +184,33 @@ impl<T: Scalar> Sealed<T> {
         Ok(parts.into_iter().flatten().collect())
     }
 
-    fn certify_chunk(&self, x: &Batch<T>, range: Range<usize>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
-        let (logits, tape) = self.wide().forward_recording(x.cast_slice(range.clone()))?;
-        self.certify_recorded((x, range.start), &logits, &tape, semantics)
-    }
-
-    /// The claims about samples of `x`, those from `first` on, whose logits are given, and the tape of that pass.
+    /// The claims about samples whose logits are given, and the tape of that pass: executed, if it is known what the
+    /// program reads.
     pub(super) fn certify_recorded(
         &self,
-        (x, first): (&Batch<T>, usize),
+        points: &Points<T>,
         logits: &Batch<f64>,
         tape: &Tape<f64>,
-        semantics: Semantics,
     ) -> Result<Vec<SampleCertificate>> {
-        let head = self.head();
-        let reach = (0..logits.samples()).map(|s| head.reach(logits.sample(s))).collect();
+        let distances = self.distances(logits);
+        let margins = |s| Margins::new(self, logits.sample(s), &distances);
+        let reach = (0..logits.samples()).map(|s| margins(s).reach()).collect();
+        let semantics = if points.read.is_some() { Semantics::Executed } else { Semantics::Exact };
         let errors = self.errors(tape, reach, semantics)?;
-        let mut claims: Vec<SampleCertificate> =
-            (0..logits.samples()).map(|s| head.radius(logits.sample(s), errors[s])).collect();
-        if semantics == Semantics::Executed {
+        let claim = |s: usize| {
+            let claim = margins(s).claim(&errors[s]);
+            if claim.refusal.is_none() && points.apart[s] > 0.0 && points.apart[s] >= claim.radius.get() {
+                return SampleCertificate { radius: Lower::ZERO, refusal: Some(Refusal::Unreadable), ..claim };
+            }
+            claim
+        };
+        let mut claims: Vec<SampleCertificate> = (0..logits.samples()).map(claim).collect();
+        if let Some(read) = &points.read {
             // Where nothing is proved, the program may predict something else.
             let refused: Vec<usize> = (0..claims.len()).filter(|&s| claims[s].refusal.is_some()).collect();
-            let executed = self.network().forward(&x.gather(&refused.iter().map(|s| first + s).collect::<Vec<_>>()))?;
+            let executed = self.network().forward(&read.gather(&refused))?;
             for (i, &s) in refused.iter().enumerate() {
-                claims[s].prediction = argmax(&cast::<T, f64>(executed.sample(i)));
+                claims[s].prediction = argmax(executed.sample(i));
             }
         }
         Ok(claims)
@@ -141,142 +219,61 @@ impl<T: Scalar> Sealed<T> {
     /// For each sample, the error of the margins on the tape, and for [`Semantics::Executed`] also that of the program
     /// anywhere within `reach`.
     pub(super) fn errors(&self, tape: &Tape<f64>, mut reach: Vec<f64>, semantics: Semantics) -> Result<Vec<Errors>> {
-        let (samples, last) = (reach.len(), self.wide().layers().len() - 1);
+        let (samples, features) = (reach.len(), self.feature_layers());
         let still = vec![0.0; samples];
-        let (mut centre, mut executed) = (vec![Errors::default(); samples], vec![Errors::default(); samples]);
-        let has_head = self.map().head().is_some();
+        let start = || vec![Errors { features: 0.0, logits: vec![0.0; self.network().output().len()] }; samples];
+        let (mut centre, mut executed) = (start(), start());
         let layers = self.network().layers().zip(self.wide().layers()).zip(self.certificate().layers());
         for (i, ((layer, wide), proof)) in layers.enumerate() {
-            let (tape, l, is_head) = (tape.inner(i), proof.bound().get(), i == last && has_head);
-            let named = |result: Result<Vec<f64>>| result.map_err(|e| e.in_layer(i.to_string()));
-            let local = named(wide.rounding(proof, &Rounding::of::<f64>(), tape, &still))?;
-            if semantics == Semantics::Executed {
-                // The program's input of this layer is off by its own error, the exact one of x' lies within the exact
-                // ball, and the tape is off by that of the centre.
-                let around = |s: usize| add_up(add_up(reach[s], executed[s].features), centre[s].features);
-                let around: Vec<f64> = (0..samples).map(around).collect();
-                let local = named(layer.rounding(proof, &Rounding::of::<T>(), tape, &around))?;
-                executed.iter_mut().zip(local).for_each(|(e, local)| e.pass(l, local, is_head));
-            }
-            centre.iter_mut().zip(local).for_each(|(e, local)| e.pass(l, local, is_head));
+            let (tape, is_head) = (tape.inner(i), i == features);
+            let pass = |executed: &mut [Errors], centre: &mut [Errors]| -> Result<()> {
+                if semantics == Semantics::Executed {
+                    // The program's input of this layer is off by its own error, the exact one of x' lies within the
+                    // exact ball, and the tape is off by that of the centre.
+                    let around = |s: usize| add_up(add_up(reach[s], executed[s].features), centre[s].features);
+                    let around: Vec<f64> = (0..samples).map(around).collect();
+                    charge(executed, (layer, proof, is_head), tape, &around)?;
+                }
+                charge(centre, (wide, proof, is_head), tape, &still)
+            };
+            pass(&mut executed, &mut centre).map_err(|e| e.in_layer(i.to_string()))?;
+            let l = proof.bound().get();
             reach.iter_mut().for_each(|reach| *reach = mul_add_over(l, *reach, 0.0));
         }
         Ok(centre.iter().zip(&executed).map(|(a, b)| a.plus(b)).collect())
     }
 }
 
+/// Passes a layer, or the head, and adds what it rounds in `T` within `reach` of the tape.
+fn charge<T: Scalar>(
+    errors: &mut [Errors],
+    (layer, proof, is_head): (&dyn Layer<T>, &Certificate, bool),
+    tape: &Tape<f64>,
+    reach: &[f64],
+) -> Result<()> {
+    let (rounding, l) = (Rounding::of::<T>(), proof.bound().get());
+    if is_head {
+        let local = layer.rounding_by_coordinate(proof, &rounding, tape, reach)?;
+        errors.iter_mut().zip(local).for_each(|(e, local)| e.logits = local);
+    } else {
+        let local = layer.rounding(proof, &rounding, tape, reach)?;
+        errors.iter_mut().zip(local).for_each(|(e, local)| e.features = mul_add_over(l, e.features, local));
+    }
+    Ok(())
+}
+
 /// Rounding errors of one sample.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Errors {
     /// Of the features, as a norm.
     pub(super) features: f64,
-    /// What the head adds to its logits, as a norm.
-    pub(super) head: f64,
+    /// What the head adds to each of its logits.
+    pub(super) logits: Vec<f64>,
 }
 
 impl Errors {
-    /// Passes a layer that is `l`-Lipschitz and adds `local`.
-    fn pass(&mut self, l: f64, local: f64, is_head: bool) {
-        if is_head {
-            self.head = local;
-        } else {
-            self.features = mul_add_over(l, self.features, local);
-        }
-    }
-
     fn plus(&self, other: &Self) -> Self {
-        Self { features: add_up(self.features, other.features), head: add_up(self.head, other.head) }
+        let logits = self.logits.iter().zip(&other.logits).map(|(&a, &b)| add_up(a, b)).collect();
+        Self { features: add_up(self.features, other.features), logits }
     }
-}
-
-/// The distances `‖wᵢ − wⱼ‖` of the rows of a head, or of the identity if a network ends without one, and how fast the
-/// differences of logits may change with the input.
-#[derive(Debug)]
-pub(super) struct Head {
-    distances: Vec<Vec<f64>>,
-    /// `L‖wᵢ − wⱼ‖` for features that are `L`-Lipschitz.
-    slopes: Vec<Vec<f64>>,
-}
-
-impl Head {
-    pub(super) fn of(certificate: &Certificate, map: &Map, output: Shape) -> Self {
-        let features = features(certificate, map);
-        let distances = distances(map, output, certificate.premises().last().map(Certificate::bound));
-        let slopes = distances.iter().map(|row| row.iter().map(|&d| margin::slope(features, d)).collect()).collect();
-        Self { distances, slopes }
-    }
-
-    /// An upper bound of `‖wᵢ − wⱼ‖`.
-    pub(super) fn distance(&self, i: usize, j: usize) -> f64 {
-        self.distances[i][j]
-    }
-
-    /// A distance that no radius of this sample exceeds: what its margins would allow without any error.
-    fn reach(&self, logits: &[f64]) -> f64 {
-        let i = argmax(logits);
-        let ratio = |j: usize| (logits[i] - logits[j]) / self.slopes[i][j];
-        let least = (0..logits.len()).filter(|&j| j != i).map(ratio).fold(LARGEST_RADIUS, f64::min);
-        // Two roundings, and η where the quotient is subnormal.
-        add_up(mul_up(least, 1.0 + 8.0 * U), ETA)
-    }
-
-    /// The prediction `i`, and for every `j` a lower bound of `fᵢ − fⱼ`, of the network over the real numbers, that is
-    /// positive but for `j = i`.
-    fn gaps(&self, logits: &[f64], errors: Errors) -> std::result::Result<Vec<f64>, Refusal> {
-        if logits.iter().any(|l| !l.is_finite()) || errors.features.is_infinite() || errors.head.is_infinite() {
-            return Err(Refusal::Overflow);
-        }
-        let i = argmax(logits);
-        // Two components of a vector add up to at most √2 times its norm.
-        let head = mul_up(sqrt_up(2.0), errors.head);
-        let gap = |j: usize| {
-            let error = add_up(mul_up(self.distances[i][j], errors.features), head);
-            let gap = sub_down(sub_down(logits[i], logits[j]), error);
-            if gap > 0.0 { Ok(gap) } else { Err(Refusal::Tie) }
-        };
-        (0..logits.len()).map(|j| if j == i { Ok(0.0) } else { gap(j) }).collect()
-    }
-
-    fn radius(&self, logits: &[f64], errors: Errors) -> SampleCertificate {
-        let prediction = argmax(logits);
-        let gaps = match self.gaps(logits, errors) {
-            Ok(gaps) => gaps,
-            Err(refusal) => return SampleCertificate { prediction, radius: Lower::ZERO, refusal: Some(refusal) },
-        };
-        let mut radius = LARGEST_RADIUS;
-        for j in (0..gaps.len()).filter(|&j| j != prediction) {
-            if let Some(bound) = margin::radius(Lower::proved(gaps[j]), self.slopes[prediction][j]) {
-                radius = radius.min(bound);
-            }
-        }
-        SampleCertificate { prediction, radius: Lower::proved(radius.max(0.0)), refusal: None }
-    }
-}
-
-/// Upper bounds of `‖wᵢ − wⱼ‖`, `norm` being one of the head's.
-fn distances(map: &Map, output: Shape, norm: Option<Upper>) -> Vec<Vec<f64>> {
-    let classes = output.len();
-    let uniform = |norm: f64| vec![vec![mul_up(sqrt_up(2.0), norm); classes]; classes];
-    let rows: Vec<Vec<f64>> = match map.head() {
-        Some(Linear::Dense { weight, .. }) => {
-            weight.wide().chunks(weight.count() / classes).map(<[f64]>::to_vec).collect()
-        }
-        // The rows of any other operator differ by at most √2 times its norm.
-        Some(_) => return uniform(norm.map_or(f64::INFINITY, Upper::get)),
-        None => return uniform(1.0),
-    };
-    let distance = |a: &[f64], b: &[f64]| {
-        // |fl(a − b)| may be below |a − b|; the larger of the two outward results is not.
-        let d: Vec<f64> = a.iter().zip(b).map(|(&a, &b)| sub_up(a, b).abs().max(sub_down(a, b).abs())).collect();
-        norm_up(&d)
-    };
-    rows.iter().map(|a| rows.iter().map(|b| distance(a, b)).collect()).collect()
-}
-
-/// Radii are capped here: pixels lie in `[0, 1]`, and no ball that is asked for is larger.
-pub(super) const LARGEST_RADIUS: f64 = 1e6;
-
-/// The position of the largest logit, the first of several; 0 if none is larger than another.
-pub(crate) fn argmax(logits: &[f64]) -> usize {
-    (1..logits.len()).fold(0, |best, j| if logits[j] > logits[best] { j } else { best })
 }

@@ -2,14 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::radius::Head;
 use crate::{
     certificate::{Certificate, NormProof, file::features},
     check::Verified,
     error::{Error, Result},
-    model::Map,
+    model::{Linear, Map},
     network::Network,
-    rigor::{Summation, Upper},
+    rigor::{Summation, Upper, environment},
     rules::Prover,
     scalar::Scalar,
     tensor::Batch,
@@ -47,7 +46,8 @@ pub struct Sealed<T: Scalar> {
     map: Map,
     certificate: Certificate,
     options: SealOptions,
-    head: Head,
+    /// The rows of a dense head, one after the other.
+    rows: Option<Vec<f64>>,
 }
 
 impl<T: Scalar> Network<T> {
@@ -74,6 +74,8 @@ impl<T: Scalar> Network<T> {
     /// # Ok::<(), dahlquist::Error>(())
     /// ```
     pub fn seal_with(mut self, options: SealOptions) -> Result<Sealed<T>> {
+        environment::check()?;
+        environment::check_products()?;
         self.set_summation(options.summation);
         let prover = Prover::new(options.norm_proof);
         self.fix_steps(&prover)?;
@@ -87,6 +89,8 @@ impl<T: Scalar> Network<T> {
     /// # Errors
     /// [`Error::NotProved`] if the claims are about another network.
     pub fn seal_by(mut self, verified: &Verified, options: SealOptions) -> Result<Sealed<T>> {
+        environment::check()?;
+        environment::check_products()?;
         self.set_summation(options.summation);
         let map = self.describe();
         if self.input() != verified.input() || &map != verified.map() {
@@ -98,8 +102,11 @@ impl<T: Scalar> Network<T> {
 
 impl<T: Scalar> Sealed<T> {
     fn new(network: Network<T>, map: Map, certificate: Certificate, options: SealOptions) -> Self {
-        let head = Head::of(&certificate, &map, network.output());
-        Self { wide: network.widen(), network, map, certificate, options, head }
+        let rows = match map.head() {
+            Some(Linear::Dense { weight, .. }) => Some(weight.numbers()),
+            _ => None,
+        };
+        Self { wide: network.widen(), network, map, certificate, options, rows }
     }
 
     /// The same network with tighter claims: stacks of matrices and activations, of up to `neurons` neurons each, are
@@ -113,8 +120,12 @@ impl<T: Scalar> Sealed<T> {
     pub fn tighten(mut self, neurons: usize) -> Result<Self> {
         let prover = Prover::new(self.options.norm_proof);
         self.certificate = prover.tighten(&self.map, self.network.input(), self.certificate, neurons)?;
-        self.head = Head::of(&self.certificate, &self.map, self.network.output());
         Ok(self)
+    }
+
+    /// The rows of a dense head, one after the other.
+    pub(super) fn rows(&self) -> Option<&[f64]> {
+        self.rows.as_deref()
     }
 
     /// What the network computes, as data: what its claims are about.
@@ -145,11 +156,6 @@ impl<T: Scalar> Sealed<T> {
     /// What was chosen when the network was sealed.
     pub fn options(&self) -> SealOptions {
         self.options
-    }
-
-    /// The distances of the logits' weights.
-    pub(super) fn head(&self) -> &Head {
-        &self.head
     }
 
     /// The claims.

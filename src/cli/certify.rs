@@ -13,6 +13,7 @@ use dahlquist::{
     io::{Claimed, ClaimedSamples, ModelFile},
     rigor::Summation,
     scalar::Scalar,
+    tensor::Batch,
     witness::{self, Witness},
 };
 use serde_json::{Value, json};
@@ -86,7 +87,7 @@ impl Certify {
         if let Some(path) = &self.certificate {
             let mut claimed = Claimed::new(sealed.certificate(), file.sha256(), file.scalar());
             if let (Some(dataset), Some(claims)) = (&dataset, &claims) {
-                claimed.samples = Some(self.claimed_samples::<T>(dataset, claims)?);
+                claimed.samples = Some(self.claimed_samples(dataset, claims)?);
             }
             claimed.write(path)?;
         }
@@ -114,7 +115,7 @@ impl Certify {
         let samples = dataset.filter(|_| part.end == count);
         let mut witness = Witness::new(file, part.clone(), samples.is_some()).map_err(|e| self.no_witness(file, e))?;
         if let Some(dataset) = samples {
-            input::in_groups("witness", dataset, |x| {
+            input::in_groups("witness", dataset, |x: Batch<f64>| {
                 sealed.gaps(&x)?.iter().try_for_each(|s| witness.claim_margin(s))
             })?;
         }
@@ -156,9 +157,9 @@ impl Certify {
         Counts { clean: fraction(&|_| true), certified }
     }
 
-    fn claimed_samples<T: Scalar>(&self, dataset: &Dataset, claims: &[SampleCertificate]) -> Result<ClaimedSamples> {
+    fn claimed_samples(&self, dataset: &Dataset, claims: &[SampleCertificate]) -> Result<ClaimedSamples> {
         Ok(ClaimedSamples {
-            sha256: dataset.sha256::<T>()?,
+            sha256: dataset.sha256()?,
             semantics: self.semantics(),
             local: self.local,
             predictions: claims.iter().map(|claim| claim.prediction).collect(),
@@ -260,7 +261,7 @@ struct Counts {
     certified: Vec<(f64, f64)>,
 }
 
-/// The radius of every sample.
+/// The radius of every sample: of the numbers in the file, whatever the format of the network.
 pub(super) fn radii<T: Scalar>(
     sealed: &Sealed<T>,
     dataset: &Dataset,
@@ -268,9 +269,9 @@ pub(super) fn radii<T: Scalar>(
     local: bool,
 ) -> Result<Vec<SampleCertificate>> {
     let mut claims = Vec::with_capacity(dataset.len());
-    input::in_groups("certify", dataset, |x| {
+    input::in_groups("certify", dataset, |x: Batch<f64>| {
         claims.extend(if local { sealed.certify_locally(&x, semantics)? } else { sealed.certify(&x, semantics)? });
         Ok(())
     })?;
-    Ok(claims)
+    Ok(claims.into_iter().map(|claim| claim.moved_by(dataset.distance_up())).collect())
 }

@@ -70,7 +70,7 @@ impl Check {
         dataset: &Dataset,
     ) -> Result<Verdict> {
         let failed = |reason: String| Ok(Verdict::Failed(reason));
-        if claimed.sha256 != dataset.sha256::<T>()? {
+        if claimed.sha256 != dataset.sha256()? {
             return failed("the samples have another SHA-256".into());
         }
         if claimed.radii.len() != dataset.len() || claimed.predictions.len() != dataset.len() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dahlquist::{Network, Result, scalar::Scalar};
+use dahlquist::{Network, Result, scalar::Scalar, tensor::argmax};
 use serde_json::json;
 
 use super::{
@@ -37,7 +37,7 @@ impl Predict {
             logits.extend((0..y.samples()).map(|s| y.sample(s).iter().map(|logit| logit.wide()).collect::<Vec<_>>()));
             Ok(())
         })?;
-        let predictions: Vec<usize> = logits.iter().map(|logits| largest(logits)).collect();
+        let predictions: Vec<usize> = logits.iter().map(|logits| argmax(logits)).collect();
         let correct = predictions.iter().zip(dataset.labels()).filter(|(p, label)| p == label).count();
         let accuracy = correct as f64 / dataset.len() as f64;
         if let Some(path) = &self.json {
@@ -50,9 +50,4 @@ impl Predict {
         }
         Ok(Outcome::done(format!("{} samples, accuracy {}\n", dataset.len(), percent(accuracy))))
     }
-}
-
-/// The position of the largest logit, the first of several.
-fn largest(logits: &[f64]) -> usize {
-    (1..logits.len()).fold(0, |best, j| if logits[j] > logits[best] { j } else { best })
 }

@@ -16,6 +16,7 @@ pub use augment::augment;
 use crate::{
     error::{Error, Result},
     io::Digest,
+    rigor::directed::{U, mul_up, sqrt_up},
     scalar::Scalar,
     tensor::{Batch, Shape, cast, finite},
 };
@@ -157,25 +158,29 @@ impl Dataset {
         self.in_unit_range
     }
 
-    /// The SHA-256 of the samples as a network of the format `T` reads them: of every number in order, little-endian,
-    /// and then of every label as 64 bits.
+    /// The SHA-256 of the samples as they came: of every number in order, as the byte that it is or little-endian in 32
+    /// or 64 bits, and then of every label as 64 bits.
+    ///
+    /// No network rounds these numbers, so a digest is never that of other samples. (Datasets of different formats with
+    /// as many samples of the same shape differ in their number of bytes.)
     ///
     /// # Errors
-    /// As [`Dataset::batch`].
-    pub fn sha256<T: Scalar>(&self) -> Result<Digest> {
-        let single = T::NAME == f32::NAME;
-        let bytes = |x: &T| {
-            let (narrow, wide) = ((x.wide() as f32).to_le_bytes(), x.wide().to_le_bytes());
-            if single { narrow.to_vec() } else { wide.to_vec() }
+    /// [`Error::File`] as [`Dataset::batch`].
+    pub fn sha256(&self) -> Result<Digest> {
+        let n = self.shape.len();
+        let sample = |s: usize| -> Result<Vec<u8>> {
+            let single = |data: &[f32]| data.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let double = |data: &[f64]| data.iter().flat_map(|x| x.to_le_bytes()).collect();
+            Ok(match &self.storage {
+                Storage::Bytes(bytes) => bytes[s * n..][..n].to_vec(),
+                Storage::Single(data) => single(&data[s * n..][..n]),
+                Storage::Double(data) => double(&data[s * n..][..n]),
+                Storage::File(file) if file.single() => single(&file.gather(&[s])?),
+                Storage::File(file) => double(&file.gather(&[s])?),
+            })
         };
         let mut failure = None;
-        let samples = (0..self.len()).map_while(|s| match self.batch::<T>(&[s]) {
-            Ok(sample) => Some(sample.data().iter().flat_map(bytes).collect::<Vec<u8>>()),
-            Err(e) => {
-                failure = Some(e);
-                None
-            }
-        });
+        let samples = (0..self.len()).map_while(|s| sample(s).map_err(|e| failure = Some(e)).ok());
         let labels = self.labels.iter().map(|&label| (label as u64).to_le_bytes().to_vec());
         let digest = Digest::of_pieces(samples.chain(labels));
         failure.map_or(Ok(digest), Err)
@@ -184,7 +189,8 @@ impl Dataset {
     /// The samples at `indices`, in that order, in the format `T`.
     ///
     /// A byte `p` becomes the number nearest to `p/255`; other numbers are rounded to nearest where `T` is narrower
-    /// than they came, so that a radius for this batch is about the *rounded* sample.
+    /// than they came, so that a radius for this batch is about the *rounded* sample. Claims about the samples themselves
+    /// are made of `batch::<f64>`, which rounds nothing that came as a number, and [`Self::distance_up`].
     ///
     /// # Errors
     /// [`Error::Parameter`] for an index that is not below [`Dataset::len`]; [`Error::NotFinite`] if rounding to `T`
@@ -201,6 +207,19 @@ impl Dataset {
             Storage::File(file) => file.gather(indices)?,
         };
         Batch::new(self.shape, data)
+    }
+
+    /// Returns how far, at most, a sample of `batch::<f64>` is from the sample that it stands for: 0, but for bytes, whose
+    /// pixels `p/255` no binary format holds.
+    ///
+    /// A claim about a sample of that batch is one about the sample itself when it is moved by so much
+    /// ([`crate::certify::SampleCertificate::moved_by`]).
+    pub fn distance_up(&self) -> f64 {
+        match self.storage {
+            // Numbers below 1 are off by at most half a unit in the last place, 2⁻⁵⁴, and 0 and 1 are exact.
+            Storage::Bytes(_) => mul_up(sqrt_up(self.shape.len() as f64), U / 2.0),
+            Storage::Single(_) | Storage::Double(_) | Storage::File(_) => 0.0,
+        }
     }
 
     /// The labels of the samples at `indices`, in that order.

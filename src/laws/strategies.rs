@@ -69,7 +69,13 @@ pub fn matrix<T: Scalar>(rows: usize, columns: usize) -> BoxedStrategy<Vec<T>> {
 
 /// A bias of `n` numbers, or none.
 pub fn bias<T: Scalar>(n: usize) -> BoxedStrategy<Option<Vec<T>>> {
-    option::of(prop_oneof![4 => vec(moderate::<T>(), n), 1 => vec(wide::<T>(), n), 1 => vec(special::<T>(), n)]).boxed()
+    option::of(prop_oneof![
+        4 => vec(moderate::<T>(), n),
+        1 => vec(wide::<T>(), n),
+        1 => vec(special::<T>(), n),
+        1 => vec(subnormal::<T>(), n),
+    ])
+    .boxed()
 }
 
 /// A vector or an image of a few numbers.
@@ -82,11 +88,13 @@ pub fn image() -> impl Strategy<Value = Shape> {
     (1..=3usize, 1..=5usize, 1..=5usize).prop_map(|(c, h, w)| Shape::image(c, h, w))
 }
 
-/// Any activation, leaky ones with slopes below, at and above 1.
+/// Any activation, leaky ones with slopes below, at and above 1, and over the whole exponent range of `f32`.
 pub fn activation() -> impl Strategy<Value = Activation> {
+    let leaky = |slope| Activation::LeakyRelu { slope };
     prop_oneof![
-        select(Activation::ALL.to_vec()),
-        select(vec![0.0, 0.1, 0.5, 1.0, 2.0]).prop_map(|slope| Activation::LeakyRelu { slope }),
+        3 => select(Activation::ALL.to_vec()),
+        3 => select(vec![0.0, 0.1, 0.5, 1.0, 2.0]).prop_map(leaky),
+        1 => wide::<f32>().prop_map(move |slope| leaky(slope.abs().into())),
     ]
 }
 
@@ -256,11 +264,47 @@ pub fn gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
         })
 }
 
-/// A flow of a residual field by Euler's method and others.
+/// A flow of a residual field by Euler's method and others, its steps moderate or of any magnitude.
 pub fn residual_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
     let tableau = prop_oneof![3 => Just(Tableau::euler()), 1 => explicit_tableau()];
-    (residual_field::<T>(), tableau, -1.5..1.5f64, 1..=2usize)
+    let step = prop_oneof![3 => -1.5..1.5f64, 1 => wide::<T>().prop_map(T::wide)];
+    (residual_field::<T>(), tableau, step, 1..=2usize)
         .prop_filter_map("refused", |(field, tableau, h, steps)| Flow::new(field, tableau, Step::Fixed(h), steps).ok())
+}
+
+/// A flow of a residual field whose activation has a slope near the end of the exponent range, and whose outer map makes
+/// up for it: values are moderate as long as nothing overflows on the way.
+pub fn steep_residual_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
+    let top = libm::ilogb(T::LARGEST);
+    let tableau = prop_oneof![2 => Just(Tableau::euler()), 1 => explicit_tableau()];
+    (1..=3usize, 1..=3usize)
+        .prop_flat_map(|(n, m)| (Just((n, m)), vec(moderate::<T>(), m * n), vec(moderate::<T>(), n * m)))
+        .prop_flat_map(move |maps| (Just(maps), top - 14..=top))
+        .prop_flat_map(move |maps| (Just(maps), tableau.clone(), -1.5..1.5f64))
+        .prop_filter_map("refused", |((((n, m), w, v), e), tableau, h)| {
+            let inner = Affine::new(Dense::new(m, n, w).ok()?, None).ok()?;
+            let outer = Affine::new(Dense::new(n, m, times_power(&v, -e)).ok()?, None).ok()?;
+            let slope = libm::scalbn(1.0, e);
+            let field = ResidualField::new(inner, Activation::LeakyRelu { slope }, outer).ok()?;
+            Flow::new(field, tableau, Step::Fixed(h), 1).ok()
+        })
+}
+
+/// A flow of a gradient field with so small weights that the longest steps are near the end of the exponent range: a
+/// product of the step with a coefficient may overflow, and slopes are near the other end.
+pub fn long_step_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
+    let half = libm::ilogb(T::LARGEST) / 2;
+    (1..=3usize, 1..=3usize)
+        .prop_flat_map(|(m, n)| (Just((m, n)), vec(moderate::<T>(), m * n), vec(moderate::<T>(), m)))
+        .prop_flat_map(move |map| (Just(map), half - 3..=half + 2, explicit_tableau(), step_ratio()))
+        .prop_filter_map("refused", |(((m, n), w, b), e, tableau, ratio)| {
+            let map = Affine::new(Dense::new(m, n, times_power(&w, -e)).ok()?, Some(times_power(&b, -e))).ok()?;
+            flow(GradientField::new(map, Activation::Relu {}).ok()?, tableau, ratio, ratio < 1.0, 1)
+        })
+}
+
+fn times_power<T: Scalar>(x: &[T], e: i32) -> Vec<T> {
+    x.iter().map(|x| T::of(libm::scalbn(x.wide(), e))).collect()
 }
 
 /// The flow with a step of `ratio` times the limit: relative and sealed, where that is possible and asked for.

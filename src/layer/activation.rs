@@ -60,11 +60,7 @@ impl<T: Scalar> Layer<T> for ActivationLayer {
     }
 
     fn rounding(&self, _: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
-        if self.function.is_exact() {
-            return Ok(vec![0.0; reach.len()]);
-        }
-        let over = self.function.over_balls(rounding, tape.saved(0), reach);
-        Ok(over.errors.iter().zip(&over.sizes).map(|(&e, &size)| rounding.unless_overflow(size, e)).collect())
+        Ok(self.function.over_balls(rounding, tape.saved(0), reach).errors)
     }
 
     fn widen(&self) -> Box<dyn Layer<f64>> {

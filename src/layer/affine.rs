@@ -85,6 +85,16 @@ impl<T: Scalar> Layer<T> for AffineLayer<T> {
         self.map.apply_error(rounding, tape.saved(0), reach)
     }
 
+    fn rounding_by_coordinate(
+        &self,
+        _: &Certificate,
+        rounding: &Rounding,
+        tape: &Tape<f64>,
+        reach: &[f64],
+    ) -> Result<Vec<Vec<f64>>> {
+        self.map.apply_errors(rounding, tape.saved(0), reach)
+    }
+
     fn set_summation(&mut self, summation: Summation) {
         self.map.set_summation(summation);
     }

@@ -82,6 +82,22 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
         Err(Error::not_proved(what, "it declares none"))
     }
 
+    /// As [`Self::rounding`], coordinate by coordinate: for each sample, bounds of `|fl(yᵢ(x')) − yᵢ(x')|`. A margin is
+    /// charged with those of the two logits that it compares.
+    ///
+    /// # Errors
+    /// As [`Self::rounding`].
+    fn rounding_by_coordinate(
+        &self,
+        proof: &Certificate,
+        rounding: &Rounding,
+        tape: &Tape<f64>,
+        reach: &[f64],
+    ) -> Result<Vec<Vec<f64>>> {
+        let coordinates = self.output().len();
+        Ok(self.rounding(proof, rounding, tape, reach)?.into_iter().map(|norm| vec![norm; coordinates]).collect())
+    }
+
     /// Makes every sum of the layer keep to an order, and [`Self::rounding`] charge that order. A layer whose sums have
     /// no declared order ignores this.
     fn set_summation(&mut self, _summation: Summation) {}

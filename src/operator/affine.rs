@@ -140,14 +140,47 @@ impl<T: Scalar> Affine<T> {
         let ([terms, _], [depth, _]) = (self.operator.terms(), self.operator.depth());
         let (terms, depth) = (terms + bias, depth + bias);
         let magnitudes = if rounding.is_entrywise() {
-            let mut y = self.biases(x.samples(), num_traits::Float::abs);
-            self.operator.apply_absolute(&magnitude(x), &mut y);
-            self.enlarged(&y, x, terms)?
+            self.enlarged(&self.absolute(x), x, terms)?
         } else {
             let (norm, bias) = (self.operator.absolute_norm()?.get(), self.bias_norm());
             x.norms_up().into_iter().map(|x| mul_add_over(norm, x, bias)).collect()
         };
         self.error(rounding, terms, depth, self.operator.output(), &magnitudes, reach)
+    }
+
+    /// As [`Self::apply_error`], for each sample and each coordinate of `Wx + b`: with the row `wᵢ`, at most
+    ///
+    /// $$ γ_d\bigl(|w_i||x| + |b_i| + \|w_i\|·\mathrm{reach}\bigr) + nη. $$
+    ///
+    /// Where rows are not known, the norm of `|W|` stands for theirs.
+    ///
+    /// # Errors
+    /// If the norm of `|W|` overflows `f64`.
+    pub fn apply_errors(&self, rounding: &Rounding, x: &Batch<f64>, reach: &[f64]) -> Result<Vec<Vec<f64>>> {
+        let (bias, units) = (usize::from(self.bias.is_some()), self.operator.output().len());
+        let ([terms, _], [depth, _]) = (self.operator.terms(), self.operator.depth());
+        let (gamma, underflow) = (rounding.dot(depth + bias), rounding.underflow(terms + bias));
+        let norms = match self.operator.row_norms() {
+            Some(norms) => norms.to_vec(),
+            None => vec![self.operator.absolute_norm()?.get(); units],
+        };
+        // As in `enlarged`, entry by entry.
+        let own = Rounding::of::<T>();
+        let (enlargement, tiny) = (own.enlargement(terms + bias + 1), mul_up(root(x.shape()), own.underflow(1)));
+        let lost = |i: usize| mul_up(enlargement, add_up(own.underflow(terms + bias), mul_up(norms[i], tiny)));
+        let computed = rounding.is_entrywise().then(|| self.absolute(x));
+        let sizes = x.norms_up();
+        let bias = |i: usize| self.bias.as_ref().map_or(0.0, |b| b[i / (units / b.len())].wide().abs());
+        let error = |s: usize, i: usize| {
+            let centre = match &computed {
+                Some(computed) => mul_add_over(computed.sample(s)[i].wide(), enlargement, lost(i)),
+                None => mul_add_over(norms[i], sizes[s], bias(i)),
+            };
+            let magnitude = mul_add_over(norms[i], reach[s], centre);
+            let error = mul_add_over(gamma, magnitude, underflow);
+            rounding.unless_overflow(add_up(magnitude, error), error)
+        };
+        Ok((0..x.samples()).map(|s| (0..units).map(|i| error(s, i)).collect()).collect())
     }
 
     /// As [`Self::apply_error`], for `Wᵀy`.
@@ -165,6 +198,13 @@ impl<T: Scalar> Affine<T> {
             y.norms_up().into_iter().map(|y| mul_up(norm, y)).collect()
         };
         self.error(rounding, terms, depth, self.operator.input(), &magnitudes, reach)
+    }
+
+    /// `|W||x| + |b|`, computed in `T` with `x` rounded to `T`.
+    fn absolute(&self, x: &Batch<f64>) -> Batch<T> {
+        let mut y = self.biases(x.samples(), num_traits::Float::abs);
+        self.operator.apply_absolute(&magnitude(x), &mut y);
+        y
     }
 
     /// Bounds of the norms of exact magnitudes `|W||x| + |b|` from those computed in `T` with `x` rounded to `T`: one

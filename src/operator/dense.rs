@@ -20,6 +20,7 @@ pub struct Dense<T> {
     outputs: usize,
     inputs: usize,
     summation: Summation,
+    row_norms: OnceLock<Vec<f64>>,
     absolute: OnceLock<Vec<T>>,
     absolute_norm: OnceLock<Result<Upper>>,
 }
@@ -36,8 +37,8 @@ impl<T: Scalar> Dense<T> {
             return Err(Error::Length { what: format!("{outputs}×{inputs} matrix"), expected, found: weight.len() });
         }
         finite("dense weight", &weight)?;
-        let (summation, absolute, absolute_norm) = Default::default();
-        Ok(Self { weight, outputs, inputs, summation, absolute, absolute_norm })
+        let (summation, row_norms, absolute, absolute_norm) = Default::default();
+        Ok(Self { weight, outputs, inputs, summation, row_norms, absolute, absolute_norm })
     }
 
     /// The numbers of rows and columns.
@@ -98,7 +99,12 @@ impl<T: Scalar> Operator<T> for Dense<T> {
         &self.weight
     }
 
+    fn row_norms(&self) -> Option<&[f64]> {
+        Some(self.row_norms.get_or_init(|| self.weight.chunks(self.inputs).map(directed::norm_up).collect()))
+    }
+
     fn weight_mut(&mut self) -> &mut [T] {
+        self.row_norms = OnceLock::new();
         self.absolute = OnceLock::new();
         self.absolute_norm = OnceLock::new();
         &mut self.weight
@@ -137,6 +143,7 @@ impl<T: Scalar> Operator<T> for Dense<T> {
             outputs: self.outputs,
             inputs: self.inputs,
             summation: self.summation,
+            row_norms: self.row_norms.clone(),
             absolute: OnceLock::new(),
             absolute_norm: self.absolute_norm.clone(),
         })

@@ -57,6 +57,11 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         &[]
     }
 
+    /// Upper bounds of the norms of the rows, one for each coordinate of the output, if they are known.
+    fn row_norms(&self) -> Option<&[f64]> {
+        None
+    }
+
     /// The weights, to be changed. Forgets whatever was proved about them.
     fn weight_mut(&mut self) -> &mut [T] {
         &mut []

@@ -186,6 +186,22 @@ pub fn norm_up<T: Copy + Into<f64>>(x: &[T]) -> f64 {
     mul_up(sqrt_up(enlarge_squares(sum_of_squares(x, 1.0 / scale), x.len())), scale)
 }
 
+/// An upper bound of the Euclidean distance of two points; infinite if one has a NaN or their difference overflows.
+pub fn distance_up<A: Copy + Into<f64>, B: Copy + Into<f64>>(x: &[A], y: &[B]) -> f64 {
+    let mut inexact = false;
+    let difference = |(&x, &y): (&A, &B)| -> f64 {
+        let (x, y) = (x.into(), y.into());
+        let d = x - y;
+        let t = x - d;
+        // 2Sum: 0 if and only if nothing was rounded. (A NaN, where something overflowed, is not 0.)
+        inexact |= (x - (d + t)) + (t - y) != 0.0;
+        d
+    };
+    let norm = norm_up(&x.iter().zip(y).map(difference).collect::<Vec<f64>>());
+    // |fl(x − y)| ≥ (1 − u)|x − y|, and 1/(1 − u) ≤ 1 + 2u; a difference does not underflow.
+    if inexact { mul_up(norm, 1.0 + 2.0 * U) } else { norm }
+}
+
 /// Sums of squares in this range need no scaling: `2⁻⁹⁰⁰` and `2⁹⁰⁰`.
 const SAFE_SQUARES: (f64, f64) = (f64::from_bits((1023 - 900) << 52), f64::from_bits((1023 + 900) << 52));
 

@@ -14,12 +14,14 @@
 //! | [`roots_of_unity`] | cosines and sines of `2πk/N` with a proved error |
 //! | [`composition`] | the norm of linear maps in a row |
 //! | [`convolution`] | the norm of a convolution, with any stride and padding |
+//! | [`environment`] | that the thread rounds as all of this assumes |
 //! | [`Rounding`] | the distance between what is computed and what is meant |
 
 mod bound;
 pub mod composition;
 pub mod convolution;
 pub mod directed;
+pub mod environment;
 pub mod matrix;
 mod propose;
 pub mod psd;

@@ -36,13 +36,15 @@ pub struct Rounding {
     u: f64,
     eta: f64,
     largest: f64,
+    smooth: f64,
     scalar: &'static str,
 }
 
 impl Rounding {
     /// The rounding of `T`.
     pub fn of<T: Scalar>() -> Self {
-        Self { u: T::UNIT_ROUNDOFF, eta: T::SMALLEST, largest: T::LARGEST, scalar: T::NAME }
+        let (u, smooth) = (T::UNIT_ROUNDOFF, T::SMOOTH_ERROR * T::UNIT_ROUNDOFF);
+        Self { u, eta: T::SMALLEST, largest: T::LARGEST, smooth, scalar: T::NAME }
     }
 
     /// `γ_d` of a dot product whose products pass through `depth` roundings each.
@@ -58,6 +60,11 @@ impl Rounding {
     /// The unit roundoff `u`.
     pub fn unit(&self) -> f64 {
         self.u
+    }
+
+    /// The relative error of a smooth activation, [`Scalar::SMOOTH_ERROR`] units.
+    pub fn smooth(&self) -> f64 {
+        self.smooth
     }
 
     /// `1/(1 − γ_d)`: a sum of products `≥ 0`, or a norm of several, is at most this many times what was computed of it

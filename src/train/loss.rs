@@ -1,9 +1,8 @@
 //! The loss.
 
 use crate::{
-    certify::argmax,
     scalar::Scalar,
-    tensor::{Batch, cast},
+    tensor::{Batch, argmax, cast},
 };
 
 /// Cross-entropy with a temperature `τ` and a margin offset `κ`:

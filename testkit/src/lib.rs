@@ -5,9 +5,11 @@
 //! | [`oracle`] | networks in exact and in 300-bit arithmetic |
 //! | [`orders`] | every order of summation, in rational arithmetic |
 //! | [`lanczos`] | lower bounds of norms |
+//! | [`smooth`] | references of smooth activations with a proved error |
 //! | [`models`] | small networks with one layer of every kind |
 
 pub mod lanczos;
 pub mod models;
 pub mod oracle;
 pub mod orders;
+pub mod smooth;

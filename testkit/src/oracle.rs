@@ -1,4 +1,4 @@
-//! An oracle that shares no arithmetic with the crate: exact numbers `n·2ᵉ/15ᵈ`, and floats of 300 bits.
+//! An oracle that shares no arithmetic with the crate: exact numbers `n·2ᵉ/61215ᵈ`, and floats of 300 bits.
 //!
 //! Numbers of `f32` and `f64` and the coefficients of the explicit methods are exact; so are sums and products.
 use std::cmp::Ordering;
@@ -29,7 +29,11 @@ pub trait Num: Clone + 'static {
     }
 }
 
-/// `n·2ᵉ/15ᵈ`.
+/// The odd primes in the denominators of explicit methods, and their product.
+const PRIMES: [i64; 5] = [3, 5, 7, 11, 53];
+const BASE: i64 = 61215;
+
+/// `n·2ᵉ/61215ᵈ`.
 #[derive(Clone, Debug)]
 pub struct Exact {
     n: BigInt,
@@ -53,7 +57,7 @@ impl Exact {
         let bits = self.n.bits() as i64;
         let shift = (bits - 60).max(0);
         let head: i64 = (&self.n >> shift).try_into().unwrap_or(0);
-        let power = (self.e + shift) as f64 - 15f64.log2() * f64::from(self.d);
+        let power = (self.e + shift) as f64 - (BASE as f64).log2() * f64::from(self.d);
         (head as f64) * 2f64.powf(power)
     }
 }
@@ -69,27 +73,25 @@ impl Num for Exact {
     }
 
     fn ratio(p: i64, q: i64) -> Self {
-        let (mut p, mut rest, mut e) = (BigInt::from(p), q, 0);
-        let (mut threes, mut fives) = (0u32, 0u32);
-        for (prime, count) in [(3, &mut threes), (5, &mut fives)] {
+        let (mut p, mut rest, mut counts) = (BigInt::from(p), q, [0u32; 5]);
+        for (prime, count) in PRIMES.iter().zip(&mut counts) {
             while rest % prime == 0 {
                 rest /= prime;
                 *count += 1;
             }
         }
-        while rest % 2 == 0 {
-            rest /= 2;
-            e -= 1;
+        let e = rest.trailing_zeros();
+        assert_eq!(rest >> e, 1, "a denominator with other primes than {PRIMES:?} and 2");
+        let d = counts.into_iter().max().unwrap_or(0);
+        for (prime, count) in PRIMES.iter().zip(counts) {
+            p *= BigInt::from(*prime).pow(d - count);
         }
-        assert_eq!(rest, 1, "a denominator with primes other than 2, 3 and 5");
-        let d = threes.max(fives);
-        p *= BigInt::from(3).pow(d - threes) * BigInt::from(5).pow(d - fives);
-        Self::new(p, e, d)
+        Self::new(p, -i64::from(e), d)
     }
 
     fn plus(&self, other: &Self) -> Self {
         let (e, d) = (self.e.min(other.e), self.d.max(other.d));
-        let lift = |x: &Self| (&x.n << (x.e - e)) * BigInt::from(15).pow(d - x.d);
+        let lift = |x: &Self| (&x.n << (x.e - e)) * BigInt::from(BASE).pow(d - x.d);
         if self.n.is_zero() {
             return other.clone();
         }
@@ -282,7 +284,7 @@ pub fn real(a: Activation) -> Function<Real> {
     piecewise::<Real>(a).unwrap_or_else(|| Box::new(smooth))
 }
 
-/// The coefficients of an explicit method whose denominators have the primes 2, 3 and 5, read off from their text.
+/// The coefficients of an explicit method whose denominators have the primes 2, 3, 5, 7, 11 and 53, read off from their text.
 pub struct Method<N> {
     pub a: Vec<Vec<N>>,
     pub b: Vec<N>,

@@ -12,7 +12,7 @@ use dahlquist::{
     operator::{Affine, Conv2d, Dense, Geometry, Operator},
     rigor::{Rounding, directed::norm_up, torus::PaddingMode},
     tape::Tape,
-    tensor::{Batch, Shape},
+    tensor::{Batch, Shape, argmax},
 };
 use num_rational::BigRational;
 use num_traits::Zero;
@@ -264,10 +264,6 @@ impl Mlp {
     }
 }
 
-fn first_of_largest(logits: &[f32]) -> usize {
-    (1..logits.len()).fold(0, |best, j| if logits[j] > logits[best] { j } else { best })
-}
-
 fn distance(x: &[f32], y: &[f32]) -> f64 {
     norm_up(&x.iter().zip(y).map(|(&x, &y)| f64::from(x) - f64::from(y)).collect::<Vec<_>>())
 }
@@ -328,7 +324,7 @@ fn no_prediction_flips_within_an_executed_radius_in_any_order() {
         let sealed = mlp.network().seal().unwrap();
         let (x, y) = (wild(&mut rng, mlp.sizes[0]), wild(&mut rng, mlp.sizes[0]));
         for order in ORDERS {
-            let predict = |x: &[f32]| first_of_largest(&mlp.run(x, order, round % 2 == 0));
+            let predict = |x: &[f32]| argmax(&mlp.run(x, order, round % 2 == 0));
             if let Some(pair) = flip(&x, &y, predict) {
                 claims += no_claim_reaches(&sealed, &x, &pair, predict);
             }
@@ -350,7 +346,7 @@ fn no_prediction_flips_within_a_declared_radius() {
         let network = Network::new(Shape::Features(n), vec![Box::new(flow), Box::new(head)]).unwrap();
         let options = SealOptions { summation: Summation::Declared, ..SealOptions::default() };
         let sealed = network.seal_with(options).unwrap();
-        let predict = |x: &[f32]| first_of_largest(sealed.forward(&features(x)).unwrap().data());
+        let predict = |x: &[f32]| argmax(sealed.forward(&features(x)).unwrap().data());
         let (x, y) = (wild(&mut rng, n), wild(&mut rng, n));
         if let Some(pair) = flip(&x, &y, predict) {
             claims += no_claim_reaches(&sealed, &x, &pair, predict);

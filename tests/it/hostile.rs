@@ -31,7 +31,7 @@ fn point<T: Scalar>(x: &[f64]) -> Batch<T> {
 }
 
 fn radius<T: Scalar>(sealed: &Sealed<T>, x: &[f64], semantics: Semantics) -> f64 {
-    sealed.certify(&point(x), semantics).unwrap()[0].radius.get()
+    sealed.certify(&point::<T>(x), semantics).unwrap()[0].radius.get()
 }
 
 const BOTH: [Semantics; 2] = [Semantics::Exact, Semantics::Executed];
@@ -170,7 +170,7 @@ fn ties_have_radius_zero() {
     for bias in [None, Some(&[0.5, 0.5][..])] {
         let sealed = seal::<f32>(2, vec![Box::new(dense(2, 2, &[1.0, 2.0, 2.0, 1.0], bias))]);
         for semantics in BOTH {
-            let claim = sealed.certify(&point(&[0.75, 0.75]), semantics).unwrap()[0];
+            let claim = sealed.certify(&point::<f32>(&[0.75, 0.75]), semantics).unwrap()[0];
             assert_eq!((claim.radius.get(), claim.refusal), (0.0, Some(Refusal::Tie)));
             assert!(!claim.holds_at(0.0));
         }
@@ -187,7 +187,7 @@ fn ties_have_radius_zero() {
 #[test]
 fn the_rounding_of_the_bias_counts() {
     let sealed = seal::<f32>(1, vec![Box::new(dense(2, 1, &[1.0, -1.0], Some(&[1e8, 1e8])))]);
-    let claim = sealed.certify(&point(&[4.1]), Semantics::Executed).unwrap()[0];
+    let claim = sealed.certify(&point::<f32>(&[4.1]), Semantics::Executed).unwrap()[0];
     assert!(!claim.holds_at(0.2), "{claim:?}");
     // The executed logits do tie within that distance.
     let y = sealed.forward(&point(&[3.9])).unwrap();
@@ -201,7 +201,7 @@ fn the_rounding_of_the_bias_counts() {
 fn neighbouring_weights_are_told_apart() {
     let w = [0.9890594482421875, 0.989_059_507_846_832_3];
     let sealed = seal::<f32>(1, vec![Box::new(dense(2, 1, &w, None))]);
-    let claim = sealed.certify(&point(&[0.19721232]), Semantics::Executed).unwrap()[0];
+    let claim = sealed.certify(&point::<f32>(&[0.19721232]), Semantics::Executed).unwrap()[0];
     assert!(!claim.holds_at(5.07e-7), "{claim:?}");
 }
 
@@ -213,7 +213,7 @@ fn the_declared_order_refuses_no_less() {
         network.seal_with(SealOptions { summation: Summation::Declared, ..SealOptions::default() }).unwrap()
     };
     let claim =
-        |weights: &[f64], bias, x| declared(weights, bias).certify(&point(&[x]), Semantics::Executed).unwrap()[0];
+        |weights: &[f64], bias, x| declared(weights, bias).certify(&point::<f32>(&[x]), Semantics::Executed).unwrap()[0];
     let tiny = 2f64.powi(-126);
     assert_eq!(claim(&[tiny, -tiny], None, 0.0).refusal, Some(Refusal::Tie));
     assert!(declared(&[tiny, -tiny], None).certificate().bound().get() >= 2f64.sqrt() * tiny);
@@ -266,7 +266,7 @@ fn an_overflow_that_cannot_be_excluded_is_refused() {
         vec![Box::new(dense(1, 1, &[1e30], None)), Box::new(dense(2, 1, &[1e30, -1e30], None))]
     };
     let sealed = seal(1, layers());
-    let claim = sealed.certify(&point(&[1.0]), Semantics::Executed).unwrap()[0];
+    let claim = sealed.certify(&point::<f32>(&[1.0]), Semantics::Executed).unwrap()[0];
     assert_eq!((claim.radius.get(), claim.refusal), (0.0, Some(Refusal::Overflow)));
     assert!(radius(&sealed, &[1.0], Semantics::Exact) > 0.99);
     // A norm that f64 cannot hold.

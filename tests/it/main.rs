@@ -2,6 +2,7 @@
 
 mod activations;
 mod attack;
+mod claims;
 mod cli;
 mod data;
 mod directed;

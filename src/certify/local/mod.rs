@@ -15,27 +15,31 @@
 mod motion;
 mod sensitivity;
 
+use std::collections::BTreeMap;
+
 use faer::Mat;
 use rayon::prelude::*;
 
 use self::{motion::Motion, sensitivity::Sensitivity};
 use super::{
     Sealed,
-    radius::{Errors, LARGEST_RADIUS, argmax},
+    head::{Distances, LARGEST_RADIUS},
+    radius::{Errors, Points},
 };
 use crate::{
     activation::Activation,
     certificate::Semantics,
     certify::SampleCertificate,
-    error::Result,
+    error::{Error, Result},
     model::{Linear, Map},
     rigor::{
         Lower, Rounding,
-        directed::{add_up, div_down, mul_up, norm_up, sqrt_up, sub_down},
+        directed::{add_up, div_down, mul_up, norm_up, sub_down},
+        environment,
     },
     scalar::Scalar,
     tape::Tape,
-    tensor::Batch,
+    tensor::{Batch, argmax},
 };
 
 /// How often the interval that holds a local radius is halved.
@@ -83,13 +87,13 @@ impl<T: Scalar> Sealed<T> {
     /// assert!(sealed.certify_locally(&x, Semantics::Exact)?[0].holds_at(0.499));
     /// # Ok::<(), dahlquist::Error>(())
     /// ```
-    pub fn certify_locally(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
+    pub fn certify_locally<S: Scalar>(&self, x: &Batch<S>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
         let local = Local::new(self);
         let claims: Vec<Vec<SampleCertificate>> = self
             .wide()
             .chunks(x.samples())
             .into_par_iter()
-            .map(|range| local.certify(&x.slice(range), semantics))
+            .map(|range| local.certify(&Points::new(x, range, semantics)?))
             .collect::<Result<_>>()?;
         Ok(claims.into_iter().flatten().collect())
     }
@@ -113,6 +117,8 @@ struct Pass {
     inputs: Vec<Vec<f64>>,
     /// The rounding errors of the margins.
     centre: Vec<Errors>,
+    /// The distances from the classes that are predicted to the others.
+    distances: BTreeMap<usize, Distances>,
 }
 
 impl<'a, T: Scalar> Local<'a, T> {
@@ -143,25 +149,32 @@ impl<'a, T: Scalar> Local<'a, T> {
         Self { sealed, frobenius: parts.iter().map(frobenius).collect(), parts, head }
     }
 
-    fn certify(&self, x: &Batch<T>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
-        let (logits, tape) = self.sealed.wide().forward_recording(x.cast())?;
-        let inputs = self.input_errors(&tape, x.samples())?;
-        let centre = self.sealed.errors(&tape, vec![0.0; x.samples()], Semantics::Exact)?;
-        let mut claims = self.sealed.certify_recorded((x, 0), &logits, &tape, Semantics::Exact)?;
-        let pass = Pass { logits, tape, inputs, centre };
+    fn certify(&self, points: &Points<T>) -> Result<Vec<SampleCertificate>> {
+        environment::check()?;
+        let samples = points.wide.samples();
+        let (logits, tape) = self.sealed.wide().forward_recording(points.wide.clone())?;
+        let inputs = self.input_errors(&tape, samples)?;
+        let centre = self.sealed.errors(&tape, vec![0.0; samples], Semantics::Exact)?;
+        let exact = Points { wide: points.wide.clone(), read: None, apart: vec![0.0; samples] };
+        let mut claims = self.sealed.certify_recorded(&exact, &logits, &tape)?;
+        let distances = self.sealed.distances(&logits);
+        let pass = Pass { logits, tape, inputs, centre, distances };
         let radii = |claims: &[SampleCertificate]| claims.iter().map(|claim| claim.radius.get()).collect::<Vec<_>>();
         let mut proved = radii(&claims);
         let (mut beyond, mut known) = self.prove(&pass, &proved, Semantics::Exact, &[])?;
         self.search(&pass, Semantics::Exact, (&mut proved, &mut beyond), &mut known)?;
         let predictions: Vec<usize> = claims.iter().map(|claim| claim.prediction).collect();
-        if semantics == Semantics::Executed {
-            claims = self.sealed.certify_recorded((x, 0), &pass.logits, &pass.tape, Semantics::Executed)?;
+        if points.read.is_some() {
+            claims = self.sealed.certify_recorded(points, &pass.logits, &pass.tape)?;
             // An executed radius is never above the exact one.
             beyond = std::mem::replace(&mut proved, radii(&claims));
             self.search(&pass, Semantics::Executed, (&mut proved, &mut beyond), &mut known)?;
         }
-        for ((claim, radius), prediction) in claims.iter_mut().zip(proved).zip(predictions) {
-            if radius > claim.radius.get() {
+        for (s, (claim, radius)) in claims.iter_mut().zip(proved).enumerate() {
+            // What the program reads must lie in the ball, or be the sample itself.
+            let readable = points.apart[s] == 0.0 || radius > points.apart[s];
+            if radius > claim.radius.get() && readable {
+                let prediction = predictions[s];
                 let radius = Lower::proved(radius.min(LARGEST_RADIUS));
                 *claim = SampleCertificate { prediction, radius, refusal: None };
             }
@@ -207,22 +220,37 @@ impl<'a, T: Scalar> Local<'a, T> {
             add_up(add_up(mul_up(m.lipschitz.get(), balls[s]), m.error), pass.centre[s].features)
         };
         let reach: Vec<f64> = motions.iter().enumerate().map(off).collect();
-        let head = self.rounding(self.sealed.feature_layers(), &pass.tape, &reach, semantics)?;
-        let radii = motions.iter().enumerate().map(|(s, motion)| self.radius(pass, s, motion, head[s])).collect();
+        let head = self.head_rounding(&pass.tape, &reach, semantics)?;
+        let radii = motions.iter().enumerate().map(|(s, motion)| self.radius(pass, s, motion, &head[s])).collect();
         Ok((radii, motions))
     }
 
-    /// The radius of a sample whose features move like this, `head` being the error of the head as executed.
-    fn radius(&self, pass: &Pass, s: usize, motion: &Motion, head: f64) -> f64 {
-        let (logits, centre) = (pass.logits.sample(s), pass.centre[s]);
+    /// The errors that the head as executed adds to each logit, or none for exact semantics and where there is no head.
+    fn head_rounding(&self, tape: &Tape<f64>, reach: &[f64], semantics: Semantics) -> Result<Vec<Vec<f64>>> {
+        let (i, network) = (self.sealed.feature_layers(), self.sealed.network());
+        let unlike = || Error::not_proved("the rounding error of a head", "the proof is not one of this network");
+        match network.layers().nth(i).filter(|_| semantics == Semantics::Executed) {
+            Some(head) => {
+                let proof = self.sealed.certificate().layers().nth(i).ok_or_else(unlike)?;
+                head.rounding_by_coordinate(proof, &Rounding::of::<T>(), tape.inner(i), reach)
+                    .map_err(|e| e.in_layer(i.to_string()))
+            }
+            None => Ok(vec![vec![0.0; network.output().len()]; reach.len()]),
+        }
+    }
+
+    /// The radius of a sample whose features move like this, `head` being the errors of the head as executed.
+    fn radius(&self, pass: &Pass, s: usize, motion: &Motion, head: &[f64]) -> f64 {
+        let (logits, centre) = (pass.logits.sample(s), &pass.centre[s]);
         let i = argmax(logits);
-        // Two components of a vector add up to at most √2 times its norm.
-        let heads = mul_up(sqrt_up(2.0), add_up(head, centre.head));
+        let distances = &pass.distances[&i];
+        let of_head = |j: usize| add_up(head[j], centre.logits[j]);
         let mut radius = LARGEST_RADIUS;
         for j in (0..logits.len()).filter(|&j| j != i) {
-            let Sensitivity { slope, error } = self.sensitivity(motion, i, j);
-            let centre = mul_up(self.sealed.head().distance(i, j), centre.features);
-            let margin = sub_down(sub_down(logits[i], logits[j]), add_up(add_up(centre, heads), error));
+            let Sensitivity { slope, error } = self.sensitivity(motion, (i, j), distances.to(j));
+            let features = add_up(mul_up(distances.to(j), centre.features), error);
+            let errors = add_up(features, add_up(of_head(i), of_head(j)));
+            let margin = sub_down(sub_down(logits[i], logits[j]), errors);
             if margin.is_nan() || margin <= 0.0 {
                 return 0.0;
             }

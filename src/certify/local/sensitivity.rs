@@ -94,10 +94,9 @@ impl Row {
 }
 
 impl<T: Scalar> Local<'_, T> {
-    /// The sensitivity of `fᵢ − fⱼ` within the ball that `motion` is about.
-    pub(super) fn sensitivity(&self, motion: &Motion, i: usize, j: usize) -> Sensitivity {
+    /// The sensitivity of `fᵢ − fⱼ` within the ball that `motion` is about, their rows being at most `distance` apart.
+    pub(super) fn sensitivity(&self, motion: &Motion, (i, j): (usize, usize), distance: f64) -> Sensitivity {
         let Some(head) = &self.head else {
-            let distance = self.sealed.head().distance(i, j);
             let times = |known: f64| mul_up(distance, known);
             return Sensitivity { slope: times(motion.lipschitz.get()), error: times(motion.error) };
         };
