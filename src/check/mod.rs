@@ -17,26 +17,31 @@ mod constraint;
 mod flow;
 mod groups;
 mod operator;
+mod samples;
 
 use crate::{
     activation::Activation,
     certificate::{Basis, Certificate, Entry, Group, Rule, Witness},
     error::{Error, Result},
     io::{Claimed, ClaimedGroup, ClaimedLayer, ClaimedWitness, Digest, LayerSpec, ModelFile, OperatorSpec},
-    operator::NormMethod,
+    operator::{KERNELS, NormMethod},
     rigor::{
-        Upper,
+        Summation, Upper,
         directed::{div_up, sub_up},
     },
     tensor::Shape,
 };
 use operator::Linear;
+pub use samples::check_samples;
 
 /// What became of one claim.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     /// It is proved.
     Proved,
+    /// The code that issues certificates computes the same once more: less than a proof, since a fault of that code would
+    /// be repeated.
+    Recomputed,
     /// Only its author vouches for it.
     Asserted,
     /// It was not looked at, for this reason.
@@ -61,7 +66,8 @@ pub struct Finding {
 pub struct Report {
     /// One line for each claim.
     pub findings: Vec<Finding>,
-    /// The claims, if all of them are proved; those that were not checked are not among them.
+    /// The claims about the network, if all of them are proved and no other is seen to be false. Claims about samples are
+    /// not among them: [`check_samples`].
     pub verified: Option<Verified>,
 }
 
@@ -111,6 +117,7 @@ pub fn check(claimed: &Claimed, model: &ModelFile) -> Report {
     report.add("model", format!("SHA-256 {}", claimed.model), equal("the model file has SHA-256", claimed.model, hash));
     let scalar = equal("the tensors of the model are", claimed.scalar.as_str(), model.scalar());
     report.add("scalar", format!("weights in {}", claimed.scalar), scalar);
+    report.add("kernels", kernels(claimed), of_these_kernels(claimed));
     report.add("input", format!("shape {}", claimed.input), equal("the model has shape", claimed.input, spec.input));
     let count = equal("the model has", claimed.layers.len(), spec.layers.len());
     report.add("layers", format!("{} layers", claimed.layers.len()), count);
@@ -144,15 +151,31 @@ pub fn check(claimed: &Claimed, model: &ModelFile) -> Report {
         );
     }
 
-    if report.findings.iter().all(|f| f.verdict == Verdict::Proved) {
+    let proved = report.findings.iter().all(|f| f.verdict == Verdict::Proved);
+    if let Some(samples) = &claimed.samples {
+        report.findings.push(samples::unchecked(samples, shapes.last().copied().flatten()));
+    }
+    if proved && !report.failed() {
         report.verified = Some(Verified { certificate: certificate(claimed), model: hash });
     }
-    if let Some(samples) = &claimed.samples {
-        let claim = format!("the radii of {} samples", samples.radii.len());
-        let reason = "it takes the samples and a forward pass to check them".to_string();
-        report.findings.push(Finding { part: "samples".into(), claim, verdict: Verdict::Unchecked(reason) });
-    }
     report
+}
+
+fn kernels(claimed: &Claimed) -> String {
+    let order = match claimed.summation {
+        Summation::Any => "sums in any order",
+        Summation::Declared => "sums in the declared order",
+    };
+    format!("{order}, by kernels of version {} of {}", claimed.kernels, claimed.program)
+}
+
+/// A declared order of summation is one of the kernels that declared it; any order is one of all.
+fn of_these_kernels(claimed: &Claimed) -> Result<()> {
+    let reason = || {
+        let made = claimed.kernels;
+        format!("the declared order of summation is that of version {made}; this program has version {KERNELS}")
+    };
+    require(claimed.summation == Summation::Any || claimed.kernels == KERNELS, &reason())
 }
 
 fn averaged(layer: &ClaimedLayer) -> String {

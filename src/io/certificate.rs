@@ -1,8 +1,8 @@
 //! The certificate file: what is claimed about a model, to be checked by someone else.
 //!
 //! ```json
-//! {"format": "dahlquist-certificate", "version": 1, "model": "<SHA-256 of the model file>",
-//!  "scalar": "f32", "norms": "torus", "summation": "any", "input": [2],
+//! {"format": "dahlquist-certificate", "version": 1, "program": "dahlquist 0.1.0", "kernels": 1,
+//!  "model": "<SHA-256 of the model file>", "scalar": "f32", "norms": "torus", "summation": "any", "input": [2],
 //!  "layers": [
 //!   {"path": "0", "kind": "flow", "rule": "gradient_step", "bound": 1.0, "averaged": 0.5,
 //!    "witness": {"flow": {"method": "euler", "step": 0.25, "steps": 1, "factor": 1.0, "radius": 1.0,
@@ -14,7 +14,7 @@
 //!  "samples": {"sha256": "…", "semantics": "executed", "predictions": [3], "radii": [0.25]}}
 //! ```
 //!
-//! `groups` is absent where no layers are certified together, `local` where radii are not local. The bounds of layers and
+//! `groups` is absent where no layers are certified together; [`ClaimedSamples`] says more of `samples`. The bounds of layers and
 //! of the network are in exact semantics, always; `semantics` and `summation` belong to the radii. Every number is finite
 //! and is read back as it was written, to the last bit.
 
@@ -23,20 +23,21 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    certificate_samples::ClaimedSamples,
     digest::Digest,
     file::{read_bounded, write},
 };
 use crate::{
     certificate::{Basis, Certificate, Entry, Group, Rule, Witness},
-    certify::Semantics,
     error::{Error, Result},
-    operator::{NormMethod, Norms},
+    operator::{KERNELS, NormMethod, Norms},
     rigor::Summation,
     tensor::Shape,
 };
 
 const FORMAT: &str = "dahlquist-certificate";
 const VERSION: u32 = 1;
+const PROGRAM: &str = concat!("dahlquist ", env!("CARGO_PKG_VERSION"));
 /// The largest certificate file that is read: 64 MiB.
 const LARGEST_FILE: u64 = 1 << 26;
 
@@ -48,6 +49,10 @@ const LARGEST_FILE: u64 = 1 << 26;
 pub struct Claimed {
     format: String,
     version: u32,
+    /// The program that made the certificate, with its version.
+    pub program: String,
+    /// The version of its kernels, [`KERNELS`]: a declared order of summation is that of these.
+    pub kernels: u32,
     /// The SHA-256 of the model file that the claims are about.
     pub model: Digest,
     /// The number format of the model: `"f32"` or `"f64"`.
@@ -67,7 +72,7 @@ pub struct Claimed {
     pub features: f64,
     /// The Lipschitz constant of the network.
     pub lipschitz: f64,
-    /// The radii of samples, if the certificate has any.
+    /// The claims about samples, if the certificate has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<ClaimedSamples>,
 }
@@ -155,23 +160,6 @@ pub enum ClaimedWitness {
     },
 }
 
-/// The radii of samples.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ClaimedSamples {
-    /// The SHA-256 of the samples, [`crate::data::Dataset::sha256`].
-    pub sha256: Digest,
-    /// What the radii are about.
-    pub semantics: Semantics,
-    /// Whether they are local: [`crate::Sealed::certify_locally`].
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub local: bool,
-    /// The prediction for each sample.
-    pub predictions: Vec<usize>,
-    /// The prediction stands at every distance below this.
-    pub radii: Vec<f64>,
-}
-
 impl Claimed {
     /// The claims of a certificate about the model with the given hash.
     pub fn new(certificate: &Certificate, model: Digest, scalar: &str) -> Self {
@@ -186,6 +174,8 @@ impl Claimed {
         Self {
             format: FORMAT.into(),
             version: VERSION,
+            program: PROGRAM.into(),
+            kernels: KERNELS,
             model,
             scalar: scalar.into(),
             norms: certificate.norms,
@@ -241,7 +231,7 @@ impl Claimed {
             let witness = layer.witness.iter().flat_map(ClaimedWitness::numbers);
             [Some(layer.bound), layer.averaged].into_iter().flatten().chain(witness)
         });
-        let radii = self.samples.iter().flat_map(|samples| samples.radii.iter().copied());
+        let radii = self.samples.iter().flat_map(ClaimedSamples::numbers);
         let groups = self.groups.iter().flat_map(|g| g.multipliers.iter().flatten().chain([&g.bound]).copied());
         let network = [self.features, self.lipschitz].into_iter();
         match network.chain(layers).chain(groups).chain(radii).find(|x| !x.is_finite()) {

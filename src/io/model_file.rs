@@ -7,6 +7,7 @@ use safetensors::{Dtype, SafeTensors, tensor::Metadata};
 use super::{
     digest::Digest,
     file::read_bounded,
+    json::unique_keys,
     spec::{FORMAT, FieldSpec, LayerSpec, NetworkSpec, OperatorSpec, VERSION},
 };
 use crate::{
@@ -51,14 +52,16 @@ impl ModelFile {
     /// The model in the bytes of a file.
     ///
     /// # Errors
-    /// [`Error::Format`] for what is no safetensors file or lies about its offsets, for a missing or unknown
+    /// [`Error::Format`] for what is no safetensors file, lies about its offsets or has a key twice, for a missing or unknown
     /// architecture, for more than 10,000 layers or 100,000 steps of a flow, and for layers that together read one
     /// tensor over and over.
     pub fn parse(bytes: Vec<u8>) -> Result<Self> {
-        let (header, tensors) =
-            SafeTensors::read_metadata(&bytes).map_err(|e| Error::format(format!("not a safetensors file: {e}")))?;
+        let refuse = |e: &dyn std::fmt::Display| Error::format(format!("not a safetensors file: {e}"));
+        let (header, tensors) = SafeTensors::read_metadata(&bytes).map_err(|e| refuse(&e))?;
+        unique_keys(&bytes[8..][..header]).map_err(|e| refuse(&e))?;
         let json = tensors.metadata().as_ref().and_then(|m| m.get("dahlquist"));
         let json = json.ok_or_else(|| Error::format("its metadata has no architecture under the key dahlquist"))?;
+        unique_keys(json.as_bytes()).map_err(|e| Error::format(format!("its architecture is not valid: {e}")))?;
         let spec: NetworkSpec =
             serde_json::from_str(json).map_err(|e| Error::format(format!("its architecture is not valid: {e}")))?;
         if spec.format != FORMAT || spec.version != VERSION {

@@ -11,6 +11,7 @@ use std::fmt::Debug;
 
 use serde::{Deserialize, Serialize};
 
+pub use summation::KERNELS;
 pub use affine::Affine;
 pub use conv2d::{Conv2d, Geometry};
 pub use dense::Dense;

@@ -8,6 +8,12 @@ use faer::{Accum, MatMut, MatRef};
 
 use crate::scalar::{Scalar, gemm};
 
+/// The version of the kernels, part of every certificate: what is claimed for the *declared* order of summation is
+/// claimed for the order of these kernels.
+///
+/// It must be raised whenever a kernel, one here or one of the direct convolution, splits or adds its sums differently.
+pub const KERNELS: u32 = 1;
+
 /// The largest number of terms of a chunk.
 const CHUNK: usize = 64;
 /// About the largest number of entries of a buffer, so that a few of them stay in the cache.
@@ -113,6 +119,23 @@ mod tests {
             (0..chunks).for_each(|_| counter.push(length, deeper));
             assert_eq!(counter.finish(deeper), Some(depth(terms)), "{terms} terms");
         }
+    }
+
+    /// If this fails because sums are split or added differently, [`KERNELS`] must be raised with what is expected here.
+    #[test]
+    fn the_declared_order_is_that_of_this_version() {
+        let order = |terms: usize| {
+            let (length, chunks) = split(terms);
+            let mut counter = Counter { sums: Vec::new(), spare: Vec::new() };
+            for start in (0..chunks).map(|chunk| chunk * length) {
+                let chunk = length.min(terms - start).to_string();
+                counter.push(chunk, |a: &mut String, b: &String| *a = format!("({a}+{b})"));
+            }
+            counter.finish(|a: &mut String, b: &String| *a = format!("({a}+{b})")).unwrap_or_default()
+        };
+        let orders = [64, 65, 200, 300, 448].map(order);
+        let expected = ["64", "(33+32)", "((50+50)+(50+50))", "(((60+60)+(60+60))+60)", "(((64+64)+(64+64))+((64+64)+64))"];
+        assert_eq!((KERNELS, orders.each_ref().map(|order| &**order)), (1, expected));
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! | [`torus`] | the norm of a convolution, with any stride and padding |
 //! | `symbol` | the matrices of a convolution at the frequencies of a torus, with the error of their entries |
 //! | `search` | the torus that proves the smallest norm of a convolution |
+//! | `estimate` | nothing: about how large the norm of a convolution is |
 //! | [`band`] | the norm of a zero-padded convolution itself, dearer and tighter |
 //! | [`Rounding`] | the distance between what is computed and what is meant |
 
@@ -23,6 +24,7 @@ pub mod band;
 mod bound;
 pub mod composition;
 pub mod directed;
+mod estimate;
 pub mod matrix;
 mod propose;
 pub mod psd;

@@ -128,12 +128,24 @@ impl Convolution<'_> {
     /// image, or more outputs than inputs) or the bound overflows, [`Error::NotFinite`] for a weight that is not
     /// finite.
     pub fn norm(&self) -> Result<TorusNorm> {
+        self.least_norm(GAP)
+    }
+
+    /// As [`Self::norm`], with smaller shifts as in [`matrix::sharp_sup_norm`]: what a checker uses if no torus is named.
+    ///
+    /// # Errors
+    /// As [`Self::norm`].
+    pub fn sharp_norm(&self) -> Result<TorusNorm> {
+        self.least_norm(SHARP_GAP)
+    }
+
+    fn least_norm(&self, gap: f64) -> Result<TorusNorm> {
         let tori = self.tori()?;
         let Some((weight, exponent)) = self.scaled_weight()? else {
             return Ok(TorusNorm { bound: Upper::ZERO, torus: tori[0] });
         };
         let conv = Convolution { weight: &weight, ..*self };
-        let (squared, torus) = Search::new(&Taps::new(&conv), &tori).least(GAP);
+        let (squared, torus) = Search::new(&Taps::new(&conv), &tori).least(gap);
         Ok(TorusNorm { bound: conv.norm_from(squared, exponent)?, torus })
     }
 

@@ -7,33 +7,38 @@ use dahlquist::{Network, Result, certificate::Entry, scalar::Scalar};
 use serde_json::json;
 
 use super::{
-    Outcome,
+    Outcome, Run,
     input::{self, with_network},
-    output::{self, columns},
+    output::{Out, columns},
 };
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  dahlquist show model.safetensors\n\nBounds are ℓ2 Lipschitz constants.")]
 pub(super) struct Show {
-    /// A model file.
+    /// Model file
     model: PathBuf,
-    /// Write the same as JSON.
+    /// Write the same as JSON (`-`: standard output)
     #[arg(long, value_name = "OUT")]
-    json: Option<PathBuf>,
+    json: Option<Out>,
 }
 
-impl Show {
-    pub(super) fn run(&self) -> Result<Outcome> {
+impl Run for Show {
+    fn run(&self) -> Result<Outcome> {
         let (file, network) = input::model(&self.model)?;
         let (text, value) = with_network!(network, network => describe(&network));
-        if let Some(path) = &self.json {
-            output::json(path, &value)?;
+        if let Some(out) = &self.json {
+            out.json(&value)?;
         }
         Ok(Outcome::done(format!("{}, SHA-256 {}\n{text}", self.model.display(), file.sha256())))
+    }
+
+    fn outputs(&self) -> Vec<&Out> {
+        self.json.iter().collect()
     }
 }
 
 fn describe<T: Scalar>(network: &Network<T>) -> (String, serde_json::Value) {
-    let title = ["", "kind", "output", "parameters", "rule", "bound", "averaged"].map(String::from).to_vec();
+    let title = ["", "kind", "output", "parameters", "rule", "ℓ2 bound", "averaged"].map(String::from).to_vec();
     let (mut rows, mut layers) = (vec![title], Vec::new());
     for (i, layer) in network.layers().enumerate() {
         let parameters: usize = layer.parameters().iter().map(|p| p.len()).sum();

@@ -1,0 +1,139 @@
+//! What `dahlquist certify` reports: text, JSON and CSV.
+
+use dahlquist::{
+    Semantics,
+    certificate::{Certificate, Entry, Group},
+    certify::Refusal,
+    io::ClaimedSamples,
+    operator::KERNELS,
+    rigor::Summation,
+};
+use serde_json::{Value, json};
+
+use super::{
+    input::{self, Eps},
+    output::{columns, percent},
+};
+
+/// What was certified.
+pub(super) struct Report<'a> {
+    pub(super) certificate: &'a Certificate,
+    pub(super) scalar: &'static str,
+    pub(super) samples: Option<&'a Samples>,
+}
+
+/// What was certified about samples.
+pub(super) struct Samples {
+    pub(super) claimed: ClaimedSamples,
+    /// Why a sample has no radius.
+    pub(super) refusals: Vec<Option<Refusal>>,
+    pub(super) eps: Vec<Eps>,
+}
+
+impl Report<'_> {
+    pub(super) fn json(&self) -> Value {
+        let Certificate { layers, groups, lipschitz, features, summation, norms, .. } = self.certificate;
+        let layer = |(i, entry): (usize, &Entry)| {
+            json!({
+                "path": i.to_string(), "kind": entry.kind, "rule": entry.basis, "bound": entry.lipschitz,
+                "averaged": entry.averaged,
+            })
+        };
+        let mut value = json!({
+            "program": concat!("dahlquist ", env!("CARGO_PKG_VERSION")), "kernels": KERNELS, "norm": "l2",
+            "scalar": self.scalar, "summation": summation, "norm_proof": norms,
+            "proved": self.certificate.is_proved(), "lipschitz": lipschitz, "features": features,
+            "layers": layers.iter().enumerate().map(layer).collect::<Vec<_>>(), "groups": groups,
+        });
+        if let Some(Samples { claimed, refusals, .. }) = self.samples {
+            let sample = |(s, refusal): (usize, &Option<Refusal>)| {
+                json!({
+                    "prediction": claimed.predictions[s], "label": label(claimed, s), "radius": claimed.radii[s],
+                    "refusal": refusal,
+                })
+            };
+            value["semantics"] = json!(claimed.semantics);
+            value["local"] = json!(claimed.local);
+            value["samples"] = refusals.iter().enumerate().map(sample).collect();
+            value["clean_accuracy"] = json!(claimed.clean_accuracy);
+            value["certified_accuracy"] = json!(claimed.certified_accuracy);
+        }
+        value
+    }
+
+    pub(super) fn text(&self) -> String {
+        let Certificate { layers, groups, lipschitz, features, .. } = self.certificate;
+        let title = ["", "kind", "rule", "bound"].map(String::from).to_vec();
+        let row = |(i, entry): (usize, &Entry)| {
+            vec![i.to_string(), entry.kind.clone(), entry.basis.to_string(), entry.lipschitz.to_string()]
+        };
+        let group = |group: &Group| {
+            let layers = format!("{}–{}", group.first, group.first + group.count - 1);
+            vec![layers, "together".into(), group.rule.to_string(), group.lipschitz.to_string()]
+        };
+        let rows = layers.iter().enumerate().map(row).chain(groups.iter().map(group));
+        let mut text = columns(&std::iter::once(title).chain(rows).collect::<Vec<_>>());
+        text += &format!(
+            "ℓ2 Lipschitz constant of the network {lipschitz}, of its features {features} (over the real numbers)\n"
+        );
+        if !self.certificate.is_proved() {
+            text += "NOT PROVED: the bound of a layer is only asserted\n";
+        }
+        if let Some(samples) = self.samples {
+            text += &samples.text(self.scalar, self.certificate.summation);
+        }
+        text
+    }
+}
+
+impl Samples {
+    fn text(&self, scalar: &str, summation: Summation) -> String {
+        let meaning = match self.claimed.semantics {
+            Semantics::Exact => "exact".to_string(),
+            Semantics::Executed => format!("executed in {scalar}, {}", input::order(summation)),
+        };
+        let refused = self.refusals.iter().filter(|refusal| refusal.is_some()).count();
+        let mut text = format!(
+            "{} samples, {meaning}; {refused} without a radius\n",
+            self.refusals.len()
+        );
+        text += "radii and ε are ℓ2 distances in units of the input\n";
+        let accuracies = self.eps.iter().zip(&self.claimed.certified_accuracy);
+        let certified = accuracies.map(|(eps, claim)| vec![format!("certified at ε = {eps}"), percent(claim.accuracy)]);
+        let clean = vec!["clean accuracy".into(), percent(self.claimed.clean_accuracy.unwrap_or_default())];
+        text + &columns(&std::iter::once(clean).chain(certified).collect::<Vec<_>>())
+    }
+
+    /// One line for each sample, in order.
+    pub(super) fn csv(&self) -> String {
+        let mut text = String::from("sample,label,prediction,radius,refusal\n");
+        for (s, refusal) in self.refusals.iter().enumerate() {
+            let refusal = json!(refusal);
+            let (prediction, radius) = (self.claimed.predictions[s], self.claimed.radii[s]);
+            let label = label(&self.claimed, s).map_or(String::new(), |label| label.to_string());
+            text += &format!("{s},{label},{prediction},{radius},{}\n", refusal.as_str().unwrap_or_default());
+        }
+        text
+    }
+
+    /// The certified accuracy as a step function: it has each value below the distance beside it, from the distance before.
+    pub(super) fn curve(&self) -> Vec<(f64, f64)> {
+        let ClaimedSamples { predictions, radii, .. } = &self.claimed;
+        let correct = (0..radii.len()).filter(|&s| label(&self.claimed, s) == Some(predictions[s]) && radii[s] > 0.0);
+        let mut ends: Vec<f64> = correct.map(|s| radii[s]).collect();
+        ends.sort_by(f64::total_cmp);
+        let (count, all) = (ends.len(), radii.len() as f64);
+        ends.into_iter().enumerate().map(|(i, end)| (end, (count - i) as f64 / all)).collect()
+    }
+
+    /// The accuracies at 0 and at each `ε`.
+    pub(super) fn points(&self) -> Vec<(f64, f64)> {
+        let clean = self.claimed.clean_accuracy.map(|accuracy| (0.0, accuracy));
+        let certified = self.claimed.certified_accuracy.iter().map(|claim| (claim.eps, claim.accuracy));
+        clean.into_iter().chain(certified).collect()
+    }
+}
+
+fn label(claimed: &ClaimedSamples, s: usize) -> Option<usize> {
+    claimed.labels.as_ref().and_then(|labels| labels.get(s)).copied()
+}

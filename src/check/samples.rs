@@ -1,0 +1,106 @@
+//! Claims about samples: what contradicts itself is refused without them, the rest is recomputed from them.
+//!
+//! A forward pass and its rounding errors have no short proof. So predictions and radii are computed once more by the
+//! code that issues certificates, and what it confirms is *recomputed*, not proved.
+
+use super::{Finding, Verdict, equal, require};
+use crate::{
+    certify::{SampleCertificate, Sealed},
+    data::Dataset,
+    error::{Error, Result},
+    io::ClaimedSamples,
+    scalar::Scalar,
+    tensor::Shape,
+};
+
+/// The number of samples that are recomputed at a time.
+const AT_ONCE: usize = 1024;
+
+/// What can be said about the claims without the samples; `output` is the shape of the logits, if it is known.
+pub(super) fn unchecked(claimed: &ClaimedSamples, output: Option<Shape>) -> Finding {
+    let claim = format!("predictions and radii of {} samples", claimed.predictions.len());
+    let verdict = match output.map(|shape| claimed.validate(shape.len())) {
+        Some(Err(reason)) => Verdict::Failed(reason.to_string()),
+        Some(Ok(())) => Verdict::Unchecked("it takes the samples to recompute them".into()),
+        None => Verdict::Unchecked("the number of classes is not known".into()),
+    };
+    Finding { part: "samples".into(), claim, verdict }
+}
+
+/// Checks every claim about samples: hash and labels are compared with those of `dataset`, predictions and radii are
+/// recomputed by `sealed`, and the accuracies must follow from them. `observe` is called with the number of samples
+/// that were just recomputed.
+///
+/// `sealed` is the model that the certificate is about, sealed for the order of summation and with the proofs of norms and
+/// the groups of the certificate.
+///
+/// # Errors
+/// As [`Dataset::batch`] and [`Sealed::certify`]. A claim that is false is no error but a finding.
+pub fn check_samples<T: Scalar>(
+    claimed: &ClaimedSamples,
+    sealed: &Sealed<T>,
+    dataset: &Dataset,
+    observe: &dyn Fn(usize),
+) -> Result<Vec<Finding>> {
+    let count = dataset.len();
+    let claim = format!("{} samples with SHA-256 {}", claimed.predictions.len(), claimed.sha256);
+    let hash = dataset.sha256::<T>()?;
+    let same = || {
+        claimed.validate(sealed.network().output().len())?;
+        equal("the number of samples is", claimed.predictions.len(), count)?;
+        equal("the samples have SHA-256", claimed.sha256, hash)?;
+        claimed.labels.as_deref().map_or(Ok(()), |labels| require(labels == dataset.labels(), "they have other labels"))
+    };
+    let mut findings = vec![finding("samples", claim, same(), Verdict::Proved)];
+    if findings[0].verdict != Verdict::Proved {
+        return Ok(findings);
+    }
+    let certified = recompute(claimed, sealed, dataset, observe)?;
+
+    let prediction = |s: usize| (certified[s].prediction != claimed.predictions[s]).then(|| {
+        format!("sample {s} has the prediction {}, not {}", certified[s].prediction, claimed.predictions[s])
+    });
+    let radius = |s: usize| (claimed.radii[s] > certified[s].radius.get()).then(|| {
+        format!("sample {s} has the radius {}, less than the claimed {}", certified[s].radius, claimed.radii[s])
+    });
+    let all = |fault: &dyn Fn(usize) -> Option<String>| match (0..count).find_map(fault) {
+        Some(fault) => Err(Error::format(fault)),
+        None => Ok(()),
+    };
+    findings.push(finding("predictions", format!("of {count} samples"), all(&prediction), Verdict::Recomputed));
+    findings.push(finding("radii", format!("of {count} samples"), all(&radius), Verdict::Recomputed));
+    if findings.iter().all(|finding| !matches!(finding.verdict, Verdict::Failed(_))) {
+        let clean = claimed.clean_accuracy.map(|accuracy| ("clean accuracy".to_string(), accuracy));
+        let certified = claimed.certified_accuracy.iter();
+        let certified = certified.map(|claim| (format!("certified accuracy at {}", claim.eps), claim.accuracy));
+        // That they follow from predictions, radii and labels is part of the first finding.
+        for (part, accuracy) in clean.into_iter().chain(certified) {
+            findings.push(Finding { part, claim: accuracy.to_string(), verdict: Verdict::Recomputed });
+        }
+    }
+    Ok(findings)
+}
+
+fn recompute<T: Scalar>(
+    claimed: &ClaimedSamples,
+    sealed: &Sealed<T>,
+    dataset: &Dataset,
+    observe: &dyn Fn(usize),
+) -> Result<Vec<SampleCertificate>> {
+    let mut certified = Vec::with_capacity(dataset.len());
+    for start in (0..dataset.len()).step_by(AT_ONCE) {
+        let indices: Vec<usize> = (start..dataset.len().min(start + AT_ONCE)).collect();
+        let (x, semantics) = (dataset.batch(&indices)?, claimed.semantics);
+        certified.extend(match claimed.local {
+            true => sealed.certify_locally(&x, semantics)?,
+            false => sealed.certify(&x, semantics)?,
+        });
+        observe(indices.len());
+    }
+    Ok(certified)
+}
+
+fn finding(part: &str, claim: String, outcome: Result<()>, otherwise: Verdict) -> Finding {
+    let verdict = outcome.map_or_else(|e| Verdict::Failed(e.to_string()), |()| otherwise);
+    Finding { part: part.into(), claim, verdict }
+}
