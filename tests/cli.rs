@@ -2,11 +2,11 @@
 
 #![cfg(feature = "cli")]
 
+#[path = "cli/samples.rs"]
+mod claims;
 mod common;
 #[path = "cli/outputs.rs"]
 mod outputs;
-#[path = "cli/samples.rs"]
-mod claims;
 #[path = "cli/units.rs"]
 mod units;
 #[path = "cli/witness.rs"]
@@ -193,7 +193,7 @@ fn stacks_that_are_certified_as_one_and_local_radii_are_larger_and_verified() {
     }
     let mut changed = folder.json("c.json");
     let samples = changed["samples"].as_object_mut().unwrap();
-    ["labels", "clean_accuracy", "certified_accuracy"].map(|key| samples.remove(key));
+    samples.retain(|key, _| !["labels", "clean_accuracy", "certified_accuracy"].contains(&&**key));
     let radius = &mut changed["samples"]["radii"][0];
     *radius = json!(radius.as_f64().unwrap() * 1.01);
     std::fs::write(folder.path("d.json"), changed.to_string()).unwrap();

@@ -3,7 +3,10 @@
 
 mod common;
 
-use common::{model_bytes, tamper::{issued, parse}};
+use common::{
+    model_bytes,
+    tamper::{issued, parse},
+};
 use dahlquist::{
     Network,
     activation::Activation,
@@ -32,7 +35,8 @@ fn the_estimate_is_near_the_norm_and_not_above_its_bound() {
         let axis = |input| Axis { input, kernel, stride, padding };
         for scale in [1.0, 1e-300, 1e300] {
             let weight: Vec<f64> = weight.iter().map(|w| w * scale).collect();
-            for (mode, axes) in [(PaddingMode::Zeros, [axis(7), axis(6)]), (PaddingMode::Circular, [axis(8), axis(6)])] {
+            for (mode, axes) in [(PaddingMode::Zeros, [axis(7), axis(6)]), (PaddingMode::Circular, [axis(8), axis(6)])]
+            {
                 let convolution = Convolution { weight: &weight, channels, axes, mode };
                 let about = convolution.norm_estimate().get();
                 // For circular padding and as many outputs as inputs the torus proves the norm itself.
@@ -61,9 +65,11 @@ fn without_a_named_torus_the_best_one_is_proved() {
 /// One step of a field with a convolution, whose witness names no torus.
 fn flow() -> ModelFile {
     let image = Shape::image(3, 7, 7);
-    let geometry = Geometry { input: image, outputs: 3, kernel: (3, 3), stride: 1, padding: 1, mode: PaddingMode::Zeros };
+    let geometry =
+        Geometry { input: image, outputs: 3, kernel: (3, 3), stride: 1, padding: 1, mode: PaddingMode::Zeros };
     let weight = weights(81, 3).into_iter().map(|w| w as f32 * 0.2).collect();
-    let field = GradientField::new(Affine::new(Conv2d::new(geometry, weight).unwrap(), None).unwrap(), Activation::Relu {});
+    let field =
+        GradientField::new(Affine::new(Conv2d::new(geometry, weight).unwrap(), None).unwrap(), Activation::Relu {});
     let flow = Flow::new(field.unwrap(), Tableau::euler(), Step::Fixed(0.5), 1).unwrap();
     ModelFile::parse(model_bytes(&Network::new(image, vec![Box::new(flow)]).unwrap())).unwrap()
 }

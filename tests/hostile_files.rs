@@ -150,7 +150,9 @@ fn a_key_that_is_there_twice_is_refused() {
         assert!(error.contains("twice") || error.contains("duplicate field"), "{what}: {error}");
     }
     // In the architecture itself, also where a parser would skip it.
-    for (from, to) in [("\"input\":[2]", "\"input\":[3],\"input\":[2]"), ("\"weight\":\"w\"", "\"weight\":\"v\",\"weight\":\"w\"")] {
+    for (from, to) in
+        [("\"input\":[2]", "\"input\":[3],\"input\":[2]"), ("\"weight\":\"w\"", "\"weight\":\"v\",\"weight\":\"w\"")]
+    {
         let error = read(&model(&DENSE.replace(from, to), &[w])).expect_err(to).to_string();
         assert!(error.contains("twice"), "{error}");
     }

@@ -1,5 +1,6 @@
 //! From a network to certificates: sealing, and the radius of a sample.
 
+mod dataset;
 mod groups;
 mod local;
 mod radius;

@@ -8,6 +8,8 @@
 //! - the rules, as they are written here once more: `operator.rs` the norms of linear maps, `flow.rs` what they imply
 //!   for a step, `constraint.rs` what multipliers prove about a step, `groups.rs` layers that are certified as one map.
 //!
+//! `samples.rs` alone uses what issues certificates: predictions and radii are not proved but recomputed.
+//!
 //! **What is verified.** A norm is accepted if the checker proves one that is at most the claimed one, and what
 //! multipliers are said to prove if they prove it again; everything else — slopes, curvatures, steps, factors, products
 //! — is then recomputed *from the claimed numbers*, in outward arithmetic that gives the same bits on every machine. So

@@ -5,16 +5,13 @@
 
 use super::{Finding, Verdict, equal, require};
 use crate::{
-    certify::{SampleCertificate, Sealed},
+    certify::Sealed,
     data::Dataset,
     error::{Error, Result},
     io::ClaimedSamples,
     scalar::Scalar,
     tensor::Shape,
 };
-
-/// The number of samples that are recomputed at a time.
-const AT_ONCE: usize = 1024;
 
 /// What can be said about the claims without the samples; `output` is the shape of the logits, if it is known.
 pub(super) fn unchecked(claimed: &ClaimedSamples, output: Option<Shape>) -> Finding {
@@ -55,14 +52,18 @@ pub fn check_samples<T: Scalar>(
     if findings[0].verdict != Verdict::Proved {
         return Ok(findings);
     }
-    let certified = recompute(claimed, sealed, dataset, observe)?;
+    let certified = sealed.certify_dataset(dataset, (claimed.semantics, claimed.local), observe)?;
 
-    let prediction = |s: usize| (certified[s].prediction != claimed.predictions[s]).then(|| {
-        format!("sample {s} has the prediction {}, not {}", certified[s].prediction, claimed.predictions[s])
-    });
-    let radius = |s: usize| (claimed.radii[s] > certified[s].radius.get()).then(|| {
-        format!("sample {s} has the radius {}, less than the claimed {}", certified[s].radius, claimed.radii[s])
-    });
+    let prediction = |s: usize| {
+        (certified[s].prediction != claimed.predictions[s]).then(|| {
+            format!("sample {s} has the prediction {}, not {}", certified[s].prediction, claimed.predictions[s])
+        })
+    };
+    let radius = |s: usize| {
+        (claimed.radii[s] > certified[s].radius.get()).then(|| {
+            format!("sample {s} has the radius {}, less than the claimed {}", certified[s].radius, claimed.radii[s])
+        })
+    };
     let all = |fault: &dyn Fn(usize) -> Option<String>| match (0..count).find_map(fault) {
         Some(fault) => Err(Error::format(fault)),
         None => Ok(()),
@@ -79,25 +80,6 @@ pub fn check_samples<T: Scalar>(
         }
     }
     Ok(findings)
-}
-
-fn recompute<T: Scalar>(
-    claimed: &ClaimedSamples,
-    sealed: &Sealed<T>,
-    dataset: &Dataset,
-    observe: &dyn Fn(usize),
-) -> Result<Vec<SampleCertificate>> {
-    let mut certified = Vec::with_capacity(dataset.len());
-    for start in (0..dataset.len()).step_by(AT_ONCE) {
-        let indices: Vec<usize> = (start..dataset.len().min(start + AT_ONCE)).collect();
-        let (x, semantics) = (dataset.batch(&indices)?, claimed.semantics);
-        certified.extend(match claimed.local {
-            true => sealed.certify_locally(&x, semantics)?,
-            false => sealed.certify(&x, semantics)?,
-        });
-        observe(indices.len());
-    }
-    Ok(certified)
 }
 
 fn finding(part: &str, claim: String, outcome: Result<()>, otherwise: Verdict) -> Finding {

@@ -100,11 +100,7 @@ impl Stored {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let numbers = self.read(&file, indices, accept).map_err(|reason| Error::file(&self.path, reason))?;
         // What was examined is what is read.
-        if state(&file) == self.state {
-            Ok(numbers)
-        } else {
-            Err(Error::file(&self.path, CHANGED))
-        }
+        if state(&file) == self.state { Ok(numbers) } else { Err(Error::file(&self.path, CHANGED)) }
     }
 
     fn read<T: Scalar>(

@@ -88,9 +88,8 @@ impl ClaimedSamples {
     /// The fraction of samples whose prediction is their label and, if an `ε` is given, whose radius is more than it.
     fn accuracy(&self, labels: &[usize], eps: Option<f64>) -> f64 {
         let samples = self.predictions.iter().zip(&self.radii).zip(labels);
-        let holds = samples.filter(|((prediction, radius), label)| {
-            prediction == label && eps.is_none_or(|eps| **radius > eps)
-        });
+        let holds =
+            samples.filter(|((prediction, radius), label)| prediction == label && eps.is_none_or(|eps| **radius > eps));
         holds.count() as f64 / self.predictions.len() as f64
     }
 
@@ -128,7 +127,9 @@ impl ClaimedSamples {
             let accuracy = self.accuracy(labels, eps);
             if claimed != accuracy {
                 let which = eps.map_or("clean accuracy".into(), |eps| format!("certified accuracy at {eps}"));
-                return refuse(format!("the {which} that follows from its radii and labels is {accuracy}, not {claimed}"));
+                return refuse(format!(
+                    "the {which} that follows from its radii and labels is {accuracy}, not {claimed}"
+                ));
             }
         }
         Ok(())

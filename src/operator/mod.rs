@@ -11,13 +11,13 @@ use std::fmt::Debug;
 
 use serde::{Deserialize, Serialize};
 
-pub use summation::KERNELS;
 pub use affine::Affine;
 pub use conv2d::{Conv2d, Geometry};
 pub use dense::Dense;
 pub use direct::Direct;
 pub(crate) use direct::Middle;
 pub use pool::MeanPool;
+pub use summation::KERNELS;
 
 use crate::{
     error::Result,

@@ -134,7 +134,8 @@ mod tests {
             counter.finish(|a: &mut String, b: &String| *a = format!("({a}+{b})")).unwrap_or_default()
         };
         let orders = [64, 65, 200, 300, 448].map(order);
-        let expected = ["64", "(33+32)", "((50+50)+(50+50))", "(((60+60)+(60+60))+60)", "(((64+64)+(64+64))+((64+64)+64))"];
+        let expected =
+            ["64", "(33+32)", "((50+50)+(50+50))", "(((60+60)+(60+60))+60)", "(((64+64)+(64+64))+((64+64)+64))"];
         assert_eq!((KERNELS, orders.each_ref().map(|order| &**order)), (1, expected));
     }
 

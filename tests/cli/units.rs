@@ -58,9 +58,15 @@ fn the_norm_and_the_order_of_sums_are_named_in_help_and_output() {
         assert!(help.contains("in any order, with or without fused multiply-add, in IEEE arithmetic"), "{help}");
     }
     for (words, phrases) in [
-        ("certify @single.safetensors --data @samples.safetensors", ["ℓ2 distances in units of the input", "sums in any order"]),
+        (
+            "certify @single.safetensors --data @samples.safetensors",
+            ["ℓ2 distances in units of the input", "sums in any order"],
+        ),
         ("predict @single.safetensors --data @samples.safetensors", ["executed in f32", "sums in any order"]),
-        ("attack @single.safetensors --data @samples.safetensors --eps 0.1 --steps 1", ["ℓ2 distance in units of the input", "sums in any order"]),
+        (
+            "attack @single.safetensors --data @samples.safetensors --eps 0.1 --steps 1",
+            ["ℓ2 distance in units of the input", "sums in any order"],
+        ),
         ("falsify @single.safetensors --budget 0", ["ℓ2 bound", "sums in any order"]),
     ] {
         for phrase in phrases {
@@ -84,8 +90,11 @@ fn predict_and_attack_run_in_the_order_that_is_certified() {
     samples::save::<f32>(folder.path("long_samples.safetensors"), &data).unwrap();
     let x = data.batch::<f32>(&(0..24).collect::<Vec<_>>()).unwrap();
     let mut found = Vec::new();
-    for (name, summation) in [("any", dahlquist::rigor::Summation::Any), ("declared", dahlquist::rigor::Summation::Declared)] {
-        let words = format!("predict @long.safetensors --data @long_samples.safetensors --summation {name} --json @p.json");
+    for (name, summation) in
+        [("any", dahlquist::rigor::Summation::Any), ("declared", dahlquist::rigor::Summation::Declared)]
+    {
+        let words =
+            format!("predict @long.safetensors --data @long_samples.safetensors --summation {name} --json @p.json");
         succeeds(&folder.run(&words));
         let value = folder.json("p.json");
         assert_eq!(value["summation"], name);
@@ -97,7 +106,8 @@ fn predict_and_attack_run_in_the_order_that_is_certified() {
         let logits: Vec<Vec<f64>> = (0..24).map(|s| y.sample(s).iter().map(|&l| f64::from(l)).collect()).collect();
         assert_eq!(value["logits"], json!(logits));
         found.push(value["logits"].clone());
-        let words = "attack @long.safetensors --data @long_samples.safetensors --eps 0 --steps 1 --starts 1 --json @a.json";
+        let words =
+            "attack @long.safetensors --data @long_samples.safetensors --eps 0 --steps 1 --starts 1 --json @a.json";
         succeeds(&folder.run(&format!("{words} --summation {name}")));
         assert_eq!(folder.json("a.json")["summation"], name);
         succeeds(&folder.run(&format!(
@@ -141,7 +151,8 @@ fn a_flow_that_expands_is_named() {
     let folder = Folder::new();
     let dense = |m, n, weight: Vec<f32>| Affine::new(Dense::new(m, n, weight).unwrap(), None).unwrap();
     let still = GradientField::new(dense(2, 2, vec![1.0, 0.5, 0.0, 1.0]), Activation::Relu {}).unwrap();
-    let moving = ResidualField::new(dense(2, 2, vec![1.0, 0.5, 0.0, 1.0]), Activation::Relu {}, dense(2, 2, vec![1.0; 4]));
+    let moving =
+        ResidualField::new(dense(2, 2, vec![1.0, 0.5, 0.0, 1.0]), Activation::Relu {}, dense(2, 2, vec![1.0; 4]));
     let network = Network::new(
         Shape::Features(2),
         vec![
@@ -153,7 +164,9 @@ fn a_flow_that_expands_is_named() {
     let sealed = network.unwrap().seal().unwrap();
     io::save(sealed.network(), &folder.path("flows.safetensors")).unwrap();
     let certify = folder.run("certify @flows.safetensors --certificate @c.json");
-    for output in [certify, folder.run("check @c.json @flows.safetensors"), folder.run("falsify @flows.safetensors --budget 0")] {
+    for output in
+        [certify, folder.run("check @c.json @flows.safetensors"), folder.run("falsify @flows.safetensors --budget 0")]
+    {
         succeeds(&output);
         let notes = errors(&output);
         // The head expands too, and is no flow.

@@ -8,7 +8,6 @@ use std::{
 use clap::{Args, ValueEnum};
 use dahlquist::{
     Error, Network, Result, Sealed, Semantics,
-    certify::SampleCertificate,
     data::Dataset,
     io::{Claimed, ClaimedSamples, ModelFile},
     scalar::Scalar,
@@ -107,7 +106,7 @@ impl Certify {
         if let Some(path) = &self.certificate {
             let mut claimed = Claimed::new(sealed.certificate(), file.sha256(), file.scalar());
             claimed.samples = samples.as_ref().map(|samples| samples.claimed.clone());
-            claimed.write(path)?;
+            claimed.write(&**path)?;
         }
         let report = Report { certificate: sealed.certificate(), scalar: T::NAME, samples: samples.as_ref() };
         if let Some(out) = &self.json {
@@ -134,7 +133,9 @@ impl Certify {
             Some(Meaning::Exact) => Semantics::Exact,
             Some(Meaning::Executed) | None => Semantics::Executed,
         };
-        let certified = radii(sealed, dataset, semantics, self.local)?;
+        let bar = output::progress("certify", dataset.len());
+        let certified = sealed.certify_dataset(dataset, (semantics, self.local), &|count| bar.inc(count as u64))?;
+        bar.finish_and_clear();
         let default = || EPS.parse().into_iter().collect();
         let eps: Vec<Eps> = input::ascending(&if self.eps.is_empty() { default() } else { self.eps.clone() });
         let values: Vec<f64> = eps.iter().map(|eps| eps.value).collect();
@@ -189,19 +190,4 @@ fn layers(text: &str) -> std::result::Result<Range<usize>, String> {
         |text: &str| text.trim().parse::<usize>().map_err(|_| format!("{text:?} is not the number of a layer"));
     let (from, to) = text.split_once("..").ok_or("a range of layers is written as FROM..TO")?;
     Ok(number(from)?..number(to)?)
-}
-
-/// The radius of every sample.
-fn radii<T: Scalar>(
-    sealed: &Sealed<T>,
-    dataset: &Dataset,
-    semantics: Semantics,
-    local: bool,
-) -> Result<Vec<SampleCertificate>> {
-    let mut claims = Vec::with_capacity(dataset.len());
-    input::in_groups("certify", dataset, |x| {
-        claims.extend(if local { sealed.certify_locally(&x, semantics)? } else { sealed.certify(&x, semantics)? });
-        Ok(())
-    })?;
-    Ok(claims)
 }

@@ -60,7 +60,9 @@ impl Run for Check {
             (None, true, _) => findings.push(Finding {
                 part: "samples".into(),
                 claim: "none".into(),
-                verdict: Verdict::Unchecked("the certificate claims nothing about samples, so --data is of no use".into()),
+                verdict: Verdict::Unchecked(
+                    "the certificate claims nothing about samples, so --data is of no use".into(),
+                ),
             }),
             _ => {}
         }
@@ -88,7 +90,12 @@ impl Run for Check {
 }
 
 impl Check {
-    fn samples<T: Scalar>(&self, claimed: &Claimed, samples: &ClaimedSamples, network: Network<T>) -> Result<Vec<Finding>> {
+    fn samples<T: Scalar>(
+        &self,
+        claimed: &Claimed,
+        samples: &ClaimedSamples,
+        network: Network<T>,
+    ) -> Result<Vec<Finding>> {
         let Some(dataset) = self.data.load(&network)? else { return Ok(Vec::new()) };
         let options = SealOptions { summation: claimed.summation, norms: claimed.norms };
         let sealed = input::seal(&self.model, network, options)?.tighten_by(&claimed.groups)?;

@@ -22,7 +22,9 @@ use super::{
 };
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  dahlquist falsify model.safetensors --budget 60\n\nBounds are ℓ2 Lipschitz constants.")]
+#[command(
+    after_help = "Example:\n  dahlquist falsify model.safetensors --budget 60\n\nBounds are ℓ2 Lipschitz constants."
+)]
 pub(super) struct Falsify {
     /// Model file
     model: PathBuf,

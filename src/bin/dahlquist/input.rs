@@ -161,7 +161,9 @@ fn load<T: Scalar>(path: &Path, limit: Option<usize>, network: &Network<T>) -> R
         return Err(Error::file(path, format!("its samples have the shape {found}, and the model reads {expected}")));
     }
     let dataset = match limit {
-        Some(0) => return Err(Error::Parameter { name: "limit", value: "0".into(), reason: "no samples are left".into() }),
+        Some(0) => {
+            return Err(Error::Parameter { name: "limit", value: "0".into(), reason: "no samples are left".into() });
+        }
         Some(limit) if limit < dataset.len() => dataset.subset(&(0..limit).collect::<Vec<_>>())?,
         _ => dataset,
     };
@@ -260,7 +262,8 @@ mod tests {
             Ok(ascending(&lists).iter().map(|eps| eps.value).collect())
         };
         let expected = Ok(vec![0.0, 36.0 / 255.0, 0.5]);
-        for words in [&["36/255", "0.5", "0"][..], &["0.5,36/255,0"], &["36/255,", "0.5", ",0"], &["0 36/255, 0.5 0.5"]] {
+        for words in [&["36/255", "0.5", "0"][..], &["0.5,36/255,0"], &["36/255,", "0.5", ",0"], &["0 36/255, 0.5 0.5"]]
+        {
             assert_eq!(values(words), expected, "{words:?}");
         }
         for words in ["", ",", "1/0", "0/0", "-1", "nan", "inf", "36/255,x", "1/2/3"] {

@@ -22,7 +22,7 @@ pub(super) fn certified_accuracy(steps: &[(f64, f64)], points: &[(f64, f64)]) ->
         w = SIZE.0,
         h = SIZE.1
     );
-    let mut text = |at: (f64, f64), anchor: &str, words: &str| {
+    let text = |at: (f64, f64), anchor: &str, words: &str| {
         format!("<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{words}</text>\n", at.0, at.1)
     };
     let line = |from: (f64, f64), to: (f64, f64), color: &str| {
@@ -49,7 +49,12 @@ pub(super) fn certified_accuracy(steps: &[(f64, f64)], points: &[(f64, f64)]) ->
     svg += &text((SIZE.0 / 2.0, SIZE.1 - 14.0), "middle", "ℓ2 distance ε, in units of the input");
 
     if let Some((_, first)) = steps.first() {
-        let _ = write!(svg, "<path fill=\"none\" stroke=\"#1565c0\" stroke-width=\"2\" d=\"M{:.1},{:.1}", x(0.0), y(*first));
+        let _ = write!(
+            svg,
+            "<path fill=\"none\" stroke=\"#1565c0\" stroke-width=\"2\" d=\"M{:.1},{:.1}",
+            x(0.0),
+            y(*first)
+        );
         let after = steps.iter().skip(1).map(|(_, accuracy)| *accuracy).chain([0.0]);
         for ((eps, _), accuracy) in steps.iter().zip(after) {
             let _ = write!(svg, " H{:.1} V{:.1}", x(*eps), y(accuracy));

@@ -93,10 +93,7 @@ impl Samples {
             Semantics::Executed => format!("executed in {scalar}, {}", input::order(summation)),
         };
         let refused = self.refusals.iter().filter(|refusal| refusal.is_some()).count();
-        let mut text = format!(
-            "{} samples, {meaning}; {refused} without a radius\n",
-            self.refusals.len()
-        );
+        let mut text = format!("{} samples, {meaning}; {refused} without a radius\n", self.refusals.len());
         text += "radii and ε are ℓ2 distances in units of the input\n";
         let accuracies = self.eps.iter().zip(&self.claimed.certified_accuracy);
         let certified = accuracies.map(|(eps, claim)| vec![format!("certified at ε = {eps}"), percent(claim.accuracy)]);
