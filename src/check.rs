@@ -11,11 +11,11 @@
 use rayon::prelude::*;
 
 use crate::{
-    certificate::{Certificate, Claimed, Claims, Rule, file::CertificateFile},
+    certificate::{Certificate, Claimed, ClaimedSamples, Claims, KERNELS, Rule, file::CertificateFile},
     error::{Error, Result},
     io::Digest,
     model::{Map, Model},
-    rigor::{Lower, Upper},
+    rigor::{Lower, Summation, Upper},
     rules::{self, Part},
     tensor::Shape,
 };
@@ -25,6 +25,9 @@ use crate::{
 pub enum Verdict {
     /// It is proved.
     Proved,
+    /// The code that issues certificates computes the same once more: less than a proof, since a fault of that code would
+    /// be repeated.
+    Recomputed,
     /// Only its author vouches for it.
     Asserted,
     /// It was not looked at, for this reason.
@@ -49,7 +52,8 @@ pub struct Finding {
 pub struct Report {
     /// One line for each claim.
     pub findings: Vec<Finding>,
-    /// The claims about the network, if all of them are proved; those that were not checked are not among them.
+    /// The claims about the network, if all of them are proved and no other is seen to be false. Claims about samples are
+    /// not among them: [`crate::certify::check_samples`].
     pub verified: Option<Verified>,
 }
 
@@ -114,6 +118,7 @@ pub fn check(claimed: &CertificateFile, model: &Model) -> Report {
     report.add("model", format!("SHA-256 {}", claimed.model), same("the model file has SHA-256", claimed.model, hash));
     let scalar = same("the tensors of the model are", claimed.scalar.as_str(), model.scalar());
     report.add("scalar", format!("weights in {}", claimed.scalar), scalar);
+    report.add("kernels", order(claimed), of_these_kernels(claimed));
     let input = same("the model has shape", claimed.input, model.input());
     report.add("input", format!("shape {}", claimed.input), input);
     report.findings.extend(fold(&Part::root(model.map(), model.input()), &claimed.network));
@@ -128,16 +133,41 @@ pub fn check(claimed: &CertificateFile, model: &Model) -> Report {
         let outcome = at_least("the proof says", bound, proved.get());
         report.add(part, format!("Lipschitz constant {bound}"), outcome);
     }
-    if report.findings.iter().all(|f| f.verdict == Verdict::Proved) {
+    let proved = report.findings.iter().all(|f| f.verdict == Verdict::Proved);
+    if let Some(samples) = &claimed.samples {
+        report.findings.push(unchecked(samples, model));
+    }
+    if proved && !report.failed() {
         let (input, map) = (model.input(), model.map().clone());
         report.verified = Some(Verified { certificate, input, map, model: hash });
     }
-    if let Some(samples) = &claimed.samples {
-        let claim = format!("the radii of {} samples", samples.radii.len());
-        let reason = "it takes the samples and a forward pass to check them".to_string();
-        report.findings.push(Finding { part: "samples".into(), claim, verdict: Verdict::Unchecked(reason) });
-    }
     report
+}
+
+/// What can be said about the claims about samples without them.
+fn unchecked(claimed: &ClaimedSamples, model: &Model) -> Finding {
+    let claim = format!("predictions and radii of {} samples", claimed.predictions.len());
+    let valid = model.map().output(model.input()).and_then(|output| claimed.validate(output.len()));
+    let verdict = match valid {
+        Err(reason) => Verdict::Failed(reason.to_string()),
+        Ok(()) => Verdict::Unchecked("it takes the samples to recompute them".into()),
+    };
+    Finding { part: "samples".into(), claim, verdict }
+}
+
+/// A declared order of summation is one of the kernels that declared it; any order is one of all.
+fn of_these_kernels(claimed: &CertificateFile) -> Result<()> {
+    let known = claimed.summation == Summation::Any || claimed.kernels == KERNELS;
+    require(known, &format!("the kernels of this program are of version {KERNELS}, and declare another order"))
+}
+
+/// The order of summation in words.
+fn order(claimed: &CertificateFile) -> String {
+    let order = match claimed.summation {
+        Summation::Any => "sums in any order",
+        Summation::Declared => "sums in the declared order",
+    };
+    format!("{order}, by kernels of version {} of {}", claimed.kernels, claimed.program)
 }
 
 /// The claims of a part and of those below it.
@@ -212,7 +242,11 @@ fn at_least(truth: &str, claimed: f64, proved: f64) -> Result<()> {
     Err(Error::format(format!("{truth} {proved}, which is more than the claimed {claimed}")))
 }
 
-fn same<T: PartialEq + std::fmt::Display>(truth: &str, claimed: T, found: T) -> Result<()> {
+pub(crate) fn require(holds: bool, otherwise: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::format(otherwise)) }
+}
+
+pub(crate) fn same<T: PartialEq + std::fmt::Display>(truth: &str, claimed: T, found: T) -> Result<()> {
     if claimed == found { Ok(()) } else { Err(Error::format(format!("{truth} {found}, not {claimed}"))) }
 }
 

@@ -60,7 +60,7 @@
 //! | [`integrate`] | Runge–Kutta methods in exact arithmetic, with their radii |
 //! | [`layer`], [`network`] | layers, and layers in order |
 //! | [`certify`] | sealing, and the radius of a sample |
-//! | [`check`] | the independent checker of certificate files |
+//! | [`check`] | the independent checker of certificate files; radii of samples are recomputed |
 //! | [`witness`] | what the verified checker of `proofs/` reads: certificates in exact integers |
 //! | [`attack`] | PGD against the label, a search for counterexamples against the certificate |
 //! | [`train`], [`data`], [`io`] | the recipe; images; model and certificate files |

@@ -1,39 +1,58 @@
 //! A certificate file: whatever the bytes are, they are refused, or read and checked, and never believed.
 //!
-//! The model is `x ↦ 2x`: what is verified about it may not be below 2.
+//! The model is `x ↦ (2x, −x)` on two samples, 1 and −1: its constant is `√5`, the predictions are 0 and 1, and both radii
+//! are 1. What is verified may not be better.
 
 #![no_main]
 
 use std::sync::LazyLock;
 
 use dahlquist::{
-    check::check,
-    io::{Claimed, ModelFile},
+    Sealed,
+    certify::SealOptions,
+    check::{Verdict, check, check_samples},
+    data::Dataset,
+    io::{AnyNetwork, Claimed, ModelFile},
+    operator::Norms,
+    rigor::Summation,
+    tensor::{Batch, Shape},
 };
 
 static MODEL: LazyLock<ModelFile> = LazyLock::new(|| {
-    let spec = r#"{\"format\":\"dahlquist-model\",\"version\":1,\"input\":[1],\"layers\":[{\"type\":\"dense\",\"weight\":\"w\"}]}"#;
-    let header = format!(
-        r#"{{"__metadata__":{{"dahlquist":"{spec}"}},"w":{{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}}}}"#
-    );
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(header.as_bytes());
-    bytes.extend(2.0f32.to_le_bytes());
-    ModelFile::parse(bytes).expect("the model of this target is valid")
+    let bytes = include_bytes!("../seeds/model/two");
+    ModelFile::parse(bytes.to_vec()).expect("the model of this target is valid")
+});
+
+static SEALED: LazyLock<[Sealed<f32>; 2]> = LazyLock::new(|| {
+    [Summation::Any, Summation::Declared].map(|summation| match MODEL.network() {
+        Ok(AnyNetwork::F32(network)) => {
+            network.seal_with(SealOptions { summation, norms: Norms::Torus }).expect("it has a proof")
+        }
+        _ => panic!("the model of this target is valid"),
+    })
+});
+
+static DATA: LazyLock<Dataset> = LazyLock::new(|| {
+    let x = Batch::new(Shape::Features(1), vec![1.0f32, -1.0]).expect("two samples");
+    Dataset::from_samples(&x, vec![0, 1], vec!["0".into(), "1".into()]).expect("two labels")
 });
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Ok(claimed) = Claimed::parse(bytes) else { return };
-    let text = written(&claimed);
+    let text = serde_json::to_vec(&claimed).expect("what was read can be written");
     assert_eq!(Claimed::parse(&text).as_ref(), Ok(&claimed), "numbers are read back as they were written");
     if let Some(verified) = check(&claimed, &MODEL).verified {
-        assert!(verified.certificate().lipschitz.get() >= 2.0);
+        let bound = verified.certificate().lipschitz.get();
+        assert!(bound * bound >= 5.0);
+    }
+    let Some(samples) = &claimed.samples else { return };
+    let sealed = &SEALED[usize::from(claimed.summation == Summation::Declared)];
+    let findings = check_samples(samples, sealed, &DATA, &|_| {}).expect("the samples are in memory");
+    if findings.iter().all(|finding| matches!(finding.verdict, Verdict::Proved | Verdict::Recomputed)) {
+        assert_eq!(samples.predictions, [0, 1]);
+        assert!(samples.radii.iter().all(|&radius| radius <= 1.0));
+        assert!(samples.clean_accuracy.is_none_or(|accuracy| accuracy == 1.0));
+        let certified = |eps: f64, accuracy: f64| accuracy == 0.0 || eps < 1.0;
+        assert!(samples.certified_accuracy.iter().all(|claim| certified(claim.eps, claim.accuracy)));
     }
 });
-
-/// The file that the crate itself writes.
-fn written(claimed: &Claimed) -> Vec<u8> {
-    let path = std::env::temp_dir().join(format!("dahlquist-fuzz-{}.json", std::process::id()));
-    claimed.write(&path).expect("what was read can be written");
-    std::fs::read(path).expect("what was written can be read")
-}

@@ -1,7 +1,7 @@
 //! The certificate file: what is claimed about a model, to be checked by someone else.
 //!
 //! ```json
-//! {"format": "dahlquist-certificate", "version": 2, "program": "0.2.0", "model": "<SHA-256 of the model file>",
+//! {"format": "dahlquist-certificate", "version": 2, "program": "dahlquist 0.2.0", "kernels": 1, "model": "<SHA-256 of the model file>",
 //!  "scalar": "f32", "norm_proof": "torus", "summation": "any", "input": [2], "lipschitz": 1.5, "features": 1.0,
 //!  "network": {"path": "", "rule": "composition", "claims": {"bound": 1.5}, "premises": [
 //!   {"path": "0", "rule": "composition", "claims": {"bound": 1.0, "averaged": 0.5}, "premises": [
@@ -21,10 +21,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, Claimed, ClaimedSamples, Evidence, NormProof};
+use super::{Certificate, Claimed, ClaimedSamples, Evidence, KERNELS, NormProof};
 use crate::{
     error::{Error, Result},
-    io::{Digest, read_bounded, write},
+    io::{Digest, read_bounded, unique_keys, write},
     model::{Map, file::Model},
     rigor::{Summation, Upper},
     tensor::Shape,
@@ -43,8 +43,10 @@ const LARGEST_FILE: u64 = 1 << 26;
 pub struct CertificateFile {
     format: String,
     version: u32,
-    /// The version of the program that issued it.
+    /// The program that issued it, and its version.
     pub program: String,
+    /// The version of its kernels: a declared order of summation is that of these.
+    pub kernels: u32,
     /// The SHA-256 of the model file that the claims are about.
     pub model: Digest,
     /// The number format of the model: `"f32"` or `"f64"`.
@@ -72,7 +74,8 @@ impl CertificateFile {
         Self {
             format: FORMAT.into(),
             version: VERSION,
-            program: env!("CARGO_PKG_VERSION").into(),
+            program: concat!("dahlquist ", env!("CARGO_PKG_VERSION")).into(),
+            kernels: KERNELS,
             model: model.sha256(),
             scalar: model.scalar().into(),
             norm_proof,
@@ -106,6 +109,7 @@ impl CertificateFile {
             format: String,
             version: u32,
         }
+        unique_keys(bytes).map_err(|e| Error::format(format!("not a certificate: {e}")))?;
         let refuse = |e: serde_json::Error| Error::format(format!("not a certificate: {e}"));
         let Header { format, version } = serde_json::from_slice(bytes).map_err(refuse)?;
         if format != FORMAT {
@@ -133,7 +137,7 @@ impl CertificateFile {
     }
 
     fn finite(&self) -> Result<()> {
-        let radii = self.samples.iter().flat_map(|samples| samples.radii.iter().copied());
+        let radii = self.samples.iter().flat_map(ClaimedSamples::numbers);
         let mut numbers: Vec<f64> = [self.lipschitz, self.features].into_iter().chain(radii).collect();
         collect(&self.network, &mut numbers);
         match numbers.iter().find(|x| !x.is_finite()) {

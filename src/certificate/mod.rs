@@ -15,7 +15,7 @@ mod samples;
 use serde::{Deserialize, Serialize};
 
 pub use rule::Rule;
-pub use samples::ClaimedSamples;
+pub use samples::{ClaimedAccuracy, ClaimedSamples};
 
 use crate::rigor::{Lower, Upper, torus::Torus};
 
@@ -129,6 +129,12 @@ pub enum NormProof {
     /// That of the operator itself where that is smaller: seconds, within `10⁻³` of the norm.
     Tight,
 }
+
+/// The version of the kernels, part of every certificate: what is claimed for the *declared* order of summation is
+/// claimed for the order of these kernels.
+///
+/// It must be raised whenever a kernel, one here or one of the direct convolution, splits or adds its sums differently.
+pub const KERNELS: u32 = 1;
 
 /// What a radius is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

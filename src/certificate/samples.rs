@@ -1,11 +1,21 @@
-//! What a certificate file claims about samples.
+//! What a certificate file claims about samples: predictions, radii, and the accuracies that follow from them.
+//!
+//! ```json
+//! {"sha256": "…", "semantics": "executed", "predictions": [3, 1], "radii": [0.25, 0.0], "labels": [3, 2],
+//!  "clean_accuracy": 0.5, "certified_accuracy": [{"eps": 0.1, "accuracy": 0.5}]}
+//! ```
+//!
+//! `local` is absent where radii are not local, `labels` and the accuracies where the labels are not known.
 
 use serde::{Deserialize, Serialize};
 
 use super::Semantics;
-use crate::io::Digest;
+use crate::{
+    error::{Error, Result},
+    io::Digest,
+};
 
-/// The radii of samples.
+/// The claims about samples: untrusted, as everything that a file says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClaimedSamples {
@@ -18,6 +28,93 @@ pub struct ClaimedSamples {
     pub local: bool,
     /// The prediction for each sample.
     pub predictions: Vec<usize>,
-    /// The prediction stands at every distance below this.
+    /// The prediction of each sample stands at every ℓ2 distance below this, in units of the input.
     pub radii: Vec<f64>,
+    /// The label of each sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<usize>>,
+    /// The fraction of samples whose prediction is their label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clean_accuracy: Option<f64>,
+    /// For some `ε`, the fraction of samples that keep their label at every distance up to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certified_accuracy: Vec<ClaimedAccuracy>,
+}
+
+/// The certified accuracy at one distance.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimedAccuracy {
+    /// The distance `ε`.
+    pub eps: f64,
+    /// The fraction of samples whose prediction is their label and whose radius is more than `ε`, in `[0, 1]`.
+    pub accuracy: f64,
+}
+
+impl ClaimedSamples {
+    /// The fraction of samples whose prediction is their label and, if an `ε` is given, whose radius is more than it.
+    pub(crate) fn accuracy(&self, labels: &[usize], eps: Option<f64>) -> f64 {
+        let samples = self.predictions.iter().zip(&self.radii).zip(labels);
+        let holds =
+            samples.filter(|((prediction, radius), label)| prediction == label && eps.is_none_or(|eps| **radius > eps));
+        holds.count() as f64 / self.predictions.len() as f64
+    }
+
+    /// Refuses claims that contradict themselves: what can be seen without the samples.
+    ///
+    /// There is one prediction, radius and label for each sample and at least one sample; radii are finite and not
+    /// negative; predictions and labels are below `classes`; and the accuracies are those that follow.
+    ///
+    /// # Errors
+    /// [`Error::Format`] with the first claim that cannot be.
+    pub fn validate(&self, classes: usize) -> Result<()> {
+        self.lengths()?;
+        let refuse = |what: String| Err(Error::format(what));
+        for (what, values) in [("prediction", Some(&self.predictions)), ("label", self.labels.as_ref())] {
+            let largest = values.into_iter().flatten().enumerate().find(|(_, value)| **value >= classes);
+            if let Some((s, value)) = largest {
+                return refuse(format!("sample {s} has the {what} {value}, and there are {classes} classes"));
+            }
+        }
+        if let Some(s) = self.radii.iter().position(|radius| !(radius.is_finite() && *radius >= 0.0)) {
+            return refuse(format!("sample {s} has the radius {}, which is none", self.radii[s]));
+        }
+        let Some(labels) = &self.labels else {
+            return match (self.clean_accuracy, &self.certified_accuracy[..]) {
+                (None, []) => Ok(()),
+                _ => refuse("it claims accuracies without labels".into()),
+            };
+        };
+        let clean = self.clean_accuracy.map(|accuracy| (None, accuracy));
+        let certified = self.certified_accuracy.iter().map(|claim| (Some(claim.eps), claim.accuracy));
+        for (eps, claimed) in clean.into_iter().chain(certified) {
+            if eps.is_some_and(|eps| !(eps.is_finite() && eps >= 0.0)) {
+                return refuse(format!("the distance {} of an accuracy is none", eps.unwrap_or_default()));
+            }
+            let accuracy = self.accuracy(labels, eps);
+            if claimed != accuracy {
+                let which = eps.map_or("clean accuracy".into(), |eps| format!("certified accuracy at {eps}"));
+                return refuse(format!(
+                    "the {which} that follows from its radii and labels is {accuracy}, not {claimed}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The numbers that may not be infinite.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = f64> {
+        let accuracies = self.certified_accuracy.iter().flat_map(|claim| [claim.eps, claim.accuracy]);
+        self.radii.iter().copied().chain(self.clean_accuracy).chain(accuracies)
+    }
+
+    pub(crate) fn lengths(&self) -> Result<()> {
+        let (samples, radii) = (self.predictions.len(), self.radii.len());
+        let labels = self.labels.as_ref().map_or(samples, Vec::len);
+        if samples > 0 && radii == samples && labels == samples {
+            return Ok(());
+        }
+        let labels = self.labels.as_ref().map_or(String::new(), |labels| format!(" and {} labels", labels.len()));
+        Err(Error::format(format!("it has {samples} predictions, {radii} radii{labels}")))
+    }
 }

@@ -55,33 +55,51 @@ pub fn load_test(dir: impl AsRef<Path>) -> Result<Dataset> {
     read(dir.as_ref(), &[TEST_FILE])
 }
 
+/// The records in the bytes of one such file, in order.
+///
+/// # Errors
+/// As [`load`], without the path.
+pub fn parse(bytes: &[u8]) -> Result<Dataset> {
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    records(bytes, bytes.len() as u64, &mut pixels, &mut labels)?;
+    dataset(pixels, labels)
+}
+
 fn read(dir: &Path, files: &[&str]) -> Result<Dataset> {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for file in files {
-        read_file(&dir.join(file), &mut pixels, &mut labels)?;
+        let path = dir.join(file);
+        let (file, size) = crate::io::open(&path, (MAX_RECORDS * RECORD) as u64)?;
+        let file = BufReader::with_capacity(1 << 20, file);
+        records(file, size, &mut pixels, &mut labels).map_err(|reason| Error::file(&path, reason))?;
     }
-    Dataset::from_bytes(SHAPE, pixels, labels, CLASSES.map(String::from).to_vec())
-        .map_err(|reason| Error::file(dir, reason))
+    dataset(pixels, labels).map_err(|reason| Error::file(dir, reason))
 }
 
-fn read_file(path: &Path, pixels: &mut Vec<u8>, labels: &mut Vec<usize>) -> Result<()> {
-    let refuse = |reason: String| Err(Error::file(path, reason));
-    let (file, size) = crate::io::open(path, (MAX_RECORDS * RECORD) as u64)?;
-    // At most MAX_RECORDS · RECORD, which fits.
-    let (records, rest) = (size as usize / RECORD, size as usize % RECORD);
-    if rest != 0 {
-        return refuse(format!("truncated: record {records} has {rest} bytes of {RECORD} ({size} bytes in all)"));
+fn dataset(pixels: Vec<u8>, labels: Vec<usize>) -> Result<Dataset> {
+    Dataset::from_bytes(SHAPE, pixels, labels, CLASSES.map(String::from).to_vec())
+}
+
+/// Appends the records of a file of `size` bytes.
+fn records(mut file: impl Read, size: u64, pixels: &mut Vec<u8>, labels: &mut Vec<usize>) -> Result<()> {
+    let refuse = |reason: String| Err(Error::format(reason));
+    if size > (MAX_RECORDS * RECORD) as u64 {
+        return refuse(format!("oversized: it has {size} bytes"));
     }
-    if records == 0 {
+    // At most MAX_RECORDS · RECORD, which fits.
+    let (count, rest) = (size as usize / RECORD, size as usize % RECORD);
+    if rest != 0 {
+        return refuse(format!("truncated: record {count} has {rest} bytes of {RECORD} ({size} bytes in all)"));
+    }
+    if count == 0 {
         return refuse("empty: it holds no records".to_string());
     }
-    if pixels.try_reserve_exact(records * SHAPE.len()).is_err() || labels.try_reserve_exact(records).is_err() {
-        return refuse(format!("no memory for its {records} records"));
+    if pixels.try_reserve_exact(count * SHAPE.len()).is_err() || labels.try_reserve_exact(count).is_err() {
+        return refuse(format!("no memory for its {count} records"));
     }
-    let mut reader = BufReader::with_capacity(1 << 20, file);
     let mut record = [0; RECORD];
-    for number in 0..records {
-        if let Err(reason) = reader.read_exact(&mut record) {
+    for number in 0..count {
+        if let Err(reason) = file.read_exact(&mut record) {
             return refuse(format!("record {number} cannot be read: {reason}"));
         }
         let label = usize::from(record[0]);

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    io::write_with,
+    io::{unique_keys, write_with},
     scalar::Scalar,
     tensor::Shape,
 };
@@ -182,6 +182,7 @@ fn metadata(file: &mut impl Read, size: u64) -> Result<(Metadata, u64)> {
     }
     let mut header = vec![0; length as usize];
     file.read_exact(&mut header).map_err(|e| refuse(&e))?;
+    unique_keys(&header).map_err(|e| refuse(&e))?;
     let metadata: Metadata = serde_json::from_slice(&header).map_err(|e| refuse(&e))?;
     let (expected, found) = (metadata.data_len() as u64, size.saturating_sub(8 + length));
     if expected != found {

@@ -1,21 +1,27 @@
 //! Numbers that stay in their file until they are asked for.
+//!
+//! They are read more than once: to see that they are finite, for their hash, and to be used. So the hash of each sample
+//! is kept from the first time, and whatever is read later must have it.
 
 use std::{
     fs::File,
     io::{BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
     time::SystemTime,
 };
 
 use crate::{
     error::{Error, Result},
+    io::Digest,
     scalar::Scalar,
     tensor::finite,
 };
 
 /// So many bytes are read at a time.
 const BUFFER: usize = 1 << 20;
+
+const CHANGED: &str = "changed since it was opened";
 
 /// Samples of so many numbers, one after the other, little-endian.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub(super) struct Stored {
     /// The size of the file and when it was written, as it was opened.
     state: Option<(u64, SystemTime)>,
     layout: Layout,
+    /// The hash of each sample as it was read first.
+    hashes: OnceLock<Vec<[u8; 16]>>,
 }
 
 /// Where the numbers are.
@@ -41,7 +49,7 @@ pub(super) struct Layout {
 
 impl Stored {
     pub fn new(path: &Path, file: File, layout: Layout) -> Self {
-        Self { path: path.into(), state: state(&file), file: Mutex::new(file), layout }
+        Self { path: path.into(), state: state(&file), file: Mutex::new(file), layout, hashes: OnceLock::new() }
     }
 
     /// Whether the numbers are `f32`.
@@ -54,14 +62,17 @@ impl Stored {
         self.layout.samples * self.layout.length
     }
 
-    /// Whether all numbers are in `[0, 1]`, or an error if one of them is not finite.
+    /// Whether all numbers are in `[0, 1]`, or an error if one of them is not finite. From then on they may not change.
     pub fn examine(&self) -> Result<bool> {
         let Layout { samples, length, .. } = self.layout;
         let group = (BUFFER / (8 * length)).max(1);
-        let mut in_unit_range = true;
+        let (mut in_unit_range, mut hashes) = (true, Vec::with_capacity(samples));
         for start in (0..samples).step_by(group) {
             let indices: Vec<usize> = (start..samples.min(start + group)).collect();
-            let numbers: Vec<f64> = self.gather(&indices)?;
+            let numbers: Vec<f64> = self.gather_with(&indices, |_, bytes| {
+                hashes.push(Digest::of(bytes).short());
+                true
+            })?;
             finite("samples", &numbers).map_err(|e| match e {
                 Error::NotFinite { what, index, value } => {
                     Error::NotFinite { what, index: start * length + index, value }
@@ -70,6 +81,8 @@ impl Stored {
             })?;
             in_unit_range &= numbers.iter().all(|&x| super::unit(x));
         }
+        // Not set if another look was faster, whose hashes then count.
+        let _ = self.hashes.set(hashes);
         Ok(in_unit_range)
     }
 
@@ -78,25 +91,35 @@ impl Stored {
     /// # Errors
     /// [`Error::File`] if they cannot be read, or the file is not what it was when it was opened.
     pub fn gather<T: Scalar>(&self, indices: &[usize]) -> Result<Vec<T>> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let numbers = self.read(&file, indices).map_err(|reason| Error::file(&self.path, reason))?;
-        // What was examined is what is read.
-        if state(&file) == self.state {
-            Ok(numbers)
-        } else {
-            Err(Error::file(&self.path, "changed since it was opened"))
-        }
+        let hashes = self.hashes.get();
+        self.gather_with(indices, |s, bytes| hashes.is_none_or(|hashes| hashes[s] == Digest::of(bytes).short()))
     }
 
-    fn read<T: Scalar>(&self, mut file: &File, indices: &[usize]) -> std::io::Result<Vec<T>> {
+    /// As [`Self::gather`], if `accept` says yes to the bytes of every sample.
+    fn gather_with<T: Scalar>(&self, indices: &[usize], accept: impl FnMut(usize, &[u8]) -> bool) -> Result<Vec<T>> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let numbers = self.read(&file, indices, accept).map_err(|reason| Error::file(&self.path, reason))?;
+        // What was examined is what is read.
+        if state(&file) == self.state { Ok(numbers) } else { Err(Error::file(&self.path, CHANGED)) }
+    }
+
+    fn read<T: Scalar>(
+        &self,
+        mut file: &File,
+        indices: &[usize],
+        mut accept: impl FnMut(usize, &[u8]) -> bool,
+    ) -> std::io::Result<Vec<T>> {
         let Layout { start, single, length, .. } = self.layout;
         let mut bytes = vec![0; length * if single { 4 } else { 8 }];
         let mut numbers = Vec::with_capacity(length * indices.len());
         for run in indices.chunk_by(|s, t| s + 1 == *t) {
             file.seek(SeekFrom::Start(start + run[0] as u64 * bytes.len() as u64))?;
             let mut reader = BufReader::with_capacity(BUFFER.min(run.len() * bytes.len()), file);
-            for _ in run {
+            for &s in run {
                 reader.read_exact(&mut bytes)?;
+                if !accept(s, &bytes) {
+                    return Err(std::io::Error::other(CHANGED));
+                }
                 if single {
                     numbers.extend(bytes.as_chunks().0.iter().map(|&b| T::of(f64::from(f32::from_le_bytes(b)))));
                 } else {

@@ -2,7 +2,9 @@
 
 mod digest;
 mod file;
+mod json;
 
 pub use digest::Digest;
-pub use file::write;
+pub use file::{is_standard_output, write};
 pub(crate) use file::{open, read_bounded, write_with};
+pub(crate) use json::unique_keys;

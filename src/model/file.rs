@@ -28,7 +28,7 @@ use super::{Field, Flow, Linear, Map, Tensor, json, shapes::LARGEST_SAMPLE};
 use crate::{
     activation::Activation,
     error::{Error, Result},
-    io::{Digest, read_bounded, write},
+    io::{Digest, read_bounded, unique_keys, write},
     scalar::Scalar,
     tensor::{Shape, finite},
 };
@@ -83,7 +83,7 @@ impl Model {
     /// The model in the bytes of a file.
     ///
     /// # Errors
-    /// [`Error::Format`] for what is no safetensors file or lies about its offsets, for a missing or unknown
+    /// [`Error::Format`] for what is no safetensors file, lies about its offsets or has a key twice, for a missing or unknown
     /// architecture, for more than 10,000 layers or 100,000 steps of a flow, and for layers that together read one
     /// tensor over and over. [`Error::Layer`] for a tensor that is missing, has another number of axes or a NaN or an
     /// infinity in it, and for layers that do not fit together.
@@ -91,6 +91,7 @@ impl Model {
         let tensors = Tensors::parse(bytes)?;
         let json = tensors.metadata.metadata().as_ref().and_then(|m| m.get(KEY));
         let json = json.ok_or_else(|| Error::format(format!("its metadata has no architecture under the key {KEY}")))?;
+        unique_keys(json.as_bytes()).map_err(|e| Error::format(format!("its architecture is not valid: {e}")))?;
         let Architecture { format, version, input, layers } =
             serde_json::from_str(json).map_err(|e| Error::format(format!("its architecture is not valid: {e}")))?;
         if format != FORMAT || !(1..=VERSION).contains(&version) {
@@ -196,8 +197,9 @@ struct Tensors<'a> {
 
 impl<'a> Tensors<'a> {
     fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let (header, metadata) =
-            SafeTensors::read_metadata(bytes).map_err(|e| Error::format(format!("not a safetensors file: {e}")))?;
+        let refuse = |e: &dyn std::fmt::Display| Error::format(format!("not a safetensors file: {e}"));
+        let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| refuse(&e))?;
+        unique_keys(&bytes[8..][..header]).map_err(|e| refuse(&e))?;
         Ok(Self { bytes, metadata, start: 8 + header })
     }
 

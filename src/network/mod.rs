@@ -187,6 +187,13 @@ impl<T: Scalar> Network<T> {
         self.layers.par_iter_mut().enumerate().try_for_each(fix)
     }
 
+    /// The same network, running in an order of summation: what a network that is sealed for this order computes.
+    #[must_use]
+    pub fn with_summation(mut self, summation: Summation) -> Self {
+        self.set_summation(summation);
+        self
+    }
+
     /// Makes every sum of the network keep to an order: [`crate::certify::SealOptions::summation`].
     pub(crate) fn set_summation(&mut self, summation: Summation) {
         self.layers.iter_mut().for_each(|layer| layer.set_summation(summation));

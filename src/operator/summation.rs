@@ -115,6 +115,24 @@ mod tests {
         }
     }
 
+    /// If this fails because sums are split or added differently, [`crate::certificate::KERNELS`] must be raised with what is expected here.
+    #[test]
+    fn the_declared_order_is_that_of_this_version() {
+        let order = |terms: usize| {
+            let (length, chunks) = split(terms);
+            let mut counter = Counter { sums: Vec::new(), spare: Vec::new() };
+            for start in (0..chunks).map(|chunk| chunk * length) {
+                let chunk = length.min(terms - start).to_string();
+                counter.push(chunk, |a: &mut String, b: &String| *a = format!("({a}+{b})"));
+            }
+            counter.finish(|a: &mut String, b: &String| *a = format!("({a}+{b})")).unwrap_or_default()
+        };
+        let orders = [64, 65, 200, 300, 448].map(order);
+        let expected =
+            ["64", "(33+32)", "((50+50)+(50+50))", "(((60+60)+(60+60))+60)", "(((64+64)+(64+64))+((64+64)+64))"];
+        assert_eq!((crate::certificate::KERNELS, orders.each_ref().map(|order| &**order)), (1, expected));
+    }
+
     #[test]
     fn chunks_add_up_to_the_product() {
         for (rows, terms, columns) in [(3, 1, 2), (7, 64, 1), (70, 65, 3), (1000, 432, 64), (2, 3072, 5)] {

@@ -21,12 +21,14 @@ use crate::scalar::Scalar;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Summation {
-    /// Kernels may choose every order: claims hold for every program that runs the network, and a sum of `n` terms has
-    /// the constant `γ_n`.
+    /// Kernels may choose every order. Claims about the network as executed hold for every program that evaluates each
+    /// dot product as a sum of its products, in any order, with or without fused multiply-add, in IEEE 754 arithmetic with
+    /// rounding to nearest and gradual underflow. They do not hold for Winograd's method or the FFT, for TF32 or
+    /// bfloat16, or where subnormal numbers are flushed to zero. A sum of `n` terms has the constant `γ_n`.
     #[default]
     Any,
-    /// Kernels keep to the order that they declare: claims are for this crate's kernels, and a sum of 3072 terms has
-    /// the constant `γ₇₀`.
+    /// Kernels keep to the order that they declare. Claims about the network as executed are for the kernels of this
+    /// crate in the version [`crate::certificate::KERNELS`], and a sum of 3072 terms has the constant `γ₇₀`.
     Declared,
 }
 

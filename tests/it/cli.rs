@@ -2,6 +2,10 @@
 
 #![cfg(feature = "cli")]
 
+#[path = "cli/samples.rs"]
+mod claims;
+mod outputs;
+mod units;
 mod witness;
 
 use std::{
@@ -36,6 +40,10 @@ impl Folder {
 
     /// Runs the program; words that name a file of the folder become its path.
     fn run(&self, words: &str) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    fn command(&self, words: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dahlquist"));
         for word in words.split_whitespace() {
             match word.strip_prefix('@') {
@@ -43,7 +51,7 @@ impl Folder {
                 None => command.arg(word),
             };
         }
-        command.output().unwrap()
+        command
     }
 
     fn json(&self, name: &str) -> Value {
@@ -58,11 +66,20 @@ fn dataset(shape: Shape, count: usize, classes: usize) -> Dataset {
     Dataset::from_samples(&x, labels, (0..classes).map(|c| c.to_string()).collect()).unwrap()
 }
 
+/// Status 0, and nothing but notes on stderr: no bar is drawn where it is no terminal.
 fn succeeds(output: &Output) -> String {
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let errors = errors(output);
     assert_eq!(output.status.code(), Some(0), "{errors}");
-    assert_eq!(errors, "", "nothing is drawn where stderr is no terminal");
+    assert!(errors.lines().all(|line| line.starts_with("dahlquist: note: ")), "{errors}");
+    text(output)
+}
+
+fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// Status 2, nothing on stdout, one line on stderr with these words in it.
@@ -70,7 +87,7 @@ fn refuses(output: &Output, words: &[&str]) {
     let errors = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(2), "{errors}");
     assert!(output.stdout.is_empty());
-    assert_eq!(errors.trim_end().lines().count(), 1, "{errors}");
+    assert_eq!(errors.lines().filter(|line| !line.starts_with("dahlquist: note: ")).count(), 1, "{errors}");
     for word in words {
         assert!(errors.contains(word), "{word:?} is not in {errors}");
     }
@@ -119,9 +136,10 @@ fn certify_writes_what_is_promised_and_check_verifies_it() {
                 "certify @{model}.safetensors --data @samples.safetensors --eps 0,1/255,0.5 --semantics {semantics} \
                  --certificate @c.json --json @r.json"
             )));
-            assert!(text.contains("certified at ε = 0.0039"));
+            assert!(text.contains("certified at ε = 0.0039 (1/255)"), "{text}");
             let value = folder.json("r.json");
-            assert_eq!(value["semantics"], semantics);
+            assert_eq!((&value["semantics"], &value["norm"]), (&json!(semantics), &json!("l2")));
+            assert_eq!((&value["summation"], &value["norm_proof"]), (&json!("any"), &json!("torus")));
             assert_eq!(value["scalar"], if model == "single" { "f32" } else { "f64" });
             assert!(value["lipschitz"].as_f64().unwrap() > 0.0);
             assert_eq!(value["layers"].as_array().unwrap().len(), 13);
@@ -142,10 +160,9 @@ fn certify_writes_what_is_promised_and_check_verifies_it() {
             assert!(accuracies.is_sorted_by(|a, b| a >= b));
             assert!(value["clean_accuracy"].as_f64().unwrap() >= accuracies[0]);
 
-            let text = succeeds(&folder.run(&format!("check @c.json @{model}.safetensors")));
-            assert!(text.contains("not checked samples"), "{text}");
             let with_data = format!("check @c.json @{model}.safetensors --data @samples.safetensors --json @f.json");
-            assert!(succeeds(&folder.run(&with_data)).contains("every claim that was checked is proved"));
+            let text = succeeds(&folder.run(&with_data));
+            assert!(text.contains("every claim about samples recomputed"), "{text}");
             assert_eq!(folder.json("f.json")["verified"], true);
         }
     }
@@ -160,10 +177,10 @@ fn stacks_that_are_certified_as_one_and_local_radii_are_larger_and_verified() {
         let certify = "certify @stack.safetensors --data @points.safetensors --certificate @c.json --json @r.json";
         succeeds(&folder.run(&format!("{certify} {options}")));
         let check = "check @c.json @stack.safetensors --data @points.safetensors";
-        assert!(succeeds(&folder.run(check)).contains("every claim that was checked is proved"), "{options}");
+        assert!(succeeds(&folder.run(check)).contains("every claim about samples recomputed"), "{options}");
         folder.json("r.json")["samples"].as_array().unwrap().iter().map(|s| s["radius"].as_f64().unwrap()).collect()
     };
-    let (plain, tightened, local) = (radii(""), radii("--tighten 64"), radii("--local --norms tight"));
+    let (plain, tightened, local) = (radii(""), radii("--tighten 64"), radii("--local --norm-proof tight"));
     let both = radii("--tighten 64 --local --semantics exact --summation declared");
     assert_eq!(folder.json("r.json")["groups"][0]["rule"], "quadratic_constraint");
     let larger = |a: &[f64], b: &[f64]| a.iter().zip(b).filter(|(a, b)| **a > 1.01 * **b).count();
@@ -171,6 +188,8 @@ fn stacks_that_are_certified_as_one_and_local_radii_are_larger_and_verified() {
         assert!(a.iter().zip(b).all(|(a, b)| a >= b) && larger(a, b) > 10);
     }
     let mut changed = folder.json("c.json");
+    let samples = changed["samples"].as_object_mut().unwrap();
+    samples.retain(|key, _| !["labels", "clean_accuracy", "certified_accuracy"].contains(&&**key));
     let radius = &mut changed["samples"]["radii"][0];
     *radius = json!(radius.as_f64().unwrap() * 1.01);
     std::fs::write(folder.path("d.json"), changed.to_string()).unwrap();
@@ -208,12 +227,14 @@ fn attack_and_falsify_report_and_find_nothing_against_a_true_certificate() {
     let folder = Folder::new();
     let words = "attack @single.safetensors --data @samples.safetensors --eps 0.5,0.01 --steps 3 --json @a.json";
     assert!(succeeds(&folder.run(words)).contains("under attack at ε = 0.0100"));
+    assert_eq!(errors(&folder.run(words)), "", "samples are in [0, 1]");
     let value = folder.json("a.json");
+    assert_eq!((&value["summation"], &value["norm"]), (&json!("any"), &json!("l2")));
     let robust = value["robust_accuracy"].as_array().unwrap();
     assert_eq!(robust[0]["eps"], 0.01);
     assert!(robust[0]["accuracy"].as_f64().unwrap() <= value["clean_accuracy"].as_f64().unwrap());
     for data in ["", "--data @samples.safetensors"] {
-        for options in ["", "--summation declared --norms tight"] {
+        for options in ["", "--summation declared --norm-proof tight"] {
             let words = format!("falsify @single.safetensors {data} {options} --budget 0 --json @f.json");
             assert!(succeeds(&folder.run(&words)).contains("nothing refuted"));
             let value = folder.json("f.json");
@@ -341,11 +362,12 @@ fn bad_usage_has_status_2_and_help_has_status_0() {
         "frobnicate",
         "show",
         "predict @single.safetensors",
-        "certify @single.safetensors --eps -1",
-        "certify @single.safetensors --eps 1/0",
-        "certify @single.safetensors --eps nan",
-        "certify @single.safetensors --eps 36/255,x",
-        "certify @single.safetensors --semantics approximate",
+        "certify @single.safetensors --data @samples.safetensors --eps -1",
+        "certify @single.safetensors --data @samples.safetensors --eps 1/0",
+        "certify @single.safetensors --data @samples.safetensors --eps nan",
+        "certify @single.safetensors --data @samples.safetensors --eps 36/255,x",
+        "certify @single.safetensors --data @samples.safetensors --semantics approximate",
+        "certify @single.safetensors --norms tight",
         "certify @single.safetensors --witness-layers 11..13",
         "certify @single.safetensors --witness @w.txt --witness-layers 11",
         "certify @single.safetensors --data @samples.safetensors --limit 0",

@@ -237,6 +237,51 @@ fn samples_that_stay_in_their_file_are_the_same() {
     assert_eq!(refused(single.batch::<f32>(&[0]), &path), "changed since it was opened");
 }
 
+/// What is used is what was hashed, even if the file's size and time say that nothing has changed.
+#[test]
+fn samples_that_change_between_two_readings_are_refused() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("samples.safetensors");
+    let (images, _) = synthetic::generate(2, 4, 1).unwrap();
+    samples::save::<f32>(&path, &images).unwrap();
+    let written = fs::metadata(&path).unwrap().modified().unwrap();
+    let stored = samples::open(&path, None).unwrap();
+    let (all, hash) = (stored.batch::<f32>(&[0, 1, 2, 3]).unwrap(), stored.sha256().unwrap());
+    let mut bytes = fs::read(&path).unwrap();
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&0.123f32.to_le_bytes());
+    let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all(&bytes).unwrap();
+    file.set_modified(written).unwrap();
+    drop(file);
+    for result in [stored.batch::<f32>(&[3]).map(|_| ()), stored.sha256().map(|_| ())] {
+        assert_eq!(refused(result, &path), "changed since it was opened");
+    }
+    assert_eq!(stored.batch::<f32>(&[0, 1]).unwrap(), stored.batch::<f32>(&[0, 1]).unwrap());
+    samples::save::<f32>(&path, &images).unwrap();
+    let again = samples::open(&path, None).unwrap();
+    assert_eq!((again.batch::<f32>(&[0, 1, 2, 3]).unwrap(), again.sha256().unwrap()), (all, hash));
+}
+
+/// Parsers differ in which of two equal keys they keep.
+#[test]
+fn a_tensor_that_is_described_twice_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("samples.safetensors");
+    let good = two([0.0, 1.0, -2.0, 3.0], [1, 0]);
+    let length = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
+    let header = String::from_utf8(good[8..8 + length].to_vec()).unwrap();
+    let y = &header[header.find("\"y\":").unwrap()..];
+    let y = &y[..=y.find('}').unwrap()];
+    let twice = header.trim_end().strip_suffix('}').unwrap().to_string() + "," + y + "}";
+    let bytes = [&(twice.len() as u64).to_le_bytes()[..], twice.as_bytes(), &good[8 + length..]].concat();
+    fs::write(&path, bytes).unwrap();
+    for result in [samples::load(&path, None), samples::open(&path, None)] {
+        let reason = refused(result, &path);
+        assert!(reason.contains("the key \"y\" is there twice"), "{reason}");
+    }
+}
+
 #[test]
 fn hostile_files_of_samples_are_refused_by_name() {
     let dir = TempDir::new().unwrap();

@@ -125,6 +125,39 @@ fn headers_that_lie_are_refused() {
     assert!(read(&[&good[..], &[0]].concat()).is_err());
 }
 
+/// Parsers differ in which of two equal keys they keep: a file may not mean two things.
+#[test]
+fn a_key_that_is_there_twice_is_refused() {
+    let w: (&str, &[usize], &[f32]) = ("w", &[1, 2], &[1.0, 2.0]);
+    let good = model(DENSE, &[w]);
+    let header = String::from_utf8(good[8..good.len() - 8].to_vec()).unwrap();
+    let with = |changed: String| {
+        read(&[&(changed.len() as u64).to_le_bytes()[..], changed.as_bytes(), &good[good.len() - 8..]].concat())
+    };
+    assert!(with(header.clone()).is_ok());
+    let end = header.strip_suffix('}').unwrap();
+    let tensor = &end[end.find("\"w\":").unwrap()..];
+    let metadata = &header[1..header.find("},\"w\"").unwrap() + 1];
+    let architecture = &metadata[metadata.find("\"dahlquist\"").unwrap()..metadata.len() - 1];
+    for (what, changed) in [
+        ("a tensor", format!("{end},{tensor}}}")),
+        ("a tensor, its name escaped", format!("{end},{}}}", tensor.replacen("\"w\"", "\"\\u0077\"", 1))),
+        ("the metadata", format!("{end},{metadata}}}")),
+        ("the architecture", header.replacen(architecture, &format!("{architecture},{architecture}"), 1)),
+        ("the shape", header.replacen("\"shape\":", "\"shape\":[1,2],\"shape\":", 1)),
+    ] {
+        let error = with(changed).expect_err(what).to_string();
+        assert!(error.contains("twice") || error.contains("duplicate field"), "{what}: {error}");
+    }
+    // In the architecture itself, also where a parser would skip it.
+    for (from, to) in
+        [("\"input\":[2]", "\"input\":[3],\"input\":[2]"), ("\"weight\":\"w\"", "\"weight\":\"v\",\"weight\":\"w\"")]
+    {
+        let error = read(&model(&DENSE.replace(from, to), &[w])).expect_err(to).to_string();
+        assert!(error.contains("twice"), "{error}");
+    }
+}
+
 /// Whatever a file holds, reading it returns.
 #[test]
 fn damaged_files_never_panic() {

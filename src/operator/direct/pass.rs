@@ -73,7 +73,7 @@ pub(super) struct Pass<T> {
     pub output: Image,
     groups: Vec<Group>,
     /// The number of groups of a chunk.
-    chunk: usize,
+    pub chunk: usize,
     /// The rows and the columns of the kernel.
     kernel: (usize, usize),
     /// For each block of output channels, one block for each term.

@@ -96,6 +96,21 @@ fn depths<const N: usize>() {
     }
 }
 
+/// If this fails because sums are split differently, [`crate::certificate::KERNELS`] must be raised with what is expected.
+#[test]
+fn the_declared_order_is_that_of_this_version() {
+    let order = |inputs: usize, kernel: (usize, usize)| {
+        let shapes = (Shape::image(inputs, 8, 8), Shape::image(4, 9 - kernel.0, 9 - kernel.1));
+        let pass = Pass::new(shapes, kernel, (0, 0), Summation::Declared, |_, _, _| Count::<4>(0)).unwrap();
+        let chunks = pass.groups().chunks(pass.chunk);
+        chunks.map(|groups| groups.iter().map(|group| group.terms).sum::<usize>()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (crate::certificate::KERNELS, order(16, (3, 3)), order(5, (1, 1)), order(33, (3, 3))),
+        (1, vec![48; 3], vec![5], vec![48, 48, 48, 48, 48, 48, 9])
+    );
+}
+
 #[test]
 fn no_product_passes_through_more_roundings_than_declared() {
     depths::<1>();

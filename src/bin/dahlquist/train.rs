@@ -6,55 +6,60 @@ use clap::Args;
 use dahlquist::{
     Result,
     data::cifar10,
-    io,
+    network,
     train::{MarginCrossEntropy, OneCycle, Optimiser, Recipe, train},
 };
 use serde_json::json;
 
 use super::{
-    Outcome, networks,
-    output::{self, percent},
+    Outcome, Run, networks,
+    output::{self, Out, percent},
 };
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  dahlquist train --data cifar-10-batches-bin --out model.safetensors --epochs 8")]
 pub(super) struct Train {
-    /// A directory with CIFAR-10 in its binary layout.
+    /// Directory with the binary files of CIFAR-10
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Where the model is written.
+    /// Write the trained model
     #[arg(long, value_name = "MODEL")]
-    out: PathBuf,
-    /// Passes over the data.
+    out: Out,
+    /// Passes over the data
     #[arg(long, default_value_t = 8)]
     epochs: usize,
-    /// Images of one step of the optimiser.
+    /// Images of one step of the optimizer
     #[arg(long, default_value_t = 256)]
     batch: usize,
-    /// The largest learning rate.
+    /// Largest learning rate
     #[arg(long, default_value_t = 0.01)]
     rate: f64,
-    /// The temperature of the loss: the lower, the more it cares for the images near a boundary.
+    /// Temperature of the loss: the lower, the more weight for images near a boundary
     #[arg(long, default_value_t = 0.25)]
     temperature: f64,
-    /// The radius that the loss asks for, in units of the pixels.
+    /// ℓ2 radius that the loss asks for, in units of the pixels in [0, 1]
     #[arg(long, default_value_t = 0.2)]
     offset: f64,
-    /// The largest shift of an image, in pixels.
+    /// Largest random shift of an image, in pixels
     #[arg(long, default_value_t = 1)]
     crop: usize,
-    /// The seed of everything random: the same seed and number of threads give the same model.
+    /// Seed of everything random: the same seed and number of threads give the same model
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only the first so many images.
+    /// Use only the first N images
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Write what was done as JSON.
+    /// Write a record of the training as JSON (`-`: standard output)
     #[arg(long, value_name = "OUT")]
-    json: Option<PathBuf>,
+    json: Option<Out>,
 }
 
-impl Train {
-    pub(super) fn run(&self) -> Result<Outcome> {
+impl Run for Train {
+    fn outputs(&self) -> Vec<&Out> {
+        [Some(&self.out), self.json.as_ref()].into_iter().flatten().collect()
+    }
+
+    fn run(&self) -> Result<Outcome> {
         for (name, value) in [("rate", self.rate), ("temperature", self.temperature)] {
             if !(value.is_finite() && value > 0.0) {
                 let reason = "it must be a positive number".into();
@@ -94,13 +99,12 @@ impl Train {
         bar.finish_and_clear();
         let seconds = bar.elapsed().as_secs_f64();
         let sealed = network.seal()?;
-        io::save(sealed.network(), &self.out)?;
-        if let Some(path) = &self.json {
-            let value = json!({
+        network::save(sealed.network(), &self.out)?;
+        if let Some(out) = &self.json {
+            out.json(&json!({
                 "images": data.len(), "epochs": self.epochs, "batch": self.batch, "rate": self.rate, "seed": self.seed,
-                "seconds": seconds, "loss": loss, "accuracy": accuracy, "lipschitz": sealed.certificate().lipschitz,
-            });
-            output::json(path, &value)?;
+                "seconds": seconds, "loss": loss, "accuracy": accuracy, "lipschitz": sealed.certificate().bound(),
+            }))?;
         }
         Ok(Outcome::done(format!(
             "{} images, {} epochs in {seconds:.0} s, loss {loss:.3}, training accuracy {}; written to {}\n",

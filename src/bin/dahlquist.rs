@@ -1,8 +1,0 @@
-//! The program `dahlquist`: certificates from the command line.
-
-#[path = "../cli/mod.rs"]
-mod cli;
-
-fn main() -> std::process::ExitCode {
-    cli::main()
-}

@@ -1,0 +1,204 @@
+//! `dahlquist certify`.
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum};
+use dahlquist::{
+    Error, Network, Result, Sealed, Semantics,
+    data::Dataset,
+    certificate::{ClaimedSamples, file::CertificateFile},
+    model::Model,
+    scalar::Scalar,
+    tensor::Batch,
+    witness::{self, Witness},
+};
+
+use super::{
+    Outcome, Run, Status,
+    input::{self, Eps, EpsList, OptionalData, Proofs, with_network},
+    output::{self, Out},
+    plot,
+    report::{Report, Samples},
+};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  dahlquist certify model.safetensors --data test.safetensors --eps 36/255 0.5 --certificate cert.json
+
+The radius of a sample is an ℓ2 distance in units of the input: below it, no input has another prediction.")]
+pub(super) struct Certify {
+    /// Model file
+    model: PathBuf,
+    #[command(flatten)]
+    data: OptionalData,
+    /// ℓ2 distances at which certified samples are counted, in units of the input, separated by spaces or commas
+    /// [default: 36/255 72/255 108/255]
+    #[arg(long, value_name = "EPS", num_args = 1.., requires = "path")]
+    eps: Vec<EpsList>,
+    /// Meaning of radii. `exact`: about the network over the real numbers. `executed`: about the program, with its
+    /// rounding errors [default: executed]
+    #[arg(long, value_enum, requires = "path")]
+    semantics: Option<Meaning>,
+    #[command(flatten)]
+    proofs: Proofs,
+    /// Certify dense layers in a row, of up to N neurons together, as one map by a quadratic constraint
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    tighten: usize,
+    /// Compute larger radii, more slowly: fix the neurons of dense layers that cannot switch within the ball
+    #[arg(long, requires = "path")]
+    local: bool,
+    /// Write a certificate, for `dahlquist check`
+    #[arg(long, value_name = "OUT")]
+    certificate: Option<Out>,
+    /// Write the results as JSON (`-`: standard output)
+    #[arg(long, value_name = "OUT")]
+    json: Option<Out>,
+    /// Write a table with one line for each sample, as CSV
+    #[arg(long, value_name = "OUT", requires = "path")]
+    csv: Option<Out>,
+    /// Draw the certified accuracy against the distance, as SVG
+    #[arg(long, value_name = "OUT.svg", requires = "path")]
+    plot: Option<Out>,
+    /// Write a witness for the verified checker in proofs/checker: weights, proofs of norms and claims as integers. With
+    /// samples, margins are measured on the last layer; without, the claim is about all layers
+    #[arg(long, value_name = "OUT")]
+    witness: Option<Out>,
+    /// Layers that the witness is about, TO excluded [default: all]. A part has an input of its own, and the radii of its
+    /// witness are distances there
+    #[arg(long, value_name = "FROM..TO", value_parser = layers, requires = "witness")]
+    witness_layers: Option<Range<usize>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Meaning {
+    Exact,
+    Executed,
+}
+
+/// The distances of the literature on CIFAR-10.
+const EPS: &str = "36/255 72/255 108/255";
+
+impl Run for Certify {
+    fn run(&self) -> Result<Outcome> {
+        let (file, network) = input::model(&self.model)?;
+        with_network!(network, network => self.certify(&file, network))
+    }
+
+    fn outputs(&self) -> Vec<&Out> {
+        [&self.certificate, &self.json, &self.csv, &self.plot, &self.witness].into_iter().flatten().collect()
+    }
+}
+
+impl Certify {
+    fn certify<T: Scalar>(&self, file: &Model, network: Network<T>) -> Result<Outcome> {
+        let dataset = self.data.load(&network)?;
+        let sealed = match network.seal_with(self.proofs.options()).and_then(|sealed| sealed.tighten(self.tighten)) {
+            Ok(sealed) => sealed,
+            Err(reason) => {
+                let text = format!("{}: not certified: {reason}\n", self.model.display());
+                return Ok(Outcome { text, status: Status::Failed });
+            }
+        };
+        input::note_expansive(sealed.map(), sealed.certificate());
+        let samples = dataset.as_ref().map(|dataset| self.samples(&sealed, dataset)).transpose()?;
+        if let Some(path) = &self.certificate {
+            let options = sealed.options();
+            let mut claimed =
+                CertificateFile::new(sealed.certificate(), file, options.norm_proof, options.summation);
+            claimed.samples = samples.as_ref().map(|samples| samples.claimed.clone());
+            claimed.write(&**path)?;
+        }
+        let report = Report {
+            map: sealed.map(),
+            certificate: sealed.certificate(),
+            features: sealed.features(),
+            options: sealed.options(),
+            scalar: T::NAME,
+            samples: samples.as_ref(),
+        };
+        if let Some(out) = &self.json {
+            out.json(&report.json())?;
+        }
+        if let Some(samples) = &samples {
+            if let Some(out) = &self.csv {
+                dahlquist::io::write(out, samples.csv().as_bytes())?;
+            }
+            if let Some(out) = &self.plot {
+                dahlquist::io::write(out, plot::certified_accuracy(&samples.curve(), &samples.points()).as_bytes())?;
+            }
+        }
+        let mut text = report.text();
+        if let Some(path) = &self.witness {
+            text += &self.write_witness(path, file, &sealed, dataset.as_ref())?;
+        }
+        Ok(Outcome::done(text))
+    }
+
+    /// Certifies the samples.
+    fn samples<T: Scalar>(&self, sealed: &Sealed<T>, dataset: &Dataset) -> Result<Samples> {
+        let semantics = match self.semantics {
+            Some(Meaning::Exact) => Semantics::Exact,
+            Some(Meaning::Executed) | None => Semantics::Executed,
+        };
+        let bar = output::progress("certify", dataset.len());
+        let certified = sealed.certify_dataset(dataset, (semantics, self.local), &|count| bar.inc(count as u64))?;
+        bar.finish_and_clear();
+        let default = || EPS.parse().into_iter().collect();
+        let eps: Vec<Eps> = input::ascending(&if self.eps.is_empty() { default() } else { self.eps.clone() });
+        let values: Vec<f64> = eps.iter().map(|eps| eps.value).collect();
+        let (hash, meaning) = (dataset.sha256()?, (semantics, self.local));
+        let claimed = ClaimedSamples::new(hash, meaning, &certified, dataset.labels(), &values)?;
+        Ok(Samples { claimed, refusals: certified.iter().map(|claim| claim.refusal).collect(), eps })
+    }
+
+    /// Writes the witness, and says what it claims.
+    fn write_witness<T: Scalar>(
+        &self,
+        path: &Path,
+        file: &Model,
+        sealed: &Sealed<T>,
+        dataset: Option<&Dataset>,
+    ) -> Result<String> {
+        let count = file.map().layers().len();
+        let part = self.witness_layers.clone().unwrap_or(0..count);
+        // Margins are those of the network's logits: a part that ends earlier has none.
+        let samples = dataset.filter(|_| part.end == count);
+        let mut witness = Witness::new(file, part.clone(), samples.is_some()).map_err(|e| self.no_witness(file, e))?;
+        if let Some(dataset) = samples {
+            input::in_groups("witness", dataset, |x: Batch<f64>| {
+                sealed.gaps(&x)?.iter().try_for_each(|s| witness.claim_margin(s))
+            })?;
+        }
+        witness.write(path)?;
+        let (Range { start, end }, head) = (part, usize::from(samples.is_some()));
+        let mut text = format!("witness of layers {start}..{end}: ");
+        text += &format!("Lipschitz constant of layers {start}..{} at most {}", end - head, witness.lipschitz());
+        if let Some(dataset) = samples {
+            text += &format!(", margins of {} of {} samples", witness.margins(), dataset.len());
+        }
+        Ok(text + "\n")
+    }
+
+    /// Why there is no witness, and of which layers there would be one.
+    fn no_witness(&self, file: &Model, reason: Error) -> Error {
+        let parts: Vec<String> = witness::parts(file)
+            .unwrap_or_default()
+            .iter()
+            .map(|part| format!("{}..{}", part.start, part.end))
+            .collect();
+        let parts = if parts.is_empty() { "none".into() } else { parts.join(", ") };
+        Error::file(&self.model, format!("{reason} (parts that it knows, for --witness-layers: {parts})"))
+    }
+}
+
+/// A range of layers as `4..9`.
+fn layers(text: &str) -> std::result::Result<Range<usize>, String> {
+    let number =
+        |text: &str| text.trim().parse::<usize>().map_err(|_| format!("{text:?} is not the number of a layer"));
+    let (from, to) = text.split_once("..").ok_or("a range of layers is written as FROM..TO")?;
+    Ok(number(from)?..number(to)?)
+}

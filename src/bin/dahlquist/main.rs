@@ -1,0 +1,154 @@
+//! The program `dahlquist`: arguments in, text and files out, and an exit status.
+//!
+//! Status 0: done. 1: a claim is false. 2: bad usage or unreadable input, with one sentence on the standard error that
+//! names the file. 3: something that is claimed was not checked.
+
+mod attack;
+mod certify;
+mod check;
+mod falsify;
+mod input;
+mod networks;
+mod output;
+mod plot;
+mod predict;
+mod report;
+mod show;
+mod train;
+
+use std::{io::Write, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use dahlquist::{Error, Result, io::is_standard_output};
+
+use output::Out;
+
+/// Stable neural networks with proved Lipschitz constants and certified ℓ2 radii.
+#[derive(Debug, Parser)]
+#[command(name = "dahlquist", version, about, after_help = AFTER_HELP)]
+struct Arguments {
+    /// Number of threads [default: all cores]
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+All distances, radii and ε are in the ℓ2 (Euclidean) norm, in units of the input; images have pixels in [0, 1].
+
+Exit status: 0 done, 1 a claim is false, 2 bad usage or unreadable input, 3 something claimed was not checked.
+
+Example:
+  dahlquist certify model.safetensors --data test.safetensors --eps 36/255 0.5 --certificate cert.json
+  dahlquist check cert.json model.safetensors --data test.safetensors";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the layers with their shapes, parameters and proved bounds
+    Show(show::Show),
+    /// Run a network and write its logits
+    Predict(predict::Predict),
+    /// Prove the Lipschitz constant of a network and the ℓ2 radius of every sample
+    Certify(certify::Certify),
+    /// Check every claim of a certificate again
+    Check(check::Check),
+    /// Search for adversarial examples by projected gradient descent
+    Attack(attack::AttackArguments),
+    /// Search for inputs that break the certificate
+    Falsify(falsify::Falsify),
+    /// Train a stable network on CIFAR-10
+    Train(train::Train),
+}
+
+/// What a command does.
+trait Run {
+    /// Runs the command.
+    fn run(&self) -> Result<Outcome>;
+
+    /// The files that it writes.
+    fn outputs(&self) -> Vec<&Out>;
+}
+
+impl Command {
+    fn get(&self) -> &dyn Run {
+        match self {
+            Self::Show(command) => command,
+            Self::Predict(command) => command,
+            Self::Certify(command) => command,
+            Self::Check(command) => command,
+            Self::Attack(command) => command,
+            Self::Falsify(command) => command,
+            Self::Train(command) => command,
+        }
+    }
+}
+
+/// What a command that ran has to say.
+struct Outcome {
+    text: String,
+    status: Status,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Done = 0,
+    /// A claim is false.
+    Failed = 1,
+    /// Something that is claimed was not checked.
+    Unchecked = 3,
+}
+
+impl Outcome {
+    fn done(text: String) -> Self {
+        Self { text, status: Status::Done }
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; whether they can be printed does not matter.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let command = arguments.command.get();
+    match set_threads(arguments.threads).and_then(|()| distinct(&command.outputs())).and_then(|()| command.run()) {
+        Ok(outcome) => {
+            // Where a result goes to the standard output it is alone there, for the program that reads it. A reader that
+            // has seen enough closes the pipe, which is no error.
+            let text = outcome.text.as_bytes();
+            let _ = match command.outputs().into_iter().any(|out| is_standard_output(out)) {
+                true => std::io::stderr().write_all(text),
+                false => std::io::stdout().write_all(text),
+            };
+            ExitCode::from(outcome.status as u8)
+        }
+        Err(error) => {
+            output::say(&error.to_string());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn set_threads(threads: Option<usize>) -> Result<()> {
+    let Some(threads) = threads else { return Ok(()) };
+    let refuse = |reason: String| Error::Parameter { name: "threads", value: threads.to_string(), reason };
+    if threads == 0 {
+        return Err(refuse("at least one thread is needed".into()));
+    }
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|e| refuse(e.to_string()))
+}
+
+/// Refuses two results in one place.
+fn distinct(outputs: &[&Out]) -> Result<()> {
+    let standard = outputs.iter().filter(|out| is_standard_output(out)).count();
+    let twice = outputs.iter().enumerate().find(|(i, out)| outputs[..*i].contains(out)).map(|(_, out)| *out);
+    match twice.or(outputs.iter().copied().find(|_| standard > 1)) {
+        Some(out) => Err(Error::file(&**out, "two results cannot be written to one place")),
+        None => Ok(()),
+    }
+}

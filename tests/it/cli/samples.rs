@@ -1,0 +1,116 @@
+//! Claims about samples: written with their accuracies, verified with the samples only, and never passed over in silence.
+
+use serde_json::{Value, json};
+
+use super::{Folder, succeeds, text};
+
+fn certified(folder: &Folder, options: &str) -> Value {
+    let words = "certify @single.safetensors --data @samples.safetensors --eps 0 1/255 --certificate @c.json";
+    succeeds(&folder.run(&format!("{words} {options}")));
+    folder.json("c.json")
+}
+
+#[test]
+fn a_table_is_verified_with_the_samples() {
+    let folder = Folder::new();
+    let certificate = certified(&folder, "--json @r.json");
+    let (samples, report) = (&certificate["samples"], folder.json("r.json"));
+    assert_eq!(samples["labels"], json!((0..12).map(|i| i % 4).collect::<Vec<_>>()));
+    // The file, the report and the table are of the same numbers.
+    assert_eq!(samples["clean_accuracy"], report["clean_accuracy"]);
+    assert_eq!(samples["certified_accuracy"], report["certified_accuracy"]);
+    for (s, sample) in report["samples"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(sample["radius"], samples["radii"][s]);
+        assert_eq!(sample["prediction"], samples["predictions"][s]);
+    }
+    let found = text(&folder.run("check @c.json @single.safetensors --data @samples.safetensors --json @f.json"));
+    for (eps, accuracy) in [
+        ("0 (clean)", &samples["clean_accuracy"]),
+        ("0.00392156862745098", &samples["certified_accuracy"][1]["accuracy"]),
+    ] {
+        let row = format!("{:.2} %", 100.0 * accuracy.as_f64().unwrap());
+        assert!(found.lines().any(|line| line.starts_with(eps) && line.ends_with(&row)), "{eps} {row}: {found}");
+    }
+    assert!(found.contains("recomputed  radii: of 12 samples") && !found.contains("proved      radii"), "{found}");
+    let findings = folder.json("f.json");
+    assert_eq!((&findings["verified"], &findings["scope"]), (&json!(true), &json!("all")));
+    let radii = findings["findings"].as_array().unwrap().iter().find(|f| f["part"] == "radii").unwrap();
+    assert_eq!(radii["verdict"], "recomputed");
+}
+
+#[test]
+fn what_was_not_checked_has_status_3_unless_it_is_meant() {
+    let folder = Folder::new();
+    let certificate = certified(&folder, "");
+    let output = folder.run("check @c.json @single.safetensors --json @f.json");
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(folder.json("f.json")["verified"], false);
+    let found = text(&output);
+    assert!(
+        found.contains("not checked samples: predictions and radii of 12") && found.contains("NOT VERIFIED"),
+        "{found}"
+    );
+
+    let found = succeeds(&folder.run("check @c.json @single.safetensors --lipschitz-only --json @f.json"));
+    assert!(found.contains("those about samples were NOT checked"), "{found}");
+    let findings = folder.json("f.json");
+    assert_eq!((&findings["verified"], &findings["scope"]), (&json!(true), &json!("lipschitz")));
+
+    // Radii that cannot be are not passed over, whatever was asked for.
+    let mut forged = certificate.clone();
+    forged["samples"]["radii"] = json!(vec![1e6; 8000]);
+    std::fs::write(folder.path("forged.json"), forged.to_string()).unwrap();
+    for option in ["", "--lipschitz-only", "--data @samples.safetensors"] {
+        let output = folder.run(&format!("check @forged.json @single.safetensors {option} --json @f.json"));
+        assert_eq!(output.status.code(), Some(1), "{option}");
+        assert_eq!(folder.json("f.json")["verified"], false);
+    }
+    // Radii of a million that contradict nothing.
+    let mut forged = certificate.clone();
+    let samples = forged["samples"].as_object_mut().unwrap();
+    samples.retain(|key, _| !["labels", "clean_accuracy", "certified_accuracy"].contains(&&**key));
+    samples["radii"] = json!(vec![1e6; 12]);
+    std::fs::write(folder.path("forged.json"), forged.to_string()).unwrap();
+    assert_eq!(folder.run("check @forged.json @single.safetensors").status.code(), Some(3));
+    let output = folder.run("check @forged.json @single.safetensors --data @samples.safetensors");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("FAILED      radii"), "{}", text(&output));
+
+    // A bound that only its author vouches for is not checked either.
+    let mut asserted = certificate;
+    asserted.as_object_mut().unwrap().remove("samples");
+    asserted["layers"][0]["rule"] = json!("asserted");
+    asserted["layers"][0].as_object_mut().unwrap().remove("witness");
+    std::fs::write(folder.path("asserted.json"), asserted.to_string()).unwrap();
+    assert_eq!(folder.run("check @asserted.json @single.safetensors").status.code(), Some(3));
+}
+
+#[test]
+fn samples_for_a_certificate_that_claims_nothing_about_them_are_not_passed_over() {
+    let folder = Folder::new();
+    succeeds(&folder.run("certify @single.safetensors --certificate @c.json"));
+    assert!(succeeds(&folder.run("check @c.json @single.safetensors")).contains("every claim is proved\n"));
+    let output = folder.run("check @c.json @single.safetensors --data @samples.safetensors --json @f.json");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output).contains("claims nothing about samples"), "{}", text(&output));
+    assert_eq!(folder.json("f.json")["verified"], false);
+}
+
+#[test]
+fn a_certificate_names_program_and_kernels_and_a_declared_order_is_that_of_these() {
+    let folder = Folder::new();
+    let mut certificate = certified(&folder, "--summation declared");
+    assert_eq!(certificate["program"], concat!("dahlquist ", env!("CARGO_PKG_VERSION")));
+    assert_eq!((&certificate["kernels"], &certificate["summation"]), (&json!(1), &json!("declared")));
+    succeeds(&folder.run("check @c.json @single.safetensors --data @samples.safetensors"));
+    certificate["kernels"] = json!(7);
+    std::fs::write(folder.path("other.json"), certificate.to_string()).unwrap();
+    let output = folder.run("check @other.json @single.safetensors --data @samples.safetensors");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("that of version 7; this program has version 1"), "{}", text(&output));
+    certificate["summation"] = json!("any");
+    std::fs::write(folder.path("other.json"), certificate.to_string()).unwrap();
+    // Any order is one of every kernel; but these radii need the declared one, or hold for both.
+    let output = folder.run("check @other.json @single.safetensors --data @samples.safetensors");
+    assert!(!text(&output).contains("FAILED      kernels"), "{}", text(&output));
+}
