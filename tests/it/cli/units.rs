@@ -171,7 +171,7 @@ fn a_flow_that_expands_is_named() {
         let notes = errors(&output);
         // The head expands too, and is no flow.
         assert_eq!(notes.lines().count(), 1, "{notes}");
-        assert!(notes.contains("layer 1 is a flow that may expand: its bound 1."), "{notes}");
+        assert!(notes.contains("layer 1 is a flow that may expand: its bound 2."), "{notes}");
     }
     refuses(&folder.run("show @nothing"), &["nothing"]);
 }
