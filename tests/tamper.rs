@@ -4,17 +4,21 @@
 mod common;
 
 use common::{
-    certificate_of, dense_f32, every_layer, every_layer_f64, model_bytes,
-    tamper::{every_change, failed_parts, implied, issued, parse, places},
-    try_certificate_of,
+    certificate_of, dense_f32, every_layer, every_layer_f64,
+    known::{self, Truth},
+    model_bytes,
+    tamper::{every_change, failed_parts, is_about, issued, parse, places},
 };
 use dahlquist::{
-    Error,
+    Network,
     certificate::Basis,
     check::{Verdict, check},
-    io::{Claimed, ModelFile},
-    operator::Norms,
+    io::{AnyNetwork, Claimed, ModelFile},
+    operator::{Affine, Norms},
+    scalar::Scalar,
+    tensor::Shape,
 };
+use num_rational::BigRational;
 use serde_json::{Value, json};
 
 #[test]
@@ -33,88 +37,114 @@ fn an_issued_certificate_is_verified_and_read_back_to_the_last_bit() {
     }
 }
 
+/// The networks whose constants are known, as files, with what is claimed about them.
+fn known() -> Vec<(ModelFile, Claimed, Truth)> {
+    fn file<T: Scalar>((network, truth): (Network<T>, Truth)) -> (ModelFile, Claimed, Truth) {
+        let model = ModelFile::parse(model_bytes(&network)).unwrap();
+        let claimed = certificate_of(&model);
+        truth.contradicts(&claimed).expect("what is issued is true");
+        assert!(claimed.lipschitz < 1.001 * truth.product(0..truth.layers.len()), "{}", claimed.lipschitz);
+        (model, claimed, truth)
+    }
+    vec![
+        file(known::flows::<f32>()),
+        file(known::flows::<f64>()),
+        file(known::groups::<f32>()),
+        file(known::groups::<f64>()),
+    ]
+}
+
 #[test]
 fn every_change_of_a_field_fails_or_leaves_the_claim_true() {
-    for bytes in [model_bytes(&every_layer()), model_bytes(&every_layer_f64())] {
-        let model = ModelFile::parse(bytes).unwrap();
-        // All of one certificate, and some of the other.
-        let part = if model.scalar() == "f32" { 1 } else { 5 };
-        let [refused, failed, true_still] = every_change(&model, &certificate_of(&model), part);
+    for (model, claimed, truth) in known() {
+        let [refused, failed, true_still] = every_change(&model, &claimed, &truth);
         assert!(refused > 200 && failed > 60 && true_still > 10, "{refused} {failed} {true_still}");
     }
 }
 
 #[test]
 fn a_field_that_is_removed_or_added_is_refused_or_leaves_the_claim_true() {
-    let model = ModelFile::parse(model_bytes(&every_layer())).unwrap();
-    let truth = certificate_of(&model);
-    let original = issued(&certificate_of(&model));
-    let mut all = vec![String::new()];
-    places(&original, "", &mut all);
-    for place in all {
-        let Some(Value::Object(fields)) = original.pointer(&place) else { continue };
-        for name in fields.keys() {
-            let mut changed = original.clone();
-            changed.pointer_mut(&place).unwrap().as_object_mut().unwrap().remove(name);
-            if let Ok(claimed) = parse(&changed)
-                && check(&claimed, &model).verified.is_some()
-            {
-                implied(&claimed, &truth).unwrap_or_else(|e| panic!("{place} without {name}: {e}"));
+    for (model, claimed, truth) in known() {
+        let original = issued(&claimed);
+        let mut all = vec![String::new()];
+        places(&original, "", &mut all);
+        for place in all {
+            let Some(Value::Object(fields)) = original.pointer(&place) else { continue };
+            for name in fields.keys() {
+                let mut changed = original.clone();
+                changed.pointer_mut(&place).unwrap().as_object_mut().unwrap().remove(name);
+                if let Ok(changed) = parse(&changed)
+                    && check(&changed, &model).verified.is_some()
+                {
+                    is_about(&changed, &claimed)
+                        .and_then(|()| truth.contradicts(&changed))
+                        .unwrap_or_else(|e| panic!("{place} without {name}: {e}"));
+                }
             }
+            let mut changed = original.clone();
+            changed.pointer_mut(&place).unwrap().as_object_mut().unwrap().insert("extra".into(), json!(1));
+            assert!(parse(&changed).is_err(), "an unknown field at {place:?} is read");
         }
-        let mut changed = original.clone();
-        changed.pointer_mut(&place).unwrap().as_object_mut().unwrap().insert("extra".into(), json!(1));
-        assert!(parse(&changed).is_err(), "an unknown field at {place:?} is read");
     }
 }
 
-fn is_nearly_short_enough(error: &Error) -> bool {
-    match error {
-        Error::Layer { source, .. } => is_nearly_short_enough(source),
-        Error::StepTooLong { step, limit, .. } => *step <= limit * (1.0 + 1e-12),
-        _ => false,
+/// Rows and columns of a matrix are at most as long as it is stretched, exactly.
+fn affine_claims_hold(claimed: &Claimed, model: &ModelFile) {
+    let network = match model.network().unwrap() {
+        AnyNetwork::F32(network) => network.widen(),
+        AnyNetwork::F64(network) => network.widen(),
+    };
+    for (layer, claim) in network.layers().zip(&claimed.layers) {
+        let Some(operator) = layer.as_affine().map(Affine::operator).filter(|w| !w.weight().is_empty()) else {
+            continue;
+        };
+        let square = |x: f64| BigRational::from_float(x).map(|x| &x * &x).expect("finite");
+        // The rows of a matrix, or the taps of one output of a convolution: some output reads all of them.
+        let outputs = match operator.output() {
+            Shape::Features(n) => n,
+            Shape::Image { channels, .. } => channels,
+        };
+        let rows = operator.weight().chunks(operator.weight().len() / outputs);
+        let longest = rows.map(|row| row.iter().map(|&w| square(w)).sum::<BigRational>()).max().expect("a row");
+        assert!(longest <= square(claim.bound), "{}: a row is longer than {}", claim.path, claim.bound);
     }
 }
 
 #[test]
 fn every_change_of_a_weight_is_caught_by_the_hash_and_without_it_by_the_bound_or_leaves_the_claim_true() {
-    for bytes in [model_bytes(&every_layer()), model_bytes(&every_layer_f64())] {
-        let model = ModelFile::parse(bytes.clone()).unwrap();
-        let truth = certificate_of(&model);
+    for (model, truth, _) in known() {
+        let bytes = match model.network().unwrap() {
+            AnyNetwork::F32(network) => model_bytes(&network),
+            AnyNetwork::F64(network) => model_bytes(&network),
+        };
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        let mut caught_by_bound = 0;
+        let [mut caught_by_bound, mut accepted] = [0; 2];
         let width = if model.scalar() == "f32" { 4 } else { 8 };
         // The highest byte of a number holds its sign and most of its exponent, the lowest its last bits.
-        for (place, flip) in (8 + header..bytes.len())
-            .step_by(width)
-            .enumerate()
-            .filter(|(i, _)| i % 17 == 0)
-            .flat_map(|(i, from)| [(from + width - 1, if i % 2 == 0 { 0x02 } else { 0x80 }), (from, 0x01)])
-        {
-            let mut changed = bytes.clone();
-            changed[place] ^= flip;
-            let Ok(changed) = ModelFile::parse(changed) else { continue };
-            assert!(failed_parts(&check(&truth, &changed)).contains(&"model"), "byte {place}: the hash did not notice");
-            // The hash recomputed: only the numbers can catch it now.
-            let mut forged = truth.clone();
-            forged.model = changed.sha256();
-            let report = check(&forged, &changed);
-            assert!(!failed_parts(&report).contains(&"model"));
-            match report.verified {
-                None => caught_by_bound += 1,
-                Some(_) => {
-                    // Then what can be proved of the changed model is implied by what is claimed.
-                    let now = match try_certificate_of(&changed) {
-                        Ok(now) => now,
-                        // The checker tries every proof of a norm, and so may prove a step that is refused here.
-                        Err(e) if is_nearly_short_enough(&e) || common::has_tight_certificate(&changed) => continue,
-                        Err(e) => panic!("byte {place} ^ {flip}: {e}"),
-                    };
-                    implied(&forged, &now).unwrap_or_else(|e| panic!("byte {place} ^ {flip}: {e}"));
+        for from in (8 + header..bytes.len()).step_by(width) {
+            for (place, flip) in
+                [(from + width - 1, 0x02), (from + width - 1, 0x80), (from + width - 2, 0x10), (from, 0x01)]
+            {
+                let mut changed = bytes.clone();
+                changed[place] ^= flip;
+                let Ok(changed) = ModelFile::parse(changed) else { continue };
+                let report = check(&truth, &changed);
+                assert!(failed_parts(&report).contains(&"model"), "byte {place}: the hash did not notice");
+                // The hash recomputed: only the numbers can catch it now.
+                let mut forged = truth.clone();
+                forged.model = changed.sha256();
+                let report = check(&forged, &changed);
+                assert!(!failed_parts(&report).contains(&"model"));
+                match report.verified {
+                    None => caught_by_bound += 1,
+                    Some(_) => {
+                        accepted += 1;
+                        affine_claims_hold(&forged, &changed);
+                    }
                 }
             }
         }
-        assert!(caught_by_bound > 10, "only {caught_by_bound} changes were caught by a bound");
+        assert!(caught_by_bound > 10 && accepted > 10, "{caught_by_bound} caught by a bound, {accepted} accepted");
     }
 }
 
@@ -196,16 +226,16 @@ fn hostile_certificates_are_refused() {
     assert!(refused(text.replace("dahlquist-certificate", "dahlquist-model").as_bytes()));
 }
 
+/// Claims about layers that a model does not have are counted, not checked one by one.
 #[test]
-fn a_certificate_with_very_many_claims_is_checked_in_linear_time() {
+fn very_many_claims_are_refused_in_one_sentence() {
     let model = ModelFile::parse(model_bytes(&dense_f32(2, 2, vec![3.0, 0.0, 4.0, 0.0]))).unwrap();
     let mut claimed = certificate_of(&model);
     let layer = claimed.layers[0].clone();
     claimed.layers = vec![layer; 100_000];
     let bytes = serde_json::to_vec(&claimed).unwrap();
-    let start = std::time::Instant::now();
-    assert!(check(&Claimed::parse(&bytes).unwrap(), &model).failed());
-    assert!(start.elapsed().as_secs() < 5);
+    let report = check(&Claimed::parse(&bytes).unwrap(), &model);
+    assert!(report.failed() && report.findings.len() < 10, "{} findings", report.findings.len());
 }
 
 #[test]

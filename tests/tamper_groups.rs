@@ -4,7 +4,9 @@
 mod common;
 
 use common::{
-    certificate_of, dense_f32, model_bytes,
+    certificate_of, dense_f32,
+    known::{self, Truth},
+    model_bytes,
     tamper::{every_change, failed_parts, issued, parse},
 };
 use dahlquist::{
@@ -98,9 +100,14 @@ fn issued_groups_and_multipliers_are_verified_and_read_back_to_the_last_bit() {
 
 #[test]
 fn every_change_of_a_group_or_multiplier_fails_or_leaves_the_claim_true() {
-    for (model, claimed) in models() {
-        let [refused, failed, true_still] = every_change(&model, &claimed, 1);
-        assert!(refused > 500 && failed > 300 && true_still > 50, "{refused} {failed} {true_still}");
+    fn file<T: Scalar>((network, truth): (Network<T>, Truth)) -> (ModelFile, Truth) {
+        (ModelFile::parse(model_bytes(&network)).unwrap(), truth)
+    }
+    for (model, truth) in [file(known::groups::<f32>()), file(known::groups::<f64>()), file(known::flows::<f64>())] {
+        let claimed = tightened(&model);
+        truth.contradicts(&claimed).expect("what is issued is true");
+        let [refused, failed, true_still] = every_change(&model, &claimed, &truth);
+        assert!(refused > 200 && failed > 60 && true_still > 10, "{refused} {failed} {true_still}");
     }
 }
 
@@ -224,7 +231,7 @@ fn nothing_below_a_known_constant_is_verified() {
     assert!(check(&claimed, &model).verified.is_some());
     for exponent in -100..100 {
         let t = libm::exp2(f64::from(exponent) / 10.0);
-        claimed.groups = vec![group(2, Rule::QuadraticConstraint, 5.0 * (1.0 - 1e-13), &[t])];
+        claimed.groups = vec![group(2, Rule::QuadraticConstraint, 5.0f64.next_down(), &[t])];
         assert_eq!(failed_parts(&check(&claimed, &model)), ["group 0"], "multiplier {t}");
     }
     // A shear and its inverse: the identity, of norm 1.
@@ -239,13 +246,11 @@ fn nothing_below_a_known_constant_is_verified() {
 }
 
 #[test]
-fn very_many_groups_are_checked_in_linear_time() {
+fn very_many_groups_are_refused() {
     let model = ModelFile::parse(model_bytes(&dense_f32(2, 2, vec![3.0, 0.0, 4.0, 0.0]))).unwrap();
     let mut claimed = certificate_of(&model);
     let group = ClaimedGroup { first: 0, count: 1, rule: Rule::OperatorNorm, bound: 5.1, multipliers: vec![] };
     claimed.layers = vec![claimed.layers[0].clone(); 100_000];
     claimed.groups = vec![group; 100_000];
-    let start = std::time::Instant::now();
     assert!(check(&claimed, &model).failed());
-    assert!(start.elapsed().as_secs() < 5);
 }

@@ -119,3 +119,50 @@ fn sum(x: &[f64]) -> f64 {
     }
     sums.iter().sum::<f64>() + rest.iter().sum::<f64>()
 }
+
+#[cfg(test)]
+mod tests {
+    use num_rational::BigRational;
+    use num_traits::Signed;
+
+    use super::*;
+    use crate::rigor::freivalds::probe;
+
+    fn exact(x: f64) -> BigRational {
+        BigRational::from_float(x).expect("finite")
+    }
+
+    /// Rows of which computed sums lose all of the small terms: what is lost is in the bounds.
+    #[test]
+    fn what_sums_lose_is_in_the_magnitude() {
+        for (n, k) in [(200, 3), (3, 200), (200, 200)] {
+            // Every lane of a sum begins with ones, to which less than half a unit is added each time.
+            let a = Mat::from_fn(n, k, |i, j| if i < 8 && j < 8 { 1.0 } else { 0.99 * U });
+            let known = Known::square(a.as_ref(), Structure::Full, &probe(n));
+            let entry = |i: usize, j: usize| exact(a[(i, j)]).abs();
+            let columns: Vec<BigRational> = (0..k).map(|j| (0..n).map(|i| entry(i, j)).sum()).collect();
+            let row = |i: usize| (0..k).map(|j| entry(i, j) * &columns[j]).sum::<BigRational>();
+            let largest = (0..n).map(row).max().expect("a row");
+            assert!(largest <= exact(known.magnitude), "{n} × {k}: {}", known.magnitude);
+            let charged = exact(gamma(k, U)) * &largest;
+            assert!(charged <= exact(known.error) && exact(known.error) <= charged * exact(1.0 + 1e-9), "{n} × {k}");
+        }
+    }
+
+    /// The same of an image, whose errors are given.
+    #[test]
+    fn what_is_known_of_an_image_is_in_its_magnitude() {
+        let n = 100;
+        let image = Mat::from_fn(n, n, |i, j| if i.min(j) == 0 { 1.0 - 0.99 * U * (i + j) as f64 } else { 0.99 * U });
+        let known = Known::image(image.as_ref(), 0.5, &probe(n));
+        let row = |i: usize| (0..n).map(|j| exact(image[(i, j)]).abs()).sum::<BigRational>();
+        let largest = (0..n).map(row).max().expect("a row") + exact(0.5);
+        assert!(largest <= exact(known.magnitude) && known.error == 0.5, "{}", known.magnitude);
+    }
+
+    #[test]
+    fn the_largest_number_is_a_nan_if_there_is_one() {
+        assert!(largest(&[1.0, f64::NAN, 2.0]).is_nan() && largest(&[f64::NAN]).is_nan());
+        assert_eq!((largest(&[1.0, 3.0, 2.0]), largest(&[])), (3.0, 0.0));
+    }
+}

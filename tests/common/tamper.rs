@@ -1,5 +1,6 @@
 //! Changes of certificates, and what still follows from them.
 
+use super::known::Truth;
 use dahlquist::{
     certificate::{Basis, Rule},
     check::{Report, Verdict, check},
@@ -57,56 +58,20 @@ pub fn changes(value: &Value) -> Vec<Value> {
     others
 }
 
-/// What is verified is implied by what was proved when the certificate was issued: no upper bound is below it.
-pub fn implied(claimed: &Claimed, truth: &Claimed) -> Result<(), String> {
-    // A searched multiplier is not the best one: what is proved with it may be undercut by so much.
-    let searched = claimed.layers.iter().any(|layer| layer.rule == Basis::Proved(Rule::QuadraticConstraint))
-        || claimed.groups.iter().any(|group| group.rule == Rule::QuadraticConstraint);
-    let slack = if searched { 1e-4 } else { 1e-10 };
-    let above = |what: &str, claimed: f64, truth: f64| {
-        // The checker may prove a norm a little better than it was issued.
-        if claimed >= truth * (1.0 - slack) { Ok(()) } else { Err(format!("{what}: {claimed} below {truth}")) }
-    };
-    if claimed.model != truth.model || claimed.input != truth.input || claimed.scalar != truth.scalar {
-        return Err("it is about something else".into());
-    }
-    above("network", claimed.lipschitz, truth.lipschitz)?;
-    above("features", claimed.features, truth.features)?;
-    if claimed.layers.len() != truth.layers.len() {
-        return Err("other layers".into());
-    }
-    for (c, t) in claimed.layers.iter().zip(&truth.layers) {
-        above("layer", c.bound, t.bound)?;
-        if c.kind != t.kind || c.path != t.path || c.rule == Basis::Asserted {
-            return Err("another layer".into());
-        }
-        match (c.averaged, t.averaged) {
-            (Some(c), Some(t)) => above("averaged", c, t)?,
-            (Some(_), None) => return Err("averaged out of nowhere".into()),
-            (None, _) => {}
-        }
-    }
-    for group in &claimed.groups {
-        let same = truth.groups.iter().find(|t| (t.first, t.count, t.rule) == (group.first, group.count, group.rule));
-        same.map_or(Ok(()), |t| above("group", group.bound, t.bound))?;
-    }
-    Ok(())
-}
-
-/// Changes every place of a certificate, or every so manieth, in every way: how many changes are no certificate, fail, and
-/// leave it true.
-pub fn every_change(model: &ModelFile, truth: &Claimed, part: usize) -> [usize; 3] {
-    let original = issued(truth);
+/// Changes every place of a certificate in every way: how many changes are no certificate, fail, and leave it true. None that
+/// is verified may be false of the network.
+pub fn every_change(model: &ModelFile, issued_claims: &Claimed, truth: &Truth) -> [usize; 3] {
+    let original = issued(issued_claims);
     let mut all = Vec::new();
     places(&original, "", &mut all);
     let [mut refused, mut failed, mut true_still] = [0; 3];
-    for place in all.iter().step_by(part) {
-        for other in changes(original.pointer(place).unwrap()) {
-            if other == *original.pointer(place).unwrap() {
+    for place in all {
+        for other in changes(original.pointer(&place).unwrap()) {
+            if other == *original.pointer(&place).unwrap() {
                 continue;
             }
             let mut changed = original.clone();
-            *changed.pointer_mut(place).unwrap() = other.clone();
+            *changed.pointer_mut(&place).unwrap() = other.clone();
             let Ok(claimed) = parse(&changed) else {
                 refused += 1;
                 continue;
@@ -116,10 +81,26 @@ pub fn every_change(model: &ModelFile, truth: &Claimed, part: usize) -> [usize; 
                 continue;
             }
             true_still += 1;
-            implied(&claimed, truth).unwrap_or_else(|e| panic!("{place} changed to {other}: {e}"));
+            is_about(&claimed, issued_claims)
+                .and_then(|()| truth.contradicts(&claimed))
+                .unwrap_or_else(|e| panic!("{place} changed to {other}: {e}"));
         }
     }
     [refused, failed, true_still]
+}
+
+/// Whether a verified certificate is about the network that another one is about, layer by layer.
+pub fn is_about(claimed: &Claimed, issued: &Claimed) -> Result<(), String> {
+    if claimed.model != issued.model || claimed.input != issued.input || claimed.scalar != issued.scalar {
+        return Err("it is about something else".into());
+    }
+    let layers = claimed.layers.iter().zip(&issued.layers);
+    for (c, t) in layers {
+        if c.kind != t.kind || c.path != t.path || c.rule == Basis::Asserted {
+            return Err("another layer".into());
+        }
+    }
+    Ok(())
 }
 
 /// The parts of a certificate that failed.

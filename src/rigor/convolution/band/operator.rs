@@ -117,18 +117,31 @@ impl Band {
 
     /// The Gram matrix times a vector, without a kernel for matrices.
     pub(super) fn apply_directly(&self, x: &[f64]) -> Vec<f64> {
-        let Plan { lines, line, other_lines, other_line, .. } = self.plan;
-        let (mut between, mut y) = (vec![0.0; other_lines * other_line], vec![0.0; x.len()]);
-        let pairs = || (0..lines).flat_map(|u| (0..other_lines).map(move |o| (u, o)));
-        for ((u, o), a) in pairs().filter_map(|(u, o)| Some(((u, o), self.plan.tap(u, o)?))) {
+        let (between, mut y) = (self.between(x), vec![0.0; x.len()]);
+        for (u, o, a) in self.couplings() {
+            let (line, other) = (self.plan.line, self.plan.other_line);
+            let tap = (self.taps[a].as_ref(), Structure::Full);
+            multiply(tap, &between[o * other..][..other], &mut y[u * line..][..line]);
+        }
+        y
+    }
+
+    /// What the operator, or its transpose, makes of a vector on this side.
+    pub(super) fn between(&self, x: &[f64]) -> Vec<f64> {
+        let Plan { line, other_lines, other_line, .. } = self.plan;
+        let mut between = vec![0.0; other_lines * other_line];
+        for (u, o, a) in self.couplings() {
             let tap = (self.taps[a].as_ref(), Structure::Full);
             multiply_transposed(tap, &x[u * line..][..line], &mut between[o * other_line..][..other_line]);
         }
-        for ((u, o), a) in pairs().filter_map(|(u, o)| Some(((u, o), self.plan.tap(u, o)?))) {
-            let tap = (self.taps[a].as_ref(), Structure::Full);
-            multiply(tap, &between[o * other_line..][..other_line], &mut y[u * line..][..line]);
-        }
-        y
+        between
+    }
+
+    /// The lines of either side that are coupled, and the tap that couples them.
+    fn couplings(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let Plan { lines, other_lines, .. } = self.plan;
+        let pairs = (0..lines).flat_map(move |u| (0..other_lines).map(move |o| (u, o)));
+        pairs.filter_map(|(u, o)| Some((u, o, self.plan.tap(u, o)?)))
     }
 }
 
