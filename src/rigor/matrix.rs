@@ -64,6 +64,10 @@ pub fn sharp_sup_norm(family: &[MatRef<'_, f64>]) -> Result<Upper> {
 
 fn sup_norm_from(family: &[MatRef<'_, f64>], gap: f64) -> Result<Upper> {
     let Some(exponent) = largest_exponent(family)? else { return Ok(Upper::ZERO) };
+    if family.iter().copied().all(is_monomial) {
+        let entries = family.iter().flat_map(|w| w.col_iter().flat_map(|column| column.iter().copied()));
+        return Ok(Upper::proved(entries.fold(0.0, |largest: f64, x| largest.max(x.abs()))));
+    }
     let gram = |w: &MatRef<'_, f64>| Gram::new(scaled(*w, exponent));
     let grams: Vec<Gram> = family.par_iter().map(gram).collect();
     let estimate = grams.par_iter().map(Gram::largest_estimate).reduce(|| 0.0, f64::max);
@@ -148,6 +152,16 @@ fn largest_exponent(family: &[MatRef<'_, f64>]) -> Result<Option<i32>> {
         }
     }
     Ok((largest > 0.0).then(|| exponent(largest)))
+}
+
+/// Whether no row and no column holds more than one number but 0, as in a permutation: then the norm is the largest entry.
+fn is_monomial(w: MatRef<'_, f64>) -> bool {
+    let mut taken = vec![false; w.nrows()];
+    w.col_iter().all(|column| {
+        let mut rows = (0..w.nrows()).filter(|&i| column[i] != 0.0);
+        let first = rows.next();
+        rows.next().is_none() && first.is_none_or(|i| !std::mem::replace(&mut taken[i], true))
+    })
 }
 
 /// `W · 2⁻ᵉ`, whose largest entry lies in `[1, 2)` if `e` is the largest exponent of the family.
