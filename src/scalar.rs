@@ -101,8 +101,10 @@ scalar!(f64, "f64", 16.0, libm::tanh, libm::exp, libm::log1p);
 ///
 /// Each entry of the product is a sum of products in an order that the kernel chooses, with or without fused
 /// multiply-add: what [`crate::rigor::Rounding`] charges holds for every such order.
-pub fn gemm<T: Scalar>(c: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T>, b: MatRef<'_, T>) {
-    faer::linalg::matmul::matmul(c, accum, a, b, T::one(), Par::Seq);
+pub fn gemm<T: Scalar>(mut c: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T>, b: MatRef<'_, T>) {
+    faer::linalg::matmul::matmul(c.as_mut(), accum, a, b, T::one(), Par::Seq);
+    #[cfg(test)]
+    fault::strike(c);
 }
 
 /// Which entries of a factor are read, and taken to be there.
@@ -112,6 +114,16 @@ pub(crate) enum Structure {
     Full,
     /// Those on and below the diagonal.
     Lower,
+}
+
+impl Structure {
+    /// The first row of column `j` that is read.
+    pub(crate) fn first(self, j: usize) -> usize {
+        match self {
+            Self::Full => 0,
+            Self::Lower => j,
+        }
+    }
 }
 
 impl From<Structure> for triangular::BlockStructure {
@@ -125,7 +137,7 @@ impl From<Structure> for triangular::BlockStructure {
 
 /// `C += ABᵀ` for the entries of `C` that `structure` names, `B` being read as its own structure says.
 pub(crate) fn gemm_transposed(
-    (c, structure): (MatMut<'_, f64>, Structure),
+    (mut c, structure): (MatMut<'_, f64>, Structure),
     (a, of_a): (MatRef<'_, f64>, Structure),
     (b, of_b): (MatRef<'_, f64>, Structure),
 ) {
@@ -133,7 +145,10 @@ pub(crate) fn gemm_transposed(
         Structure::Full => triangular::BlockStructure::Rectangular,
         Structure::Lower => triangular::BlockStructure::TriangularUpper,
     };
-    triangular::matmul(c, structure.into(), Accum::Add, a, of_a.into(), b.transpose(), upper, 1.0, Par::Seq);
+    let lower = structure.into();
+    triangular::matmul(c.as_mut(), lower, Accum::Add, a, of_a.into(), b.transpose(), upper, 1.0, Par::Seq);
+    #[cfg(test)]
+    fault::strike(c);
 }
 
 /// An approximate solution `X` of `X Lᵀ = B` for the lower triangle `L`, in the place of `B`. Nothing about it is trusted.
@@ -170,4 +185,53 @@ pub(crate) fn inverse_estimate(a: MatRef<'_, f64>) -> Option<Mat<f64>> {
 pub(crate) fn solve_symmetric_estimate(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Option<Mat<f64>> {
     use faer::linalg::solvers::Solve;
     a.llt(Side::Lower).ok().map(|llt| llt.solve(b))
+}
+
+/// Kernels that do not multiply, for tests of what notices it.
+#[cfg(test)]
+pub(crate) mod fault {
+    use std::cell::Cell;
+
+    use faer::MatMut;
+
+    use super::Scalar;
+
+    /// What a faulty kernel does to a product.
+    #[derive(Debug, Clone, Copy)]
+    pub(crate) enum Fault {
+        /// It returns zeros.
+        Zeros,
+        /// The largest entry of the lower triangle is off by `2⁻²⁰` of it.
+        Entry,
+    }
+
+    thread_local! {
+        static PLANNED: Cell<Option<(Fault, usize)>> = const { Cell::new(None) };
+        static PRODUCTS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Calls `f` in one thread whose product number `at` is faulty; returns how many products there were, too.
+    pub(crate) fn with<R: Send>(fault: Fault, at: usize, f: impl FnOnce() -> R + Send) -> (R, usize) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+        pool.install(|| {
+            PLANNED.set(Some((fault, at)));
+            (f(), PRODUCTS.get())
+        })
+    }
+
+    pub(super) fn strike<T: Scalar>(mut c: MatMut<'_, T>) {
+        let number = PRODUCTS.replace(PRODUCTS.get() + 1);
+        match PLANNED.get() {
+            Some((Fault::Zeros, at)) if at == number => c.fill(T::zero()),
+            Some((Fault::Entry, at)) if at == number => {
+                let entries = (0..c.ncols()).flat_map(|j| (j..c.nrows()).map(move |i| (i, j)));
+                let size = |&(i, j): &(usize, usize)| num_traits::Float::abs(c[(i, j)]).wide();
+                let largest = entries.max_by(|a, b| size(a).total_cmp(&size(b)));
+                if let Some(at) = largest {
+                    c[at] = c[at] * T::of(1.0 + 2f64.powi(-20));
+                }
+            }
+            _ => {}
+        }
+    }
 }

@@ -89,9 +89,12 @@ impl Upper {
     /// # Errors
     /// [`Error::NotProved`] if the bound is infinite.
     pub fn finite(self, what: &str) -> Result<Self> {
-        if self.0.is_finite() { Ok(self) } else { Err(Error::not_proved(what, "its bound overflows f64")) }
+        if self.0.is_finite() { Ok(self) } else { Err(Error::not_proved(what, UNBOUNDED)) }
     }
 }
+
+/// Why a bound may be infinite.
+const UNBOUNDED: &str = "its bound is infinite: it overflows f64, or a product of matrices failed its check";
 
 impl Lower {
     /// Zero, exactly.

@@ -20,9 +20,13 @@ use super::{
     bound::Upper,
     convolution::{Axis, Convolution, PaddingMode},
     directed::{ETA, U, add_up, div_up, exponent, gamma, mul_up, norm_up, scale_up, sqrt_down, sqrt_up},
+    freivalds::{agree, multiply, probe},
     matrix,
 };
-use crate::{error::Result, scalar::gemm};
+use crate::{
+    error::Result,
+    scalar::{Structure, gemm},
+};
 
 /// The largest number of entries of a matrix that is formed.
 const LARGEST: usize = 1 << 22;
@@ -190,9 +194,11 @@ impl Piece {
         let entries = image.nrows() * image.ncols();
         let rounding = mul_up(gamma(k, U), mul_up(a.frobenius, b.frobenius));
         let underflow = mul_up(sqrt_up(entries as f64), mul_up(k as f64, ETA));
+        let computed = add_up(rounding, underflow);
+        let computed = if is_product(image.as_ref(), &b, &a, computed) { computed } else { f64::INFINITY };
         let lost = add_up(mul_up(a.lost, b.frobenius), mul_up(b.lost, add_up(a.frobenius, a.lost)));
         let inherited = mul_up(scale_up(self.error, -a.exponent), add_up(b.frobenius, b.lost));
-        let error = add_up(add_up(rounding, underflow), add_up(lost, inherited));
+        let error = add_up(computed, add_up(lost, inherited));
         let exponent = self.exponent.checked_add(a.exponent)?.checked_add(b.exponent)?;
         Some(Self { form: Form::Dense(image), exponent, error })
     }
@@ -274,6 +280,23 @@ impl Piece {
         let error = add_up(rounding, add_up(inherited, lost));
         Some(Self { form: Form::Dense(image), exponent: self.exponent.checked_add(kernels.exponent)?, error })
     }
+}
+
+/// Whether `image` is `BA` but for an error of norm `error`, as far as a random vector tells: see `rigor/freivalds.rs`.
+fn is_product(image: MatRef<'_, f64>, b: &Normalised, a: &Normalised, error: f64) -> bool {
+    let v = probe(image.ncols());
+    let times = |m: MatRef<'_, f64>, x: &[f64]| {
+        let mut y = vec![0.0; m.nrows()];
+        multiply((m, Structure::Full), x, &mut y);
+        y
+    };
+    let expected = times(b.image.as_ref(), &times(a.image.as_ref(), &v));
+    // The norm of v is at most √n; what is charged for the product, and the roundings of the three products with vectors.
+    let terms = image.ncols() * 2 + b.image.ncols() + 2;
+    let size = add_up(mul_up(a.frobenius, b.frobenius), error);
+    let underflow = mul_up((terms * terms) as f64, mul_up(4.0 * ETA, add_up(1.0, add_up(size, b.frobenius))));
+    let rounding = add_up(mul_up(gamma(terms, U), size), underflow);
+    agree(&times(image, &v), &expected, mul_up(sqrt_up(v.len() as f64), add_up(error, rounding)))
 }
 
 /// Division by deviations, then another map.

@@ -89,13 +89,15 @@ pub fn mul_down(a: f64, b: f64) -> f64 {
     -mul_up(-a, b)
 }
 
-/// An upper bound of `ab + c` for numbers `≥ 0`, infinite where one is NaN: up to eight units in the last place above it,
-/// but quick. For bounds of errors, whose last digits nobody sees.
+/// An upper bound of `ab + c` for numbers `≥ 0`, infinite where one is NaN: at most three units in the last place above it and
+/// `η`, but quick. For bounds of errors, whose last digits nobody sees.
 ///
-/// Four roundings lose at most a factor `(1 − u)⁴`, and two underflows less than `2η`.
+/// *Proof.* Let `p = fl(ab)` and `s = fl(p + c)`. Since `p ≤ s`, both roundings together lose at most a unit in the last
+/// place of `s`, or `η` where `s` is subnormal. The product `(1 + 2u)s` is at least the number next to `s`, and so is its
+/// rounding; where `s` is subnormal, the last summand pays. ∎
 #[inline]
 pub fn mul_add_over(a: f64, b: f64, c: f64) -> f64 {
-    let over = (a * b + c) * (1.0 + 8.0 * U) + 2.0 * ETA;
+    let over = (a * b + c) * (1.0 + 2.0 * U) + ETA;
     if over > 0.0 { over } else { f64::INFINITY }
 }
 

@@ -10,6 +10,8 @@
 //! | [`Upper`], [`Lower`], [`Estimate`] | which way a number errs is its type |
 //! | [`matrix`] | largest and smallest singular values of a matrix, by a residual certificate |
 //! | [`psd`] | that a matrix is positive semidefinite |
+//! | `residual` | the bound of `‖±(G − αI) − RRᵀ‖` that the two before rest on |
+//! | `freivalds` | that a kernel multiplied what it was given, but for a stated probability |
 //! | [`quadratic_constraint`] | Lipschitz bounds of residual steps and of short stacks, better than products of norms |
 //! | [`roots_of_unity`] | cosines and sines of `2πk/N` with a proved error |
 //! | [`composition`] | the norm of linear maps in a row |
@@ -22,10 +24,12 @@ pub mod composition;
 pub mod convolution;
 pub mod directed;
 pub mod environment;
+mod freivalds;
 pub mod matrix;
 mod propose;
 pub mod psd;
 pub mod quadratic_constraint;
+mod residual;
 pub mod roots_of_unity;
 mod rounding;
 

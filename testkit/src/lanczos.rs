@@ -1,11 +1,15 @@
-//! The norm of an operator from below, and Gaussian convolutions to ask it for.
+//! Vectors that convolutions stretch nearly most, and how far exactly; Gaussian convolutions to ask it of.
+//!
+//! The vector comes from floating-point arithmetic and is rounded to integers. What the convolution makes of *that* vector is
+//! computed in integers, so a bound of the norm is decided against it without a tolerance.
 
 use dahlquist::{
     operator::{Conv2d, Geometry, Operator},
-    rigor::torus::PaddingMode,
+    rigor::torus::{Axis, Convolution, PaddingMode, Torus},
     tensor::{Batch, Shape},
 };
 use faer::{Mat, Side};
+use num_bigint::BigInt;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -24,9 +28,9 @@ pub fn same(channels: usize, size: usize) -> Geometry {
     Geometry { input, outputs: channels, kernel: (3, 3), stride: 1, padding: 1, mode: PaddingMode::Zeros }
 }
 
-/// The square root of the largest Ritz value of `WᵀW` after so many steps of Lanczos' method: but for rounding errors
-/// of some 1e-14, the value of `‖Wx‖/‖x‖` for some `x`, so a lower bound of the norm.
-pub fn from_below(w: &dyn Operator<f64>, steps: usize, seed: u64) -> f64 {
+/// A vector of integers that an operator stretches nearly most: the Ritz vector of `WᵀW` after at most `steps` steps of
+/// Lanczos' method.
+pub fn top(w: &dyn Operator<f64>, steps: usize, seed: u64) -> Vec<i64> {
     let shape = w.input();
     let steps = steps.min(shape.len());
     let rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
@@ -52,7 +56,113 @@ pub fn from_below(w: &dyn Operator<f64>, steps: usize, seed: u64) -> f64 {
         }
         next = image;
     }
-    tridiagonal.self_adjoint_eigenvalues(Side::Lower).unwrap()[steps - 1].sqrt()
+    let eigen = tridiagonal.self_adjoint_eigen(Side::Lower).unwrap();
+    let weights = eigen.U().col(steps - 1);
+    let combine = |i: usize| basis.iter().zip(weights.iter()).map(|(v, weight)| v[i] * weight).sum();
+    to_integers(&(0..shape.len()).map(combine).collect::<Vec<f64>>())
+}
+
+/// The direction of a vector in integers of up to 30 bits.
+pub fn to_integers(x: &[f64]) -> Vec<i64> {
+    let largest = x.iter().fold(0.0f64, |a, x| a.max(x.abs()));
+    x.iter().map(|x| (x / largest * f64::from(1 << 30)).round() as i64).collect()
+}
+
+/// The norm of an operator, about, and not above it but for rounding: for tests of how tight a bound is, and no others.
+pub fn estimate(w: &dyn Operator<f64>, x: &[i64]) -> f64 {
+    let x: Vec<f64> = x.iter().map(|&x| x as f64).collect();
+    let mut y = Batch::zeros(w.output(), 1);
+    w.apply(&Batch::new(w.input(), x.clone()).unwrap(), &mut y);
+    (dot(y.data(), y.data()) / dot(&x, &x)).sqrt()
+}
+
+/// Whether `‖Wx‖ ≤ bound·‖x‖`, decided in integers.
+pub fn stands(conv: &Conv2d<f64>, bound: f64, x: &[i64]) -> bool {
+    let Geometry { input, outputs, kernel, stride, padding, mode } = *conv.geometry();
+    let (channels, height, width) = input.as_image("a test").unwrap();
+    let (weights, exponent) = integers(conv.weight());
+    let (_, rows, columns) = conv.output().as_image("a test").unwrap();
+    let place = |i: usize, tap: usize, n: usize| {
+        let at = (i * stride + tap) as isize - padding as isize;
+        match mode {
+            PaddingMode::Zeros => usize::try_from(at).ok().filter(|at| *at < n),
+            PaddingMode::Circular => Some(at.rem_euclid(n as isize) as usize),
+        }
+    };
+    let mut image = Vec::new();
+    for (o, i, j) in (0..outputs).flat_map(|o| (0..rows).flat_map(move |i| (0..columns).map(move |j| (o, i, j)))) {
+        let mut sum = 0i128;
+        for (c, a) in (0..channels).flat_map(|c| (0..kernel.0).map(move |a| (c, a))) {
+            let Some(row) = place(i, a, height) else { continue };
+            for b in 0..kernel.1 {
+                let Some(column) = place(j, b, width) else { continue };
+                let weight = weights[((o * channels + c) * kernel.0 + a) * kernel.1 + b];
+                sum += weight * i128::from(x[(c * height + row) * width + column]);
+            }
+        }
+        image.push(sum);
+    }
+    is_at_most(&image, exponent, bound, x)
+}
+
+/// Whether `bound` is at least what the convolution on a torus makes of `x`, in integers: channel by channel, phase by phase
+/// of the stride, point by point.
+pub fn stands_on(conv: &Convolution<'_>, torus: Torus, bound: f64, x: &[i64]) -> bool {
+    let ((outputs, channels), [ay, ax]) = (conv.channels, conv.axes);
+    let [height, width] = torus.points;
+    let (weights, exponent) = integers(conv.weight);
+    // Where a tap reads from point `i`, and with which sign.
+    let place = |axis: Axis, which: usize, i: usize, tap: usize| {
+        let (n, at) = (torus.points[which], i + tap / axis.stride);
+        (at % n, if torus.twisted[which] && at / n % 2 == 1 { -1 } else { 1 })
+    };
+    let mut image = vec![0i128; outputs * height * width];
+    for (at, sum) in image.iter_mut().enumerate() {
+        let (o, i, j) = (at / (height * width), at / width % height, at % width);
+        for (c, a) in (0..channels).flat_map(|c| (0..ay.kernel).map(move |a| (c, a))) {
+            let (row, sign) = place(ay, 0, i, a);
+            for b in 0..ax.kernel {
+                let (column, other) = place(ax, 1, j, b);
+                let phase = a % ay.stride * ax.stride + b % ax.stride;
+                let from = ((c * ay.stride * ax.stride + phase) * height + row) * width + column;
+                let weight = weights[((o * channels + c) * ay.kernel + a) * ax.kernel + b];
+                *sum += weight * i128::from(sign * other * x[from]);
+            }
+        }
+    }
+    is_at_most(&image, exponent, bound, x)
+}
+
+/// Whether `2ᵉ·‖y‖ ≤ bound·‖x‖`.
+fn is_at_most(y: &[i128], exponent: i32, bound: f64, x: &[i64]) -> bool {
+    if bound == f64::INFINITY {
+        return true;
+    }
+    let squares = |x: &[i128]| x.iter().map(|&x| BigInt::from(x) * x).sum::<BigInt>();
+    let (moved, apart) = (squares(y), squares(&x.iter().map(|&x| i128::from(x)).collect::<Vec<i128>>()));
+    let (bound, of_bound) = integers(&[bound]);
+    let allowed = apart * bound[0] * bound[0];
+    let shift = 2 * (exponent - of_bound);
+    if shift >= 0 { moved << shift <= allowed } else { moved <= allowed << -shift }
+}
+
+/// Integers `n` and an exponent with `w = n·2ᵉ`.
+fn integers(w: &[f64]) -> (Vec<i128>, i32) {
+    let parts = |w: f64| {
+        assert!(w.is_finite());
+        let (field, fraction) = ((w.abs().to_bits() >> 52) as i32, (w.to_bits() & ((1 << 52) - 1)) as i128);
+        let (n, e) = if field == 0 { (fraction, -1074) } else { (fraction | 1 << 52, field - 1075) };
+        let zeros = if n == 0 { 0 } else { n.trailing_zeros() as i32 };
+        ((n >> zeros) * if w < 0.0 { -1 } else { 1 }, e + zeros)
+    };
+    let least = w.iter().filter(|w| **w != 0.0).map(|&w| parts(w).1).min().unwrap_or(0);
+    let shifted = |&w: &f64| {
+        let (n, e) = parts(w);
+        // With 30 bits of x and 2¹³ terms there is room for 84 bits.
+        assert!(n == 0 || e - least <= 30, "weights too far apart for this test");
+        n << if n == 0 { 0 } else { e - least }
+    };
+    (w.iter().map(shifted).collect(), least)
 }
 
 /// The matrix of an operator, column by column.

@@ -6,8 +6,10 @@
 //! | [`orders`] | every order of summation, in rational arithmetic |
 //! | [`lanczos`] | lower bounds of norms |
 //! | [`smooth`] | references of smooth activations with a proved error |
+//! | [`known`] | networks of which every constant is known exactly |
 //! | [`models`] | small networks with one layer of every kind |
 
+pub mod known;
 pub mod lanczos;
 pub mod models;
 pub mod oracle;

@@ -120,16 +120,6 @@ pub fn tightened(model: &Model, neurons: usize) -> Result<CertificateFile> {
     })
 }
 
-/// Whether the model can be sealed with tight norms.
-pub fn has_tight_certificate(model: &Model) -> bool {
-    let options = SealOptions { norm_proof: NormProof::Tight, ..SealOptions::default() };
-    match model.network() {
-        Ok(AnyNetwork::F32(network)) => network.seal_with(options).is_ok(),
-        Ok(AnyNetwork::F64(network)) => network.seal_with(options).is_ok(),
-        Err(_) => false,
-    }
-}
-
 /// What is proved about a layer.
 pub fn proof<T: Scalar>(layer: &dyn Layer<T>) -> Result<Certificate> {
     Prover::default().network(&layer.describe(), layer.input())

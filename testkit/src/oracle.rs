@@ -52,6 +52,17 @@ impl Exact {
         Self { n, e, d }
     }
 
+    /// The exponent `e`: the number is an integer times `2ᵉ`, unless a denominator of 3 or 5 is left.
+    pub fn exponent(&self) -> i64 {
+        self.e
+    }
+
+    /// The number in units of `2ᵉ`, for an `e` at most [`Self::exponent`].
+    pub fn in_units(&self, e: i64) -> BigInt {
+        assert_eq!(self.d, 0, "not a binary number");
+        &self.n << (self.e - e)
+    }
+
     /// About the number, for messages.
     pub fn estimate(&self) -> f64 {
         let bits = self.n.bits() as i64;

@@ -77,7 +77,7 @@ fn quick_bounds() {
     let law = |&(a, b, c): &(f64, f64, f64), _| {
         let (a, b, c) = (a.abs(), b.abs(), c.abs());
         let (value, over) = (exact(a) * exact(b) + exact(c), mul_add_over(a, b, c));
-        let most = (&value + &value * exact(16.0 * U)) + exact(8.0 * ETA);
+        let most = (&value + &value * exact(8.0 * U)) + exact(2.0 * ETA);
         let far = most > exact(f64::MAX) && over == f64::INFINITY;
         if far || over.is_finite() && value <= exact(over) && exact(over) <= most {
             return Ok(());

@@ -116,8 +116,13 @@ fn least(part: &Part<'_>, proof: &Claimed) -> Result<Claims, String> {
 }
 
 /// Changes every place of a certificate, or one of `part`, in every way. Returns how many changes are no certificate, how
-/// many fail, and how many leave it true.
-pub fn every_change(model: &Model, truth: &CertificateFile, part: usize) -> [usize; 3] {
+/// many fail, and how many leave it true, of which `holds` judges as well.
+pub fn every_change(
+    model: &Model,
+    truth: &CertificateFile,
+    part: usize,
+    holds: impl Fn(&CertificateFile) -> Result<(), String>,
+) -> [usize; 3] {
     let original = issued(truth);
     let mut all = Vec::new();
     places(&original, "", &mut all);
@@ -138,7 +143,7 @@ pub fn every_change(model: &Model, truth: &CertificateFile, part: usize) -> [usi
                 continue;
             }
             true_still += 1;
-            implied(&claimed, model).unwrap_or_else(|e| panic!("{place} changed to {other}: {e}"));
+            implied(&claimed, model).and_then(|()| holds(&claimed)).unwrap_or_else(|e| panic!("{place} changed to {other}: {e}"));
         }
     }
     [refused, failed, true_still]

@@ -2,11 +2,13 @@
 
 mod activations;
 mod attack;
+mod attack_executes;
 mod claims;
 mod cli;
 mod data;
 mod directed;
 mod executed;
+mod executed_margin;
 mod falsify;
 mod forgery;
 mod fuzz_seeds;

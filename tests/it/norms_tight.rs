@@ -14,7 +14,7 @@ use dahlquist::{
     tensor::Shape,
 };
 use dahlquist_testkit::{
-    lanczos::{from_below, gaussian, matrix, same},
+    lanczos::{estimate, gaussian, matrix, same, stands, to_integers, top},
     models::Proved,
 };
 
@@ -29,8 +29,9 @@ fn tight(conv: &Conv2d<f64>) -> f64 {
 fn of_a_classifier() {
     for (channels, size) in [(16, 32), (32, 16), (64, 8)] {
         let conv = gaussian(same(channels, size), 1);
-        let (bound, below) = (tight(&conv), from_below(&conv, 100, 1));
-        assert!(below <= bound && bound <= 1.001 * below, "{channels} channels at {size}²: {bound}, {below}");
+        let (bound, x) = (tight(&conv), top(&conv, 100, 1));
+        assert!(stands(&conv, bound, &x), "{channels} channels at {size}²: {bound} is too small");
+        assert!(bound <= 1.001 * estimate(&conv, &x), "{channels} channels at {size}²: {bound}");
     }
 }
 
@@ -50,10 +51,10 @@ fn of_small_operators() {
                 let conv = gaussian(geometry, seed);
                 let bound = conv.tight_norm().unwrap().bound.get();
                 let dense = matrix(&conv);
-                let largest = dense.singular_values().unwrap()[0];
-                // Both numbers are rounded, the proved one upwards.
-                assert!(largest * (1.0 - 1e-13) <= bound, "{geometry:?}: {bound} is below {largest}");
-                assert!(bound <= 1.001 * norm(dense.as_ref()).unwrap().get(), "{geometry:?}: {bound}, {largest}");
+                let svd = dense.svd().unwrap();
+                let x: Vec<f64> = svd.V().col(0).iter().copied().collect();
+                assert!(stands(&conv, bound, &to_integers(&x)), "{geometry:?}: {bound} is too small");
+                assert!(bound <= 1.001 * norm(dense.as_ref()).unwrap().get(), "{geometry:?}: {bound}");
             }
         }
     }
@@ -90,8 +91,10 @@ fn of_extreme_weights() {
         let bound = scaled.tight_norm().unwrap().bound.get();
         // The same weights at a scale where nothing is rounded.
         let back = weight.iter().map(|&w| libm::scalbn(w, -exponent)).collect();
-        let largest = from_below(&Conv2d::new(*conv.geometry(), back).unwrap(), 50, 1);
-        assert!(libm::scalbn(bound, -exponent) >= largest * (1.0 - 1e-13), "2^{exponent}: {bound}");
+        let back = Conv2d::new(*conv.geometry(), back).unwrap();
+        let x = top(&back, 50, 1);
+        assert!(stands(&scaled, bound, &x), "2^{exponent}: {bound} is too small");
+        let largest = estimate(&back, &x);
         assert!(exponent < -1000 || libm::scalbn(bound, -exponent) <= 1.001 * largest, "2^{exponent}: {bound}");
     }
     let zero = Conv2d::new(*conv.geometry(), vec![0.0; conv.weight().len()]).unwrap();
@@ -104,5 +107,7 @@ fn are_not_needed_on_a_torus() {
     let circular = gaussian(Geometry { mode: PaddingMode::Circular, ..same(2, 5) }, 4);
     let proved = circular.tight_norm().unwrap();
     assert!(matches!(proved.method, NormMethod::Torus(_)));
-    assert!(proved.bound.get() <= (1.0 + 1e-9) * from_below(&circular, 50, 1));
+    let x = top(&circular, 50, 1);
+    assert!(stands(&circular, proved.bound.get(), &x));
+    assert!(proved.bound.get() <= (1.0 + 1e-9) * estimate(&circular, &x));
 }

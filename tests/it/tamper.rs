@@ -15,7 +15,10 @@ use dahlquist::{
     tableau::Tableau,
     tensor::Shape,
 };
-use dahlquist_testkit::models::{certificate_of, dense_f32, every_layer, every_layer_f64, model_bytes, tightened};
+use dahlquist_testkit::{
+    known::{self, Truth},
+    models::{certificate_of, dense_f32, every_layer, every_layer_f64, model_bytes, tightened},
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -102,9 +105,25 @@ fn runs_are_proved_as_one_map() {
 fn every_change_of_a_field_fails_or_leaves_the_claim_true() {
     for (i, (model, claimed)) in models().into_iter().enumerate() {
         // All of some certificates, and a part of the others.
-        let [refused, failed, true_still] = every_change(&model, &claimed, [1, 5, 2, 5][i]);
+        let [refused, failed, true_still] = every_change(&model, &claimed, [1, 5, 2, 5][i], |_| Ok(()));
         assert!(refused > 100 && failed > 100 && true_still > 20, "{refused} {failed} {true_still}");
     }
+}
+
+/// Every constant of these networks is known, so that a claim below it is false by whatever little.
+#[test]
+fn no_change_makes_a_claim_that_is_false_of_a_network_whose_constants_are_known() {
+    fn holds<T: Scalar>((network, truth): (Network<T>, Truth)) {
+        let model = Model::parse(&model_bytes(&network)).unwrap();
+        let claimed = tightened(&model, 64).unwrap();
+        truth.contradicts(&claimed).unwrap();
+        let [refused, failed, true_still] = every_change(&model, &claimed, 1, |claimed| truth.contradicts(claimed));
+        assert!(refused > 100 && failed > 100 && true_still > 20, "{refused} {failed} {true_still}");
+    }
+    holds(known::flows::<f32>());
+    holds(known::flows::<f64>());
+    holds(known::groups::<f32>());
+    holds(known::groups::<f64>());
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //! A frequency of a torus bounds the norm that it proves from below. The symbol being smooth, a frequency where it is
 //! large on one torus has near ones on every other, where it is large too: such *peaks* soon tell the tori apart. The
 //! torus whose peaks are the lowest is proved first. If the proof meets a frequency that is higher, that is a new peak, and
-//! the tori are compared again; and no torus is left out that seemed able to prove a smaller bound.
+//! the tori are compared again; and no torus is left out that seemed able to prove a smaller bound. Numbers that differ by
+//! less than a millionth are taken to be equal: the symbol of an isometry is as large at every frequency, and a search that
+//! told its values apart would go through all of them, on every torus.
 //!
 //! All this only chooses: what is proved of the chosen torus is proved at each of its frequencies.
 
@@ -17,7 +19,7 @@ use crate::{
     error::{Error, Result},
     rigor::{
         bound::Upper,
-        matrix::{GAP, Gram, SHARP_GAP},
+        matrix::{self, GAP, Gram, SHARP_GAP},
         propose::noise,
     },
 };
@@ -35,6 +37,9 @@ impl Convolution<'_> {
         let Some((weight, exponent)) = self.scaled_weight()? else {
             return Ok(TorusNorm { bound: Upper::ZERO, torus: tori[0] });
         };
+        if let Some(matrix) = self.constant_symbol() {
+            return Ok(TorusNorm { bound: matrix::norm(matrix.as_ref())?, torus: tori[0] });
+        }
         let conv = Convolution { weight: &weight, ..*self };
         let (squared, torus) = Search::new(&Taps::new(&conv), &tori).least(GAP);
         Ok(TorusNorm { bound: conv.norm_from(squared, exponent)?, torus })
@@ -52,6 +57,9 @@ impl Convolution<'_> {
             return Err(Error::not_proved("the norm of a convolution", reason));
         }
         let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Upper::ZERO) };
+        if let Some(matrix) = self.constant_symbol() {
+            return matrix::sharp_sup_norm(&[matrix.as_ref()]);
+        }
         let conv = Convolution { weight: &weight, ..*self };
         conv.norm_from(Search::new(&Taps::new(&conv), &[torus]).least(SHARP_GAP).0, exponent)
     }
@@ -105,7 +113,7 @@ impl<'a> Search<'a> {
             let lowest = self.candidates.iter().enumerate().min_by(|(_, a), (_, b)| a.peak.compare(&b.peak));
             let Some(at) = lowest.map(|(i, _)| i) else { break };
             let candidate = &mut self.candidates[at];
-            if best.is_some_and(|(bound, _)| bound <= candidate.peak.value) {
+            if best.is_some_and(|(bound, _)| bound <= candidate.peak.value * TIE) {
                 break;
             }
             if !candidate.exact {
@@ -133,7 +141,7 @@ impl Candidate<'_> {
     fn climb(&mut self) {
         loop {
             let beside = self.symbol.beside(self.peak.frequency).map(|f| rise(&self.symbol, f, &self.peak.vector));
-            let Some(higher) = beside.into_iter().find(|peak| peak.value > self.peak.value) else { break };
+            let Some(higher) = beside.into_iter().find(|peak| peak.value > self.peak.value * TIE) else { break };
             self.peak = higher;
         }
         let gram = Gram::new(self.symbol.at(self.peak.frequency).real());
@@ -147,14 +155,14 @@ impl Candidate<'_> {
             return;
         }
         let near = rise(&self.symbol, self.symbol.nearest(torus, peak.frequency), &peak.vector);
-        if near.value > self.peak.value {
+        if near.value > self.peak.value * TIE {
             (self.peak, self.exact) = (near, false);
         }
     }
 
     /// As [`Symbol::largest_up`] with the peak as its estimate; or a higher peak.
     fn prove(&self, gap: f64) -> Result<f64, Peak> {
-        self.symbol.largest_up(self.peak.value, gap).map_err(|(value, frequency)| {
+        self.symbol.largest_up(self.peak.value, TIE, gap).map_err(|(value, frequency)| {
             let Peak { vector, .. } = rise(&self.symbol, frequency, &noise_vector(self.peak.vector.len()));
             Peak { value, frequency, vector }
         })
@@ -194,6 +202,9 @@ fn rise(symbol: &Symbol<'_>, frequency: Frequency, start: &[[f64; 2]]) -> Peak {
 fn noise_vector(n: usize) -> Vec<[f64; 2]> {
     noise(2 * n).as_chunks().0.to_vec()
 }
+
+/// Estimates of squares of norms that are apart by a smaller factor are equal.
+pub(super) const TIE: f64 = 1.0 + 1e-6;
 
 /// The number of steps of a power iteration at one frequency.
 const STEPS: usize = 8;

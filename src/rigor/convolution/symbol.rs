@@ -43,6 +43,32 @@ impl<'a> Taps<'a> {
     }
 }
 
+impl Convolution<'_> {
+    /// A matrix that has the singular values of the symbol at every frequency, if the taps show that there is one: where each
+    /// phase of an input channel, or each output channel, has all of its weights at one place, a frequency only multiplies
+    /// the columns, or the rows, by numbers of modulus 1. So it is for kernels of one point, and for shifts.
+    pub(super) fn constant_symbol(&self) -> Option<Mat<f64>> {
+        let ((outputs, inputs), [ay, ax]) = (self.channels, self.axes);
+        let phases = ay.stride * ax.stride;
+        let mut matrix: Mat<f64> = Mat::zeros(outputs, inputs * phases);
+        let (mut of_rows, mut of_columns) = (vec![None; outputs], vec![None; inputs * phases]);
+        let (mut rows, mut columns) = (true, true);
+        for (index, &w) in self.weight.iter().enumerate().filter(|(_, w)| **w != 0.0) {
+            let (a, b) = (index / ax.kernel % ay.kernel, index % ax.kernel);
+            let (o, c) = (index / (ay.kernel * ax.kernel) / inputs, index / (ay.kernel * ax.kernel) % inputs);
+            let column = c * phases + a % ay.stride * ax.stride + b % ax.stride;
+            let place = (a / ay.stride, b / ax.stride);
+            rows &= *of_rows[o].get_or_insert(place) == place;
+            columns &= *of_columns[column].get_or_insert(place) == place;
+            if !rows && !columns {
+                return None;
+            }
+            matrix[(o, column)] = w;
+        }
+        Some(matrix)
+    }
+}
+
 /// The matrices of a torus.
 pub(super) struct Symbol<'a> {
     taps: &'a Taps<'a>,

@@ -16,27 +16,38 @@ use crate::{
 };
 
 impl Symbol<'_> {
-    /// A proved bound of `‖D̂(ω)‖²` over all frequencies, given an estimate of it from below; or one that is higher, and its frequency.
-    pub(super) fn largest_up(&self, estimate: f64, gap: f64) -> Result<f64, (f64, Frequency)> {
+    /// A proved bound of `‖D̂(ω)‖²` over all frequencies, given an estimate of it from below; or a frequency where it is higher
+    /// by more than a factor `tie`, and about how high.
+    pub(super) fn largest_up(&self, mut estimate: f64, tie: f64, gap: f64) -> Result<f64, (f64, Frequency)> {
         let frequencies = self.frequencies();
         let order: Vec<Frequency> = without_structure(frequencies.len()).map(|i| frequencies[i]).collect();
-        let mut bound = 0.0;
-        // What is found does not depend on the number of threads.
-        for part in order.chunks(AT_ONCE) {
+        let (limit, mut bound, mut rest) = (estimate * tie, 0.0f64, &order[..]);
+        // Few at first: among ties, the estimate soon rises to where nearly all of them are proved at once. What is found does
+        // not depend on the number of threads.
+        let mut count = 1;
+        while !rest.is_empty() {
+            let (part, later) = rest.split_at(count.min(rest.len()));
+            (rest, count) = (later, (2 * count).min(AT_ONCE));
             let prove = |&frequency: &Frequency| {
                 let gram = Gram::new(self.at(frequency).real());
                 if let Some(bound) = gram.largest_near(estimate, gap) {
-                    return Ok(bound);
+                    return Ok((bound, estimate));
                 }
                 let value = gram.largest_estimate();
-                if value > estimate { Err((value, frequency)) } else { Ok(gram.largest_up(estimate, gap)) }
+                if value > limit {
+                    return Err((value, frequency));
+                }
+                let shift = estimate.max(value);
+                Ok((gram.largest_up(shift, gap), shift))
             };
             let proofs: Vec<_> = part.par_iter().map(prove).collect();
             let highest = proofs.iter().filter_map(|proof| proof.err()).max_by(|a, b| a.0.total_cmp(&b.0));
             if let Some(highest) = highest {
                 return Err(highest);
             }
-            bound = proofs.into_iter().filter_map(Result::ok).fold(bound, f64::max);
+            for (proved, shift) in proofs.into_iter().filter_map(Result::ok) {
+                (bound, estimate) = (bound.max(proved), estimate.max(shift));
+            }
         }
         Ok(bound)
     }
@@ -72,6 +83,9 @@ impl Convolution<'_> {
             return Ok(Lower::ZERO);
         }
         let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Lower::ZERO) };
+        if let Some(matrix) = self.constant_symbol() {
+            return prove(matrix.as_ref());
+        }
         let conv = Convolution { weight: &weight, ..*self };
         let taps = Taps::new(&conv);
         let symbol = taps.on(Torus { points: self.smallest_torus()?, twisted: [false; 2] });
@@ -84,5 +98,5 @@ impl Convolution<'_> {
     }
 }
 
-/// The number of frequencies that are proved before the next look at what was found.
+/// The largest number of frequencies that are proved before the next look at what was found.
 const AT_ONCE: usize = 64;

@@ -7,12 +7,16 @@
 //!
 //! The rows and columns are scaled by powers of two to a diagonal in `[1/2, 2]`, about, which keeps definiteness.
 
-use faer::{Accum, Mat};
+use faer::{Accum, Mat, MatRef};
 
 use super::Chain;
 use crate::{
-    rigor::directed::{U, add_up, enlarge_sum, exponent, gamma, mul_up, power_of_two},
-    scalar::gemm,
+    rigor::{
+        directed::{U, add_up, enlarge_sum, exponent, gamma, mul_up, power_of_two},
+        freivalds::{agree, axpy, multiply, multiply_transposed, probe},
+        residual::largest,
+    },
+    scalar::{Structure, gemm},
 };
 
 /// What underflow may add to an entry, before and after scaling.
@@ -46,8 +50,71 @@ impl Chain {
             let underflow = mul_up(UNDERFLOW, add_up(mul_up(scales[i], total), n as f64));
             add_up(mul_up(gamma(terms, U), magnitudes[i]), underflow)
         };
-        let error = (0..n).map(error).collect();
-        (image, error)
+        let error: Vec<f64> = (0..n).map(error).collect();
+        if self.is_image(image.as_ref(), squared, multipliers, &scales, (&magnitudes, &error)) {
+            (image, error)
+        } else {
+            (image, vec![f64::INFINITY; n])
+        }
+    }
+
+    /// Whether the scaled image is that of the matrix, as far as a random vector tells: see `rigor/freivalds.rs`.
+    fn is_image(
+        &self,
+        image: MatRef<'_, f64>,
+        squared: f64,
+        multipliers: &[Vec<f64>],
+        scales: &[f64],
+        (magnitudes, error): (&[f64], &[f64]),
+    ) -> bool {
+        let v = probe(scales.len());
+        let mut computed = vec![0.0; v.len()];
+        multiply((image, Structure::Full), &v, &mut computed);
+        let scaled = |x: &[f64]| x.iter().zip(scales).map(|(x, s)| x * s).collect::<Vec<f64>>();
+        let expected = scaled(&self.apply(squared, multipliers, &scaled(&v)));
+        // A product passes through the roundings of two matrices, of the scaling and of the sum over a row.
+        let rounding = gamma(2 * self.terms() + v.len() + 8, U);
+        let (largest_magnitude, largest_error) = (largest(magnitudes), largest(error));
+        let apart = mul_up(rounding, add_up(largest_magnitude, largest_error));
+        agree(&computed, &expected, add_up(mul_up(2.0, largest_error), apart))
+    }
+
+    /// The matrix for `ρ² = squared` and the multipliers times a vector, without a kernel for matrices.
+    fn apply(&self, squared: f64, multipliers: &[Vec<f64>], x: &[f64]) -> Vec<f64> {
+        let offsets = self.offsets();
+        let mut y = vec![0.0; x.len()];
+        let kept = if self.step.is_some() { squared - 1.0 } else { squared };
+        axpy(kept, &x[..offsets[1]], &mut y[..offsets[1]]);
+        for (j, (stage, t)) in self.stages.iter().zip(multipliers).enumerate() {
+            let (w, [m, l]) = ((stage.weight.as_ref(), Structure::Full), stage.slopes);
+            let (before, here) = (offsets[j]..offsets[j + 1], offsets[j + 1]..offsets[j + 2]);
+            let mut z = vec![0.0; t.len()];
+            multiply(w, &x[before.clone()], &mut z);
+            // What goes back through the transpose: 2mL TAx − (m + L)Ts.
+            let mut back = vec![0.0; t.len()];
+            for (i, (z, t)) in z.iter().zip(t).enumerate() {
+                let s = x[here.start + i];
+                y[here.start + i] += 2.0 * t * s - (m + l) * t * z;
+                back[i] = 2.0 * (m * l) * t * z - (m + l) * t * s;
+            }
+            multiply_transposed(w, &back, &mut y[before]);
+        }
+        let last = offsets[self.stages.len()]..x.len();
+        let Some(b) = &self.outer else {
+            axpy(-1.0, &x[last.clone()], &mut y[last]);
+            return y;
+        };
+        // −h²BᵀBs, and −hBᵀx and −hBs beside the skipped step.
+        let (b, h) = ((b.as_ref(), Structure::Full), self.step.unwrap_or(1.0));
+        let mut forward = vec![0.0; b.0.nrows()];
+        multiply(b, &x[last.clone()], &mut forward);
+        let mut back: Vec<f64> = forward.iter().map(|z| -(h * h) * z).collect();
+        if self.step.is_some() {
+            axpy(-h, &x[..offsets[1]], &mut back);
+            axpy(-h, &forward, &mut y[..offsets[1]]);
+        }
+        multiply_transposed(b, &back, &mut y[last]);
+        y
     }
 
     /// The roundings on the way to one entry.
