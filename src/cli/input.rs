@@ -108,6 +108,11 @@ impl OptionalData {
     pub(super) fn load<T: Scalar>(&self, network: &Network<T>) -> Result<Option<Dataset>> {
         self.path.as_ref().map(|path| load(path, self.limit, network)).transpose()
     }
+
+    /// Where they are.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
 }
 
 fn load<T: Scalar>(path: &Path, limit: Option<usize>, network: &Network<T>) -> Result<Dataset> {

@@ -2,32 +2,32 @@
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::{One, ToPrimitive};
+use num_traits::{One, ToPrimitive, Zero};
 
 use super::{
     integer::{scale_of, scaled},
-    line,
     operator::{Proved, Stored},
     unknown,
 };
 use crate::{
     activation::Activation,
     error::{Error, Result},
-    integrate::{CircleRadius, Surd, Tableau},
-    io::{FieldSpec, FlowSpec, LayerSpec, ModelFile, OperatorSpec},
+    integrate::{CircleRadius, Tableau},
+    io::{Conv2dSpec, DenseSpec, FieldSpec, FlowSpec, LayerSpec, ModelFile, OperatorSpec},
     tensor::Shape,
 };
 
-/// A layer as the checker sees it.
+/// A layer as the checker sees it, with what its bound needs.
 pub(super) enum Known {
-    /// An image read as a vector: nothing to a checker that knows only vectors.
-    Identity,
-    /// So many zeros appended: channels of an image come one after the other.
-    Pad(usize),
-    /// `x` for `x ≥ 0`, `slope·x` below, with a slope in `[0, 1]`.
-    Activation(f64),
-    /// `Wx + b`.
-    Affine(Stored),
+    /// Coordinates that are moved, or embedded among zeros; a function of slopes in `[0, 1]`: no proof is needed, and the
+    /// squared Lipschitz constant is 1.
+    Plain,
+    /// Means of so many coordinates each.
+    Mean(usize),
+    /// `(x − mean)/std`, with the smallest `std`.
+    Normalize(f64),
+    /// `Wx + b`, with the numbers of `b`.
+    Affine(Stored, Vec<f64>),
     /// A gradient flow.
     Flow(GradientFlow),
 }
@@ -36,9 +36,8 @@ pub(super) enum Known {
 pub(super) struct GradientFlow {
     tableau: Tableau,
     step: f64,
-    steps: usize,
-    slope: f64,
     map: Stored,
+    bias: Vec<f64>,
 }
 
 impl Known {
@@ -47,60 +46,60 @@ impl Known {
     /// # Errors
     /// [`Error::NotProved`] if the checker has no such layer.
     pub(super) fn read(model: &ModelFile, spec: &LayerSpec, input: Shape) -> Result<Self> {
+        let affine = |spec: &OperatorSpec| Ok(Self::Affine(Stored::read(model, spec, input)?, bias(model, spec)?));
         match spec {
-            LayerSpec::Dense(spec) => Stored::read(model, &OperatorSpec::Dense(spec.clone()), input).map(Self::Affine),
-            LayerSpec::Conv2d(spec) => {
-                Stored::read(model, &OperatorSpec::Conv2d(spec.clone()), input).map(Self::Affine)
-            }
-            LayerSpec::Activation(function) => slope(model, *function).map(Self::Activation),
-            LayerSpec::Flatten {} => Ok(Self::Identity),
-            LayerSpec::PadChannels { channels } => {
-                let (present, height, width) = input.as_image("padding of channels")?;
-                Ok(Self::Pad(channels.saturating_sub(present) * height * width))
-            }
+            LayerSpec::Dense(spec) => affine(&OperatorSpec::Dense(spec.clone())),
+            LayerSpec::Conv2d(spec) => affine(&OperatorSpec::Conv2d(spec.clone())),
+            LayerSpec::Activation(function) => slope(model, *function).map(|_| Self::Plain),
+            LayerSpec::Flatten {} | LayerSpec::PadChannels { .. } | LayerSpec::SpaceToDepth { .. } => Ok(Self::Plain),
             LayerSpec::Flow(flow) => GradientFlow::read(model, flow, input).map(Self::Flow),
-            LayerSpec::Normalize { .. } => Err(unknown("normalisation")),
-            LayerSpec::AvgPool { .. } | LayerSpec::GlobalAvgPool {} => Err(unknown("mean pooling")),
-            LayerSpec::SpaceToDepth { .. } => Err(unknown("reordering of coordinates")),
+            LayerSpec::Normalize { std, .. } => {
+                Ok(Self::Normalize(std.iter().map(|&std| stored(model, std)).fold(f64::INFINITY, f64::min)))
+            }
+            LayerSpec::AvgPool { size } => Ok(Self::Mean(size * size)),
+            LayerSpec::GlobalAvgPool {} => {
+                let (_, height, width) = input.as_image("mean pooling")?;
+                Ok(Self::Mean(height * width))
+            }
         }
     }
 
-    /// The text of the layer, empty for an identity, and its squared Lipschitz constant over a power of two.
+    /// The text of the proof of layer `i`, empty where none is needed, and its squared Lipschitz constant.
     ///
     /// # Errors
     /// [`Error::StepTooLong`] or [`Error::NotProved`] for a flow that the checker would refuse.
-    pub(super) fn prove(&self) -> Result<(String, BigInt, u32)> {
-        let isometry = |text| Ok((text, BigInt::one(), 0));
+    pub(super) fn prove(&self, i: usize) -> Result<(String, BigRational)> {
         match self {
-            Self::Identity => isometry(String::new()),
-            Self::Pad(zeros) => isometry(format!("layer pad {zeros}\n")),
-            Self::Activation(slope) => isometry(format!("layer activation {}\n", leaky(*slope))),
-            Self::Affine(map) => {
-                let Proved { text, squared, scale } = map.prove()?;
-                Ok((format!("layer affine {text}"), squared, 2 * scale))
+            Self::Plain => Ok((String::new(), BigRational::one())),
+            Self::Mean(count) => Ok((String::new(), BigRational::new(BigInt::one(), (*count).into()))),
+            Self::Normalize(std) => {
+                let scale = scale_of([std]);
+                let std = BigRational::new(scaled(*std, scale.into()), BigInt::one() << scale);
+                Ok((String::new(), (&std * &std).recip()))
             }
-            Self::Flow(flow) => isometry(flow.prove()?),
+            Self::Affine(map, bias) => {
+                let Proved { text, squared } = map.prove(bias)?;
+                Ok((format!("norm {i} {text}"), squared))
+            }
+            Self::Flow(flow) => Ok((format!("flow {i} {}", flow.prove()?), BigRational::one())),
         }
     }
 }
 
 impl GradientFlow {
     fn read(model: &ModelFile, flow: &FlowSpec, input: Shape) -> Result<Self> {
-        let FlowSpec { method, step, steps, field } = flow;
+        let FlowSpec { method, step, field, .. } = flow;
         let FieldSpec::Gradient { activation, operator } = field else { return Err(unknown("flow of such a field")) };
-        let (slope, map) = (slope(model, *activation)?, Stored::read(model, operator, input)?);
-        Ok(Self { tableau: Tableau::by_name(method)?, step: stored(model, *step), steps: *steps, slope, map })
+        slope(model, *activation)?;
+        let (map, bias) = (Stored::read(model, operator, input)?, bias(model, operator)?);
+        let tableau = Tableau::by_name(method)?;
+        if tableau.a().iter().flatten().chain(tableau.b()).any(|x| x.rational().is_none()) {
+            return Err(unknown("method with irrational coefficients"));
+        }
+        Ok(Self { tableau, step: stored(model, *step), map, bias })
     }
 
     fn prove(&self) -> Result<String> {
-        let rational = |row: &[Surd]| -> Result<Vec<BigRational>> {
-            let irrational = || unknown("method with irrational coefficients");
-            row.iter().map(|x| x.rational().ok_or_else(irrational)).collect()
-        };
-        let a: Vec<BigRational> = rational(&self.tableau.a().concat())?;
-        let b = rational(self.tableau.b())?;
-        // The least common denominator.
-        let d = a.iter().chain(&b).fold(BigInt::one(), |d, x| (x * &d).denom() * d);
         let (p, q) = match self.tableau.circle_radius()? {
             CircleRadius::Infinite => (BigInt::one(), BigInt::ZERO),
             CircleRadius::Finite(r) => {
@@ -109,31 +108,29 @@ impl GradientFlow {
             }
         };
         let step_scale = scale_of([&self.step]);
-        let h = scaled(self.step, step_scale.into());
-        let Proved { text: operator, squared, scale } = self.map.prove()?;
+        let h = BigRational::new(scaled(self.step, step_scale.into()), BigInt::one() << step_scale);
+        let Proved { text, squared } = self.map.prove(&self.bias)?;
         // h q ‖W‖² ≤ 2p
-        let limit = BigRational::new((&p * 2) << (2 * scale), (&q * &squared).max(BigInt::one()));
-        if h < BigInt::ZERO || BigRational::new(h.clone(), BigInt::one() << step_scale) > limit {
+        let product = BigRational::from(q.clone()) * squared;
+        let limit = BigRational::from(&p * 2);
+        if h < BigRational::zero() || &h * &product > limit {
             return Err(Error::StepTooLong {
                 step: self.step,
-                limit: limit.to_f64().unwrap_or(0.0),
+                limit: (limit / product).to_f64().unwrap_or(0.0),
                 rule: crate::certificate::Rule::CircleContractivity.name(),
                 method: self.tableau.name().into(),
             });
         }
-        let (stages, steps, leaky) = (self.tableau.stages(), self.steps, leaky(self.slope));
-        let mut text = format!("layer flow stages {stages} denominator {d}\nA ");
-        let integers = |row: &[BigRational]| row.iter().map(|x| (x * &d).to_integer()).collect::<Vec<_>>();
-        line(&mut text, &integers(&a));
-        text += "b ";
-        line(&mut text, &integers(&b));
-        Ok(text + &format!("radius {p} {q} step {h} {step_scale} steps {steps} {leaky}\noperator {operator}"))
+        Ok(format!("radius {p} {q} {text}"))
     }
 }
 
-fn leaky(slope: f64) -> String {
-    let scale = scale_of([&slope]);
-    format!("leaky {} {scale}", scaled(slope, scale.into()))
+/// The bias of an operator; none stands for zeros.
+fn bias(model: &ModelFile, spec: &OperatorSpec) -> Result<Vec<f64>> {
+    let (OperatorSpec::Dense(DenseSpec { bias, .. }) | OperatorSpec::Conv2d(Conv2dSpec { bias, .. })) = spec else {
+        return Ok(Vec::new());
+    };
+    bias.as_ref().map_or(Ok(Vec::new()), |name| Ok(model.numbers(name, 1)?.1))
 }
 
 /// The slope of a function below 0, as a network evaluates it, if it is one that the checker knows.
