@@ -4,7 +4,7 @@
 //! ```text
 //! cargo run --release --example witness -- --out out
 //! make -C proofs
-//! proofs/checker/check-witness out/relu.txt
+//! proofs/checker/check-witness out/relu.txt out/relu.safetensors out/relu_samples.safetensors
 //! ```
 //!
 //! Nothing makes this network stable: its Lipschitz bound is the product of nine norms. What is shown is that a
@@ -79,14 +79,16 @@ fn main() -> Result<()> {
 
     let path = options.out.join("relu.safetensors");
     io::save(&network, &path)?;
-    samples::save::<f32>(options.out.join("relu_samples.safetensors"), &test)?;
+    let samples_path = options.out.join("relu_samples.safetensors");
+    samples::save::<f32>(&samples_path, &test)?;
 
     // What the witness says is about the file.
     let model = ModelFile::read(&path)?;
     let mut witness = Witness::new(&model, 0..model.spec().layers.len(), true)?;
     let sealed = network.seal()?;
-    for sample in sealed.gaps(&test.batch(&(0..test.len()).collect::<Vec<_>>())?)? {
-        witness.claim_margin(&sample)?;
+    witness.about_samples(&samples_path)?;
+    for (number, sample) in sealed.gaps(&test.batch(&(0..test.len()).collect::<Vec<_>>())?)?.iter().enumerate() {
+        witness.claim_margin(number, sample)?;
     }
     let path = options.out.join("relu.txt");
     witness.write(&path)?;

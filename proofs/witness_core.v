@@ -1,131 +1,138 @@
-(* The checker: an executable function over Z.  Definitions only; what `true` means is proved in witness_sound.v.
+(* The checker: executable functions over Z.  Definitions only; what their answers mean is proved in witness_sound.v.
 
-   A witness is a network given by exact integers, each object with its own power of two, and claims about it.
+   The network and the samples come from their files (network_core.v); a witness holds nothing but proofs and claims.
 
-     check_layers   the network's squared Lipschitz bound as num / 2^scale, or None when some layer's proof fails
-     check_lipschitz    ... and it is at most (L / 2^s)^2
-     check_margin       ... and gaps between logits at a point survive every perturbation up to eps
-     check_claims       many claims about one network, whose layers are checked once *)
+     check_layers      a bound of the squared Lipschitz constant of the layers as a fraction, or None when a proof fails
+     lipschitz_holds   ... and it is at most (bound / den)^2
+     margin_holds      ... and at a sample, whose logits are computed exactly, one class stays ahead up to a radius *)
 
 From Coq Require Import ZArith List Bool.
-Require Import integer_core.
+Require Import integer_core integer_tree network_core.
 Import ListNotations.
 Local Open Scope Z_scope.
 
-(* An m x n matrix W / 2^scale.  `lists` are the columns of W or, if transposed, its rows, so that the certificate is
-   about the smaller of the two Gram matrices; `factor` are the columns of R; alpha and beta are over 4^scale.
-   The matrix acts on the channels at each of op_points points of an image; of a dense layer there is one. *)
-Record operator := Operator {
-  op_rows : nat; op_cols : nat; op_points : nat; op_transposed : bool; op_scale : Z;
-  op_lists : list (list Z); op_factor : list (list Z); op_alpha : Z; op_beta : Z }.
+(* For the matrix W / d, with integers W:
+     Disjoint    every input is read once at most, so the rows are orthogonal
+     Gram        factor holds the columns of R, and sum_j |alpha [i=j] - G_ij - (R^T R)_ij| <= beta, where G = V V^T if
+                 transposed and V^T V if not, V = fine W *)
+Inductive norm_proof :=
+  | Disjoint
+  | Gram (transposed : bool) (fine alpha beta : Z) (factor : list (list Z)).
 
-Definition two_to (s : Z) : Z := Z.pow 2 s.
+Definition column (n : nat) : list (list Z) := repeat [] n.
+Definition transpose (n : nat) (rows : list (list Z)) : list (list Z) := fold_right (map2_z cons) (column n) rows.
 
-Definition check_operator (o : operator) : bool :=
-  let count := if op_transposed o then op_rows o else op_cols o in
-  let len := if op_transposed o then op_cols o else op_rows o in
-  Nat.ltb 0 (op_points o) && Z.leb 0 (op_scale o) && Nat.eqb (length (op_lists o)) count && forallb (fun c => Nat.eqb (length c) len) (op_lists o) &&
-  Z.leb 0 (op_alpha o + op_beta o) && packed_norm_z (op_alpha o) (op_beta o) (op_lists o) (op_factor o).
-
-Definition op_in (o : operator) : nat := Nat.mul (op_cols o) (op_points o).
-Definition op_out (o : operator) : nat := Nat.mul (op_rows o) (op_points o).
-
-(* Leaky ReLU with slope a / 2^s on the negative side; a = 0 is ReLU, a = 2^s the identity. *)
-Record activation := Leaky { slope_num : Z; slope_scale : Z }.
-
-Definition check_activation (g : activation) : bool :=
-  Z.leb 0 (slope_scale g) && Z.leb 0 (slope_num g) && Z.leb (slope_num g) (two_to (slope_scale g)).
-
-(* A Runge-Kutta method (A/d, b/d) with the reciprocal radius kappa = kn / kd, and a step h / 2^s. *)
-Record method := Method { m_A : list (list Z); m_b : list Z; m_d : Z; m_kn : Z; m_kd : Z }.
-
-Inductive layer :=
-  | Affine (o : operator) (bias : list Z)
-  | Activation (g : activation)
-  | Pad (extra : nat)
-  | Flow (m : method) (h h_scale : Z) (steps : nat) (o : operator) (bias : list Z) (g : activation).
-
-Definition layer_out (l : layer) (n : nat) : nat :=
-  match l with
-  | Affine o _ => op_out o
-  | Activation _ => n
-  | Pad extra => Nat.add n extra
-  | Flow _ _ _ _ _ _ _ => n
+(* A convolution with a kernel of one point acts on the channels at each point of an image. *)
+Definition is_pointwise (o : operator) : bool :=
+  match o with
+  | Conv a b t p _ => Nat.eqb a 1 && Nat.eqb b 1 && Nat.eqb t 1 && Nat.eqb p 0
+  | _ => false
   end.
 
-Fixpoint layers_out (ls : list layer) (n : nat) : nat :=
-  match ls with [] => n | l :: ls' => layers_out ls' (layer_out l n) end.
-
-(* The bound of one layer: (num, scale) stands for num / 2^scale. *)
-Definition check_layer (l : layer) (n : nat) : option (Z * Z) :=
-  match l with
-  | Affine o bias =>
-      if Nat.eqb (op_in o) n && check_operator o
-      then Some (op_alpha o + op_beta o, 2 * op_scale o) else None
-  | Activation g => if check_activation g then Some (1, 0) else None
-  | Pad _ => Some (1, 0)
-  | Flow m h hs steps o bias g =>
-      if Nat.eqb (op_in o) n && check_operator o && check_activation g &&
-         circle_z (m_A m) (m_b m) (m_d m) (m_kn m) (m_kd m) && Z.leb 0 h && Z.leb 0 hs &&
-         Z.leb (h * m_kn m * (op_alpha o + op_beta o)) (2 * m_kd m * two_to (hs + 2 * op_scale o))
-      then Some (1, 0) else None
+(* The rows of a matrix of the same norm. *)
+Definition norm_rows (o : operator) (s : shape) : list (list Z) :=
+  match o with
+  | Dense _ rows => rows
+  | Conv _ _ _ _ kernels =>
+      if is_pointwise o then kernels else
+      map (fun i => to_list (len s) (scatter 1 (taps o s i) (from_list (zeros (len s))))) (seq 0 (len (operator_out o s)))
+  | _ => map (fun i => to_list (len s) (scatter 1 (taps o s i) (from_list (zeros (len s))))) (seq 0 (len (operator_out o s)))
   end.
+Definition norm_columns (o : operator) (s : shape) : nat :=
+  if is_pointwise o then units s else len s.
 
-Fixpoint check_layers (ls : list layer) (n : nat) : option (Z * Z) :=
-  match ls with
-  | [] => Some (1, 0)
-  | l :: ls' =>
-      match check_layer l n, check_layers ls' (layer_out l n) with
-      | Some (p, s), Some (q, t) => Some (p * q, s + t)
+Definition ones (ts : list (nat * Z)) : list (nat * Z) := map (fun t => (fst t, 1)) ts.
+Definition square_sum (ts : list (nat * Z)) : Z := fold_right (fun t a => snd t * snd t + a) 0 ts.
+Definition reads_once (o : operator) (s : shape) : bool :=
+  let t := scatter_rows (fun i => ones (taps o s i)) 0 (repeat 1 (len (operator_out o s))) (from_list (zeros (len s))) in
+  forallb (fun j => Z.leb (get t j) 1) (seq 0 (len s)).
+Definition largest_row (o : operator) (s : shape) : Z :=
+  fold_right (fun i a => max_z a (square_sum (taps o s i))) 0 (seq 0 (len (operator_out o s))).
+
+(* (p, q) stands for p / q *)
+Definition norm_bound (l : linear) (s : shape) (p : norm_proof) : option (Z * Z) :=
+  if linear_fits l s then
+    let d := linear_den l s in
+    match p with
+    | Disjoint => if reads_once (op l) s then Some (largest_row (op l) s, d * d) else None
+    | Gram transposed fine alpha beta factor =>
+        let rows := norm_rows (op l) s in
+        let lists := if transposed then rows else transpose (norm_columns (op l) s) rows in
+        let e := fine * d in
+        if Z.ltb 0 fine && Z.leb 0 (alpha + beta) && packed_norm_z alpha beta (map (map (Z.mul fine)) lists) factor
+        then Some (alpha + beta, e * e) else None
+    end
+  else None.
+
+(* A flow of a gradient field needs the reciprocal kn / kd of the circle radius of its method besides. *)
+Inductive layer_proof := Nothing | Norm (p : norm_proof) | Circle (p : norm_proof) (kn kd : Z).
+
+Definition check_slope (g : slope) : bool :=
+  Z.ltb 0 (slope_den g) && Z.leb 0 (slope_num g) && Z.leb (slope_num g) (slope_den g).
+
+Definition least (l : list Z) : Z := match l with [] => 1 | x :: l' => fold_right (fun y a => if Z.leb y a then y else a) x l' end.
+
+Definition check_layer (l : layer) (s : shape) (p : layer_proof) : option (Z * Z) :=
+  if layer_fits l s then
+    match l, p with
+    | Affine l, Norm p => norm_bound l s p
+    | Activation g, Nothing => if check_slope g then Some (1, 1) else None
+    | Normalize mean d deviation e, Nothing => let m := least deviation in Some (e * e, m * m)
+    | Flow m h h_den steps (Gradient l g), Circle p kn kd =>
+        match norm_bound l s p with
+        | Some (a, b) =>
+            if check_slope g && circle_z (t_A m) (t_b m) (t_d m) kn kd && Z.leb 0 h &&
+               Z.leb (h * kn * a) (2 * kd * h_den * b)
+            then Some (1, 1) else None
+        | None => None
+        end
+    | _, _ => None
+    end
+  else None.
+
+Fixpoint check_layers (ls : list layer) (ps : list layer_proof) (s : shape) : option (Z * Z) :=
+  match ls, ps with
+  | [], [] => Some (1, 1)
+  | l :: ls', p :: ps' =>
+      match check_layer l s p, check_layers ls' ps' (layer_out l s) with
+      | Some (a, b), Some (c, d) => Some (a * c, b * d)
       | _, _ => None
       end
+  | _, _ => None
   end.
 
-(* The Lipschitz constant is at most bound / 2^s; proved is what check_layers says. *)
-Definition lipschitz_holds (proved : option (Z * Z)) (bound s : Z) : bool :=
-  match proved with
-  | Some (p, t) => Z.leb 0 bound && Z.leb 0 s && Z.leb (p * two_to (2 * s)) (bound * bound * two_to t)
-  | None => false
+(* The Lipschitz constant is at most bound / den; proved is what check_layers says. *)
+Definition lipschitz_holds (proved : Z * Z) (bound den : Z) : bool :=
+  Z.leb 0 bound && Z.ltb 0 den && Z.leb (fst proved * (den * den)) (bound * bound * snd proved).
+
+(* The head is a dense layer.  The logits of a sample, exactly. *)
+Definition logits (ls : list layer) (hd : linear) (s : shape) (x : ratios) : option ratios :=
+  match forward ls s x with
+  | Some y => if linear_fits hd (layers_out ls s) then Some (affine hd (layers_out ls s) y) else None
+  | None => None
   end.
 
-Definition check_lipschitz (ls : list layer) (n : nat) : Z -> Z -> bool := lipschitz_holds (check_layers ls n).
+Definition head_row (hd : linear) (j : nat) : list Z :=
+  match op hd with Dense _ rows => nth j rows [] | _ => [] end.
+Definition head_rows (hd : linear) : nat := match op hd with Dense _ rows => length rows | _ => 0%nat end.
+Definition square_distance (a b : list Z) : Z := let d := map2_z Z.sub a b in dot_z 0 d d.
 
-(* The head: logit_j = <row_j, y> / 2^scale + bias_j; gaps.(j) / 2^gap_scale is a lower bound of logit_i - logit_j at the
-   sample.  The entry of gaps at i itself is not looked at. *)
-Record head := Head { head_rows : list (list Z); head_scale : Z }.
-Record margin_claim := Margin { winner : nat; gaps : list Z; gap_scale : Z; eps : Z; eps_scale : Z }.
+(* The first class at which the logits are largest. *)
+Fixpoint argmax (i best : nat) (value : Z) (l : list Z) : nat :=
+  match l with
+  | [] => best
+  | x :: l' => if Z.ltb value x then argmax (S i) i x l' else argmax (S i) best value l'
+  end.
+Definition class_of (z : ratios) : nat := match snd z with [] => 0%nat | x :: l => argmax 1 0 x l end.
 
-Definition row (hd : head) (j : nat) : list Z := nth j (head_rows hd) [].
-Definition square_distance (a b : list Z) : Z :=
-  let d := map2_z Z.sub a b in dot_z 0 d d.
-
-Definition check_gap (hd : head) (p t : Z) (c : margin_claim) (j : nat) : bool :=
-  Nat.eqb j (winner c) ||
-  (let g := nth j (gaps c) 0 in
+Definition check_gap (hd : linear) (proved : Z * Z) (z : ratios) (radius den : Z) (i j : nat) : bool :=
+  Nat.eqb j i ||
+  (let g := nth i (snd z) 0 - nth j (snd z) 0 in
    Z.ltb 0 g &&
-   Z.ltb (p * square_distance (row hd (winner c)) (row hd j) * (eps c * eps c) * two_to (2 * gap_scale c))
-         (g * g * two_to (t + 2 * head_scale hd + 2 * eps_scale c))).
+   Z.ltb (fst proved * square_distance (head_row hd i) (head_row hd j) * (radius * radius) * (fst z * fst z))
+         (g * g * snd proved * (network_core.den hd * network_core.den hd) * (den * den))).
 
-Definition margin_holds (proved : option (Z * Z)) (ls : list layer) (n : nat) (hd : head) (c : margin_claim) : bool :=
-  match proved with
-  | Some (p, t) =>
-      Z.leb 0 (head_scale hd) && Z.leb 0 (gap_scale c) && Z.leb 0 (eps c) && Z.leb 0 (eps_scale c) &&
-      forallb (fun r => Nat.eqb (length r) (layers_out ls n)) (head_rows hd) &&
-      Nat.ltb (winner c) (length (head_rows hd)) &&
-      forallb (check_gap hd p t c) (seq 0 (length (head_rows hd)))
-  | None => false
-  end.
-
-Definition check_margin (ls : list layer) (n : nat) : head -> margin_claim -> bool :=
-  margin_holds (check_layers ls n) ls n.
-
-Inductive claim := LipschitzClaim (bound scale : Z) | MarginClaim (hd : head) (c : margin_claim).
-
-Definition check_claim (proved : option (Z * Z)) (ls : list layer) (n : nat) (c : claim) : bool :=
-  match c with
-  | LipschitzClaim bound s => lipschitz_holds proved bound s
-  | MarginClaim hd m => margin_holds proved ls n hd m
-  end.
-
-Definition check_claims (ls : list layer) (n : nat) (cs : list claim) : list bool :=
-  let proved := check_layers ls n in map (check_claim proved ls n) cs.
+(* Class i at the sample with the logits z, and at every point within radius / den of it. *)
+Definition margin_holds (proved : Z * Z) (hd : linear) (z : ratios) (radius den : Z) (i : nat) : bool :=
+  Z.leb 0 radius && Z.ltb 0 den && Nat.ltb i (head_rows hd) &&
+  forallb (check_gap hd proved z radius den i) (seq 0 (head_rows hd)).

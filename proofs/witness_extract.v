@@ -1,7 +1,7 @@
 (* Extraction of the checker to OCaml.  Z becomes zarith's integers and nat the machine's (they are lengths and indices);
    both replacements belong to the trusted base. *)
 From Coq Require Import ZArith List Extraction ExtrOcamlBasic ExtrOcamlNatInt.
-Require Import integer_core witness_core.
+Require Import integer_core integer_tree network_core witness_core.
 
 Extract Inductive positive => "Integer.t"
   [ "(fun p -> Integer.succ (Integer.shift_left p 1))" "(fun p -> Integer.shift_left p 1)" "Integer.one" ]
@@ -11,12 +11,20 @@ Extract Inductive Z => "Integer.t" [ "Integer.zero" "(fun p -> p)" "Integer.neg"
 Extract Constant Z.add => "Integer.add".
 Extract Constant Z.sub => "Integer.sub".
 Extract Constant Z.mul => "Integer.mul".
+Extract Constant Z.opp => "Integer.neg".
 Extract Constant Z.div => "(fun a b -> if Integer.sign b = 0 then Integer.zero else Integer.fdiv a b)".
+Extract Constant Z.lcm => "(fun a b -> if Integer.sign a = 0 || Integer.sign b = 0 then Integer.zero else Integer.lcm a b)".
 Extract Constant Z.abs => "Integer.abs".
 Extract Constant Z.eqb => "Integer.equal".
 Extract Constant Z.leb => "Integer.leq".
 Extract Constant Z.ltb => "Integer.lt".
-Extract Constant Z.pow => "(fun a b -> if Integer.sign b < 0 then Integer.zero else Integer.pow a (Integer.to_int b))".
+Extract Constant Z.of_nat => "Integer.of_int".
+Extract Constant Nat.leb => "(fun (a : int) b -> a <= b)".
+Extract Constant Nat.ltb => "(fun (a : int) b -> a < b)".
+Extract Constant Nat.even => "(fun a -> a land 1 = 0)".
+Extract Constant Nat.div => "(fun a b -> if b = 0 then 0 else a / b)".
+Extract Constant Nat.modulo => "(fun a b -> if b = 0 then a else a mod b)".
 
 Extraction Language OCaml.
-Extraction "checker/kernel.ml" check_claims.
+Extraction "checker/kernel.ml"
+  layers_out layer_fits linear_fits check_layers lipschitz_holds logits class_of margin_holds.

@@ -1,67 +1,174 @@
-#!/usr/bin/env python3
-"""Writes a witness of a small random network: for the tests of the checker."""
-import random, sys
-from fractions import Fraction as Fr
-import math
+"""Small random networks with samples and a witness: for the tests of the checker."""
+import json, math, random
+from fractions import Fraction
 
-def chol(G):  # floating-point Cholesky, upper triangular
-    n=len(G); R=[[0.0]*n for _ in range(n)]
+from network import METHODS, Network, Samples, Witness, pack
+
+
+def cholesky(g):
+    """In floating point, upper triangular."""
+    n = len(g)
+    r = [[0.0] * n for _ in range(n)]
     for i in range(n):
-        s=G[i][i]-sum(R[k][i]**2 for k in range(i)); R[i][i]=math.sqrt(max(s,0.0))
-        for j in range(i+1,n):
-            R[i][j]=(G[i][j]-sum(R[k][i]*R[k][j] for k in range(i)))/R[i][i] if R[i][i] else 0.0
-    return R
+        s = g[i][i] - sum(r[k][i] ** 2 for k in range(i))
+        r[i][i] = math.sqrt(max(s, 0.0))
+        for j in range(i + 1, n):
+            r[i][j] = (g[i][j] - sum(r[k][i] * r[k][j] for k in range(i))) / r[i][i] if r[i][i] else 0.0
+    return r
 
-def operator(out,rng,m,n,scale,size):
-    S=2**scale
-    W=[[round(rng.gauss(0,size)*S) for _ in range(n)] for _ in range(m)]
-    b=[round(rng.gauss(0,1)*S) for _ in range(m)]
-    tr = m<n
-    L = W if tr else [list(c) for c in zip(*W)]     # the lists
-    k=len(L)
-    G=[[sum(x*y for x,y in zip(L[i],L[j])) for j in range(k)] for i in range(k)]
-    # power iteration for alpha, then a little more
-    v=[1.0]*k
+
+def gram(matrix, scale, total):
+    """The words of the proof of the norm of rows of integers / 2^scale, and the bound of its square."""
+    m, n = len(matrix), len(matrix[0])
+    lists = matrix if m <= n else [list(c) for c in zip(*matrix)]
+    fine = max(0, total - scale)
+    lists = [[v << fine for v in row] for row in lists]
+    k, unit = len(lists), 4 ** (scale + fine)
+    g = [[sum(x * y for x, y in zip(a, b)) for b in lists] for a in lists]
+    v = [1.0 + i / k for i in range(k)]
+    size = 1.0
     for _ in range(200):
-        w=[sum(G[i][j]*v[j] for j in range(k)) for i in range(k)]
-        nn=math.sqrt(sum(x*x for x in w)); v=[x/nn for x in w]
-    alpha=int(nn*1.001)+1
-    R=chol([[ (alpha if i==j else 0)-float(G[i][j]) for j in range(k)] for i in range(k)])
-    Ri=[[round(x) for x in r] for r in R]
-    beta=max(sum(abs((alpha if i==j else 0)-G[i][j]-sum(Ri[l][i]*Ri[l][j] for l in range(k))) for j in range(k)) for i in range(k))
-    out.append(f"{m} {n} scale {scale}\nweight")
-    out += [" ".join(map(str,r)) for r in W]
-    out.append("bias "+" ".join(map(str,b)))
-    out.append(f"gram {'rows' if tr else 'columns'} alpha {alpha} beta {beta}\nfactor")
-    out += [" ".join(map(str,Ri[i][i:])) for i in range(k)]
-    return Fr(alpha+beta,S*S), W
+        v = [sum(float(x) * y for x, y in zip(row, v)) for row in g]
+        size = math.sqrt(sum(x * x for x in v)) or 1.0
+        v = [x / size for x in v]
+    alpha = int(size * 1.001) + 1
+    r = cholesky([[(alpha if i == j else 0) - float(g[i][j]) for j in range(k)] for i in range(k)])
+    r = [[round(x) for x in row] for row in r]
+    e = lambda i, j: (alpha if i == j else 0) - g[i][j] - sum(r[l][i] * r[l][j] for l in range(min(i, j) + 1))
+    beta = max(sum(abs(e(i, j)) for j in range(k)) for i in range(k))
+    words = f"gram {'rows' if m <= n else 'columns'} fine {fine} alpha {alpha} beta {beta} factor {k} "
+    words += " ".join(str(r[i][j]) for i in range(k) for j in range(i, k))
+    return words, Fraction(alpha + beta, unit)
 
-def network(seed, n, width, depth, classes, corrupt=False):
-    rng=random.Random(seed); out=["dahlquist-witness 1", f"input {n}"]
-    K=Fr(1)
-    out.append("layer affine")
-    k,_=operator(out,rng,width,n,20,1/math.sqrt(n)); K*=k
-    out.append("layer activation leaky 1 3")
-    for i in range(depth):
-        euler = i%2==0
-        if euler: t="stages 1 denominator 1 A 0 b 1 radius 1 1"
-        else: t="stages 3 denominator 6 A 0 0 0 3 0 0 -6 12 0 b 1 4 1 radius 1 2"
-        body=[]; k,_=operator(body,rng,width,width,20,0.7/math.sqrt(width))
-        r=Fr(1) if euler else Fr(1,2)
-        h=int(2*r/k*2**20)              # rounded down
-        out.append(f"layer flow {t} step {h} 20 steps {1+i} leaky 0 0 operator")
-        out+=body
-    out.append("layer pad 2"); d=width+2
-    H=[[round(rng.gauss(0,1)*2**20) for _ in range(d)] for _ in range(classes)]
-    out.append(f"head {classes} {d} scale 20 weight"); out += [" ".join(map(str,r)) for r in H]
-    L=math.isqrt(int(K*4**30))+1
-    out.append(f"lipschitz {L} 30")
-    gaps=[0]+[rng.randrange(2**20,2**22) for _ in range(classes-1)]
-    eps2=min(Fr(g*g,4**20)/(K*Fr(sum((x-y)**2 for x,y in zip(H[0],H[j])),4**20)) for j,g in enumerate(gaps) if j)
-    e=math.isqrt(int(eps2*4**30)); e-= 1
-    out.append(f"margin 0 radius {e} 30 gaps 20 "+" ".join(map(str,gaps)))
-    out.append("end")
-    return "\n".join(out)+"\n"
 
-if __name__ == "__main__":
-    sys.stdout.write(network(*map(int, sys.argv[1:6])))
+def integers(columns, extra):
+    """Rows over the least power of two, that of the bias included."""
+    scale = max((f.denominator.bit_length() - 1 for c in columns + [extra] for f in c), default=0)
+    return [[int(c[i] * 2**scale) for c in columns] for i in range(len(columns[0]))], scale
+
+
+class Builder:
+    def __init__(self, seed):
+        self.rng, self.tensors, self.layers = random.Random(seed), {}, []
+        self.dtype = self.rng.choice(["F32", "F64"])
+
+    def tensor(self, shape, size, places=11):
+        name = f"t{len(self.tensors)}"
+        draw = lambda: round(self.rng.gauss(0, size) * 2**places) / 2**places
+        self.tensors[name] = (self.dtype, shape, [draw() for _ in range(math.prod(shape))])
+        return name
+
+    def dense(self, m, n, size=1.2):
+        bias = self.tensor([m], 0.5) if self.rng.random() < 0.8 else None
+        return {"type": "dense", "weight": self.tensor([m, n], size / math.sqrt(n)), "bias": bias}
+
+    def conv(self, outputs, inputs, kernel, stride, padding):
+        bias = self.tensor([outputs], 0.5)
+        size = 1.2 / math.sqrt(inputs * kernel * kernel)
+        return {"type": "conv2d", "weight": self.tensor([outputs, inputs, kernel, kernel], size), "bias": bias,
+                "stride": stride, "padding": padding}
+
+    def activation(self):
+        return self.rng.choice([{"function": "relu"}, {"function": "leaky_relu", "slope": 0.125}, {"function": "identity"}])
+
+    def flow(self, operator):
+        return {"type": "flow", "method": self.rng.choice(sorted(METHODS)), "step": 1.0, "steps": self.rng.randrange(1, 4),
+                "field": {"type": "gradient", "activation": self.activation(), "operator": operator}}
+
+
+def layers(b, image):
+    rng = b.rng
+    if image:
+        shape = [rng.randrange(1, 3), 4, 4]
+        b.layers.append({"type": "normalize", "mean": [0.5] * shape[0], "std": [rng.choice([0.25, 0.75, 2.0]) for _ in range(shape[0])]})
+        first = rng.randrange(3)
+        if first == 0:
+            b.layers.append(b.conv(2, shape[0], 3, 1, 1))
+            c, n = 2, 4
+        elif first == 1:
+            b.layers.append({"type": "space_to_depth", "block": 2})
+            b.layers.append(b.conv(3, 4 * shape[0], 1, 1, 0))
+            c, n = 3, 2
+        else:
+            b.layers.append(b.conv(2, shape[0], 2, 2, rng.randrange(2)))
+            c, n = 2, 2 + b.layers[-1]["padding"]
+        b.layers.append(dict(b.activation(), type="activation"))
+        b.layers.append({"type": "pad_channels", "channels": c + 1})
+        b.layers.append(b.flow(b.conv(2, c + 1, rng.choice([1, 3]), 1, 0) if n >= 3 else b.conv(2, c + 1, 1, 1, 0)))
+        if rng.random() < 0.5:
+            b.layers.append({"type": "avg_pool", "size": 2})
+            n //= 2
+        if rng.random() < 0.5:
+            b.layers.append({"type": "global_avg_pool"})
+            n = 1
+        else:
+            b.layers.append({"type": "flatten"})
+        width = (c + 1) * n * n
+    else:
+        shape = [rng.randrange(3, 8)]
+        width = rng.randrange(3, 8)
+        b.layers.append(b.dense(width, shape[0]))
+        b.layers.append(dict(b.activation(), type="activation"))
+        for _ in range(rng.randrange(3)):
+            b.layers.append(b.flow(b.dense(rng.randrange(2, 7), width, 0.7)))
+        if rng.random() < 0.5:
+            b.layers.append(b.dense(width, width))
+    b.layers.append(b.dense(rng.randrange(2, 5), width, 3.0))
+    return shape
+
+
+def files(seed):
+    """The bytes of a model and of samples, and the text of a witness whose claims are the best that the checker can prove."""
+    b = Builder(seed)
+    shape = layers(b, seed % 2 == 1)
+    spec = {"format": "dahlquist-model", "version": 1 + seed % 3 // 2, "input": shape, "layers": b.layers}
+    net = Network(pack({"dahlquist": json.dumps(spec)}, b.tensors))
+    shapes, squared, words = net.shapes(), Fraction(1), []
+    spec = net.spec
+    for i, layer in enumerate(spec["layers"][:-1]):
+        kind = layer["type"]
+        operator = layer["field"]["operator"] if kind == "flow" else layer
+        if kind in ("dense", "conv2d", "flow"):
+            channels = operator["type"] == "conv2d" and net.tensors[operator["weight"]][1][2:] == [1, 1] and operator["stride"] == 1
+            at = [shapes[i][0], 1, 1] if channels and operator["padding"] == 0 else shapes[i]
+            matrix, scale = integers(net.columns(operator, at), net.tensor(operator["bias"])[0] if operator["bias"] else [])
+            proof, bound = gram(matrix, scale, 24)
+        if kind == "flow":
+            p, q = METHODS[layer["method"]][2]
+            layer["step"] = float(math.floor(2 * p / (q * bound) * 2**12)) / 2**12
+            words.append(f"flow {i} radius {p} {q} {proof}")
+        elif kind in ("dense", "conv2d"):
+            words.append(f"norm {i} {proof}")
+            squared *= bound
+        elif kind == "normalize":
+            squared /= Fraction(min(layer["std"])) ** 2
+        elif kind == "avg_pool":
+            squared /= layer["size"] ** 2
+        elif kind == "global_avg_pool":
+            squared /= shapes[i][1] * shapes[i][2]
+    model = net.pack()
+
+    length, count = math.prod(shape), 6
+    dtype = ["F32", "F64", "U8"][seed // 2 % 3]
+    draw = {"F32": lambda: b.rng.randrange(-2**20, 2**20) / 2**18, "F64": lambda: b.rng.gauss(0, 2), "U8": lambda: b.rng.randrange(256)}[dtype]
+    x = [draw() for _ in range(count * length)]
+    samples = pack(None, {"y": ("I64", [count], [b.rng.randrange(2) for _ in range(count)]), "x": (dtype, [count] + shape, x)})
+
+    net, data = Network(model), Samples(samples)
+    head, size = net.tensor(spec["layers"][-1]["weight"])
+    rows = [head[i * size[1] : (i + 1) * size[1]] for i in range(size[0])]
+    lipschitz = math.isqrt(squared.numerator * 4**30 // squared.denominator) + 1
+    words.append(f"lipschitz {lipschitz} 30")
+    for k in range(count):
+        z = net.run(data.sample(k, Fraction))
+        i = max(range(len(z)), key=lambda j: z[j])
+        gaps = [(z[i] - z[j], sum((a - c) ** 2 for a, c in zip(rows[i], rows[j]))) for j in range(len(z)) if j != i]
+        if any(g == 0 for g, _ in gaps):
+            continue
+        bounds = [g * g / (squared * d) for g, d in gaps if d]
+        r = min(bounds, default=Fraction(1)) * 4**30
+        radius = math.isqrt((r.numerator - 1) // r.denominator)  # strictly below
+        words.append(f"margin {k} {i} radius {radius} 30")
+    witness = Witness(f"dahlquist-witness 2 model - samples - layers 0 {len(spec['layers']) - 1} " + " ".join(words) + " end")
+    witness.sign(model, samples)
+    return model, samples, witness.text()

@@ -1,63 +1,114 @@
 #!/usr/bin/env python3
-"""Tests of the extracted checker: it accepts honest witnesses, refuses every claim made false, and reads strictly."""
-import os, random, subprocess, sys, tempfile
+"""Tests of the checker on small random networks: it accepts honest files, says what a second program says of every sample, proves
+no more than it can, refuses what is made false, and reads strictly."""
+import json, os, random, re, struct, subprocess, sys
+from fractions import Fraction
+
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from random_network import network
+from corrupt import KINDS, Case
+from network import Network, Samples, Witness, pack, unpack
+from random_network import files
 
-exe = sys.argv[1]
-work = tempfile.mkdtemp()
-
-def run(text):
-    path = os.path.join(work, "w.txt")
-    with open(path, "w") as f:
-        f.write(text)
-    return subprocess.run([exe, path], capture_output=True).returncode
-
-honest = [network(seed, 4 + seed % 5, 3 + seed % 7, seed % 4, 2 + seed % 3) for seed in range(20)]
-for text in honest:
-    assert run(text) == 0, "an honest witness was refused"
-
-# Claims made false: the bound below what is provable, the radius above it, the step beyond its limit, and so on.
-refused = 0
+exe, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 1000
+cases = [Case(exe, *files(seed)) for seed in range(18)]
 rng = random.Random(7)
-k = 0
-while refused < 1000:
-    k += 1
-    words = honest[k % len(honest)].split()
-    def places(key, shift=1):
-        return [i + shift for i, w in enumerate(words) if w == key]
-    # In this generator alpha is within 0.1 % of the norm, h L |W|^2 within 2^-19 of its limit, and both claims within
-    # 2^-29 of the best provable; each corruption exceeds that slack.
-    kind = rng.choice(["lipschitz", "margin", "alpha", "beta", "step", "entry", "gap"])
-    if kind == "lipschitz":
-        i = places("lipschitz")[0]; words[i] = str(int(int(words[i]) * rng.uniform(0.0, 0.999)))
-    elif kind == "margin":
-        i = places("radius")[-1]; words[i] = str(int(int(words[i]) * rng.uniform(1.001, 10)) + 2)
-    elif kind == "alpha":
-        i = rng.choice(places("alpha")); words[i] = str(int(int(words[i]) * rng.uniform(0.0, 0.99)))
-    elif kind == "beta":
-        i = rng.choice(places("beta")); words[i] = str(int(words[i]) - rng.randrange(1, 100))
-    elif kind == "step":
-        p = places("step")
-        if not p:
-            continue
-        i = rng.choice(p); words[i] = str(int(int(words[i]) * rng.uniform(1.001, 5)) + 2)
-    elif kind == "entry":
-        # an entry of a weight becomes so large that the claimed norm cannot hold
-        p = [i for i in places("weight") if words[i - 3] == "scale" and words[i - 6] != "head"]
-        i = rng.choice(p); words[i] = str(2 ** 40)
-    else:
-        i = places("gaps")[0]
-        gaps = list(range(i + 2, len(words) - 1))
-        # the tightest gap decides the radius: shrink every one of them in turn until one is below it
-        for g in gaps:
-            words[g] = str(int(words[g]) // 2)
-    refused += 1
-    got = run(" ".join(words))
-    assert got == 1, f"corruption {k} ({kind}) gives status {got}"
+
+for seed, case in enumerate(cases):
+    status, out, err = case.run(case.witness, case.model, case.samples)
+    assert status == 0, f"network {seed}: an honest witness was refused\n{out}{err}"
+    net, data, w = Network(case.model), Samples(case.samples), Witness(case.witness)
+    # Every sample has its line, with the class of the exact logits.
+    lines = [line for line in out.splitlines() if line.startswith("sample ")]
+    assert len(lines) == data.count, out
+    for k, line in enumerate(lines):
+        z = net.run(data.sample(k, Fraction))
+        i = max(range(len(z)), key=lambda j: z[j])
+        label = data.tensors["y"][2][k]
+        assert line.startswith(f"sample {k}: class {i} (label {label})"), (line, i)
+    # What is printed is rounded outward.
+    for at in w.lipschitz:
+        printed = Fraction(re.search(r"Lipschitz constant at most (\S+):", out).group(1))
+        truth = Fraction(w.number(at + 1), 2 ** w.number(at + 2))
+        assert truth <= printed <= truth * (1 + Fraction(1, 10**11)), (printed, truth)
+    for at in w.margins:
+        printed = Fraction(re.search(rf"sample {w.number(at + 1)}: .* radius of (\S+): proved", out).group(1))
+        truth = Fraction(w.number(at + 4), 2 ** w.number(at + 5))
+        assert printed <= truth <= printed * (1 + Fraction(1, 10**11)), (printed, truth)
+    # The claims are the best that can be proved: one unit more, or less, is refused.
+    for at, more in [(a + 4, 1) for a in w.margins] + [(a + 1, -2) for a in w.lipschitz]:
+        words = list(w.words)
+        words[at] = str(w.number(at) + more)
+        status, out, _ = case.run(" ".join(words), case.model, case.samples)
+        assert status == 1 and out.count("REFUSED") == 1, f"network {seed}: one unit more was accepted\n{out}"
+    # Margins are not checked without samples.
+    case.run(case.witness, case.model, case.samples)
+    done = subprocess.run([exe] + case.paths[:2], capture_output=True, text=True)
+    assert done.returncode == 3 and "NOT CHECKED" in done.stdout, done
+
+refused, tries = {}, 0
+while sum(refused.values()) < count:
+    tries += 1
+    assert tries < 30 * count, refused
+    kind = KINDS[tries % len(KINDS)]
+    if rng.choice(cases).refuse(kind, rng):
+        refused[kind] = refused.get(kind, 0) + 1
+assert len(refused) == len(KINDS), refused
 
 # Unreadable input is status 2, never a verdict.
-for text in ["", "dahlquist-witness 2\n", honest[0].replace("end", ""), honest[0] + " 1\n", honest[0].replace("alpha", "alpha x"),
-             honest[0].replace("bias ", "bias 0x10 ", 1), "dahlquist-witness 1 input 2 end\n"]:
-    assert run(text) == 2, "unreadable input was not refused as such: " + text[:40]
-print(f"checker: {len(honest)} witnesses accepted, {refused} corruptions refused")
+case = cases[0]
+w, m, s = case.witness, case.model, case.samples
+spec = json.loads(unpack(m)[0]["dahlquist"])
+
+
+def with_spec(change):
+    other = json.loads(json.dumps(spec))
+    change(other)
+    return pack({"dahlquist": json.dumps(other)}, unpack(m)[1])
+
+
+def with_header(change, data=m):
+    (n,) = struct.unpack("<Q", data[:8])
+    text = change(data[8 : 8 + n].decode()).encode()
+    return struct.pack("<Q", len(text)) + text + data[8 + n :]
+
+
+bad_witnesses = ["", "dahlquist-witness 1\n", w.replace("end", ""), w + " 1", w.replace("alpha", "alpha x", 1),
+                 w.replace("fine ", "fine 0x", 1), w.replace("fine ", "fine -", 1), w.replace("lipschitz", "lipschits", 1),
+                 w.replace("model ", "model 0", 1), w.replace("layers 0 ", "layers 5 ", 1), w.replace("layers 0 ", "layers 1 ", 1),
+                 re.sub(r"norm 0 ", "norm 99 ", w), w.replace("factor ", "factor 999999 ", 1)]
+for text in bad_witnesses:
+    status, out, _ = case.run(text, m, s)
+    assert status == 2, f"status {status}: an unreadable witness: {text[:60]} ...\n{out}"
+nan = struct.pack("<f", float("nan")) if "F32" in str(unpack(m)[1]) else struct.pack("<d", float("nan"))
+bad_models = [b"", m[:20], m[:-1], m + b"\0", m[:-8] + (2 * nan)[:8],
+              with_spec(lambda a: a.update(version=3)), with_spec(lambda a: a.update(extra=1)), with_spec(lambda a: a.pop("input")),
+              with_spec(lambda a: a["layers"][0].update(extra=1)), with_spec(lambda a: a["layers"][0].update(type="conv3d")),
+              with_spec(lambda a: a["layers"].insert(0, {"type": "activation", "function": "cosine"})),
+              with_spec(lambda a: a["layers"][0].update(weight="none")), with_spec(lambda a: a.update(input=[77])),
+              with_header(lambda h: h.replace('"__metadata__"', '"t0": 0, "__metadata__"')), with_header(lambda h: h + "{}"),
+              with_header(lambda h: h.replace("dahlquist-model", "dahlquist-modem")),
+              with_header(lambda h: re.sub(r'"data_offsets": \[0,', '"data_offsets": [4,', h)), with_header(lambda h: "[]")]
+for data in bad_models:
+    signed = Witness(w)
+    signed.sign(data, s)
+    status, out, err = case.run(signed.text(), data, s)
+    assert status == 2 and err, f"status {status}: an unreadable model\n{data[:300]}\n{out}"
+x = unpack(s)[1]
+bad_samples = [s[:-1], s + b"\0", pack(None, {"y": x["y"]}), pack(None, dict(x, x=(x["x"][0], [1, len(x["x"][2])], x["x"][2]))),
+               pack(None, dict(x, y=("I64", [1], [0]))), pack(None, dict(x, y=("F32", x["y"][1], [0.0] * len(x["y"][2]))))]
+for data in bad_samples:
+    signed = Witness(w)
+    signed.sign(m, data)
+    status, out, err = case.run(signed.text(), m, data)
+    assert status == 2 and err, f"status {status}: unreadable samples\n{out}"
+# The SHA-256 is that of everyone else, at every length around the size of its blocks.
+for n in range(70):
+    metadata, tensors = unpack(s)
+    longer = pack(metadata, dict(tensors, z=("U8", [n], [7] * n)))
+    signed = Witness(w)
+    signed.sign(m, longer)
+    status, out, err = case.run(signed.text(), m, longer)
+    assert status == 0, f"a file of another length\n{out}{err}"
+print(f"checker: {len(cases)} networks accepted, {count} corruptions refused: "
+      + ", ".join(f"{n} {kind}" for kind, n in sorted(refused.items()))
+      + f"; {len(bad_witnesses) + len(bad_models) + len(bad_samples)} unreadable files refused")

@@ -2,32 +2,32 @@
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::{One, ToPrimitive};
+use num_traits::{One, ToPrimitive, Zero};
 
 use super::{
     integer::{scale_of, scaled},
-    line,
     operator::{Proved, Stored},
     unknown,
 };
 use crate::{
     activation::Activation,
     error::{Error, Result},
-    model::{Field, Flow, Linear, Map},
-    tableau::{CircleRadius, Surd, Tableau},
+    model::{Conv2d, Field, Flow, Linear, Map, Method, Pair},
+    tableau::{CircleRadius, Tableau},
     tensor::Shape,
 };
 
-/// A layer as the checker sees it.
+/// A layer as the checker sees it, with what its bound needs.
 pub(super) enum Known {
-    /// An image read as a vector: nothing to a checker that knows only vectors.
-    Identity,
-    /// So many zeros appended: channels of an image come one after the other.
-    Pad(usize),
-    /// `x` for `x ≥ 0`, `slope·x` below, with a slope in `[0, 1]`.
-    Activation(f64),
-    /// `Wx + b`.
-    Affine(Stored),
+    /// Coordinates that are moved, or embedded among zeros; a function of slopes in `[0, 1]`: no proof is needed, and the
+    /// squared Lipschitz constant is 1.
+    Plain,
+    /// Means of so many coordinates each.
+    Mean(usize),
+    /// `(x − mean)/std`, with the smallest `std`.
+    Normalize(f64),
+    /// `Wx + b`, with the numbers of `b`.
+    Affine(Stored, Vec<f64>),
     /// A gradient flow.
     Flow(GradientFlow),
 }
@@ -36,9 +36,8 @@ pub(super) enum Known {
 pub(super) struct GradientFlow {
     tableau: Tableau,
     step: f64,
-    steps: usize,
-    slope: f64,
     map: Stored,
+    bias: Vec<f64>,
 }
 
 impl Known {
@@ -47,36 +46,40 @@ impl Known {
     /// # Errors
     /// [`Error::NotProved`] if the checker has no such layer.
     pub(super) fn read(map: &Map, input: Shape) -> Result<Self> {
-        match map {
+        Ok(match map {
             Map::Linear(linear @ (Linear::Dense { .. } | Linear::Conv2d(_))) => {
-                Stored::read(linear, input).map(Self::Affine)
+                Self::Affine(Stored::read(linear, input)?, bias(linear))
             }
-            Map::Linear(Linear::Flatten {}) => Ok(Self::Identity),
-            Map::Linear(Linear::PadChannels { channels }) => {
-                let (present, height, width) = input.as_image("padding of channels")?;
-                Ok(Self::Pad(channels.saturating_sub(present) * height * width))
+            Map::Linear(Linear::Flatten {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. }) => Self::Plain,
+            Map::Linear(Linear::Normalize { std, .. }) => {
+                Self::Normalize(std.iter().copied().fold(f64::INFINITY, f64::min))
             }
-            Map::Activation(function) => slope(*function).map(Self::Activation),
-            Map::Flow(flow) => GradientFlow::read(flow, input).map(Self::Flow),
-            other => Err(unknown(format!("layer of kind {}", other.kind()))),
-        }
+            Map::Linear(Linear::AvgPool { size: Pair([a, b]) }) => Self::Mean(a * b),
+            Map::Linear(Linear::GlobalAvgPool {}) => Self::Mean(input.points()),
+            Map::Activation(function) => slope(*function).map(|_| Self::Plain)?,
+            Map::Flow(flow) => Self::Flow(GradientFlow::read(flow, input)?),
+            other => return Err(unknown(format!("layer of kind {}", other.kind()))),
+        })
     }
 
-    /// The text of the layer, empty for an identity, and its squared Lipschitz constant over a power of two.
+    /// The text of the proof of layer `i`, empty where none is needed, and its squared Lipschitz constant.
     ///
     /// # Errors
     /// [`Error::StepTooLong`] or [`Error::NotProved`] for a flow that the checker would refuse.
-    pub(super) fn prove(&self) -> Result<(String, BigInt, u32)> {
-        let isometry = |text| Ok((text, BigInt::one(), 0));
+    pub(super) fn prove(&self, i: usize) -> Result<(String, BigRational)> {
         match self {
-            Self::Identity => isometry(String::new()),
-            Self::Pad(zeros) => isometry(format!("layer pad {zeros}\n")),
-            Self::Activation(slope) => isometry(format!("layer activation {}\n", leaky(*slope))),
-            Self::Affine(map) => {
-                let Proved { text, squared, scale } = map.prove()?;
-                Ok((format!("layer affine {text}"), squared, 2 * scale))
+            Self::Plain => Ok((String::new(), BigRational::one())),
+            Self::Mean(count) => Ok((String::new(), BigRational::new(BigInt::one(), (*count).into()))),
+            Self::Normalize(std) => {
+                let scale = scale_of([std]);
+                let std = BigRational::new(scaled(*std, scale.into()), BigInt::one() << scale);
+                Ok((String::new(), (&std * &std).recip()))
             }
-            Self::Flow(flow) => isometry(flow.prove()?),
+            Self::Affine(map, bias) => {
+                let Proved { text, squared } = map.prove(bias)?;
+                Ok((format!("norm {i} {text}"), squared))
+            }
+            Self::Flow(flow) => Ok((format!("flow {i} {}", flow.prove()?), BigRational::one())),
         }
     }
 }
@@ -86,19 +89,17 @@ impl GradientFlow {
         let Field::Gradient { activation, operator } = &flow.field else {
             return Err(unknown("flow of such a field"));
         };
-        let (slope, map) = (slope(*activation)?, Stored::read(operator, input)?);
-        Ok(Self { tableau: flow.method.tableau()?, step: flow.step, steps: flow.steps, slope, map })
+        slope(*activation)?;
+        // The checker takes methods by their names.
+        let Method::Named(name) = &flow.method else { return Err(unknown("method of one's own")) };
+        let tableau = Tableau::by_name(name)?;
+        if tableau.a().iter().flatten().chain(tableau.b()).any(|x| x.rational().is_none()) {
+            return Err(unknown("method with irrational coefficients"));
+        }
+        Ok(Self { tableau, step: flow.step, map: Stored::read(operator, input)?, bias: bias(operator) })
     }
 
     fn prove(&self) -> Result<String> {
-        let rational = |row: &[Surd]| -> Result<Vec<BigRational>> {
-            let irrational = || unknown("method with irrational coefficients");
-            row.iter().map(|x| x.rational().ok_or_else(irrational)).collect()
-        };
-        let a: Vec<BigRational> = rational(&self.tableau.a().concat())?;
-        let b = rational(self.tableau.b())?;
-        // The least common denominator.
-        let d = a.iter().chain(&b).fold(BigInt::one(), |d, x| (x * &d).denom() * d);
         let (p, q) = match self.tableau.circle_radius()? {
             CircleRadius::Infinite => (BigInt::one(), BigInt::ZERO),
             CircleRadius::Finite(r) => {
@@ -107,34 +108,34 @@ impl GradientFlow {
             }
         };
         let step_scale = scale_of([&self.step]);
-        let h = scaled(self.step, step_scale.into());
-        let Proved { text: operator, squared, scale } = self.map.prove()?;
+        let h = BigRational::new(scaled(self.step, step_scale.into()), BigInt::one() << step_scale);
+        let Proved { text, squared } = self.map.prove(&self.bias)?;
         // h q ‖W‖² ≤ 2p
-        let limit = BigRational::new((&p * 2) << (2 * scale), (&q * &squared).max(BigInt::one()));
-        if h < BigInt::ZERO || BigRational::new(h.clone(), BigInt::one() << step_scale) > limit {
+        let product = BigRational::from(q.clone()) * squared;
+        let limit = BigRational::from(&p * 2);
+        if h < BigRational::zero() || &h * &product > limit {
             return Err(Error::StepTooLong {
                 step: self.step,
-                limit: limit.to_f64().unwrap_or(0.0),
+                limit: (limit / product).to_f64().unwrap_or(0.0),
                 rule: crate::certificate::Rule::CircleContractivity.name(),
                 method: self.tableau.name().into(),
             });
         }
-        let (stages, steps, leaky) = (self.tableau.stages(), self.steps, leaky(self.slope));
-        let mut text = format!("layer flow stages {stages} denominator {d}\nA ");
-        let integers = |row: &[BigRational]| row.iter().map(|x| (x * &d).to_integer()).collect::<Vec<_>>();
-        line(&mut text, &integers(&a));
-        text += "b ";
-        line(&mut text, &integers(&b));
-        Ok(text + &format!("radius {p} {q} step {h} {step_scale} steps {steps} {leaky}\noperator {operator}"))
+        Ok(format!("radius {p} {q} {text}"))
     }
 }
 
-fn leaky(slope: f64) -> String {
-    let scale = scale_of([&slope]);
-    format!("leaky {} {scale}", scaled(slope, scale.into()))
+/// The bias of an operator; none stands for zeros.
+fn bias(linear: &Linear) -> Vec<f64> {
+    match linear {
+        Linear::Dense { bias, .. } | Linear::Conv2d(Conv2d { bias, .. }) => {
+            bias.as_ref().map(|bias| bias.numbers()).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    }
 }
 
-/// The slope of a function below 0, as a network evaluates it, if it is one that the checker knows.
+/// The slope of a function below 0, if it is one that the checker knows.
 fn slope(function: Activation) -> Result<f64> {
     match function {
         Activation::Identity {} => Ok(1.0),

@@ -1,23 +1,24 @@
-//! Witnesses: what the verified checker of `proofs/` reads.
+//! Witnesses: what the verified checker of `proofs/` reads beside a model and its samples.
 //!
-//! A witness is a text of exact integers: the stored weights over one power of two for each operator, a factor that
-//! proves its norm, tableaux, steps, and claims. `proofs/checker/check-witness` computes with nothing but integers and
-//! was extracted from functions that Coq has proved to be sound; its grammar is in `proofs/README.md`.
+//! A witness is a text of exact integers: factors that prove norms, and claims. It has no weight and no sample; those the
+//! checker reads in their own files, whose SHA-256 the witness names. `proofs/checker/check-witness WITNESS MODEL SAMPLES`
+//! computes with nothing but integers and was extracted from functions that Coq has proved to be sound; the grammar is
+//! in `proofs/README.md`.
 //!
 //! | part | what is written |
 //! |---|---|
 //! | operators | `α`, `β` and `R` with `Σ_j |αI − G − RᵀR|_ij ≤ β`, so `‖W‖² ≤ α + β`: `β` is computed exactly |
 //! | Lipschitz constant | the root of the product of the `α + β`, rounded up |
-//! | margins | exact lower bounds of the gaps between logits, and the largest radius that they prove |
+//! | margins | for a sample, by its number, its class and the largest radius that the gaps between its logits prove |
 //!
 //! The constants are the witness's own. They may be a little larger or smaller than those of a certificate of the same
-//! model, and its radii with them: each is the largest for which the verified checker says yes. A flow counts as
-//! 1-Lipschitz, also where a certificate knows it to contract.
+//! model, and its radii with them: each is the largest for which the verified checker says yes. The checker computes the
+//! logits itself, exactly. A flow counts as 1-Lipschitz, also where a certificate knows it to contract.
 //!
-//! The checker knows dense layers, convolutions with a kernel of one point and stride 1, ReLU and leaky ReLU, padding
-//! of channels, and gradient flows of all of these; flattening is nothing to it. Any other layer is refused by name. A
-//! network may have parts without one ([`parts`]): a witness of such a part is one about the function from its input to
-//! its output.
+//! The checker knows dense layers, convolutions (their norm only where the matrix is small, or the kernel is one point),
+//! ReLU and leaky ReLU, normalisation, mean pooling, layers that move coordinates, and gradient flows. Any other layer
+//! is refused by name. A network may have parts without one ([`parts`]): a witness of such a part is one about the
+//! function from its input to its output, and claims no margins.
 
 mod integer;
 mod layer;
@@ -26,12 +27,13 @@ mod operator;
 use std::{fmt::Display, ops::Range, path::Path};
 
 use num_bigint::BigInt;
+use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
 
 use crate::{
     certify::Gaps,
     error::{Error, Result},
-    io,
+    io::{self, Digest},
     model::{Linear, Map, Model},
     rigor::Upper,
     tensor::Shape,
@@ -52,10 +54,11 @@ const LARGEST_SIZE: usize = 1_000_000;
 /// Layers of a model in exact integers, with claims about them.
 #[derive(Debug, Clone)]
 pub struct Witness {
+    model: Digest,
+    samples: Option<Digest>,
     text: String,
-    /// The squared Lipschitz constant of the layers is at most `squared / 2^scale`.
-    squared: BigInt,
-    scale: u32,
+    /// The squared Lipschitz constant of the layers is at most this.
+    squared: BigRational,
     head: Option<Head>,
     margins: usize,
 }
@@ -70,43 +73,37 @@ struct Head {
 impl Witness {
     /// A witness of some layers of a model, which claims their Lipschitz constant.
     ///
-    /// With `head`, the last layer of the part is the head that margins are measured on ([`Self::claim_margin`]), and
-    /// the constant is that of the layers before it.
+    /// With `head`, the part is the whole model, its last layer is the head that margins are measured on
+    /// ([`Self::claim_margin`]), and the constant is that of the layers before it.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if the model has no such layers, or none is left. In the layer concerned:
+    /// [`Error::Parameter`] if the model has no such layers, or `head` is asked of a part. In the layer concerned:
     /// [`Error::NotProved`] if the verified checker does not know it, or if it is no dense layer and to be the head;
     /// [`Error::StepTooLong`] if a flow is not proved to be non-expansive.
     pub fn new(model: &Model, part: Range<usize>, head: bool) -> Result<Self> {
         let (inputs, count) = (inputs(model)?, model.map().layers().len());
+        let refuse = |reason| Err(Error::parameter("layers", format!("{}..{}", part.start, part.end), reason));
         if part.start >= part.end || part.end > count {
-            return Err(Error::parameter(
-                "layers",
-                format!("{}..{}", part.start, part.end),
-                format!("there are the layers 0..{count}, and one at least is needed"),
-            ));
+            return refuse(format!("there are the layers 0..{count}, and one at least is needed"));
+        }
+        if head && part != (0..count) {
+            return refuse(format!("margins are about all layers, 0..{count}"));
         }
         let last = if head { part.end - 1 } else { part.end };
         let known = |i: usize| size(inputs[i]).and_then(|()| Known::read(&model.map().layers()[i], inputs[i]));
         // What is unknown is said before anything is proved.
         let layers: Vec<Known> =
             (part.start..last).map(|i| known(i).map_err(|e| e.in_layer(i.to_string()))).collect::<Result<_>>()?;
-        let head = (part.end > last).then(|| Head::read(model, last, inputs[last])).transpose()?;
+        let head = head.then(|| Head::read(model, last, inputs[last])).transpose()?;
 
-        let mut text = format!("dahlquist-witness 1\n# layers {}..{} of the model with\n", part.start, part.end);
-        text += &format!("# SHA-256 {}\ninput {}\n", model.sha256(), inputs[part.start].len());
-        let (mut squared, mut scale) = (BigInt::one(), 0);
+        let mut text = format!("layers {} {last}\n", part.start);
+        let mut squared = BigRational::one();
         for (i, layer) in (part.start..).zip(layers) {
-            let (layer, factor, s) = layer.prove().map_err(|e| e.in_layer(i.to_string()))?;
-            text += &layer;
+            let (proof, factor) = layer.prove(i).map_err(|e| e.in_layer(i.to_string()))?;
+            text += &proof;
             squared *= factor;
-            scale += s;
         }
-        if let Some(Head { rows, scale }) = &head {
-            text += &format!("head {} {} scale {scale}\nweight\n", rows.len(), rows.first().map_or(0, Vec::len));
-            rows.iter().for_each(|row| line(&mut text, row));
-        }
-        let mut witness = Self { text, squared, scale, head, margins: 0 };
+        let mut witness = Self { model: model.sha256(), samples: None, text, squared, head, margins: 0 };
         let (bound, scale) = witness.root();
         witness.text += &format!("lipschitz {bound} {scale}\n");
         Ok(witness)
@@ -114,10 +111,11 @@ impl Witness {
 
     /// `(L, s)` with the least `L`, so that the Lipschitz constant is at most `L / 2ˢ`; `L` has some 64 bits.
     fn root(&self) -> (BigInt, u32) {
-        let s = SCALE + u32::try_from(u64::from(self.scale).saturating_sub(self.squared.bits()) / 2).unwrap_or(0);
-        let product = &self.squared << (2 * s);
-        let root: BigInt = (&product >> self.scale).sqrt();
-        if (&root * &root) << self.scale == product { (root, s) } else { (root + 1, s) }
+        let (p, q) = (self.squared.numer(), self.squared.denom());
+        let s = SCALE + u32::try_from(q.bits().saturating_sub(p.bits()) / 2).unwrap_or(0);
+        let product = p << (2 * s);
+        let root: BigInt = (&product / q).sqrt();
+        if &root * &root * q == product { (root, s) } else { (root + 1, s) }
     }
 
     /// The Lipschitz constant that is claimed, rounded up.
@@ -128,31 +126,43 @@ impl Witness {
         Upper::proved(if exact { nearest } else { nearest.next_up() })
     }
 
-    /// Claims that the prediction stands within the largest radius that the gaps prove, in units of the input of the
-    /// part; nothing if the sample has no gaps, or they are too small for the format.
+    /// Says in which file the samples are that margins are claimed of.
     ///
     /// # Errors
-    /// [`Error::NotProved`] for a witness without a head.
-    pub fn claim_margin(&mut self, sample: &Gaps) -> Result<()> {
-        let reason = "a witness without a head claims none";
-        let head = self.head.as_ref().ok_or_else(|| Error::not_proved("a margin", reason))?;
+    /// [`Error::File`] if it cannot be read as a file.
+    pub fn about_samples(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+        self.samples = Some(Digest::of(&bytes));
+        Ok(())
+    }
+
+    /// Claims that the prediction for sample `number` of the file stands within the largest radius that the gaps prove;
+    /// nothing if the sample has no gaps, or they are too small for the format. Samples come in their order.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] for a witness without a head, or without a file of samples ([`Self::about_samples`]).
+    pub fn claim_margin(&mut self, number: usize, sample: &Gaps) -> Result<()> {
+        let without = |what: &str| Error::not_proved("a margin", format!("a witness without {what} claims none"));
+        let head = self.head.as_ref().ok_or_else(|| without("a head"))?;
+        self.samples.ok_or_else(|| without("a file of samples"))?;
         let (i, Ok(gaps)) = (sample.prediction, &sample.gaps) else { return Ok(()) };
         let gaps: Vec<BigInt> = gaps.iter().map(|&gap| floor(gap, SCALE.into())).collect();
         let mut radius = BigInt::from(LARGEST_RADIUS) << SCALE;
+        let (p, q) = (self.squared.numer(), self.squared.denom());
         for j in (0..gaps.len()).filter(|&j| j != i) {
             if gaps[j] <= BigInt::ZERO {
                 return Ok(());
             }
             // Lip² |w_i − w_j|² radius² < gap²
-            let slope: BigInt = (&self.squared * head.squared_distance(i, j)) << (2 * SCALE);
-            let square: BigInt = (&gaps[j] * &gaps[j]) << (self.scale + 2 * head.scale + 2 * SCALE);
+            let slope: BigInt = p * head.squared_distance(i, j);
+            let square: BigInt = (&gaps[j] * &gaps[j] * q) << (2 * head.scale);
             if !slope.is_zero() {
                 let largest: BigInt = (square - 1u32) / slope;
                 radius = radius.min(largest.sqrt());
             }
         }
-        self.text += &format!("margin {i} radius {radius} {SCALE} gaps {SCALE} ");
-        line(&mut self.text, &gaps);
+        self.text += &format!("margin {number} {i} radius {radius} {SCALE}\n");
         self.margins += 1;
         Ok(())
     }
@@ -168,6 +178,10 @@ impl Witness {
     /// [`Error::File`] if the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         io::write_with(path.as_ref(), |file| {
+            writeln!(file, "dahlquist-witness 2\nmodel {}", self.model)?;
+            if let Some(samples) = self.samples {
+                writeln!(file, "samples {samples}")?;
+            }
             file.write_all(self.text.as_bytes())?;
             file.write_all(b"end\n")
         })
@@ -178,7 +192,7 @@ impl Head {
     fn read(model: &Model, i: usize, input: Shape) -> Result<Self> {
         let refuse = |e: Error| e.in_layer(i.to_string());
         let Map::Linear(dense @ Linear::Dense { .. }) = &model.map().layers()[i] else {
-            return Err(refuse(Error::not_proved("margins", "the last layer of the part is no dense one")));
+            return Err(refuse(Error::not_proved("margins", "the last layer is no dense one")));
         };
         let (rows, scale) = Stored::read(dense, input).map_err(refuse)?.integers();
         Ok(Self { rows, scale })

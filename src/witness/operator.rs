@@ -1,7 +1,8 @@
-//! A matrix with the proof of its norm, in integers.
+//! The proof of the norm of a matrix, in integers.
 
 use faer::MatRef;
 use num_bigint::BigInt;
+use num_rational::BigRational;
 
 use super::{
     integer::{floor, largest_row_sum, scale_of, scaled},
@@ -9,8 +10,11 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::Linear,
-    rigor::matrix::{Proposal, propose_norm},
+    model::{Conv2d, Linear, Pair},
+    rigor::{
+        matrix::{Proposal, propose_norm},
+        torus::PaddingMode,
+    },
     tensor::Shape,
 };
 
@@ -18,47 +22,74 @@ use crate::{
 /// the rounding of the factorisation itself is left in the residual.
 const FACTOR_BITS: i64 = 56;
 
-/// A matrix and a bias, as they are stored.
+/// The largest matrix, by the smaller of its sizes, that a convolution is written out as for the proof of its norm.
+const LARGEST_MATRIX: usize = 1200;
+
+/// A matrix, as it is stored, and its least scale together with its bias.
 pub(super) struct Stored {
     weight: Vec<f64>,
-    bias: Vec<f64>,
     /// The numbers of rows and of columns.
     size: (usize, usize),
-    /// At so many points of an image the matrix acts on the channels; 1 for a dense layer.
-    points: usize,
 }
 
-/// The text of an operator, and the number `(α + β)/4ˢ` that it proves to be at least `‖W‖²`.
+/// The text of a proof, and the number that it proves to be at least `‖W‖²`.
 pub(super) struct Proved {
     /// As the grammar says.
     pub(super) text: String,
-    /// `α + β`.
-    pub(super) squared: BigInt,
-    /// `s`.
-    pub(super) scale: u32,
+    /// `(α + β)/4ˢ`.
+    pub(super) squared: BigRational,
 }
 
 impl Stored {
-    /// The operator at a place whose input is `input`.
+    /// The matrix of an operator at a place whose input is `input`: that between channels for a convolution with a kernel of
+    /// one point and stride 1, the whole one for any other.
     ///
     /// # Errors
-    /// [`crate::Error::NotProved`] unless it is dense, or a convolution with a kernel of one point, stride 1 and no padding.
+    /// [`crate::Error::NotProved`] for a convolution that the checker does not know, or that is too large to be written
+    /// out.
     pub(super) fn read(linear: &Linear, input: Shape) -> Result<Self> {
-        let (weight, bias, points) = match linear {
-            Linear::Dense { weight, bias } => (weight, bias, 1),
-            Linear::Conv2d(conv) => (&conv.weight, &conv.bias, input.points()),
-            other => return Err(unknown(format!("operator of kind {}", other.kind()))),
-        };
-        let (rows, columns) = (weight.shape()[0], weight.shape()[1]);
-        if let Linear::Conv2d(conv) = linear {
-            let [y, x] = conv.axes(input)?;
-            if [y, x].iter().any(|axis| (axis.kernel, axis.stride, axis.padding) != (1, 1, 0)) || conv.groups != 1 {
-                let kernel = format!("convolution with a {}×{} kernel", y.kernel, x.kernel);
-                return Err(unknown(format!("{kernel}, stride {} and padding {}", y.stride, y.padding)));
+        match linear {
+            Linear::Dense { weight, .. } => {
+                Ok(Self { weight: weight.numbers(), size: (weight.shape()[0], weight.shape()[1]) })
+            }
+            Linear::Conv2d(conv) => Self::convolution(conv, input),
+            other => Err(unknown(format!("operator of kind {}", other.kind()))),
+        }
+    }
+
+    fn convolution(conv: &Conv2d, input: Shape) -> Result<Self> {
+        let [y, x] = conv.axes(input)?;
+        if (y.stride, y.padding) != (x.stride, x.padding) || conv.groups != 1 || conv.dilation != Pair::one() {
+            return Err(unknown("convolution with groups, a dilation, or strides or paddings that differ"));
+        }
+        let (stride, padding) = (&y.stride, &y.padding);
+        let weight: Vec<f64> = conv.weight.numbers();
+        let [outputs, channels, a, b] = conv.weight.shape()[..] else { return Err(unknown("such a convolution")) };
+        if ([a, b], *stride, *padding) == ([1, 1], 1, 0) {
+            return Ok(Self { weight, size: (outputs, channels) });
+        }
+        if conv.padding_mode != PaddingMode::Zeros && *padding > 0 {
+            return Err(unknown("circular convolution"));
+        }
+        let (_, height, width) = input.as_image("a convolution")?;
+        let windows = |n: usize, k: usize| (n + 2 * padding - k) / stride + 1;
+        let (rows, columns) = (windows(height, a), windows(width, b));
+        let (m, n) = (outputs * rows * columns, input.len());
+        if m.min(n) > LARGEST_MATRIX || m.max(n) > 8 * LARGEST_MATRIX {
+            return Err(unknown(format!("{a}×{b} convolution from {n} to {m} numbers, which is too large")));
+        }
+        let mut matrix = vec![0.0; m * n];
+        for (i, row) in matrix.chunks_mut(n).enumerate() {
+            let (output, y, x) = (i / (rows * columns), i / columns % rows * stride, i % columns * stride);
+            for (k, &w) in weight[output * channels * a * b..][..channels * a * b].iter().enumerate() {
+                // Where the padded image would be read.
+                let (y, x) = (y + k / b % a, x + k % b);
+                if (*padding..height + padding).contains(&y) && (*padding..width + padding).contains(&x) {
+                    row[(k / (a * b) * height + y - padding) * width + x - padding] = w;
+                }
             }
         }
-        let bias = bias.as_ref().map_or_else(|| vec![0.0; rows], |bias| bias.numbers());
-        Ok(Self { weight: weight.numbers(), bias, size: (rows, columns), points })
+        Ok(Self { weight: matrix, size: (m, n) })
     }
 
     /// The rows as integers, and their scale.
@@ -72,13 +103,14 @@ impl Stored {
         self.weight.chunks(self.size.1).map(row).collect()
     }
 
-    /// The operator with the proof of its norm: an approximate Cholesky factor in `f64`, rounded to integers, and the
-    /// row sums of what it leaves of `αI − G`, computed exactly.
-    pub(super) fn prove(&self) -> Result<Proved> {
+    /// The proof of the norm: an approximate Cholesky factor in `f64`, rounded to integers, and the row sums of what it
+    /// leaves of `αI − G`, computed exactly. `bias` is what the checker reads over the same scale as the matrix.
+    pub(super) fn prove(&self, bias: &[f64]) -> Result<Proved> {
         let (m, n) = self.size;
         let Proposal { alpha, factor, exponent } = propose_norm(MatRef::from_row_major_slice(&self.weight, m, n))?;
         let enough = (FACTOR_BITS - i64::from(exponent)).max(0) as u32;
-        let scale = scale_of(self.weight.iter().chain(&self.bias)).max(enough);
+        let least = scale_of(self.weight.iter().chain(bias));
+        let scale = least.max(enough);
         let weight = self.rows(scale);
         // The proposal is one for W · 2⁻ᵉ; row i of the lower triangle is column i of the upper one that the format has.
         let e = i64::from(scale) + i64::from(exponent);
@@ -90,19 +122,12 @@ impl Stored {
         } else {
             ("columns", largest_row_sum(&alpha, &transposed(&weight), &columns))
         };
-        let mut text = format!("{m} {n}");
-        if self.points != 1 {
-            text += &format!(" points {}", self.points);
-        }
-        text += &format!(" scale {scale}\nweight\n");
-        weight.iter().for_each(|row| line(&mut text, row));
-        text += "bias ";
-        line(&mut text, &self.bias.iter().map(|&x| scaled(x, scale.into())).collect::<Vec<_>>());
-        text += &format!("gram {gram} alpha {alpha} beta {beta}\nfactor\n");
-        for i in 0..columns.len() {
+        let (fine, k) = (scale - least, columns.len());
+        let mut text = format!("gram {gram} fine {fine} alpha {alpha} beta {beta}\nfactor {k}\n");
+        for i in 0..k {
             line(&mut text, columns[i..].iter().map(|column| &column[i]));
         }
-        Ok(Proved { text, squared: alpha + beta, scale })
+        Ok(Proved { text, squared: BigRational::new(alpha + beta, BigInt::from(1) << (2 * scale)) })
     }
 }
 

@@ -63,12 +63,12 @@ pub(super) struct Certify {
     /// Draw the certified accuracy against the distance, as SVG
     #[arg(long, value_name = "OUT.svg", requires = "path")]
     plot: Option<Out>,
-    /// Write a witness for the verified checker in proofs/checker: weights, proofs of norms and claims as integers. With
-    /// samples, margins are measured on the last layer; without, the claim is about all layers
+    /// Write a witness for the verified checker in proofs/checker: proofs of norms and claims, as integers. With samples,
+    /// which must be one safetensors file, margins are measured on the last layer; without, the claim is about all layers
     #[arg(long, value_name = "OUT")]
     witness: Option<Out>,
-    /// Layers that the witness is about, TO excluded [default: all]. A part has an input of its own, and the radii of its
-    /// witness are distances there
+    /// Layers that the witness is about, TO excluded [default: all]. The witness of a part claims its Lipschitz constant and
+    /// no margins
     #[arg(long, value_name = "FROM..TO", value_parser = layers, requires = "witness")]
     witness_layers: Option<Range<usize>>,
 }
@@ -165,12 +165,14 @@ impl Certify {
     ) -> Result<String> {
         let count = file.map().layers().len();
         let part = self.witness_layers.clone().unwrap_or(0..count);
-        // Margins are those of the network's logits: a part that ends earlier has none.
-        let samples = dataset.filter(|_| part.end == count);
+        // Margins are those of the network's logits at its samples: a part has none.
+        let samples = dataset.filter(|_| part == (0..count));
         let mut witness = Witness::new(file, part.clone(), samples.is_some()).map_err(|e| self.no_witness(file, e))?;
-        if let Some(dataset) = samples {
+        if let (Some(dataset), Some(file)) = (samples, self.data.path()) {
+            witness.about_samples(file)?;
+            let mut numbers = 0..;
             input::in_groups("witness", dataset, |x: Batch<f64>| {
-                sealed.gaps(&x)?.iter().try_for_each(|s| witness.claim_margin(s))
+                sealed.gaps(&x)?.iter().zip(&mut numbers).try_for_each(|(s, number)| witness.claim_margin(number, s))
             })?;
         }
         witness.write(path)?;

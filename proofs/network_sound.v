@@ -1,0 +1,479 @@
+(* What the integer functions of network_core.v mean, over any real field F.
+
+   network ls s x y says that y is the output of the layers ls at x: linear maps as matrices of the stored numbers,
+   functions by coordinates, normalisation, and flows by the equations of their stages, implicit methods included.
+
+     apply_sound, adjoint_sound   the sums of the program are W x and W^T x
+     forward_sound                forward ls s x = Some y  gives  network ls s x y: the value is exact *)
+
+From Coq Require Import ZArith List.
+From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
+From mathcomp Require Import ring.
+Require Import euclidean slope gradient_step circle_contractivity quadratic_constraint.
+Require Import integer_core integer_sound integer_tree network_core.
+Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
+Import GRing.Theory Num.Theory Order.TTheory.
+Local Open Scope ring_scope.
+Local Arguments Z.eqb : simpl never.
+Local Arguments Z.leb : simpl never.
+Local Arguments Z.ltb : simpl never.
+Local Arguments Z.mul : simpl never.
+Local Arguments Z.add : simpl never.
+Local Arguments Z.div : simpl never.
+Local Arguments Z.lcm : simpl never.
+Local Arguments Nat.eqb : simpl never.
+Local Arguments Nat.div : simpl never.
+Local Arguments Nat.modulo : simpl never.
+
+(* Sums over taps. *)
+Definition tap_sum (ts : seq (nat * Z)) (j : nat) : Z :=
+  List.fold_right (fun t a => Z.add (if Nat.eqb t.1 j then t.2 else Z0) a) Z0 ts.
+
+Definition operator_entry (o : operator) (s : shape) (i j : nat) : Z :=
+  match o with Dense _ rows => nth Z0 (nth [::] rows i) j | _ => tap_sum (taps o s i) j end.
+
+Section Meaning.
+Variable F : realFieldType.
+Notation zc := (zc F).
+
+Definition over (d : Z) (z : Z) : F := zc z / zc d.
+
+(* W of  x |-> W x + b *)
+Definition matrix (l : linear) (s : shape) : 'M[F]_(len (linear_out l s), len s) :=
+  \matrix_(i, j) over (linear_den l s) (operator_entry (op l) s i j).
+Definition bias_of (l : linear) (s : shape) : 'cV[F]_(len (linear_out l s)) := \col_i over (den l) (bias_at l s i).
+Definition linear_map (l : linear) (s : shape) (x : 'cV[F]_(len s)) := matrix l s *m x + bias_of l s.
+
+Definition leaky (g : slope) : F -> F := leaky_relu (over (slope_den g) (slope_num g)).
+
+(* the same numbers, of which there are as many *)
+Definition resized m n (x : 'cV[F]_m) : 'cV[F]_n := \col_i (if insub (val i) is Some o then x o 0 else 0).
+
+Definition field_map (f : field) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len s) :=
+  match f with
+  | Gradient l g => gradient_field (matrix l s) (bias_of l s) (fun _ => leaky g)
+  | Residual l g v => fun x => resized _ (linear_map v (by_coordinates (fun _ => leaky g) (linear_map l x)))
+  end.
+
+Definition tableau_matrix (m : tableau) : 'M[F]_(size (t_b m)) := tableau_A F (t_A m) (t_b m) (t_d m).
+Definition step_of (m : tableau) (h h_den : Z) n (f : 'cV[F]_n -> 'cV[F]_n) (x z : 'cV[F]_n) :=
+  exists X, runge_kutta (@tableau_A F (t_A m) (t_b m) (t_d m)) (@tableau_b F (t_b m) (t_d m)) f (over h_den h) x X z.
+
+Fixpoint steps_of n (R : 'cV[F]_n -> 'cV[F]_n -> Prop) (k : nat) (x y : 'cV[F]_n) : Prop :=
+  match k with O => y = x | S k' => exists z, R x z /\ steps_of R k' z y end.
+
+Definition normalized (mean : seq Z) (d : Z) (deviation : seq Z) (e : Z) (s : shape) (x : 'cV[F]_(len s)) : 'cV[F]_(len s) :=
+  \col_i ((x i 0 - over d (nth Z0 mean (Nat.div i (points s)))) / over e (nth Z0 deviation (Nat.div i (points s)))).
+
+Definition layer_means (l : layer) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (layer_out l s)) -> Prop :=
+  match l return 'cV[F]_(len s) -> 'cV[F]_(len (layer_out l s)) -> Prop with
+  | Affine l => fun x y => y = linear_map l x
+  | Activation g => fun x y => y = by_coordinates (fun _ => leaky g) x
+  | Normalize mean d deviation e => fun x y => y = normalized mean d deviation e x
+  | Flow m h h_den steps f => fun x y => steps_of (@step_of m h h_den _ (@field_map f s)) steps x y
+  end.
+
+Fixpoint network (ls : seq layer) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (layers_out ls s)) -> Prop :=
+  match ls return 'cV[F]_(len s) -> 'cV[F]_(len (layers_out ls s)) -> Prop with
+  | [::] => fun x y => y = x
+  | l :: ls' => fun x z => exists2 y : 'cV[F]_(len (layer_out l s)), layer_means x y & @network ls' (layer_out l s) y z
+  end.
+
+(* What a pair of a denominator and numerators stands for. *)
+Definition vec n (x : ratios) : 'cV[F]_n := \col_i over x.1 (nth Z0 x.2 i).
+Definition proper n (x : ratios) := Z.ltb 0 x.1 /\ size x.2 = n.
+
+Lemma zc_nz d : Z.ltb 0 d -> zc d != 0.
+Proof. by move=> h; rewrite lt0r_neq0 // zc_gt0. Qed.
+
+Lemma zc_tap_sum (ts : seq (nat * Z)) n (v : seq Z) : (size v <= n)%N ->
+  \sum_(j < n) zc (tap_sum ts j) * zc (nth Z0 v j) = \sum_(t <- ts) zc t.2 * zc (nth Z0 v t.1).
+Proof.
+move=> sv; elim: ts => [|[k z] ts IH]; first by rewrite big_nil big1 // => j _; rewrite mul0r.
+rewrite big_cons -IH (eq_bigr (fun j : 'I_n => zc (if Nat.eqb k j then z else Z0) * zc (nth Z0 v j) +
+  zc (tap_sum ts j) * zc (nth Z0 v j))) => [|j _]; last by rewrite /= zcD mulrDl.
+rewrite big_split /=; congr (_ + _); case: (ltnP k n) => [kn|nk].
+- rewrite (bigD1 (Ordinal kn)) //= nat_eqE eqxx big1 ?addr0 // => j jk; rewrite nat_eqE.
+  by case: eqP => [e|_]; [rewrite -val_eqE /= e eqxx in jk | rewrite mul0r].
+- rewrite (nth_default _ (leq_trans sv nk)) mulr0 big1 // => j _; rewrite nat_eqE.
+  by case: eqP => [e|_]; [move: (ltn_ord j); rewrite -e ltnNge nk | rewrite mul0r].
+Qed.
+
+Lemma zc_taps_dot ts t acc : zc (taps_dot acc ts t) = zc acc + \sum_(p <- ts) zc p.2 * zc (get t p.1).
+Proof.
+elim: ts acc => [|[k z] ts IH] acc /=; first by rewrite big_nil addr0.
+by rewrite IH big_cons zcD zcM /= (mulrC (zc (get t k))) addrA.
+Qed.
+
+Lemma seqE k n : List.seq k n = iota k n.
+Proof. by elim: n k => //= n IH k; rewrite IH. Qed.
+
+Lemma size_apply o s x : size (apply o s x) = len (operator_out o s).
+Proof.
+case: o => [n rows|a b t p ks|k||k|k|]; rewrite /apply ?map_listE ?size_map ?seqE ?size_iota //.
+Qed.
+
+Theorem apply_sound o s x i : operator_fits o s -> size x = len s -> (i < len (operator_out o s))%N ->
+  zc (nth Z0 (apply o s x) i) = \sum_(j < len s) zc (operator_entry o s i j) * zc (nth Z0 x j).
+Proof.
+move=> fit sx hi.
+have sparse : zc (nth Z0 [seq taps_dot Z0 (taps o s k) (from_list x) | k <- iota 0 (len (operator_out o s))] i) =
+    \sum_(j < len s) zc (tap_sum (taps o s i) j) * zc (nth Z0 x j).
+  rewrite (nth_map 0%N) ?size_iota // nth_iota // add0n zc_taps_dot zc0 add0r zc_tap_sum ?sx //.
+  by apply: eq_bigr => t _; rewrite get_from_list.
+move: fit hi sparse; case: o => [n rows|a b t p ks|k||k|k|] fit hi sparse; rewrite /apply ?map_listE ?seqE //.
+case: s sx fit hi sparse => // m sx /= /andP [nm hr] hi _.
+have sr : size (nth [::] rows i) = n by move: hr; rewrite forallbE => /allP /(_ _ (mem_nth [::] hi)) /=; rewrite nat_eqE => /eqP.
+rewrite (nth_map [::]) // (@dot_zE F m) ?zc0 ?add0r // sr; move: nm; rewrite nat_eqE => /eqP ->.
+by [].
+Qed.
+
+Lemma zc_sum (I : Type) (r : seq I) (f : I -> Z) : zc (List.fold_right Z.add Z0 (map f r)) = \sum_(i <- r) zc (f i).
+Proof. by elim: r => [|a r IH]; rewrite ?big_nil // big_cons -IH /= zcD. Qed.
+
+Lemma nth_map2_z A B (f : A -> B -> Z) (a : seq A) (b : seq B) x y i : (i < size a)%N -> (i < size b)%N ->
+  nth Z0 (map2_z f a b) i = f (nth x a i) (nth y b i).
+Proof. elim: a b i => [|u a IH] [|v b] [|i] //= h1 h2; exact: IH. Qed.
+
+Lemma size_map2_z A B (f : A -> B -> Z) (a : seq A) (b : seq B) : size a = size b -> size (map2_z f a b) = size b.
+Proof. by elim: a b => [|u a IH] [|v b] //= [h]; rewrite IH. Qed.
+
+Lemma size_zeros n : size (zeros n) = n.
+Proof. by elim: n => //= n ->. Qed.
+Lemma nth_zeros n i : nth Z0 (zeros n) i = Z0.
+Proof. by elim: n i => [|n IH] [|i] //=. Qed.
+
+(* W^T y *)
+Lemma size_axpy_rows rows y x n : all (fun r => size r == n) rows -> size x = n -> size (axpy_rows rows y x) = n.
+Proof.
+elim: rows y x => [|r rows IH] [|a y] x //= /andP [/eqP sr h] sx; apply: IH => //.
+by rewrite size_map2_z sr.
+Qed.
+
+Lemma axpy_rows_sound rows y x n j : all (fun r => size r == n) rows -> size x = n -> (j < n)%N -> size y = size rows ->
+  zc (nth Z0 (axpy_rows rows y x) j) = zc (nth Z0 x j) + \sum_(i < size rows) zc (nth Z0 (nth [::] rows i) j) * zc (nth Z0 y i).
+Proof.
+elim: rows y x => [|r rows IH] [|a y] x //= hr sx jn; rewrite ?big_ord0 ?addr0 //.
+move: hr => /andP [/eqP sr hr] [sy]; rewrite IH ?size_map2_z ?sr // big_ord_recl /= addrA; congr (_ + _).
+by rewrite (nth_map2_z _ Z0 Z0) ?sx ?sr // zcD zcM mulrC.
+Qed.
+
+Lemma inside_scatter z ts t i : inside (scatter z ts t) i = inside t i.
+Proof. by elim: ts t => //= p ts IH t; rewrite IH inside_add. Qed.
+
+Lemma get_scatter z ts t i : inside t i -> zc (get (scatter z ts t) i) = zc (get t i) + zc (tap_sum ts i) * zc z.
+Proof.
+elim: ts t => [|[k w] ts IH] t h /=; first by rewrite zc0 mul0r addr0.
+rewrite IH ?inside_add // get_add // zcD nat_eqE mulrDl addrA; congr (_ + _).
+by case: eqP => _; rewrite ?zcD ?zcM ?zc0 ?mul0r ?addr0 // (mulrC (zc z)).
+Qed.
+
+Lemma get_scatter_rows row k y t j : inside t j ->
+  zc (get (scatter_rows row k y t) j) = zc (get t j) + \sum_(i < size y) zc (tap_sum (row (k + i)%N) j) * zc (nth Z0 y i).
+Proof.
+elim: y k t => [|a y IH] k t h /=; first by rewrite big_ord0 addr0.
+rewrite IH ?inside_scatter // get_scatter // big_ord_recl addn0 addrA; congr (_ + _).
+by apply: eq_bigr => i _; rewrite /= /bump add1n addnS addSn.
+Qed.
+
+Lemma size_adjoint o s y : operator_fits o s -> size (adjoint o s y) = len s.
+Proof.
+case: o => [n rows|a b t p ks|k||k|k|]; rewrite /adjoint ?size_to_list //.
+case: s => // m /= /andP []; rewrite nat_eqE => /eqP -> hr; rewrite (@size_axpy_rows _ _ _ n) ?size_zeros //.
+Qed.
+
+Theorem adjoint_sound o s y j : operator_fits o s -> size y = len (operator_out o s) -> (j < len s)%N ->
+  zc (nth Z0 (adjoint o s y) j) = \sum_(i < len (operator_out o s)) zc (operator_entry o s i j) * zc (nth Z0 y i).
+Proof.
+move=> fit sy hj.
+have sparse : zc (nth Z0 (to_list (len s) (scatter_rows (taps o s) 0 y (from_list (zeros (len s))))) j) =
+    \sum_(i < len (operator_out o s)) zc (tap_sum (taps o s i) j) * zc (nth Z0 y i).
+  rewrite nth_to_list // get_scatter_rows ?inside_from_list ?size_zeros // get_from_list nth_zeros zc0 add0r sy.
+  by apply: eq_bigr => i _; rewrite add0n.
+move: fit sy sparse; case: o => [n rows|a b t p ks|k||k|k|] fit sy sparse; rewrite /adjoint //.
+case: s hj fit sy sparse => // m hj /= /andP []; rewrite nat_eqE => /eqP <-; rewrite forallbE.
+rewrite (eq_all (fun r => nat_eqE (length r) m)) => hr sy _.
+by rewrite (@axpy_rows_sound _ _ _ m) ?size_zeros // nth_zeros zc0 add0r.
+Qed.
+
+(* Vectors of ratios. *)
+Lemma vecE n x (i : 'I_n) : vec n x i 0 = over x.1 (nth Z0 x.2 i).
+Proof. by rewrite mxE. Qed.
+
+Lemma linear_den_parts l s : linear_fits l s -> [/\ zc (linear_den l s) != 0, zc (den l) != 0 & zc (operator_den (op l) s) != 0].
+Proof.
+move=> /andP [h _]; have h0 := zc_nz h; have h1 := h0; rewrite /linear_den zcM mulf_eq0 negb_or in h1.
+by move: h1 => /andP [h1 h2].
+Qed.
+
+Lemma affine_proper l s x : linear_fits l s -> proper (len s) x -> proper (len (linear_out l s)) (affine l s x).
+Proof.
+move=> /andP [h fit] [d0 sx]; split; first by rewrite /affine /=; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+by rewrite /affine /= size_map2_z seqE size_iota // size_apply.
+Qed.
+
+Theorem affine_sound l s x : linear_fits l s -> proper (len s) x ->
+  vec (len (linear_out l s)) (affine l s x) = linear_map l (vec (len s) x).
+Proof.
+move=> fits [/zc_nz d0 sx]; have [h0 h1 h2] := linear_den_parts fits; move: fits => /andP [h fit].
+apply/colP => i; rewrite !mxE /over /=.
+rewrite (nth_map2_z _ Z0 0%N) ?size_apply ?seqE ?size_iota // nth_iota // add0n.
+rewrite zcD !zcM apply_sound //; move: h0; rewrite /linear_den zcM => h0.
+rewrite mulrDl mulr_suml; congr (_ + _).
+- apply: eq_bigr => j _; rewrite !mxE /over /linear_den zcM; field; by rewrite h1 h2 d0.
+- rewrite -/(bias_at l s i); field; by rewrite h1 h2 d0.
+Qed.
+
+Lemma linear_adjoint_proper l s y : linear_fits l s -> proper (len (linear_out l s)) y -> proper (len s) (linear_adjoint l s y).
+Proof.
+move=> /andP [h fit] [d0 sy]; split; last exact: size_adjoint.
+by rewrite /=; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+Qed.
+
+Theorem linear_adjoint_sound l s y : linear_fits l s -> proper (len (linear_out l s)) y ->
+  vec (len s) (linear_adjoint l s y) = (matrix l s)^T *m vec (len (linear_out l s)) y.
+Proof.
+move=> fits [/zc_nz d0 sy]; have [h0 h1 h2] := linear_den_parts fits; move: fits => /andP [h fit].
+apply/colP => j; rewrite !mxE /over /= adjoint_sound // zcM mulr_suml; apply: eq_bigr => i _.
+by rewrite !mxE /over mulf_div (mulrC (zc (linear_den l s))).
+Qed.
+
+Lemma leaky_proper n g x : Z.ltb 0 (slope_den g) -> proper n x -> proper n (leaky_vector g x).
+Proof.
+move=> g0 [d0 sx]; split; last by rewrite /leaky_vector map_listE size_map.
+by rewrite /=; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+Qed.
+
+Lemma leaky_sound n g x : Z.ltb 0 (slope_den g) -> proper n x ->
+  vec n (leaky_vector g x) = by_coordinates (fun _ => leaky g) (vec n x).
+Proof.
+move=> g0 [d0 sx]; apply/colP => i; rewrite !mxE /over /= map_listE (nth_map Z0) ?sx //.
+have zg := zc_nz g0; have zd := zc_nz d0; rewrite /leaky /leaky_relu /over.
+have -> : (0 <= zc (nth Z0 x.2 i) / zc x.1) = Z.leb 0 (nth Z0 x.2 i).
+  by rewrite pmulr_lge0 ?invr_gt0 ?zc_gt0 //; exact: (zc_le F Z0).
+by case: (Z.leb _ _); rewrite !zcM; field; rewrite ?zg ?zd.
+Qed.
+
+Lemma lcm_parts a b : Z.ltb 0 a -> Z.ltb 0 b ->
+  [/\ Z.ltb 0 (Z.lcm a b), Z.mul (Z.div (Z.lcm a b) a) a = Z.lcm a b & Z.mul (Z.div (Z.lcm a b) b) b = Z.lcm a b].
+Proof.
+move=> /Z.ltb_lt ha /Z.ltb_lt hb; split.
+- apply/Z.ltb_lt; have := Z.lcm_nonneg a b; have : Z.lcm a b <> Z0 by rewrite Z.lcm_eq_0; lia.
+  lia.
+- have [k ->] := Z.divide_lcm_l a b; rewrite Z.div_mul //; lia.
+- have [k ->] := Z.divide_lcm_r a b; rewrite Z.div_mul //; lia.
+Qed.
+
+Lemma axpy_proper n p q x y : Z.ltb 0 q -> proper n x -> proper n y -> proper n (axpy p q x y).
+Proof.
+move=> q0 [dx sx] [dy sy]; rewrite /axpy; case: (Z.eqb _ _) => //.
+have qd : Z.ltb 0 (Z.mul q x.1) by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+by have [l0 _ _] := lcm_parts dy qd; split=> //=; rewrite size_map2_z ?sx ?sy.
+Qed.
+
+Theorem axpy_sound n p q x y : Z.ltb 0 q -> proper n x -> proper n y ->
+  vec n (axpy p q x y) = vec n y + over q p *: vec n x.
+Proof.
+move=> q0 [dx sx] [dy sy]; rewrite /axpy; case: (boolP (Z.eqb _ _)) => [/zc_eq -> |_].
+  by rewrite /over zc0 mul0r scale0r addr0.
+have qd : Z.ltb 0 (Z.mul q x.1) by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+have [l0 e1 e2] := lcm_parts dy qd; apply/colP => i; rewrite !mxE /over /=.
+rewrite (nth_map2_z _ Z0 Z0) ?sx ?sy // zcD !zcM.
+move: (zc_nz l0) (congr1 zc e1) (congr1 zc e2) (zc_nz dx) (zc_nz dy) (zc_nz q0); rewrite !zcM.
+move: (zc (Z.lcm _ _)) (zc (Z.div _ _)) (zc (Z.div _ _)) (zc (nth _ _ _)) (zc (nth _ _ _)) => L b a v u.
+move: (zc x.1) (zc y.1) (zc p) (zc q) => X Y P Q L0 ea eb X0 Y0 Q0.
+have -> : (a * u + P * b * v) / L = a / L * u + P * (b / L) * v by field.
+have -> : a / L = Y^-1 by apply: (mulIf Y0); rewrite mulVf // mulrAC ea divff.
+have -> : b / L = (Q * X)^-1 by apply: (mulIf (mulf_neq0 Q0 X0)); rewrite mulVf ?mulf_neq0 // mulrAC eb divff.
+by field; rewrite Q0 X0 Y0.
+Qed.
+
+(* Fields. *)
+Lemma field_proper f s x : field_fits f s -> proper (len s) x -> proper (len s) (field_value f s x).
+Proof.
+case: f => [l g|l g v] /=.
+- move=> /andP [fit g0] px.
+  have [d0 sy] := linear_adjoint_proper fit (leaky_proper g0 (affine_proper fit px)).
+  by split=> //; rewrite /gradient /= map_listE size_map.
+- move=> /andP [/andP [/andP [f1 f2] g0]]; rewrite nat_eqE => /eqP e px.
+  by have := affine_proper f2 (leaky_proper g0 (affine_proper f1 px)); rewrite e.
+Qed.
+
+Lemma vec_resized m n x : proper m x -> m = n -> resized n (vec m x) = vec n x.
+Proof.
+move=> [_ sx] e; apply/colP => i; rewrite !mxE.
+have hi : (i < m)%N by rewrite e.
+by rewrite (insubT (fun k => (k < m)%N) hi) mxE.
+Qed.
+
+Theorem field_sound f s x : field_fits f s -> proper (len s) x ->
+  vec (len s) (field_value f s x) = field_map f (vec (len s) x).
+Proof.
+case: f => [l g|l g v] /=.
+- move=> /andP [fit g0] px; have py := leaky_proper g0 (affine_proper fit px).
+  have [d0 sy] := linear_adjoint_proper fit py.
+  rewrite /gradient_field -[by_coordinates _ _]/(by_coordinates _ (linear_map l _)) -affine_sound // -leaky_sound //; last exact: affine_proper.
+  rewrite -linear_adjoint_sound //; apply/colP => i; rewrite !mxE /over /= map_listE (nth_map Z0) ?sy //.
+  by rewrite -mulNr; congr (_ / _); rewrite -[Z.opp _]/(Z.sub Z0 _) zcB zc0 sub0r.
+- move=> /andP [/andP [/andP [f1 f2] g0]]; rewrite nat_eqE => /eqP e px.
+  have p1 := affine_proper f1 px; have p2 := leaky_proper g0 p1.
+  by rewrite -affine_sound // -leaky_sound // -affine_sound // vec_resized //; apply: affine_proper.
+Qed.
+
+(* Explicit methods. *)
+Section Explicit.
+Variables (n : nat) (f : ratios -> ratios) (g : 'cV[F]_n -> 'cV[F]_n) (p q : Z).
+Hypothesis q0 : Z.ltb 0 q.
+Hypothesis f_proper : forall x, proper n x -> proper n (f x).
+Hypothesis f_sound : forall x, proper n x -> vec n (f x) = g (vec n x).
+
+Lemma moved_proper a ks x : all (fun k => (Z.ltb 0 k.1) && (size k.2 == n)) ks -> proper n x -> proper n (moved p q a ks x).
+Proof.
+elim: a ks x => [|aj a IH] [|k ks] x //= /andP [/andP [k0 /eqP sk] h] px.
+by apply: IH => //; apply: axpy_proper.
+Qed.
+
+Lemma moved_sound a ks x : all (fun k => (Z.ltb 0 k.1) && (size k.2 == n)) ks -> proper n x ->
+  vec n (moved p q a ks x) = vec n x + over q p *: \sum_(j < size ks) zc (nth Z0 a j) *: vec n (nth (Z0, [::]) ks j).
+Proof.
+elim: a ks x => [|aj a IH] ks x /=.
+  by rewrite big1 ?scaler0 ?addr0 // => j _; rewrite nth_nil zc0 scale0r.
+case: ks => [|k ks] /=; first by rewrite big_ord0 scaler0 addr0.
+move=> /andP [/andP [k0 /eqP sk] h] px; have pk : proper n k by split.
+rewrite IH //; last exact: axpy_proper.
+rewrite axpy_sound // big_ord_recl /= scalerDr addrA; congr (_ + _ + _).
+by rewrite scalerA /over zcM mulrAC.
+Qed.
+
+Lemma stages_spec A x ks : let K := stages f p q A x ks in
+  [/\ size K = (size ks + size A)%N, take (size ks) K = ks
+    & forall i, (i < size A)%N ->
+      nth (Z0, [::]) K (size ks + i) = f (moved p q (nth [::] A i) (take (size ks + i) K) x)].
+Proof.
+elim: A ks => [|a A IH] ks /=; first by rewrite addn0 take_size; split.
+have [s1 s2 s3] := IH (ks ++ [:: f (moved p q a ks x)]).
+set K := stages _ _ _ _ _ _ in s1 s2 s3 *; rewrite size_cat /= addn1 in s1 s2 s3.
+have e : take (size ks) K = ks.
+  have := congr1 (take (size ks)) s2; by rewrite take_take ?take_size_cat // leqnSn.
+split=> [||[|i] hi]; rewrite ?addn0 ?s1 ?addSnnS //.
+- have := congr1 (fun l => nth (Z0, [::]) l (size ks)) s2.
+  by rewrite nth_take // nth_cat ltnn subnn /= e => ->.
+- by rewrite -addSnnS s3.
+Qed.
+
+Lemma stages_proper A x ks : proper n x -> all (fun k => (Z.ltb 0 k.1) && (size k.2 == n)) ks ->
+  all (fun k => (Z.ltb 0 k.1) && (size k.2 == n)) (stages f p q A x ks).
+Proof.
+move=> px; elim: A ks => [|a A IH] ks h //=; apply: IH; rewrite all_cat h /= andbT.
+by have [-> ->] := f_proper (moved_proper a h px); rewrite eqxx.
+Qed.
+
+Lemma explicit_zero k A i j : explicit k A -> (i < size A)%N -> (k + i <= j)%N -> nth Z0 (nth [::] A i) j = Z0.
+Proof.
+elim: A k i => //= a A IH k [|i] /andP [h1 h2] hi hj; last by apply: (IH k.+1) => //; rewrite addSnnS.
+rewrite addn0 in hj; have e : nth Z0 a j = nth Z0 (List.skipn k a) (j - k).
+  by elim: k a j hj {h1 h2 IH} => [|k IHk] [|b a] [|j] //= hj; rewrite ?subn0 ?nth_nil // subSS; apply: IHk.
+rewrite e; case: (ltnP (j - k) (size (List.skipn k a))) => [lt|ge]; last by rewrite nth_default.
+by move: h1; rewrite forallbE => /allP /(_ _ (mem_nth Z0 lt)) /zc_eq.
+Qed.
+
+Theorem step_explicit (m : tableau) x h h_den : explicit 0 (t_A m) -> size (t_A m) = size (t_b m) ->
+  p = h -> q = Z.mul h_den (t_d m) -> Z.ltb 0 h_den -> Z.ltb 0 (t_d m) -> proper n x ->
+  proper n (step f m h h_den x) /\ step_of m h h_den g (vec n x) (vec n (step f m h h_den x)).
+Proof.
+move=> ex sA ep eq h0 d0 px; rewrite /step -ep -eq; set K := stages f p q (t_A m) x [::].
+have [sK _ hK] := stages_spec (t_A m) x [::]; rewrite -/K /= add0n in sK hK.
+have pK : all (fun k => (Z.ltb 0 k.1) && (size k.2 == n)) K by apply: stages_proper.
+have pt i : all (fun k => (Z.ltb 0 k.1) && (size k.2 == n)) (take i K).
+  by apply/allP => k /mem_take /(allP pK).
+split; first exact: moved_proper.
+have scale a (v : 'cV[F]_n) : over q p *: (zc a *: v) = over h_den h *: (over (t_d m) a *: v).
+  rewrite !scalerA eq ep /over zcM; congr (_ *: _); field; by rewrite !zc_nz.
+pose X (i : 'I_(size (t_b m))) := vec n (moved p q (nth [::] (t_A m) i) (take i K) x).
+have fX i : g (X i) = vec n (nth (Z0, [::]) K i).
+  rewrite -f_sound; last exact: moved_proper.
+  by rewrite hK ?add0n // sA.
+exists X; split=> [i|].
+- rewrite /X moved_sound //; congr (_ + _); rewrite !scaler_sumr.
+  have hi : (i < size (t_A m))%N by rewrite sA.
+  rewrite size_takel ?sK ?(ltnW hi) //.
+  rewrite (big_ord_widen (size (t_b m)) (fun j => over q p *: (zc (nth Z0 (nth [::] (t_A m) i) j) *:
+    vec n (nth (Z0, [::]) (take i K) j)))); last exact: ltnW (ltn_ord i).
+  rewrite big_mkcond; apply: eq_bigr => j _; rewrite -/(X j) fX scale mxE -/(over _ _).
+  case: (ltnP j i) => ji; first by rewrite nth_take // ep.
+  by rewrite (explicit_zero ex hi ji) /over zc0 mul0r scale0r scaler0.
+- rewrite moved_sound // sK sA; congr (_ + _); rewrite !scaler_sumr; apply: eq_bigr => j _.
+  by rewrite scale -/(X j) fX ep.
+Qed.
+End Explicit.
+
+Lemma repeated_sound n (f : ratios -> ratios) (R : 'cV[F]_n -> 'cV[F]_n -> Prop) k x : proper n x ->
+  (forall y, proper n y -> proper n (f y) /\ R (vec n y) (vec n (f y))) ->
+  proper n (repeated k f x) /\ steps_of R k (vec n x) (vec n (repeated k f x)).
+Proof.
+move=> px h; elim: k x px => [|k IH] x px //=; have [p1 r1] := h x px; have [p2 r2] := IH _ p1.
+by split=> //; exists (vec n (f x)).
+Qed.
+
+(* Normalisation. *)
+Lemma product_sound (l : seq Z) : all (Z.ltb 0) l -> Z.ltb 0 (List.fold_right Z.mul (Zpos xH) l) /\
+  forall u, (u < size l)%N -> Z.mul (Z.div (List.fold_right Z.mul (Zpos xH) l) (nth (Zpos xH) l u)) (nth (Zpos xH) l u) = List.fold_right Z.mul (Zpos xH) l.
+Proof.
+elim: l => [|a l IH] //= /andP [a0 /IH [p0 hp]]; move/Z.ltb_lt: a0 => a0; move/Z.ltb_lt: p0 => p0.
+split=> [|[|u] hu] /=; first by apply/Z.ltb_lt/Z.mul_pos_pos.
+- by rewrite (Z.mul_comm a) Z.div_mul //; lia.
+- have := hp u hu; set P := List.fold_right _ _ _ => e; have nz : nth (Zpos xH) l u <> Z0 by move=> z; move: e p0; rewrite z; lia.
+  have -> : Z.mul a P = Z.mul (Z.mul a (Z.div P (nth (Zpos xH) l u))) (nth (Zpos xH) l u) by rewrite -Z.mul_assoc e.
+  by rewrite Z.div_mul.
+Qed.
+
+Lemma unit_lt s i : Nat.ltb 0 (points s) -> (i < len s)%N -> (Nat.div i (points s) < units s)%N.
+Proof.
+move=> /PeanoNat.Nat.ltb_lt p0 hi; apply/ssrnat.ltP/PeanoNat.Nat.div_lt_upper_bound; first lia.
+by case: s p0 hi => [n|c a b] /= p0 /ssrnat.ltP hi; rewrite -?multE ?mul1n //; move: hi; rewrite /len /points /units; lia.
+Qed.
+
+Lemma normalize_sound mean d deviation e s x : layer_fits (Normalize mean d deviation e) s -> proper (len s) x ->
+  proper (len s) (normalize mean d deviation e s x) /\
+  vec (len s) (normalize mean d deviation e s x) = normalized mean d deviation e (vec (len s) x).
+Proof.
+rewrite /= !nat_eqE forallbE -!andbA => /and5P [d0 e0 hd /eqP sm /andP [/eqP sd p0]] [x0 sx].
+have [P0 hP] := product_sound hd; split.
+  split; last by rewrite /= size_map2_z seqE size_iota.
+  by rewrite /=; do 2 (apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt => //).
+apply/colP => i; rewrite !mxE /over /= (nth_map2_z _ Z0 0%N) ?seqE ?size_iota ?sx // nth_iota // add0n !nth_listE.
+set u := Nat.div i (points s); have hu : (u < size deviation)%N by rewrite (sd : size deviation = units s); apply: unit_lt.
+have := congr1 zc (hP u hu); rewrite (set_nth_default Z0) // !zcM zcB !zcM => eP.
+have s0 : zc (nth Z0 deviation u) != 0 by apply: zc_nz; move/allP: hd; apply; apply: mem_nth.
+move: eP (zc_nz P0) (zc_nz d0) (zc_nz e0) (zc_nz x0) s0; rewrite ?(set_nth_default Z0 _ hu).
+move: (zc (List.fold_right _ _ _)) (zc (Z.div _ _)) (zc d) (zc e) (zc x.1) (zc (nth _ deviation u)) (zc (nth _ mean u)) (zc (nth _ x.2 i)).
+move=> P r D E X S m z eP P0' D0 E0 X0 S0; rewrite -eP.
+have r0 : r != 0 by apply: contraNneq P0' => z0; rewrite -eP z0 mul0r.
+by field; rewrite r0 D0 E0 X0 S0.
+Qed.
+
+(* The value of a network. *)
+Theorem layer_value_sound l s x y : layer_value l s x = Some y -> proper (len s) x ->
+  proper (len (layer_out l s)) y /\ layer_means (vec (len s) x) (vec (len (layer_out l s)) y).
+Proof.
+rewrite /layer_value; case fits: (layer_fits l s) => //; case: l fits => [l|g|mean d dev e|m h h_den k f] fits.
+- by move=> [<-] px; split; [apply: affine_proper | apply: affine_sound].
+- by move=> [<-] px; split; [apply: leaky_proper | apply: leaky_sound].
+- by move=> [<-] px; apply: normalize_sound.
+- case ex: (explicit 0 (t_A m)) => // -[<-] px.
+  move: fits; rewrite /= nat_eqE -!andbA => /and4P [hf h0 d0 /eqP sA].
+  apply: repeated_sound => // z pz.
+  apply: (@step_explicit _ _ _ h (Z.mul h_den (t_d m))) => //.
+  + by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+  + by move=> w; apply: field_proper.
+  + by move=> w; apply: field_sound.
+Qed.
+
+Theorem forward_sound ls s x y : forward ls s x = Some y -> proper (len s) x ->
+  proper (len (layers_out ls s)) y /\ network (vec (len s) x) (vec (len (layers_out ls s)) y).
+Proof.
+elim: ls s x => [|l ls IH] s x /=; first by move=> [<-].
+case hl: (layer_value l s x) => [z|] // hf px; have [p1 m1] := layer_value_sound hl px.
+by have [p2 m2] := IH _ _ hf p1; split=> //; exists (vec (len (layer_out l s)) z).
+Qed.
+End Meaning.
