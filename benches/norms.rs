@@ -6,12 +6,14 @@ use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dahlquist::{
     Network,
     activation::Activation,
+    certificate::NormProof,
     certify::SealOptions,
     field::GradientField,
-    integrate::Tableau,
     layer::{AffineLayer, Flow, Layer, Step},
-    operator::{Affine, Conv2d, Dense, Geometry, MeanPool, Norms, Operator},
+    operator::{Affine, Conv2d, Dense, Geometry, MeanPool, Operator},
     rigor::torus::PaddingMode,
+    rules::Prover,
+    tableau::Tableau,
     tensor::Shape,
 };
 use rand::{RngExt, SeedableRng};
@@ -52,26 +54,31 @@ fn classifier() -> Network<f32> {
     Network::new(Shape::image(3, 32, 32), layers).expect("a network")
 }
 
+/// Proves the norm of an operator.
+fn prove(w: &dyn Operator<f32>, norms: NormProof) {
+    black_box(Prover::new(norms).operator(&w.describe(), w.input(), false)).expect("a proof");
+}
+
 fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("norms");
     group.sample_size(10);
     for (rows, columns) in [(512, 512), (4096, 4096)] {
         let fresh = || Dense::new(rows, columns, normal(rows * columns, 1)).expect("a matrix");
         group.bench_function(format!("dense {rows}×{columns}"), |b| {
-            b.iter_batched(fresh, |w| black_box(Operator::norm(&w)), BatchSize::PerIteration);
+            b.iter_batched(fresh, |w| prove(&w, NormProof::Torus), BatchSize::PerIteration);
         });
     }
-    for norms in [Norms::Torus, Norms::Tight] {
+    for norms in [NormProof::Torus, NormProof::Tight] {
         for (channels, size) in [(16, 32), (32, 16), (64, 8)] {
             let fresh = || convolution(channels, channels, size, 1, 1);
             group.bench_function(format!("{norms:?}, {channels} channels at {size}²"), |b| {
-                b.iter_batched(fresh, |mut w| black_box(w.prove_norm(norms)), BatchSize::PerIteration);
+                b.iter_batched(fresh, |w| prove(&w, norms), BatchSize::PerIteration);
             });
         }
         group.bench_function(format!("{norms:?}, classifier"), |b| {
             b.iter_batched(
                 classifier,
-                |network| black_box(network.seal_with(SealOptions { norms, ..SealOptions::default() })),
+                |network| black_box(network.seal_with(SealOptions { norm_proof: norms, ..SealOptions::default() })),
                 BatchSize::PerIteration,
             );
         });

@@ -19,14 +19,12 @@
 use dahlquist::{
     Error, Network,
     activation::Activation,
-    certificate::Entry,
     laws::{self, strategies},
     layer::Layer,
+    model::{Map, Opaque},
     operator::Affine,
-    rigor::{
-        Upper,
-        directed::{add_up, div_up, mul_up, sqrt_up},
-    },
+    rigor::directed::{add_up, div_up, mul_up, sqrt_up},
+    rules::Prover,
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -79,24 +77,47 @@ impl<T: Scalar> Shear<T> {
         x
     }
 
+    fn input_shape(&self) -> Shape {
+        Shape::Features(2 * self.half())
+    }
+
+    /// A proved bound of `‖K‖`.
+    fn norm(&self) -> Result<f64, Error> {
+        let operator = self.kinetic.operator();
+        Ok(Prover::default().operator(&operator.describe(), operator.input(), false)?.0.bound.get())
+    }
+
+    /// The bound that is asserted, for a norm of `K`.
+    fn bound(&self, norm: f64) -> f64 {
+        let s = mul_up(mul_up(self.h.wide().abs(), self.activation.lipschitz()), mul_up(norm, norm));
+        match self.claim {
+            Claim::Shear => div_up(add_up(s, sqrt_up(add_up(mul_up(s, s), 4.0))), 2.0),
+            Claim::Pythagoras => sqrt_up(add_up(1.0, mul_up(s, s))),
+        }
+    }
+
     /// `h Kᵀσ'(z)K v`, which is symmetric: the derivative and its adjoint.
     fn stretch(&self, z: &Batch<T>, v: &Batch<T>) -> Batch<T> {
         self.kinetic.adjoint(&self.activation.differentiate(z, self.h, self.kinetic.linear(v)))
     }
 }
 
-// This is all that a layer needs: its shapes, value, derivatives, claim, and itself over f64.
+// This is all that a layer needs: what it is, its shapes, value and derivatives, and itself over f64.
 impl<T: Scalar> Layer<T> for Shear<T> {
-    fn kind(&self) -> &'static str {
-        "shear"
+    fn describe(&self) -> Map {
+        // The norm is proved by the crate, everything else is rounded upward: an honest bound of an honest formula. No rule
+        // of the crate knows it, so the layer asserts it.
+        let lipschitz = self.norm().map_or(f64::INFINITY, |norm| self.bound(norm));
+        let (input, output) = (self.input_shape(), self.input_shape());
+        Map::Opaque(Opaque { kind: "shear".into(), input, output, lipschitz })
     }
 
     fn input(&self) -> Shape {
-        Shape::Features(2 * self.half())
+        self.input_shape()
     }
 
     fn output(&self) -> Shape {
-        self.input()
+        self.input_shape()
     }
 
     fn forward(&self, x: Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
@@ -118,17 +139,6 @@ impl<T: Scalar> Layer<T> for Shear<T> {
         let [mut vq, vp] = self.split(&v);
         vq.axpy(T::one(), &self.stretch(tape.saved(0), &vp));
         self.join(&vq, &vp)
-    }
-
-    fn certificate(&self) -> Result<Entry, Error> {
-        // The norm is proved by the crate, everything else is rounded upward: an honest bound of an honest formula.
-        let norm = self.kinetic.operator().norm()?.bound.get();
-        let s = mul_up(mul_up(self.h.wide().abs(), self.activation.lipschitz()), mul_up(norm, norm));
-        let bound = match self.claim {
-            Claim::Shear => div_up(add_up(s, sqrt_up(add_up(mul_up(s, s), 4.0))), 2.0),
-            Claim::Pythagoras => sqrt_up(add_up(1.0, mul_up(s, s))),
-        };
-        Ok(Entry::asserted("shear", Upper::proved(bound).finite("the bound of a shear")?.get()))
     }
 
     fn widen(&self) -> Box<dyn Layer<f64>> {
@@ -161,15 +171,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let kinetic = Affine::new(dahlquist::operator::Dense::new(2, 2, vec![0.5, 0.0, 0.25, 0.5])?, None)?;
     let layer = Shear { kinetic, activation: Activation::Tanh {}, h: 0.5, claim: Claim::Shear };
     let sealed = Network::<f64>::new(layer.input(), vec![Box::new(layer)])?.seal()?;
-    let entry = &sealed.certificate().layers[0];
-    println!("{}: {} is {}; proved: {}\n", entry.kind, entry.lipschitz, entry.basis, sealed.certificate().is_proved());
+    for (map, proof) in sealed.map().layers().iter().zip(sealed.certificate().layers()) {
+        println!("{}: {} is {}; proved: {}\n", map.kind(), proof.bound(), proof.rule(), proof.is_proved());
+    }
 
     // The wrong formula agrees with the right one for s = 0 and for s → ∞, and is 13 % too small at worst. It is caught,
     // and the counterexample is shrunk to numbers that one can check by hand.
     match laws::search(300, shears::<f64>(Claim::Pythagoras), laws::layer::<f64, _>) {
         Ok(()) => Err("the wrong certificate was not caught".into()),
         Err(proptest::test_runner::TestError::Fail(reason, (layer, _))) => {
-            let s = layer.h.abs() * layer.kinetic.operator().norm()?.bound.get().powi(2);
+            let s = layer.h.abs() * layer.norm()?.powi(2);
             println!("√(1 + s²): caught.");
             println!(
                 "  K = {:?}, {}, h = {}, s = {s}",

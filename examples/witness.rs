@@ -20,7 +20,8 @@ use dahlquist::{
         Dataset, samples,
         synthetic::{self, Difficulty},
     },
-    io::{self, ModelFile},
+    model::Model,
+    network,
     layer::{ActivationLayer, AffineLayer, Layer, Reshape},
     operator::{Affine, Dense},
     tensor::{Batch, Shape},
@@ -78,13 +79,13 @@ fn main() -> Result<()> {
     })?;
 
     let path = options.out.join("relu.safetensors");
-    io::save(&network, &path)?;
+    network::save(&network, &path)?;
     let samples_path = options.out.join("relu_samples.safetensors");
     samples::save::<f32>(&samples_path, &test)?;
 
     // What the witness says is about the file.
-    let model = ModelFile::read(&path)?;
-    let mut witness = Witness::new(&model, 0..model.spec().layers.len(), true)?;
+    let model = Model::read(&path)?;
+    let mut witness = Witness::new(&model, 0..model.map().layers().len(), true)?;
     let sealed = network.seal()?;
     witness.about_samples(&samples_path)?;
     for (number, sample) in sealed.gaps(&test.batch(&(0..test.len()).collect::<Vec<_>>())?)?.iter().enumerate() {
@@ -93,7 +94,7 @@ fn main() -> Result<()> {
     let path = options.out.join("relu.txt");
     witness.write(&path)?;
     println!("{}: Lipschitz constant of the features at most {},", path.display(), witness.lipschitz());
-    println!("{} in the certificate; margins of {} samples", sealed.certificate().features, witness.margins());
+    println!("{} in the certificate; margins of {} samples", sealed.features(), witness.margins());
     Ok(())
 }
 

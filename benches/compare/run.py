@@ -27,7 +27,7 @@ FLOP = 15 * 4 * 9 * 16**2 * 32**2 + 2 * (27 * 16 * 32**2 + 16 * 32 * 16**2 + 32 
 
 
 class Crate:
-    """A process of benches/compare/measure.rs with a number of threads."""
+    """A process of testkit/examples/measure.rs with a number of threads."""
 
     def __init__(self, program, model, threads):
         environment = dict(os.environ, RAYON_NUM_THREADS=str(threads))
@@ -199,7 +199,7 @@ def main():
     arguments = parser.parse_args()
     program = arguments.program
     if program is None:
-        command = ["cargo", "build", "--release", "--example", "measure"]
+        command = ["cargo", "build", "--release", "--package", "dahlquist-testkit", "--example", "measure"]
         subprocess.run(command, cwd=ROOT, check=True)
         program = ROOT / "target/release/examples/measure"
     torch.manual_seed(0)

@@ -25,7 +25,7 @@ use dahlquist::{
     attack::Attack,
     certify::SealOptions,
     data::{Dataset, cifar10, synthetic},
-    io,
+    network,
     rigor::Summation,
     tensor::Batch,
     train::{Recipe, train},
@@ -78,7 +78,7 @@ fn run(options: &Options) -> Result<Report> {
         if name == "stable" {
             report::print_certificate(&sealed);
         }
-        io::save(sealed.network(), &options.out.join(format!("{name}.safetensors")))?;
+        network::save(sealed.network(), &options.out.join(format!("{name}.safetensors")))?;
         evaluations.push(evaluate(name, &sealed, &images, test_set.labels(), &settings)?);
     }
 

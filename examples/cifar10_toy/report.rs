@@ -1,6 +1,6 @@
 //! The figures, as a table on the screen, as JSON and as CSV.
 
-use dahlquist::{Error, Result, Sealed, attack::RobustAccuracy, certificate::Witness, certify::SampleCertificate, io};
+use dahlquist::{Error, Result, Sealed, attack::RobustAccuracy, certificate::Certificate, certify::SampleCertificate, io, model::Map};
 use serde::Serialize;
 
 use crate::options::Options;
@@ -74,7 +74,7 @@ impl Evaluation {
             name,
             clean: found.clean(),
             parameters: sealed.network().parameter_count(),
-            lipschitz: sealed.certificate().features.get(),
+            lipschitz: sealed.features().get(),
             by_eps: EPS.iter().enumerate().map(row).collect(),
             broken: EPS.iter().map(|&eps| broken(eps)).sum(),
             radii,
@@ -179,27 +179,23 @@ impl Report {
 /// The claim of every layer.
 pub fn print_certificate(sealed: &Sealed<f32>) {
     println!("\n{:>5} {:14} {:22} {:>12} {:>10}   numbers behind it", "layer", "kind", "rule", "Lipschitz", "averaged");
-    for (i, entry) in sealed.certificate().layers.iter().enumerate() {
-        let averaged = entry.averaged.map_or("–".into(), |a| format!("1 − {:.1e}", 1.0 - a.get()));
-        let numbers = match &entry.witness {
-            Some(Witness::Flow { method, step, cocoercivity, field, .. }) => {
-                let norm = field.iter().find(|(name, _)| name == "norm").map_or(f64::NAN, |(_, norm)| *norm);
-                let nu = cocoercivity.unwrap_or(f64::NAN);
-                format!("{method}, h = {step:.6}, ‖W‖ ≤ {norm:.6}, ν ≥ {nu:.6}")
-            }
-            Some(Witness::QuadraticConstraint { step, multipliers, .. }) => {
-                format!("h = {step:.6}, {} multipliers", multipliers.len())
-            }
-            Some(Witness::Norm { method }) => format!("{method:?}"),
-            Some(Witness::Slopes { interval: [m, l] }) => format!("slopes in [{m}, {l}]"),
-            None => String::new(),
+    for (map, proof) in sealed.map().layers().iter().zip(sealed.certificate().layers()) {
+        let averaged = proof.claims().averaged.map_or("–".into(), |a| format!("1 − {:.1e}", 1.0 - a.get()));
+        let (rule, numbers) = match (map, proof.premises()) {
+            (Map::Flow(flow), [step]) => (step.rule(), format!("{}, h = {:.6}{}", flow.method, flow.step, field(step))),
+            (Map::Activation(function), _) => (proof.rule(), format!("slopes in {:?}", function.slopes())),
+            _ => (proof.rule(), String::new()),
         };
-        println!(
-            "{i:>5} {:14} {:22} {:>12.9} {averaged:>10}   {numbers}",
-            entry.kind,
-            entry.basis,
-            entry.lipschitz.get()
-        );
+        let (path, kind, bound) = (proof.path(), map.kind(), proof.bound().get());
+        println!("{path:>5} {kind:14} {rule:22} {bound:>12.9} {averaged:>10}   {numbers}");
     }
-    println!("features: Lipschitz ≤ {}\n", sealed.certificate().features);
+    println!("features: Lipschitz ≤ {}\n", sealed.features());
+}
+
+/// What the proof of a step says about its field.
+fn field(step: &Certificate) -> String {
+    let Some(field) = step.premises().first() else { return String::new() };
+    let norm = field.premises().first().map_or(f64::NAN, |operator| operator.bound().get());
+    let nu = field.claims().cocoercivity.map_or(String::new(), |nu| format!(", ν ≥ {:.6}", nu.get()));
+    format!(", ‖W‖ ≤ {norm:.6}{nu}")
 }

@@ -11,10 +11,11 @@ use dahlquist::{
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use dahlquist_testkit::oracle::{Exact, Num, difference, row, square};
+
 use crate::{
     counts::Counts,
     interval::{Interval, decided},
-    oracle::{Exact, Num, difference, row, square},
     points::{directions, points},
     reference::Reference,
     subject::Subject,
@@ -113,7 +114,7 @@ fn test<T: Scalar>(
         Batch::new(x.shape(), found.concat())
     };
     // Any point within the radius, whatever its format, is one that an exact claim is about.
-    let l = sealed.certificate().lipschitz.get() * understate;
+    let l = sealed.certificate().bound().get() * understate;
     for (c, count) in [(0, POINTS[0]), (1, POINTS[1])] {
         let around = around(radii[c], count)?;
         let y = decided(|| references.0.at(x.data()));

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use dahlquist::rigor::directed::{add_down, add_up, div_down, div_up, mul_down, mul_up, sub_down, sub_up};
 
-use crate::oracle::Num;
+use dahlquist_testkit::oracle::Num;
 
 thread_local! {
     static UNDECIDED: Cell<bool> = const { Cell::new(false) };

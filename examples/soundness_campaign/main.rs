@@ -16,8 +16,6 @@
 //! with large ratios sought, by `dahlquist falsify`. The program fails if a claim is refuted. Radii of linear networks are
 //! sharp, and local ones of others often are: that is why claims of slightly more are found to be false.
 
-#[path = "../../tests/oracle/mod.rs"]
-mod oracle;
 
 mod counts;
 mod examine;
@@ -36,7 +34,8 @@ use dahlquist::{
     attack::Falsifier,
     certify::{SealOptions, Summation},
     data::cifar10,
-    io::{self, AnyNetwork},
+    io,
+    network::{self, AnyNetwork},
 };
 use examine::{Draw, examine};
 use rand::SeedableRng;
@@ -102,7 +101,7 @@ fn main() -> Result<ExitCode> {
     let mut violations = counts.violations.total();
     if let (Some(model), Some(data)) = (&options.model, &options.data) {
         for summation in [Summation::Any, Summation::Declared] {
-            let AnyNetwork::F32(network) = io::load(model)? else { continue };
+            let AnyNetwork::F32(network) = network::load(model)? else { continue };
             let sealed = network.seal_with(SealOptions { summation, ..SealOptions::default() })?;
             let (_, tests) = cifar10::load(data)?;
             let images = tests.batch(&(0..tests.len()).collect::<Vec<_>>())?;

@@ -1,19 +1,18 @@
-//! A network in another arithmetic: by its formulas alone, with the steps that its certificate names.
+//! A network in another arithmetic: by its formulas alone, with the steps that sealing fixed.
 
 use dahlquist::{
     Result, Sealed,
     activation::Activation,
-    certificate::Witness,
-    integrate::Tableau,
+    model::Map,
     scalar::Scalar,
+    tableau::Tableau,
     tape::Tape,
     tensor::{Batch, Shape},
 };
 
-use crate::{
-    oracle::{self, Function, Matrix, Method, Num, gradient_field, row},
-    subject::{Part, Subject},
-};
+use dahlquist_testkit::oracle::{self, Function, Matrix, Method, Num, gradient_field, row};
+
+use crate::subject::{Part, Subject};
 
 /// A layer in the numbers `N`.
 type Stage<N> = Box<dyn Fn(Vec<N>) -> Vec<N>>;
@@ -24,18 +23,15 @@ pub struct Reference<N> {
 }
 
 impl<N: Num> Reference<N> {
-    /// The network that was sealed, with the steps that its certificate names.
+    /// The network that was sealed, with the steps that sealing fixed.
     ///
     /// # Errors
     /// If a part is refused.
     pub fn new<T: Scalar>(subject: &Subject<T>, sealed: &Sealed<T>) -> Result<Self> {
         let mut shape = subject.input;
         let mut stages = Vec::new();
-        for (part, entry) in subject.parts.iter().zip(&sealed.certificate().layers) {
-            let step = match entry.witness {
-                Some(Witness::Flow { step, .. } | Witness::QuadraticConstraint { step, .. }) => step,
-                _ => f64::NAN,
-            };
+        for (part, map) in subject.parts.iter().zip(sealed.map().layers()) {
+            let step = if let Map::Flow(flow) = map { flow.step } else { f64::NAN };
             stages.push(stage(part, shape, step)?);
             shape = part.layer(shape)?.output();
         }

@@ -8,29 +8,26 @@
 use std::sync::LazyLock;
 
 use dahlquist::{
-    Sealed,
-    certify::SealOptions,
-    check::{Verdict, check, check_samples},
+    Network,
+    certificate::file::CertificateFile,
+    certify::{SealOptions, check_samples},
+    check::{Verdict, check},
     data::Dataset,
-    io::{AnyNetwork, Claimed, ModelFile},
-    operator::Norms,
-    rigor::Summation,
+    model::Model,
+    network::AnyNetwork,
     tensor::{Batch, Shape},
 };
 
-static MODEL: LazyLock<ModelFile> = LazyLock::new(|| {
-    let bytes = include_bytes!("../seeds/model/two");
-    ModelFile::parse(bytes.to_vec()).expect("the model of this target is valid")
+static MODEL: LazyLock<Model> = LazyLock::new(|| {
+    Model::parse(include_bytes!("../seeds/model/two")).expect("the model of this target is valid")
 });
 
-static SEALED: LazyLock<[Sealed<f32>; 2]> = LazyLock::new(|| {
-    [Summation::Any, Summation::Declared].map(|summation| match MODEL.network() {
-        Ok(AnyNetwork::F32(network)) => {
-            network.seal_with(SealOptions { summation, norms: Norms::Torus }).expect("it has a proof")
-        }
+fn network() -> Network<f32> {
+    match MODEL.network() {
+        Ok(AnyNetwork::F32(network)) => network,
         _ => panic!("the model of this target is valid"),
-    })
-});
+    }
+}
 
 static DATA: LazyLock<Dataset> = LazyLock::new(|| {
     let x = Batch::new(Shape::Features(1), vec![1.0f32, -1.0]).expect("two samples");
@@ -38,16 +35,16 @@ static DATA: LazyLock<Dataset> = LazyLock::new(|| {
 });
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let Ok(claimed) = Claimed::parse(bytes) else { return };
+    let Ok(claimed) = CertificateFile::parse(bytes) else { return };
     let text = serde_json::to_vec(&claimed).expect("what was read can be written");
-    assert_eq!(Claimed::parse(&text).as_ref(), Ok(&claimed), "numbers are read back as they were written");
-    if let Some(verified) = check(&claimed, &MODEL).verified {
-        let bound = verified.certificate().lipschitz.get();
-        assert!(bound * bound >= 5.0);
-    }
+    assert_eq!(CertificateFile::parse(&text).as_ref(), Ok(&claimed), "numbers are read back as they were written");
+    let Some(verified) = check(&claimed, &MODEL).verified else { return };
+    let bound = verified.certificate().bound().get();
+    assert!(bound * bound >= 5.0);
     let Some(samples) = &claimed.samples else { return };
-    let sealed = &SEALED[usize::from(claimed.summation == Summation::Declared)];
-    let findings = check_samples(samples, sealed, &DATA, &|_| {}).expect("the samples are in memory");
+    let options = SealOptions { summation: claimed.summation, norm_proof: claimed.norm_proof };
+    let sealed = network().seal_by(&verified, options).expect("it is the model that was verified");
+    let findings = check_samples(samples, &sealed, &DATA, &|_| {}).expect("the samples are in memory");
     if findings.iter().all(|finding| matches!(finding.verdict, Verdict::Proved | Verdict::Recomputed)) {
         assert_eq!(samples.predictions, [0, 1]);
         assert!(samples.radii.iter().all(|&radius| radius <= 1.0));

@@ -2,10 +2,10 @@
 
 #![no_main]
 
-use dahlquist::io::ModelFile;
+use dahlquist::model::Model;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    if let Ok(file) = ModelFile::parse(bytes.to_vec()) {
+    if let Ok(file) = Model::parse(bytes) {
         let _ = file.network();
     }
 });

@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use dahlquist::{io::ModelFile, witness};
+use dahlquist::{model::Model, witness};
 
 /// Names and shapes; every tensor holds the same few numbers, over and over.
 const TENSORS: [(&str, &[usize]); 8] = [
@@ -21,7 +21,7 @@ const NUMBERS: [f32; 5] = [0.5, -1.25, 0.0, 3e-40, 7.0];
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Ok(architecture) = std::str::from_utf8(bytes) else { return };
-    let Ok(file) = ModelFile::parse(model(architecture)) else { return };
+    let Ok(file) = Model::parse(&model(architecture)) else { return };
     let Ok(parts) = witness::parts(&file) else { return };
     for part in parts {
         for head in [false, true] {

@@ -13,10 +13,10 @@ use dahlquist::{
     certify::SampleCertificate,
     data::synthetic,
     field::ResidualField,
-    integrate::Tableau,
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
     operator::{Affine, Conv2d, Dense, Geometry, MeanPool},
-    rigor::torus::PaddingMode,
+    rigor::{Upper, torus::PaddingMode},
+    tableau::Tableau,
     tensor::{Batch, Shape},
     train::{MarginCrossEntropy, OneCycle, Optimiser, Recipe, train},
 };
@@ -144,15 +144,15 @@ fn radii(name: &str, network: Network<f64>, x: &Batch<f64>) -> Result<()> {
 
 fn report(name: &str, layers: Layers, input: Shape, seed: u64) -> Result<()> {
     let sealed = Network::new(input, layers)?.seal()?;
-    let loose = sealed.certificate().clone();
+    let linear = sealed.certificate().bound();
     let start = std::time::Instant::now();
     let sealed = sealed.tighten(512)?;
     let seconds = start.elapsed().as_secs_f64();
     let tight = sealed.certificate();
-    let product = Certificate::product(&tight.layers, &[], tight.layers.len());
+    let product = tight.layers().map(Certificate::bound).product::<Upper>();
     let falsifier = Falsifier { rounds: Some(20), seed, ..Falsifier::default() };
     let found = falsifier.run(&sealed, None)?.network.estimate;
-    let [product, linear, stacks] = [product, loose.lipschitz, tight.lipschitz].map(|bound| bound.get());
+    let [product, linear, stacks] = [product, linear, tight.bound()].map(|bound| bound.get());
     println!(
         "{name:<36} {product:>9.3} {linear:>9.3} {stacks:>9.3} {found:>9.3} {:>8.3} {seconds:>7.2}",
         stacks / found

@@ -3,7 +3,7 @@
 //! `measure MODEL` writes the reference classifier to the file `MODEL` unless there is one, then answers every line of its input, a command
 //! and the number of images or the size of a matrix, with one line: seconds, or the numbers asked for.
 
-#[path = "../reference/mod.rs"]
+#[path = "../../benches/reference/mod.rs"]
 #[allow(dead_code)]
 mod reference;
 
@@ -13,7 +13,7 @@ use dahlquist::{
     Network,
     attack::{Attack, Loss, Norm, Start, StepSize},
     data::synthetic,
-    io::{self, AnyNetwork},
+    network::{self, AnyNetwork},
     scalar::gemm,
     tensor::Batch,
     train::train,
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: measure MODEL")?;
     let path = Path::new(&path);
     if !path.exists() {
-        io::save(reference::classifier(1)?.seal()?.network(), path)?;
+        network::save(reference::classifier(1)?.seal()?.network(), path)?;
     }
     let (network, mut trained) = (load(path)?, load(path)?);
     println!("{}", network.parameter_count());
@@ -96,7 +96,7 @@ const PGD: Attack = Attack {
 };
 
 fn load(path: &Path) -> Result<Network<f32>, Box<dyn Error>> {
-    match io::load(path)? {
+    match network::load(path)? {
         AnyNetwork::F32(network) => Ok(network),
         AnyNetwork::F64(_) => Err("an f32 model is expected".into()),
     }

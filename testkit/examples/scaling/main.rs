@@ -14,10 +14,10 @@
 //! `depth · channels³ · side²` in the proof of the norms, which sees no samples. Exponents lie below these as long as
 //! what does not grow has a share: the first layer and the head, and in a step of training the renewal of the norms.
 
-#[path = "../chart/mod.rs"]
+#[path = "../../../examples/chart/mod.rs"]
 mod chart;
 mod plot;
-#[path = "../../benches/reference/mod.rs"]
+#[path = "../../../benches/reference/mod.rs"]
 #[allow(dead_code)]
 mod reference;
 mod report;

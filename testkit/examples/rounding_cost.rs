@@ -24,12 +24,12 @@ use dahlquist::{
         synthetic::{self, Difficulty},
     },
     field::GradientField,
-    integrate::Tableau,
-    io::{self, AnyNetwork},
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Reshape, Step},
+    network::{self, AnyNetwork},
     operator::{Affine, Conv2d, Dense, Geometry},
     rigor::torus::PaddingMode,
     scalar::Scalar,
+    tableau::Tableau,
     tensor::{Batch, Shape},
     train::{MarginCrossEntropy, OneCycle, Optimiser, Recipe, train},
 };
@@ -75,7 +75,7 @@ fn main() -> Result<()> {
     if let Some(model) = &options.model {
         let tests = tests.subset(&(0..options.test.min(tests.len())).collect::<Vec<_>>())?;
         println!("{}, {} images", model.display(), tests.len());
-        let (AnyNetwork::F32(network), AnyNetwork::F32(other)) = (io::load(model)?, io::load(model)?) else {
+        let (AnyNetwork::F32(network), AnyNetwork::F32(other)) = (network::load(model)?, network::load(model)?) else {
             return Err(Error::Parameter { name: "model", value: "f64".into(), reason: "f32 is wanted".into() });
         };
         return report(network, other, &tests);
@@ -130,7 +130,7 @@ fn report(mut network: Network<f32>, mut other: Network<f32>, tests: &Dataset) -
     let any = network.seal()?;
     let norms = clock() - start;
     println!("  accuracy {:.3}", accuracy(&any, &images, tests.labels())?);
-    println!("  norms {:.2} s, Lipschitz constant {:.4}", norms, any.certificate().lipschitz);
+    println!("  norms {:.2} s, Lipschitz constant {:.4}", norms, any.certificate().bound());
     let declared = other.seal_with(SealOptions { summation: Summation::Declared, ..SealOptions::default() })?;
     // In turns, and the best of several: other programs disturb less.
     let mut forward = [f64::INFINITY; 2];
