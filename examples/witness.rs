@@ -88,7 +88,7 @@ fn main() -> Result<()> {
     let mut witness = Witness::new(&model, 0..model.map().layers().len(), true)?;
     let sealed = network.seal()?;
     witness.about_samples(&samples_path)?;
-    for (number, sample) in sealed.gaps(&test.batch(&(0..test.len()).collect::<Vec<_>>())?)?.iter().enumerate() {
+    for (number, sample) in sealed.gaps(&test.batch::<f64>(&(0..test.len()).collect::<Vec<_>>())?)?.iter().enumerate() {
         witness.claim_margin(number, sample)?;
     }
     let path = options.out.join("relu.txt");
