@@ -8,7 +8,7 @@ use super::{
 
 impl Convolution<'_> {
     /// About the norm, from below: a few steps of Lanczos' method with the convolution itself. 0 where it
-    /// is not looked for: a sample has more than [`LARGEST`] numbers, or a kernel exceeds its image.
+    /// is not looked for: a sample has more than 65,536 numbers, or a kernel exceeds its image.
     pub fn norm_estimate(&self) -> Estimate {
         let (inputs, outputs) = (self.channels.1, self.channels.0);
         let size = inputs * self.axes[0].input * self.axes[1].input;
