@@ -158,7 +158,8 @@ fn unchecked(claimed: &ClaimedSamples, model: &Model) -> Finding {
 /// A declared order of summation is one of the kernels that declared it; any order is one of all.
 fn of_these_kernels(claimed: &CertificateFile) -> Result<()> {
     let known = claimed.summation == Summation::Any || claimed.kernels == KERNELS;
-    require(known, &format!("the kernels of this program are of version {KERNELS}, and declare another order"))
+    let (theirs, ours) = (claimed.kernels, KERNELS);
+    require(known, &format!("the declared order is that of version {theirs}; this program has version {ours}"))
 }
 
 /// The order of summation in words.

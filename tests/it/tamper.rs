@@ -237,12 +237,10 @@ fn a_change_of_the_architecture_is_caught_without_the_hash() {
 fn an_asserted_bound_is_reported_and_never_verified() {
     let model = Model::parse(&model_bytes(&every_layer())).unwrap();
     let mut changed = issued(&certificate_of(&model));
-    let layer = &mut changed["network"]["premises"][1]["premises"];
-    let layer = if layer.is_array() { layer } else { &mut changed["network"]["premises"] };
-    let place = layer.as_array().unwrap().iter().position(|l| l["rule"] == "slope").unwrap_or(0);
-    let path = layer[place]["path"].as_str().unwrap().to_string();
-    let bound = layer[place]["claims"]["bound"].clone();
-    layer[place] = json!({"path": path, "rule": "asserted", "claims": {"bound": bound}});
+    let layers = changed["network"]["premises"].as_array_mut().unwrap();
+    let layer = layers.iter_mut().find(|layer| layer["span"].is_null()).unwrap();
+    let (path, bound) = (layer["path"].as_str().unwrap().to_string(), layer["claims"]["bound"].clone());
+    *layer = json!({"path": path, "rule": "asserted", "claims": {"bound": bound}});
     let report = check(&parse(&changed).unwrap(), &model);
     assert!(report.verified.is_none() && !report.failed(), "{report:#?}");
     assert!(report.findings.iter().any(|f| f.part == format!("layer {path}") && f.verdict == Verdict::Asserted));

@@ -25,7 +25,7 @@ use output::Out;
 
 /// Stable neural networks with proved Lipschitz constants and certified ℓ2 radii.
 #[derive(Debug, Parser)]
-#[command(name = "dahlquist", version, about, after_help = AFTER_HELP)]
+#[command(name = "dahlquist", version, after_help = AFTER_HELP)]
 struct Arguments {
     /// Number of threads [default: all cores]
     #[arg(long, global = true, value_name = "N")]

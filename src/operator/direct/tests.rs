@@ -107,7 +107,7 @@ fn the_declared_order_is_that_of_this_version() {
     };
     assert_eq!(
         (crate::certificate::KERNELS, order(16, (3, 3)), order(5, (1, 1)), order(33, (3, 3))),
-        (1, vec![48; 3], vec![5], vec![48, 48, 48, 48, 48, 48, 9])
+        (1, vec![48; 3], vec![5], vec![48, 48, 48, 48, 48, 48, 3, 3, 3])
     );
 }
 
