@@ -5,6 +5,8 @@ open Kernel
 module Z = Integer
 
 exception Bad of string
+(* something of the format that the checker has no layer for *)
+exception Foreign of string
 let bad fmt = Printf.ksprintf (fun s -> raise (Bad s)) fmt
 
 type entry = Known of layer | Unknown of string
@@ -89,10 +91,10 @@ let build (file : Tensors.file) =
       let (shape, weight) = tensor (text "weight" (need found "weight")) 4 in
       let size = List.nth shape in
       let stride = option found "stride" 1 (side "stride") and padding = option found "padding" 0 (side "padding") in
-      if option found "dilation" 1 (side "dilation") <> 1 then bad "a convolution with dilation, which this checker does not know";
-      if option found "groups" 1 (natural "groups") <> 1 then bad "a convolution with groups, which this checker does not know";
+      if option found "dilation" 1 (side "dilation") <> 1 then raise (Foreign "a convolution with dilation");
+      if option found "groups" 1 (natural "groups") <> 1 then raise (Foreign "a convolution with groups");
       let mode = option found "padding_mode" "zeros" (text "padding_mode") in
-      if mode <> "zeros" && padding > 0 then bad "the padding mode %S, which this checker does not know" mode;
+      if mode <> "zeros" && padding > 0 then raise (Foreign ("the padding mode " ^ mode));
       if stride > 1 lsl 12 || padding > 1 lsl 12 || size 2 > 1 lsl 12 || size 3 > 1 lsl 12 then bad "a convolution that is too large";
       Some (linear (fun w -> Conv (size 2, size 3, stride, padding, w)) (size 0) (size 1 * size 2 * size 3) weight (bias found (size 0)))
     | "avg_pool" ->
@@ -154,6 +156,7 @@ let build (file : Tensors.file) =
       if steps > 100_000 then bad "a flow of more than 100000 steps";
       let scale = Tensors.scale_of [ [| h |] ] in
       (match field (need found "field"), Methods.by_name name with
+       | exception Foreign what -> Unknown ("a flow with " ^ what)
        | Error name, _ -> Unknown ("a flow with the activation " ^ name)
        | Ok f, Some m -> Known (Flow (m, Tensors.over scale h, Z.shift_left Z.one scale, steps, f))
        | Ok _, None -> Unknown ("the method " ^ name))
@@ -172,12 +175,19 @@ let build (file : Tensors.file) =
     | Json.List l -> shape_of_list (List.map (natural "a size") l)
     | _ -> bad "its input is no shape" in
   let specs = match need found "layers" with Json.List l -> l | _ -> bad "its layers are no list" in
-  let at i f = try f () with Bad s | Tensors.Bad s -> bad "layer %d: %s" i s in
+  let at i f = try f () with
+    | Bad s | Tensors.Bad s -> bad "layer %d: %s" i s
+    | Foreign what -> bad "layer %d: %s is not known to this checker" i what in
   let rec go i s layers shapes = function
     | [] -> (List.rev layers, List.rev shapes)
     | spec :: rest ->
       let l = at i (fun () -> layer spec) in
-      let out = at i (fun () -> match l with
+      let out = at i (fun () ->
+        (match kind "a layer" spec, l, s with
+         | "pad_channels", Known (Affine { op = Channels n; _ }), Image (c, _, _) when n < c -> bad "it has %d channels already" c
+         | "first_channels", Known (Affine { op = Channels n; _ }), Image (c, _, _) when n > c -> bad "it has no more than %d channels" c
+         | _ -> ());
+        match l with
         | Unknown _ -> s
         | Known l when layer_fits l s -> bounded (layers_out [ l ] s)
         | Known _ -> bad "it does not fit its input of %s numbers" (show s)) in

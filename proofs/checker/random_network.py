@@ -154,21 +154,40 @@ def files(seed):
     x = [draw() for _ in range(count * length)]
     samples = pack(None, {"y": ("I64", [count], [b.rng.randrange(2) for _ in range(count)]), "x": (dtype, [count] + shape, x)})
 
-    net, data = Network(model), Samples(samples)
-    head, size = net.tensor(spec["layers"][-1]["weight"])
+    words += claims(Network(model), Samples(samples), squared)
+    witness = Witness(f"dahlquist-witness 2 model - samples - layers 0 {len(spec['layers']) - 1} " + " ".join(words) + " end")
+    witness.sign(model, samples)
+    return model, samples, witness.text()
+
+
+def claims(net, data, squared, places=30):
+    """The least Lipschitz constant and the largest radii that the squared Lipschitz constant of the layers before the head proves."""
+    head, size = net.tensor(net.spec["layers"][-1]["weight"])
     rows = [head[i * size[1] : (i + 1) * size[1]] for i in range(size[0])]
-    lipschitz = math.isqrt(squared.numerator * 4**30 // squared.denominator) + 1
-    words.append(f"lipschitz {lipschitz} 30")
-    for k in range(count):
+    words = [f"lipschitz {math.isqrt(squared.numerator * 4**places // squared.denominator) + 1} {places}"]
+    for k in range(data.count):
         z = net.run(data.sample(k, Fraction))
         i = max(range(len(z)), key=lambda j: z[j])
         gaps = [(z[i] - z[j], sum((a - c) ** 2 for a, c in zip(rows[i], rows[j]))) for j in range(len(z)) if j != i]
         if any(g == 0 for g, _ in gaps):
             continue
-        bounds = [g * g / (squared * d) for g, d in gaps if d]
-        r = min(bounds, default=Fraction(1)) * 4**30
-        radius = math.isqrt((r.numerator - 1) // r.denominator)  # strictly below
-        words.append(f"margin {k} {i} radius {radius} 30")
-    witness = Witness(f"dahlquist-witness 2 model - samples - layers 0 {len(spec['layers']) - 1} " + " ".join(words) + " end")
+        r = min((g * g / (squared * d) for g, d in gaps if d), default=Fraction(1)) * 4**places
+        words.append(f"margin {k} {i} radius {math.isqrt((r.numerator - 1) // r.denominator)} {places}")  # strictly below
+    return words
+
+
+def extremes(dtype):
+    """A head alone, at the smallest and the largest numbers of a format."""
+    least, normal, largest = {"F32": (2.0**-149, 2.0**-126, 2.0**127 * (2 - 2.0**-23)),
+                              "F64": (5e-324, 2.0**-1022, 2.0**1023 * (2 - 2.0**-52))}[dtype]
+    spec = {"format": "dahlquist-model", "version": 1, "input": [3],
+            "layers": [{"type": "dense", "weight": "w", "bias": "b"}]}
+    tensors = {"w": (dtype, [3, 3], [7 * least, normal + least, 0.0, -5 * least, -normal, largest, normal, 0.0, -largest]),
+               "b": (dtype, [3], [3 * least, -least, 0.0])}
+    model = pack({"dahlquist": json.dumps(spec)}, tensors)
+    x = [1.0, 1.0, 0.0, 1.0, 0.0, least, -1.0, 0.5, -least, largest, -largest, 0.0]
+    samples = pack(None, {"x": (dtype, [4, 3], x)})
+    words = " ".join(claims(Network(model), Samples(samples), Fraction(1), 1100 if dtype == "F64" else 160))
+    witness = Witness(f"dahlquist-witness 2 model - samples - layers 0 0 {words} end")
     witness.sign(model, samples)
     return model, samples, witness.text()

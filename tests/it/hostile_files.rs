@@ -65,7 +65,7 @@ fn model_files_that_lie_are_refused() {
     refused("an infinity", DENSE, &[("w", &[1, 2], &[1.0, f32::INFINITY])], "inf");
     for (from, to, reason) in [
         ("dahlquist-model", "another-model", "another-model"),
-        ("\"version\":1", "\"version\":3", "version 2"),
+        ("\"version\":1", "\"version\":3", "version 3"),
         ("\"input\":[2]", "\"input\":[0]", "at least 1"),
         ("\"input\":[2]", "\"input\":[2,2]", "[features] or [channels, height, width]"),
         ("\"input\":[2]", "\"input\":[18446744073709551615,9,9]", "2³²"),

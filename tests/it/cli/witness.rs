@@ -6,8 +6,9 @@ use dahlquist::{
     data::samples,
     field::GradientField,
     integrate::Tableau,
-    network,
+    io::Digest,
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Reshape, Step},
+    network,
     operator::{Affine, Conv2d, Dense, Geometry},
     rigor::torus::PaddingMode::Zeros,
     tensor::Shape,
@@ -51,90 +52,104 @@ fn known() -> Network<f32> {
     }
 }
 
-/// The operators of a witness, each with its squared bound: `Σ_j |α[i=j] − G_ij − (RᵀR)_ij| ≤ β` is asserted.
-fn operators(words: &[&str]) -> Vec<(usize, usize, f64)> {
+/// The least `s` for which every `2ˢx` is an integer.
+fn scale_of(numbers: &[f32]) -> i32 {
+    let whole = |s: i32| numbers.iter().all(|&x| (f64::from(x) * 2f64.powi(s)).fract() == 0.0);
+    (0..).find(|&s| whole(s)).unwrap()
+}
+
+/// The squared bound that a witness proves of `m × n` numbers `w` of a model, whose bias is `b`: that
+/// `Σ_j |α[i=j] − G_ij − (RᵀR)_ij| ≤ β` is asserted. The words begin behind the one that names the layer, or the radius.
+fn proved(words: &[&str], (m, n): (usize, usize), w: &[f32], b: &[f32]) -> f64 {
     let number = |at: usize| words[at].parse::<BigInt>().unwrap();
-    let size = |at: usize| words[at].parse::<usize>().unwrap();
-    let mut found = Vec::new();
-    for bias in (0..words.len()).filter(|&at| words[at] == "bias") {
-        let weight = (0..bias).rfind(|&at| words[at] == "weight").unwrap();
-        let points = if words[weight - 4] == "points" { 2 } else { 0 };
-        let (m, n, scale) = (size(weight - 4 - points), size(weight - 3 - points), size(weight - 1));
-        assert_eq!((words[weight - 2], words[bias + m + 1]), ("scale", "gram"));
-        let by_rows = words[bias + m + 2] == "rows";
-        let (alpha, beta, factor) = (number(bias + m + 4), number(bias + m + 6), bias + m + 8);
-        let (k, length) = if by_rows { (m, n) } else { (n, m) };
-        let w = |i: usize, l: usize| number(weight + 1 + if by_rows { i * n + l } else { l * n + i });
-        let r = |l: usize, i: usize| number(factor + l * k - l * (l + 1) / 2 + i);
-        for i in 0..k {
-            let residual = |j: usize| -> BigInt {
-                let diagonal = if i == j { alpha.clone() } else { BigInt::ZERO };
-                let gram: BigInt = (0..length).map(|l| w(i, l) * w(j, l)).sum();
-                diagonal - gram - (0..=i.min(j)).map(|l| r(l, i) * r(l, j)).sum::<BigInt>()
-            };
-            assert!((0..k).map(residual).map(|e| if e < BigInt::ZERO { -e } else { e }).sum::<BigInt>() <= beta);
-        }
-        let squared = (alpha + beta).to_string().parse::<f64>().unwrap() / 4f64.powi(scale as i32);
-        found.push((m, n, squared));
+    assert_eq!([words[0], words[2], words[4], words[6], words[8]], ["gram", "fine", "alpha", "beta", "factor"]);
+    let scale = scale_of(&[w, b].concat());
+    let fine: i32 = words[3].parse().unwrap();
+    let by_rows = words[1] == "rows";
+    let (k, length) = if by_rows { (m, n) } else { (n, m) };
+    let (alpha, beta, factor) = (number(5), number(7), 10);
+    assert_eq!(words[9], k.to_string());
+    let integer = |x: f32| BigInt::from((f64::from(x) * 2f64.powi(scale)) as i64) << fine;
+    let w = |i: usize, l: usize| integer(w[if by_rows { i * n + l } else { l * n + i }]);
+    let r = |l: usize, i: usize| number(factor + l * k - l * (l + 1) / 2 + i);
+    for i in 0..k {
+        let residual = |j: usize| -> BigInt {
+            let diagonal = if i == j { alpha.clone() } else { BigInt::ZERO };
+            let gram: BigInt = (0..length).map(|l| w(i, l) * w(j, l)).sum();
+            diagonal - gram - (0..=i.min(j)).map(|l| r(l, i) * r(l, j)).sum::<BigInt>()
+        };
+        assert!((0..k).map(residual).map(|e| if e < BigInt::ZERO { -e } else { e }).sum::<BigInt>() <= beta);
     }
-    found
+    (alpha + beta).to_string().parse::<f64>().unwrap() / 4f64.powi(scale + fine)
 }
 
 #[test]
 fn certify_writes_a_witness_in_exact_integers() {
     let folder = Folder::new();
-    network::save(&known(), &folder.path("known.safetensors")).unwrap();
+    let mut network = known();
+    network::save(&network, &folder.path("known.safetensors")).unwrap();
     samples::save::<f32>(folder.path("known_samples.safetensors"), &dataset(Shape::image(3, 4, 4), 12, 4)).unwrap();
     let certify = "certify @known.safetensors --data @known_samples.safetensors --semantics exact --json @r.json";
     let text = succeeds(&folder.run(&format!("{certify} --witness @w.txt")));
     let (result, witness) = (folder.json("r.json"), std::fs::read_to_string(folder.path("w.txt")).unwrap());
     let claimed = result["samples"].as_array().unwrap().iter().filter(|s| s["radius"].as_f64().unwrap() > 0.0).count();
     assert!(claimed > 6 && text.contains(&format!("margins of {claimed} of 12 samples")), "{text}");
-    let plain: Vec<&str> = witness.lines().map(|line| line.split('#').next().unwrap()).collect();
-    let words: Vec<&str> = plain.iter().flat_map(|line| line.split_whitespace()).collect();
-    assert_eq!(words[..4], ["dahlquist-witness", "1", "input", "48"]);
+    let words: Vec<&str> = witness.split_whitespace().collect();
+    // It names the files, and has neither their weights nor their samples.
+    let sha256 = |name: &str| Digest::of(&std::fs::read(folder.path(name)).unwrap()).to_string();
+    let (model, samples) = (sha256("known.safetensors"), sha256("known_samples.safetensors"));
+    let header = ["dahlquist-witness", "2", "model", &model, "samples", &samples, "layers", "0", "8"];
+    assert_eq!(words[..9], header);
     assert_eq!(words.last(), Some(&"end"));
-    let kinds: Vec<&str> = words.windows(2).filter(|w| w[0] == "layer").map(|w| w[1]).collect();
-    assert_eq!(kinds, ["affine", "activation", "pad", "flow", "affine", "flow", "flow"]);
-    for phrase in ["layer pad 16", "layer activation leaky 1 3", "4 3 points 16 scale", "A 0 0 0 0 3 0 0 0", "head 4 6"]
-    {
-        assert!(words.join(" ").contains(phrase), "{phrase}");
-    }
+    let places =
+        |word: &str| words.iter().enumerate().filter(|(_, w)| **w == word).map(|(at, _)| at).collect::<Vec<_>>();
+    assert_eq!(places("norm").iter().map(|&at| words[at + 1]).collect::<Vec<_>>(), ["0", "5"]);
+    assert_eq!(places("flow").iter().map(|&at| words[at + 1]).collect::<Vec<_>>(), ["3", "6", "7"]);
 
     // Its bounds are as good as those of the certificate, and so are its radii.
-    let operators = operators(&words);
-    let sizes: Vec<(usize, usize)> = operators.iter().map(|&(m, n, _)| (m, n)).collect();
-    assert_eq!(sizes, [(4, 3), (3, 5), (6, 80), (9, 6), (2, 6)]);
-    let at = words.iter().position(|&word| word == "lipschitz").unwrap();
+    let mut bound_of = |layer: usize, size: (usize, usize), words: &[&str]| {
+        let parameters = network.parameters_mut();
+        proved(words, size, &parameters[layer][0], &parameters[layer][1])
+    };
+    let (norms, flows) = (places("norm"), places("flow"));
+    let first = bound_of(0, (4, 3), &words[norms[0] + 2..]);
+    let second = bound_of(5, (6, 80), &words[norms[1] + 2..]);
+    for (&at, (layer, size)) in flows.iter().zip([(3, (3, 5)), (6, (9, 6)), (7, (2, 6))]) {
+        bound_of(layer, size, &words[at + 5..]);
+    }
+    let at = places("lipschitz")[0];
     let dyadic = |number: &str, scale: &str| number.parse::<f64>().unwrap() / 2f64.powi(scale.parse().unwrap());
     let bound = dyadic(words[at + 1], words[at + 2]);
-    let product = (operators[0].2 * operators[2].2).sqrt();
+    let product = (first * second).sqrt();
     let features = result["layers"][0]["bound"].as_f64().unwrap() * result["layers"][5]["bound"].as_f64().unwrap();
     assert!((bound / product - 1.0).abs() < 1e-12 && (bound / features - 1.0).abs() < 1e-8, "{bound} {product}");
-    let margins = words.iter().enumerate().filter(|(_, word)| **word == "margin").map(|(at, _)| at);
-    let samples = result["samples"].as_array().unwrap().iter().filter(|s| s["radius"].as_f64().unwrap() > 0.0);
-    for (at, sample) in margins.zip(samples) {
-        assert_eq!(words[at + 1], sample["prediction"].to_string());
-        let (radius, expected) = (dyadic(words[at + 3], words[at + 4]), sample["radius"].as_f64().unwrap());
+    let samples = result["samples"].as_array().unwrap();
+    let margins = places("margin");
+    assert_eq!(margins.len(), claimed);
+    for at in margins {
+        // The claim names the sample that it is about.
+        let sample = &samples[words[at + 1].parse::<usize>().unwrap()];
+        assert_eq!(words[at + 2], sample["prediction"].to_string());
+        let (radius, expected) = (dyadic(words[at + 4], words[at + 5]), sample["radius"].as_f64().unwrap());
         assert!((radius / expected - 1.0).abs() < 1e-6, "{radius} {expected}");
     }
 
-    // Without samples, or without the head, the claim is about all layers of the part.
+    // Without samples the claim is about all layers, and a part has no margins.
     assert!(succeeds(&folder.run("certify @known.safetensors --witness @all.txt")).contains("layers 0..9 at most"));
     let part = succeeds(&folder.run(&format!("{certify} --witness @part.txt --witness-layers 2..5")));
     assert!(part.contains("witness of layers 2..5: Lipschitz constant of layers 2..5 at most 1\n"), "{part}");
+    let tail = succeeds(&folder.run(&format!("{certify} --witness @tail.txt --witness-layers 5..9")));
+    assert!(tail.contains("layers 5..9 at most") && !tail.contains("margins"), "{tail}");
 }
 
 #[test]
 fn a_witness_is_refused_where_the_verified_checker_knows_no_such_layer() {
     let folder = Folder::new();
     let whole = folder.run("certify @single.safetensors --witness @w.txt");
-    refuses(&whole, &["single.safetensors", "layer 0", "normalisation", "2..3, 6..7, 9..10, 11..13"]);
+    refuses(&whole, &["single.safetensors", "layer 3", "circular", "0..3, 5..10, 11..13"]);
     for (part, words) in [
-        ("1..3", ["layer 1", "reordering"]),
-        ("2..4", ["layer 3", "3×3 kernel"]),
+        ("1..4", ["layer 3", "circular"]),
         ("4..5", ["layer 4", "softplus"]),
-        ("7..9", ["layer 7", "mean pooling"]),
         ("9..12", ["layer 10", "flow of such a field"]),
         ("5..5", ["layers = 5..5", "0..13"]),
         ("12..14", ["layers = 12..14", "0..13"]),
@@ -142,8 +157,8 @@ fn a_witness_is_refused_where_the_verified_checker_knows_no_such_layer() {
         refuses(&folder.run(&format!("certify @single.safetensors --witness @w.txt --witness-layers {part}")), &words);
     }
     assert!(!folder.path("w.txt").exists());
-    let head = "certify @double.safetensors --data @samples.safetensors --witness @w.txt --witness-layers 11..13";
-    assert!(succeeds(&folder.run(head)).contains("of 12 samples"));
+    let part = "certify @double.safetensors --data @samples.safetensors --witness @w.txt --witness-layers 5..10";
+    assert!(succeeds(&folder.run(part)).contains("Lipschitz constant of layers 5..10 at most"));
     refuses(&folder.run("certify @single.safetensors --witness @no/w.txt --witness-layers 11..13"), &["no/w.txt"]);
     // The tightest step that is proved, and the next longer one.
     let mut long = known();
