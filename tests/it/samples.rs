@@ -133,7 +133,7 @@ fn no_changed_claim_about_samples_is_accepted_unless_it_claims_less() {
             let (truth, radii) = (subject.issue(semantics, local), subject.radii(semantics, local));
             // The network is the same: it is enough to check what is claimed about the samples.
             let sealed = subject.network().seal_with(subject.options).unwrap();
-            let holds = |claimed: &Claimed| {
+            let holds = |claimed: &CertificateFile| {
                 let findings =
                     claimed.samples.as_ref().map(|s| check_samples(s, &sealed, &subject.data, &|_| {}).unwrap());
                 let holds = |f: &Finding| matches!(f.verdict, Verdict::Proved | Verdict::Recomputed);
@@ -225,7 +225,7 @@ fn forgeries_are_refused_with_the_samples() {
 #[test]
 fn radii_for_a_declared_order_are_no_radii_for_any() {
     let weight: Vec<f32> = (0..800).map(|i| ((i * 37 % 101) as f32 - 50.0) / 97.0).collect();
-    let network = common::dense_f32(2, 400, weight);
+    let network = dahlquist_testkit::models::dense_f32(2, 400, weight);
     let subject =
         |summation| Subject::new(&network, dataset(Shape::Features(400), 12, 2, 37), summation, [0.0, 0.01, 0.25]);
     let issue = |subject: &Subject| issued(&subject.issue(Semantics::Executed, false));
