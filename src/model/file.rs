@@ -24,7 +24,7 @@ use safetensors::{Dtype, SafeTensors, tensor::{Metadata, TensorView}};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Field, Flow, Linear, Map, Tensor, json, shapes::LARGEST_SAMPLE};
+use super::{Field, Flow, Linear, Map, Method, Padding, Pair, Tensor, json, shapes::LARGEST_SAMPLE, traverse::join};
 use crate::{
     activation::Activation,
     error::{Error, Result},
@@ -104,7 +104,7 @@ impl Model {
         let read = &mut |path: &str, axes: usize, name: String| {
             tensors.read(&name, axes, scalar).map_err(|e| e.in_layer(parent(path)))
         };
-        let map = constants(names.try_map("", read)?, "", &round)?;
+        let map = canonical(names.try_map("", read)?, "", &round)?;
         map.output(input)?;
         small(&map, "", input)?;
         Ok(Self { input, map, scalar, sha256: Digest::of(bytes) })
@@ -274,46 +274,60 @@ fn count<W>(map: &Map<W>, f: &mut impl FnMut(&Map<W>)) {
     }
 }
 
-/// The tree with its constants rounded to the format of the network, where they must be finite, deviations positive,
-/// and slopes not negative.
-fn constants(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
+/// The tree in the one form that a network describes itself in: constants rounded to the format of the network, paddings
+/// in numbers, methods by their names if they have one.
+fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
     let each = |maps: Vec<Map>| -> Result<Vec<Map>> {
-        let child = |(i, map): (usize, Map)| constants(map, &super::traverse::join(path, &i.to_string()), round);
+        let child = |(i, map): (usize, Map)| canonical(map, &join(path, &i.to_string()), round);
         maps.into_iter().enumerate().map(child).collect()
     };
-    let here = |e: Error| e.in_layer(path);
-    let activation = |function: Activation| function.rounded(round).map_err(here);
+    let activation = |function: Activation| function.rounded(round);
+    let here = |map: Result<Map>| map.map_err(|e| e.in_layer(path));
     Ok(match map {
         Map::Chain(maps) => Map::Chain(each(maps)?),
         Map::Sum(maps) => Map::Sum(each(maps)?),
         Map::Mean(maps) => Map::Mean(each(maps)?),
-        Map::Activation(function) => Map::Activation(activation(function)?),
-        Map::Linear(Linear::Normalize { mean, std }) => {
-            let [mean, std] = [mean, std].map(|x| x.into_iter().map(round).collect::<Vec<f64>>());
-            finite("mean of a normalization", &mean).map_err(here)?;
-            finite("std of a normalization", &std).map_err(here)?;
-            if let Some(std) = std.iter().find(|std| **std <= 0.0) {
-                return Err(here(Error::parameter("std", std, "a standard deviation must be positive")));
-            }
-            Map::Linear(Linear::Normalize { mean, std })
-        }
-        Map::Flow(Flow { field, method, step, steps }) => {
+        Map::Activation(function) => here(activation(function).map(Map::Activation))?,
+        Map::Linear(linear) => Map::Linear(padded(linear, round)),
+        Map::Flow(Flow { field, method, step, steps }) => here((|| {
             let field = match field {
-                Field::Gradient { activation: f, operator } => Field::Gradient { activation: activation(f)?, operator },
-                Field::Residual { activation: f, inner, outer } => {
-                    Field::Residual { activation: activation(f)?, inner, outer }
+                Field::Gradient { activation: f, operator } => {
+                    Field::Gradient { activation: activation(f)?, operator: padded(operator, round) }
                 }
+                Field::Residual { activation: f, inner, outer } => Field::Residual {
+                    activation: activation(f)?,
+                    inner: padded(inner, round),
+                    outer: padded(outer, round),
+                },
                 Field::Opaque(opaque) => Field::Opaque(opaque),
             };
-            Map::Flow(Flow { field, method, step: round(step), steps })
-        }
-        other @ (Map::Linear(_) | Map::Opaque(_)) => other,
+            let method = Method::from(&method.tableau()?);
+            Ok(Map::Flow(Flow { field, method, step: round(step), steps }))
+        })())?,
+        Map::Opaque(opaque) => Map::Opaque(opaque),
     })
+}
+
+/// An affine map in that form.
+fn padded(mut linear: Linear, round: &impl Fn(f64) -> f64) -> Linear {
+    match &mut linear {
+        Linear::Normalize { mean, std } => mean.iter_mut().chain(std).for_each(|x| *x = round(*x)),
+        Linear::Conv2d(conv) => {
+            // What has no such padding is refused where shapes are.
+            if let [_, _, height, width] = *conv.weight.shape()
+                && let Some(sides) = conv.padding.sides([height, width], conv.dilation)
+            {
+                conv.padding = Padding::Sides(Pair(sides));
+            }
+        }
+        _ => {}
+    }
+    linear
 }
 
 /// The shape of the output, unless a sample between layers is too large.
 fn small(map: &Map, path: &str, input: Shape) -> Result<Shape> {
-    let part = |i: usize| super::traverse::join(path, &i.to_string());
+    let part = |i: usize| join(path, &i.to_string());
     let output = match map {
         Map::Chain(maps) => return maps.iter().enumerate().try_fold(input, |shape, (i, map)| small(map, &part(i), shape)),
         Map::Sum(maps) | Map::Mean(maps) => {

@@ -58,7 +58,9 @@ fn read_object(mut object: Object<String, Value>, path: &str) -> Result<Map<Stri
             if let Some(name) = object.keys().next() {
                 return Err(here(Error::format(format!("a {kind} has nothing but branches, not {name:?}"))));
             }
-            let branches = list(branches, path)?;
+            // A branch is a chain, also where it is written as a single layer.
+            let chain = |branch| if let Map::Chain(_) = branch { branch } else { Map::Chain(vec![branch]) };
+            let branches = list(branches, path)?.into_iter().map(chain).collect();
             Ok(if kind == "sum" { Map::Sum(branches) } else { Map::Mean(branches) })
         }
         _ => {

@@ -4,7 +4,7 @@ use super::{Conv2d, Field, Flow, Linear, Map, Tensor, traverse::join};
 use crate::{
     error::{Error, Result},
     rigor::torus::{Axis, PaddingMode},
-    tensor::Shape,
+    tensor::{Shape, finite},
 };
 
 /// The largest number of scalars in one sample between two layers.
@@ -41,7 +41,7 @@ impl Map {
                 Ok(first)
             }
             Self::Linear(linear) => linear.output(input).map_err(here),
-            Self::Activation(_) => Ok(input),
+            Self::Activation(function) => function.rounded(|x| x).map(|_| input).map_err(here),
             Self::Flow(flow) => flow.check(input).map(|()| input).map_err(here),
             Self::Opaque(opaque) => {
                 expect(&format!("input of a layer of kind {}", opaque.kind), opaque.input, input).map_err(here)?;
@@ -59,8 +59,12 @@ impl Linear {
     pub fn output(&self, input: Shape) -> Result<Shape> {
         let output = match self {
             Self::Normalize { mean, std } => {
-                for (what, values) in [("mean", mean), ("std", std)] {
-                    length(&format!("{what} of a normalization"), units(input), values.len())?;
+                for (what, values) in [("mean of a normalization", mean), ("std of a normalization", std)] {
+                    length(what, units(input), values.len())?;
+                    finite(what, values)?;
+                }
+                if let Some(std) = std.iter().find(|std| **std <= 0.0) {
+                    return Err(Error::parameter("std", std, "a standard deviation must be positive"));
                 }
                 input
             }
@@ -189,8 +193,12 @@ impl Field {
     /// As [`Map::output`].
     pub fn check(&self, space: Shape) -> Result<()> {
         match self {
-            Self::Gradient { operator, .. } => operator.output(space).map(|_| ()),
-            Self::Residual { inner, outer, .. } => {
+            Self::Gradient { activation, operator } => {
+                activation.rounded(|x| x)?;
+                operator.output(space).map(|_| ())
+            }
+            Self::Residual { activation, inner, outer } => {
+                activation.rounded(|x| x)?;
                 expect("output of a residual field", space, outer.output(inner.output(space)?)?)
             }
             Self::Opaque(opaque) => {

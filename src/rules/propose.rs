@@ -45,6 +45,8 @@ impl Prover {
     /// # Errors
     /// [`Error::Layer`] with the place of a map that has no proof, and why.
     pub fn network(&self, map: &Map, input: Shape) -> Result<Certificate> {
+        // Everything that the rules rely on: shapes, finite constants, positive deviations.
+        map.output(input)?;
         let root = Part::root(map, input);
         let Map::Chain(maps) = map else {
             return self.part(&root);
@@ -90,6 +92,7 @@ impl Prover {
     /// # Errors
     /// [`Error::NotProved`] if the bound overflows.
     pub fn operator(&self, operator: &Linear, input: Shape, inverse: bool) -> Result<(Claims, Evidence)> {
+        operator.output(input)?;
         let same = |known: &Known| {
             known.input == input && known.inverse >= inverse && is_same(&known.operator, operator)
         };
@@ -110,6 +113,7 @@ impl Prover {
     /// # Errors
     /// [`Error::NotProved`] if a bound overflows, [`Error::Parameter`] for an activation that the field cannot have.
     pub fn field(&self, field: &Field, space: Shape) -> Result<Certificate> {
+        field.check(space)?;
         self.part(&Part { path: "field".into(), input: space, subject: Subject::Field(field) })
     }
 
