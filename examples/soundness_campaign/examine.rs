@@ -77,7 +77,7 @@ pub fn examine<T: Scalar, S: Scalar>(draw: Draw, rng: &mut ChaCha8Rng) -> Result
     let references = (Reference::<Interval>::new(&subject, &sealed)?, Reference::<Exact>::new(&subject, &sealed)?);
     for s in 0..SAMPLES {
         let claims = [0, 1, 2, 3].map(|c| claims[c][s]);
-        test(&sealed, &references, &x.slice(s..s + 1).cast(), claims, draw.understate, (&mut counts, rng))?;
+        test(&sealed, &references, &x.slice(s..s + 1).cast(), claims, draw.understate, (&mut counts, &mut *rng))?;
     }
     let falsifier = Falsifier { seconds: f64::INFINITY, rounds: Some(1), batch: SAMPLES, seed: rng.random() };
     let found = falsifier.run(&sealed, Some(&x.cast()))?;
@@ -154,9 +154,8 @@ fn test<T: Scalar>(
     }
     // The program reads numbers of its format alone, those next to the sample among them.
     for c in [2, 3] {
-        let around = around(radii[c], POINTS[1])?;
-        let inputs = [&x.cast::<T>(), &around.cast::<T>()];
-        for inputs in inputs {
+        let (read, around) = (x.cast::<T>(), around(radii[c], POINTS[1])?.cast::<T>());
+        for inputs in [&read, &around] {
             let outputs = sealed.forward(inputs)?;
             for p in 0..inputs.samples() {
                 // Only a point that is proved to lie within the radius is one that the claim is about.

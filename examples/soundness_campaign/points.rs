@@ -38,7 +38,7 @@ pub fn points(directions: &[Vec<f64>], x: &[f64], radius: f64, count: usize, rng
     for p in 0..count {
         let chance: Vec<f64> = (0..x.len()).map(|_| rng.sample(StandardNormal)).collect();
         let mix = [0.0, 0.0, 0.1, 0.5, f64::INFINITY][rng.random_range(0..5)];
-        let along = unit(&directions[p % directions.len()]).filter(|_| mix.is_finite());
+        let along = unit(&directions[p / 4 % directions.len()]).filter(|_| mix.is_finite());
         let chance = unit(&chance).unwrap_or(chance);
         let d: Vec<f64> = match along {
             Some(along) => along.iter().zip(&chance).map(|(a, c)| a + mix * c).collect(),

@@ -272,7 +272,7 @@ impl<T: Scalar> Subject<T> {
                 let (activation, step) = (draw.activation(), T::of(draw.rng.random_range(0.05..0.5)).wide());
                 // Of fields without structure, methods that combine Euler steps are certified.
                 let methods = ["euler", "euler", "heun", "ssprk33", "ssprk32", "ssprk43"];
-                let method = methods.choose(draw.rng).unwrap_or(&"euler");
+                let method = *methods.choose(draw.rng).unwrap_or(&"euler");
                 draw.push(Part::Residual { inner, activation, outer, method, step })?;
             }
             5 => {

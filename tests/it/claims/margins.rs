@@ -17,6 +17,7 @@ use dahlquist::{
     tape::Tape,
     tensor::{Batch, Shape, argmax},
 };
+use num_rational::BigRational;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -146,4 +147,30 @@ fn a_head_of_a_thousand_classes_seals() {
     assert_eq!(claim.prediction, 321);
     assert!((claim.radius.get() / least - 1.0).abs() < 1e-12, "{claim:?}, {least}");
     assert!(sealed.certify(&x, Semantics::Executed).unwrap()[0].radius.get() > 0.99 * claim.radius.get());
+}
+
+/// Distances are never below the exact ones, whatever the exponents, and exact where nothing is rounded.
+#[test]
+fn distances_are_not_below_the_exact_ones() {
+    let rational = |x: f64| BigRational::from_float(x).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    for round in 0..3000 {
+        let n = rng.random_range(1..40);
+        let spread = [0, 2, 60, 500][round % 4];
+        let mut draw = || -> Vec<f64> {
+            (0..n).map(|_| rng.random_range(-1.0..1.0) * 2f64.powi(rng.random_range(-spread..=spread))).collect()
+        };
+        let (x, y) = (draw(), draw());
+        let squares = x.iter().zip(&y).fold(BigRational::from_integer(0.into()), |sum, (&x, &y)| {
+            let d = rational(x) - rational(y);
+            sum + &d * &d
+        });
+        let found = rational(distance_up(&x, &y));
+        assert!(squares <= &found * &found, "{x:?} and {y:?}");
+        let slack = rational(1.0 + 1e-13);
+        assert!(&found * &found <= squares * slack, "{x:?} and {y:?}");
+    }
+    assert_eq!(distance_up(&[f64::MAX], &[f64::MIN]), f64::INFINITY);
+    assert_eq!(distance_up(&[f64::NAN], &[0.0f32]), f64::INFINITY);
+    assert_eq!(distance_up(&[1.5f32], &[1.5f64]), 0.0);
 }
