@@ -46,7 +46,7 @@ fn encloses(what: &str, (low, high): (f64, f64), value: &BigRational) {
 #[test]
 fn directed_operations_enclose() {
     let rng = &mut ChaCha8Rng::seed_from_u64(1);
-    for _ in 0..20_000 {
+    for _ in 0..4000 {
         let (a, b) = (number(rng), number(rng));
         encloses("+", (add_down(a, b), add_up(a, b)), &(exact(a) + exact(b)));
         encloses("-", (sub_down(a, b), sub_up(a, b)), &(exact(a) - exact(b)));
@@ -89,7 +89,7 @@ fn directed_operations_enclose() {
 #[test]
 fn quick_bounds_are_bounds() {
     let rng = &mut ChaCha8Rng::seed_from_u64(2);
-    for round in 0..40_000 {
+    for round in 0..10_000 {
         let [a, b, c] = match round % 3 {
             0 => [number(rng), number(rng), number(rng)].map(f64::abs),
             1 => [rng.random_range(1.0..1.001), rng.random_range(1.0..1.001), rng.random_range(0.0..0.001)],
@@ -113,7 +113,7 @@ fn quick_bounds_are_bounds() {
 #[test]
 fn sums_and_norms_enclose() {
     let rng = &mut ChaCha8Rng::seed_from_u64(3);
-    for round in 0..3000 {
+    for round in 0..1000 {
         let n = rng.random_range(1..40);
         let x: Vec<f64> =
             (0..n).map(|_| if round % 2 == 0 { number(rng) } else { rng.random_range(-1.0..1.0) }).collect();
@@ -181,7 +181,10 @@ fn roots_of_unity_are_on_the_circle() {
 
 /// Whether `b²I − WᵀW`, times `sign`, is positive semidefinite: by elimination without fractions (Bareiss), exactly.
 fn is_semidefinite(rows: &[Vec<f64>], bound: f64, sign: i32) -> bool {
-    let unit = BigRational::from_integer(2.into()).pow(1200);
+    // The least power of two that makes integers of all numbers.
+    let bits = |x: f64| exact(x).denom().bits() as i32 - 1;
+    let least = rows.iter().flatten().map(|&x| bits(x)).fold(bits(bound), i32::max);
+    let unit = BigRational::from_integer(2.into()).pow(least);
     let integer = |x: f64| (exact(x) * &unit).to_integer();
     let integers: Vec<Vec<BigInt>> = rows.iter().map(|r| r.iter().map(|&x| integer(x)).collect()).collect();
     let squared = integer(bound).pow(2);
@@ -300,7 +303,7 @@ fn rows_of(conv: &Convolution<'_>) -> Option<Vec<Vec<f64>>> {
 fn convolutions_on_tori_and_by_bands() {
     let rng = &mut ChaCha8Rng::seed_from_u64(5);
     let (mut proved, mut tight) = (0, 0);
-    for (inputs, outputs, n, kernel) in [(1, 1, 4, 3), (2, 1, 3, 2), (1, 2, 4, 1), (2, 2, 2, 3), (1, 1, 5, 4)] {
+    for (inputs, outputs, n, kernel) in [(1, 1, 4, 3), (2, 1, 3, 2), (1, 2, 3, 1), (2, 2, 2, 3), (1, 1, 4, 4)] {
         for (stride, padding) in [(1, 0), (1, 1), (2, 1), (2, 0), (3, 2), (1, 3)] {
             for mode in [PaddingMode::Zeros, PaddingMode::Circular] {
                 let weight: Vec<f64> =
