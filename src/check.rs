@@ -124,7 +124,8 @@ pub fn check(claimed: &CertificateFile, model: &Model) -> Report {
     report.findings.extend(fold(&Part::root(model.map(), model.input()), &claimed.network));
 
     // The tree as bounds: what is said about it holds only if every finding is a proof.
-    let certificate: Certificate = claimed.network.with(&|claims: Claims<f64, f64>| claims.map(Upper::proved, Lower::proved));
+    let certificate: Certificate =
+        claimed.network.with(&|claims: Claims<f64, f64>| claims.map(Upper::proved, Lower::proved));
     let bounds = [
         ("network", claimed.lipschitz, certificate.bound()),
         ("features", claimed.features, crate::certificate::file::features(&certificate, model.map())),
@@ -219,7 +220,9 @@ fn bare(claims: &Claims<f64, f64>) -> Result<()> {
 fn upper(what: &str, claimed: Option<f64>, derived: Option<Upper>) -> Result<()> {
     match (claimed, derived) {
         (None, _) => Ok(()),
-        (Some(claimed), Some(derived)) => at_least(&format!("what is proved of the constant «{what}» is"), claimed, derived.get()),
+        (Some(claimed), Some(derived)) => {
+            at_least(&format!("what is proved of the constant «{what}» is"), claimed, derived.get())
+        }
         (Some(_), None) => Err(Error::format(format!("no rule proves the constant «{what}» here"))),
     }
 }

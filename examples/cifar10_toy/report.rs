@@ -1,6 +1,8 @@
 //! The figures, as a table on the screen, as JSON and as CSV.
 
-use dahlquist::{Error, Result, Sealed, attack::RobustAccuracy, certificate::Certificate, certify::SampleCertificate, io, model::Map};
+use dahlquist::{
+    Error, Result, Sealed, attack::RobustAccuracy, certificate::Certificate, certify::SampleCertificate, io, model::Map,
+};
 use serde::Serialize;
 
 use crate::options::Options;

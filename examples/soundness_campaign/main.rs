@@ -16,7 +16,6 @@
 //! with large ratios sought, by `dahlquist falsify`. The program fails if a claim is refuted. Radii of linear networks are
 //! sharp, and local ones of others often are: that is why claims of slightly more are found to be false.
 
-
 mod counts;
 mod examine;
 mod interval;

@@ -117,7 +117,9 @@ impl CertificateFile {
         }
         if version != VERSION {
             let again = "certify the model again with `dahlquist certify MODEL --certificate OUT`";
-            return Err(Error::format(format!("it is of version {version}, and this program reads {VERSION}: {again}")));
+            return Err(Error::format(format!(
+                "it is of version {version}, and this program reads {VERSION}: {again}"
+            )));
         }
         let claimed: Self = serde_json::from_slice(bytes).map_err(refuse)?;
         claimed.finite()?;
@@ -150,13 +152,8 @@ impl CertificateFile {
 /// The numbers of a tree.
 fn collect(proof: &Claimed, numbers: &mut Vec<f64>) {
     let claims = proof.claims();
-    let options = [
-        claims.averaged,
-        claims.inverse,
-        claims.one_sided_lipschitz,
-        claims.cocoercivity,
-        claims.strong_convexity,
-    ];
+    let options =
+        [claims.averaged, claims.inverse, claims.one_sided_lipschitz, claims.cocoercivity, claims.strong_convexity];
     numbers.push(claims.bound);
     numbers.extend(options.into_iter().flatten());
     if let Evidence::Multipliers(multipliers) = proof.evidence() {

@@ -82,7 +82,10 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
         _tape: &Tape<f64>,
         _reach: &[f64],
     ) -> Result<Vec<FieldError>> {
-        Err(Error::not_proved(format!("the rounding error of the field {}", self.describe().kind()), "it declares none"))
+        Err(Error::not_proved(
+            format!("the rounding error of the field {}", self.describe().kind()),
+            "it declares none",
+        ))
     }
 
     /// Makes every sum of the field keep to an order, and [`Self::rounding`] charge that order. A field whose sums have

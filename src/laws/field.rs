@@ -174,8 +174,9 @@ impl<T: Scalar> Run<T> {
         let (mut wide, point) = (Tape::recording(), x.cast());
         field.widen().eval(&point, &mut wide);
         let zeros = vec![0.0; x.samples()];
-        let declared = proof(field)
-            .and_then(|proof| field.rounding(&proof, &Rounding::of::<T>(), &point, &wide, reach.unwrap_or(&zeros)).ok());
+        let declared = proof(field).and_then(|proof| {
+            field.rounding(&proof, &Rounding::of::<T>(), &point, &wide, reach.unwrap_or(&zeros)).ok()
+        });
         let (errors, sizes) = match declared {
             Some(bounds) => {
                 let errors = bounds.iter().map(|b| b.error).collect();

@@ -133,13 +133,7 @@ impl<T: Scalar> Layer<T> for Branches<T> {
     }
 
     /// `Σ eᵢ + γₙ Σ ‖ŷᵢ‖` for a sum of `n` branches; the division of a mean is one rounding more.
-    fn rounding(
-        &self,
-        proof: &Certificate,
-        rounding: &Rounding,
-        tape: &Tape<f64>,
-        reach: &[f64],
-    ) -> Result<Vec<f64>> {
+    fn rounding(&self, proof: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         if proof.premises().len() != self.branches.len() {
             return Err(Error::not_proved("the rounding error of branches", "the proof is not one of them"));
         }

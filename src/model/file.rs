@@ -15,12 +15,12 @@
 //! steps) are rounded to the format of the tensors: that is the network, for exact semantics too. A tensor that no
 //! layer names is left alone. Version 1, a subset of this, is read as well.
 
-use std::{
-    collections::HashMap,
-    path::Path,
-};
+use std::{collections::HashMap, path::Path};
 
-use safetensors::{Dtype, SafeTensors, tensor::{Metadata, TensorView}};
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::{Metadata, TensorView},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -90,7 +90,8 @@ impl Model {
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let tensors = Tensors::parse(bytes)?;
         let json = tensors.metadata.metadata().as_ref().and_then(|m| m.get(KEY));
-        let json = json.ok_or_else(|| Error::format(format!("its metadata has no architecture under the key {KEY}")))?;
+        let json =
+            json.ok_or_else(|| Error::format(format!("its metadata has no architecture under the key {KEY}")))?;
         unique_keys(json.as_bytes()).map_err(|e| Error::format(format!("its architecture is not valid: {e}")))?;
         let Architecture { format, version, input, layers } =
             serde_json::from_str(json).map_err(|e| Error::format(format!("its architecture is not valid: {e}")))?;
@@ -329,7 +330,9 @@ fn padded(mut linear: Linear, round: &impl Fn(f64) -> f64) -> Linear {
 fn small(map: &Map, path: &str, input: Shape) -> Result<Shape> {
     let part = |i: usize| join(path, &i.to_string());
     let output = match map {
-        Map::Chain(maps) => return maps.iter().enumerate().try_fold(input, |shape, (i, map)| small(map, &part(i), shape)),
+        Map::Chain(maps) => {
+            return maps.iter().enumerate().try_fold(input, |shape, (i, map)| small(map, &part(i), shape));
+        }
         Map::Sum(maps) | Map::Mean(maps) => {
             maps.iter().enumerate().try_fold(input, |_, (i, map)| small(map, &part(i), input))?
         }

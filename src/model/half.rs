@@ -35,7 +35,10 @@ mod tests {
             };
             let expected = if bits & 0x8000 == 0 { size } else { -size };
             let found = f64::from(f16(bits));
-            assert!(found == expected && found.is_sign_negative() == expected.is_sign_negative() || found.is_nan() && expected.is_nan());
+            assert!(
+                found == expected && found.is_sign_negative() == expected.is_sign_negative()
+                    || found.is_nan() && expected.is_nan()
+            );
         }
         assert_eq!((bf16(0x3f80), bf16(0xc040), bf16(0x0001)), (1.0, -3.0, f32::from_bits(1 << 16)));
     }

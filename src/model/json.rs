@@ -12,16 +12,8 @@ use crate::{
 /// The types that are not linear maps.
 const TREES: [&str; 4] = ["activation", "flow", "sum", "mean"];
 /// The types that are.
-const LINEAR: [&str; 8] = [
-    "normalize",
-    "dense",
-    "conv2d",
-    "avg_pool",
-    "global_avg_pool",
-    "flatten",
-    "pad_channels",
-    "space_to_depth",
-];
+const LINEAR: [&str; 8] =
+    ["normalize", "dense", "conv2d", "avg_pool", "global_avg_pool", "flatten", "pad_channels", "space_to_depth"];
 
 /// Reads a map.
 ///

@@ -79,10 +79,13 @@ impl Fractions {
         let refuse = |reason: String| Error::Tableau { name: OWN.into(), reason };
         let s = self.b.len();
         if s == 0 || s > MOST_STAGES || self.a.len() > s || self.a.iter().any(|row| row.len() > s) {
-            return Err(refuse(format!("it needs 1 to {MOST_STAGES} weights b, and at most as many rows and columns a")));
+            return Err(refuse(format!(
+                "it needs 1 to {MOST_STAGES} weights b, and at most as many rows and columns a"
+            )));
         }
         let row = |row: &[String]| -> Result<Vec<Surd>> {
-            let mut numbers = row.iter().map(|text| fraction(text).ok_or_else(|| refuse(format!("{text:?} is no fraction"))));
+            let mut numbers =
+                row.iter().map(|text| fraction(text).ok_or_else(|| refuse(format!("{text:?} is no fraction"))));
             let mut row = numbers.by_ref().collect::<Result<Vec<Surd>>>()?;
             row.resize(s, Surd::default());
             Ok(row)

@@ -19,12 +19,12 @@ mod traverse;
 
 use serde::{Deserialize, Serialize};
 
+pub use file::Model;
 pub use method::Method;
 pub use numbers::{Padding, Pair};
-pub use tensor::Tensor;
 pub(crate) use shapes::units;
+pub use tensor::Tensor;
 pub(crate) use traverse::join;
-pub use file::Model;
 
 use crate::{activation::Activation, rigor::torus::PaddingMode, tensor::Shape};
 

@@ -29,10 +29,8 @@ impl Map {
                 .enumerate()
                 .try_fold(input, |shape, (i, map)| map.output_at(&join(path, &i.to_string()), shape)),
             Self::Sum(branches) | Self::Mean(branches) => {
-                let mut outputs = branches
-                    .iter()
-                    .enumerate()
-                    .map(|(i, map)| map.output_at(&join(path, &i.to_string()), input));
+                let mut outputs =
+                    branches.iter().enumerate().map(|(i, map)| map.output_at(&join(path, &i.to_string()), input));
                 let empty = || Error::parameter("branches", 0, "there must be one at least");
                 let first = outputs.next().ok_or_else(empty).map_err(here)??;
                 for found in outputs {
@@ -127,14 +125,19 @@ impl Conv2d {
     pub fn channels(&self, input: Shape) -> Result<(usize, usize)> {
         let (channels, ..) = input.as_image("a convolution")?;
         let &[outputs, inputs, height, width] = self.weight.shape() else {
-            return Err(Error::parameter("weight", format!("{:?}", self.weight.shape()), "a convolution has four axes"));
+            return Err(Error::parameter(
+                "weight",
+                format!("{:?}", self.weight.shape()),
+                "a convolution has four axes",
+            ));
         };
         if [outputs, inputs, height, width, self.groups].contains(&0) || outputs % self.groups != 0 {
             let value = format!("{outputs}×{inputs}×{height}×{width} in {} groups", self.groups);
             return Err(Error::parameter("conv2d", value, "sizes are at least 1, and the groups divide the channels"));
         }
         if inputs.checked_mul(self.groups) != Some(channels) {
-            let reason = format!("it reads {inputs} channels in {} groups, and the input {input} has {channels}", self.groups);
+            let reason =
+                format!("it reads {inputs} channels in {} groups, and the input {input} has {channels}", self.groups);
             return Err(Error::parameter("weight", format!("{outputs}×{inputs}×{height}×{width}"), reason));
         }
         Ok((outputs, channels))
@@ -147,10 +150,18 @@ impl Conv2d {
     pub fn axes(&self, input: Shape) -> Result<[Axis; 2]> {
         let (_, height, width) = input.as_image("a convolution")?;
         let &[_, _, ky, kx] = self.weight.shape() else {
-            return Err(Error::parameter("weight", format!("{:?}", self.weight.shape()), "a convolution has four axes"));
+            return Err(Error::parameter(
+                "weight",
+                format!("{:?}", self.weight.shape()),
+                "a convolution has four axes",
+            ));
         };
         if self.stride.0.contains(&0) || self.dilation.0.contains(&0) {
-            return Err(Error::parameter("stride", format!("{:?}", self.stride.0), "strides and dilations are at least 1"));
+            return Err(Error::parameter(
+                "stride",
+                format!("{:?}", self.stride.0),
+                "strides and dilations are at least 1",
+            ));
         }
         let Some(padding) = self.padding.sides([ky, kx], self.dilation) else {
             let reason = "this kernel would need more points on one side than on the other";

@@ -47,13 +47,7 @@ impl<T: Scalar> Layer<T> for Network<T> {
         self.layers.iter().enumerate().fold(v, |v, (i, layer)| layer.jvp(tape.inner(i), v))
     }
 
-    fn rounding(
-        &self,
-        proof: &Certificate,
-        rounding: &Rounding,
-        tape: &Tape<f64>,
-        reach: &[f64],
-    ) -> Result<Vec<f64>> {
+    fn rounding(&self, proof: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         let layers: Vec<&dyn Layer<T>> = self.layers().collect();
         let tapes: Vec<&Tape<f64>> = (0..layers.len()).map(|i| tape.inner(i)).collect();
         let proofs: Vec<&Certificate> = proof.layers().collect();

@@ -54,7 +54,9 @@ fn layer<T: Scalar>(map: &Map, path: &str, input: Shape) -> Result<Box<dyn Layer
 
 fn flow_layer<T: Scalar>(flow: &model::Flow, input: Shape) -> Result<Box<dyn Layer<T>>> {
     let field: Box<dyn VectorField<T>> = match &flow.field {
-        Field::Gradient { activation, operator } => Box::new(GradientField::new(affine(operator, input)?, *activation)?),
+        Field::Gradient { activation, operator } => {
+            Box::new(GradientField::new(affine(operator, input)?, *activation)?)
+        }
         Field::Residual { activation, inner, outer } => {
             let inner = affine(inner, input)?;
             let outer = affine(outer, inner.operator().output())?;

@@ -183,7 +183,8 @@ impl<T: Scalar> Network<T> {
 
     /// Fixes every step to a length that is proved to be admissible.
     pub(crate) fn fix_steps(&mut self, prover: &Prover) -> Result<()> {
-        let fix = |(i, layer): (usize, &mut Box<dyn Layer<T>>)| layer.seal(prover).map_err(|e| e.in_layer(i.to_string()));
+        let fix =
+            |(i, layer): (usize, &mut Box<dyn Layer<T>>)| layer.seal(prover).map_err(|e| e.in_layer(i.to_string()));
         self.layers.par_iter_mut().enumerate().try_for_each(fix)
     }
 

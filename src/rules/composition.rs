@@ -17,7 +17,8 @@ use crate::{
 /// The claims about maps that follow each other, from those about each.
 pub fn bound(parts: &[Numbers]) -> Claims {
     let lipschitz = parts.iter().map(|part| Upper::proved(part.bound)).product();
-    let inverse = parts.iter().map(|part| part.inverse).try_fold(1.0, |all, inverse| Some(mul_down(all, inverse?.max(0.0))));
+    let inverse =
+        parts.iter().map(|part| part.inverse).try_fold(1.0, |all, inverse| Some(mul_down(all, inverse?.max(0.0))));
     let averaged = match parts {
         [] => None,
         [part] => part.averaged,

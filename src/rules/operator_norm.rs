@@ -29,16 +29,16 @@ pub fn bound(linear: &Linear, input: Shape, evidence: &Evidence, inverse: bool) 
         return Err(Error::format("the evidence of a norm says how it was proved"));
     };
     let norm = match (linear, method) {
-        (Linear::Dense { weight, .. }, NormMethod::Residual) => {
-            matrix::sharp_sup_norm(&[weight.matrix().as_ref()])?
-        }
+        (Linear::Dense { weight, .. }, NormMethod::Residual) => matrix::sharp_sup_norm(&[weight.matrix().as_ref()])?,
         (Linear::Conv2d(conv), NormMethod::Torus(torus)) => Plain::new(conv, input)?.convolution().norm_on(torus)?,
         (Linear::Conv2d(conv), NormMethod::Banded) => {
             let none = || Error::not_proved("the norm of a convolution", "no banded factor is found");
             Plain::new(conv, input)?.convolution().sharp_tight_norm()?.ok_or_else(none)?
         }
         (_, NormMethod::ClosedForm) => closed_form(linear, input)?,
-        _ => return Err(Error::format(format!("{method:?} does not prove the norm of a map of kind {}", linear.kind()))),
+        _ => {
+            return Err(Error::format(format!("{method:?} does not prove the norm of a map of kind {}", linear.kind())));
+        }
     };
     let inverse = if inverse { Some(smallest_singular_value(linear, input, true)?) } else { None };
     Ok(Claims { inverse, ..Claims::lipschitz(norm) })

@@ -80,7 +80,9 @@ impl<'a> Part<'a> {
             }
             (Subject::Map(Map::Flow(flow)), _) => vec![self.below("step", self.input, Subject::Step(flow))],
             (Subject::Step(flow), _) => vec![self.below("field", self.input, Subject::Field(&flow.field))],
-            (Subject::Field(Field::Gradient { operator, .. }), _) => vec![self.operator("operator", self.input, operator)],
+            (Subject::Field(Field::Gradient { operator, .. }), _) => {
+                vec![self.operator("operator", self.input, operator)]
+            }
             (Subject::Field(Field::Residual { inner, outer, .. }), _) => {
                 let between = inner.output(self.input)?;
                 vec![self.operator("inner", self.input, inner), self.operator("outer", between, outer)]
@@ -91,7 +93,11 @@ impl<'a> Part<'a> {
             return Ok(parts);
         }
         let (needed, found) = (parts.len(), proof.premises().len());
-        Err(Error::format(format!("a proof about {} by {} has {needed} premises, not {found}", self.subject, proof.rule())))
+        Err(Error::format(format!(
+            "a proof about {} by {} has {needed} premises, not {found}",
+            self.subject,
+            proof.rule()
+        )))
     }
 
     fn operator(&self, name: &str, input: Shape, operator: &'a Linear) -> Self {

@@ -93,9 +93,8 @@ impl Prover {
     /// [`Error::NotProved`] if the bound overflows.
     pub fn operator(&self, operator: &Linear, input: Shape, inverse: bool) -> Result<(Claims, Evidence)> {
         operator.output(input)?;
-        let same = |known: &Known| {
-            known.input == input && known.inverse >= inverse && is_same(&known.operator, operator)
-        };
+        let same =
+            |known: &Known| known.input == input && known.inverse >= inverse && is_same(&known.operator, operator);
         if let Ok(known) = self.known.lock()
             && let Some(known) = known.iter().find(|known| same(known))
         {
@@ -155,9 +154,8 @@ impl Prover {
             Subject::Map(Map::Chain(maps)) => self.chain(part, maps, maps.len()),
             Subject::Run(_) => Err(Error::not_proved("a run of maps", "it is proved with the chain that holds it")),
             Subject::Map(Map::Sum(branches) | Map::Mean(branches)) => {
-                let branch = |(i, map): (usize, &Map)| {
-                    self.part(&part.below(&i.to_string(), part.input, Subject::Map(map)))
-                };
+                let branch =
+                    |(i, map): (usize, &Map)| self.part(&part.below(&i.to_string(), part.input, Subject::Map(map)));
                 let proofs: Vec<Certificate> = branches.par_iter().enumerate().map(branch).collect::<Result<_>>()?;
                 let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
                 let is_sum = matches!(part.subject, Subject::Map(Map::Sum(_)));
@@ -239,8 +237,7 @@ impl Prover {
     /// Proves maps in a row; runs of affine ones among the first `features` are proved as one where that is better.
     fn chain(&self, part: &Part<'_>, maps: &[Map], features: usize) -> Result<Certificate> {
         let inputs = inputs(maps, part.input)?;
-        let layer =
-            |(i, map): (usize, &Map)| self.part(&part.below(&i.to_string(), inputs[i], Subject::Map(map)));
+        let layer = |(i, map): (usize, &Map)| self.part(&part.below(&i.to_string(), inputs[i], Subject::Map(map)));
         let layers: Vec<Certificate> = maps.par_iter().enumerate().map(layer).collect::<Result<_>>()?;
         let (mut runs, mut first) = (Vec::new(), 0);
         while first < features {

@@ -15,9 +15,9 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
 use dahlquist::{Result, io, rigor::Rounding};
+use dahlquist_testkit::smooth::{FUNCTIONS, Worst};
 use rayon::prelude::*;
 use serde_json::json;
-use dahlquist_testkit::smooth::{FUNCTIONS, Worst};
 
 #[derive(Parser)]
 struct Options {

@@ -5,8 +5,8 @@
 use dahlquist::{
     Network,
     activation::Activation,
-    field::{GradientField, ResidualField},
     certificate::file::CertificateFile,
+    field::{GradientField, ResidualField},
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
     operator::{Affine, Conv2d, Dense, Geometry, MeanPool, Operator},
     rigor::torus::PaddingMode,

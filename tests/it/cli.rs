@@ -13,13 +13,13 @@ use std::{
     process::{Command, Output},
 };
 
-use dahlquist_testkit::models::{dense_f32, dense_stack, every_layer, every_layer_f64};
 use dahlquist::{
     data::{Dataset, samples},
     network,
     scalar::Scalar,
     tensor::{Batch, Shape},
 };
+use dahlquist_testkit::models::{dense_f32, dense_stack, every_layer, every_layer_f64};
 use serde_json::{Value, json};
 
 /// A folder with a model of every layer, in `f32` and in `f64`, and samples for both.

@@ -12,9 +12,9 @@ use dahlquist::{
     },
     scalar::Scalar,
 };
+use dahlquist_testkit::oracle::{Num, Real};
 use num_rational::BigRational;
 use num_traits::{Signed, Zero};
-use dahlquist_testkit::oracle::{Num, Real};
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 
 fn exact(x: f64) -> BigRational {

@@ -14,10 +14,10 @@ use dahlquist::{
     tape::Tape,
     tensor::{Batch, Shape, argmax},
 };
-use num_rational::BigRational;
-use num_traits::Zero;
 use dahlquist_testkit::models::proof;
 use dahlquist_testkit::orders::{ORDERS, Order, dot, exact, exact_affine, rational};
+use num_rational::BigRational;
+use num_traits::Zero;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

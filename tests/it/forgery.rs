@@ -143,7 +143,9 @@ pub fn every_change(
                 continue;
             }
             true_still += 1;
-            implied(&claimed, model).and_then(|()| holds(&claimed)).unwrap_or_else(|e| panic!("{place} changed to {other}: {e}"));
+            implied(&claimed, model)
+                .and_then(|()| holds(&claimed))
+                .unwrap_or_else(|e| panic!("{place} changed to {other}: {e}"));
         }
     }
     [refused, failed, true_still]

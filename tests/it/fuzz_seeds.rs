@@ -3,9 +3,9 @@
 use std::{fs, path::PathBuf};
 
 use dahlquist::{
+    certificate::file::CertificateFile,
     check::check,
     data::{cifar10, samples},
-    certificate::file::CertificateFile,
     model::Model,
 };
 

@@ -212,8 +212,9 @@ fn the_declared_order_refuses_no_less() {
         let network = Network::<f32>::new(Shape::Features(1), vec![Box::new(dense(2, 1, weights, bias))]).unwrap();
         network.seal_with(SealOptions { summation: Summation::Declared, ..SealOptions::default() }).unwrap()
     };
-    let claim =
-        |weights: &[f64], bias, x| declared(weights, bias).certify(&point::<f32>(&[x]), Semantics::Executed).unwrap()[0];
+    let claim = |weights: &[f64], bias, x| {
+        declared(weights, bias).certify(&point::<f32>(&[x]), Semantics::Executed).unwrap()[0]
+    };
     let tiny = 2f64.powi(-126);
     assert_eq!(claim(&[tiny, -tiny], None, 0.0).refusal, Some(Refusal::Tie));
     assert!(declared(&[tiny, -tiny], None).certificate().bound().get() >= 2f64.sqrt() * tiny);

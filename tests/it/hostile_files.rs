@@ -4,8 +4,8 @@ use std::{fmt::Write, path::PathBuf};
 
 use dahlquist::{
     Error,
-    network::{AnyNetwork, load},
     laws::search,
+    network::{AnyNetwork, load},
 };
 use proptest::prelude::any;
 

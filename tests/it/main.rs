@@ -23,6 +23,7 @@ mod naive;
 mod norms;
 mod norms_tight;
 mod quadratic_constraint;
+mod rigor;
 mod samples;
 mod soundness;
 mod surds;

@@ -50,7 +50,10 @@ fn every_rule_has_a_proof_file_and_every_proof_file_a_place_in_the_map() {
     for (file, theorem) in &theorems {
         assert!(proofs.contains(*file), "there is no file proofs/{file}.v");
         assert!(!ahead.contains(*file), "{file}.v is the proof of a rule, but the map marks it as ahead");
-        assert!(listed.lines().any(|line| line == format!("{file} {theorem}")), "{theorem} is no main theorem of {file}.v");
+        assert!(
+            listed.lines().any(|line| line == format!("{file} {theorem}")),
+            "{theorem} is no main theorem of {file}.v"
+        );
     }
     assert_eq!(Rule::Asserted.theorem(), None);
     let known =
@@ -63,7 +66,9 @@ fn every_rule_has_a_proof_file_and_every_proof_file_a_place_in_the_map() {
 #[test]
 fn every_main_theorem_is_in_the_file_that_the_map_names() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("proofs");
-    for line in include_str!("../../proofs/theorems.txt").lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty()) {
+    for line in
+        include_str!("../../proofs/theorems.txt").lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty())
+    {
         let (file, theorem) = line.split_once(' ').expect("file and theorem");
         let text = std::fs::read_to_string(folder.join(format!("{file}.v"))).expect("the proof file");
         let stated = ["Theorem", "Lemma", "Corollary"].iter().any(|kind| {

@@ -13,11 +13,11 @@ use dahlquist::{
     scalar::Scalar,
     tensor::Shape,
 };
-use faer::Mat;
 use dahlquist_testkit::{
     models::Proved,
     oracle::{self, Exact, Matrix, Num, Real, row, singular_values, square},
 };
+use faer::Mat;
 use num_bigint::BigInt;
 use num_traits::{Signed, Zero};
 use proptest::{prelude::*, test_runner::TestCaseError};

@@ -295,7 +295,9 @@ fn nothing_below_a_known_constant_is_verified() {
         let t = libm::exp2(f64::from(exponent) / 10.0);
         assert!(!run(&model, 2, "quadratic_constraint", 5.0f64.next_down(), multiplier(t)), "multiplier {t}");
     }
-    for wrong in [json!({"multipliers": []}), json!({"multipliers": [[1.0], [1.0]]}), json!({"norm": "residual"}), Value::Null] {
+    for wrong in
+        [json!({"multipliers": []}), json!({"multipliers": [[1.0], [1.0]]}), json!({"norm": "residual"}), Value::Null]
+    {
         assert!(!run(&model, 2, "quadratic_constraint", 100.0, wrong));
     }
     // A shear and its inverse: the identity, of norm 1.
@@ -334,7 +336,8 @@ fn hostile_certificates_are_refused() {
     assert!(refused(&[0xff; 64]) && refused(b"") && refused(b"null"));
     assert!(refused(text.replace("dahlquist-certificate", "dahlquist-model").as_bytes()));
     // One of the first version is told what to do.
-    let old = CertificateFile::parse(text.replace("\"version\":2", "\"version\":1").as_bytes()).unwrap_err().to_string();
+    let old =
+        CertificateFile::parse(text.replace("\"version\":2", "\"version\":1").as_bytes()).unwrap_err().to_string();
     assert!(old.contains("version 1") && old.contains("dahlquist certify"), "{old}");
 }
 

@@ -8,8 +8,8 @@ use std::{
 use clap::{Args, ValueEnum};
 use dahlquist::{
     Error, Network, Result, Sealed, Semantics,
-    data::Dataset,
     certificate::{ClaimedSamples, file::CertificateFile},
+    data::Dataset,
     model::Model,
     scalar::Scalar,
     tensor::Batch,
@@ -107,8 +107,7 @@ impl Certify {
         let samples = dataset.as_ref().map(|dataset| self.samples(&sealed, dataset)).transpose()?;
         if let Some(path) = &self.certificate {
             let options = sealed.options();
-            let mut claimed =
-                CertificateFile::new(sealed.certificate(), file, options.norm_proof, options.summation);
+            let mut claimed = CertificateFile::new(sealed.certificate(), file, options.norm_proof, options.summation);
             claimed.samples = samples.as_ref().map(|samples| samples.claimed.clone());
             claimed.write(&**path)?;
         }

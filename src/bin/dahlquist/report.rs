@@ -41,9 +41,7 @@ impl Report<'_> {
                 "averaged": proof.claims().averaged,
             })
         };
-        let run = |proof: &&Certificate| {
-            json!({"path": proof.path(), "span": proof.span(), "rule": proof.rule(), "bound": proof.bound()})
-        };
+        let run = |proof: &&Certificate| json!({"path": proof.path(), "span": proof.span(), "rule": proof.rule(), "bound": proof.bound()});
         let mut value = json!({
             "program": concat!("dahlquist ", env!("CARGO_PKG_VERSION")), "kernels": KERNELS, "norm": "l2",
             "scalar": self.scalar, "summation": summation, "norm_proof": norm_proof,

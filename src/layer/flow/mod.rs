@@ -236,13 +236,7 @@ impl<T: Scalar> Layer<T> for Flow<T> {
         v
     }
 
-    fn rounding(
-        &self,
-        proof: &Certificate,
-        rounding: &Rounding,
-        tape: &Tape<f64>,
-        reach: &[f64],
-    ) -> Result<Vec<f64>> {
+    fn rounding(&self, proof: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         let unlike = || Error::not_proved("the rounding error of a flow", "the proof is not one of a flow");
         let step_proof = proof.premises().first().ok_or_else(unlike)?;
         let field = step_proof.premises().first().ok_or_else(unlike)?;

@@ -83,17 +83,7 @@ impl<T: Scalar> Conv2d<T> {
         finite("conv2d weight", &weight)?;
         let (summation, direct, absolute, absolute_norm) = Default::default();
         let outputs = [rows, columns];
-        Ok(Self {
-            weight,
-            geometry,
-            channels,
-            axes,
-            outputs,
-            summation,
-            direct,
-            absolute,
-            absolute_norm,
-        })
+        Ok(Self { weight, geometry, channels, axes, outputs, summation, direct, absolute, absolute_norm })
     }
 
     /// Channels, kernel, stride and padding.

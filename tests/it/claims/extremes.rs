@@ -6,10 +6,10 @@ use dahlquist::{
     activation::Activation,
     certify::Refusal,
     field::{GradientField, ResidualField, VectorField},
-    tableau::Tableau,
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Step},
     operator::{Affine, Dense, MeanPool},
     rigor::Rounding,
+    tableau::Tableau,
     tape::Tape,
     tensor::{Batch, Shape, argmax},
 };
@@ -88,7 +88,10 @@ fn activations_over_balls_exclude_an_overflow_themselves() {
     let layer = ActivationLayer::new::<f32>(Activation::LeakyRelu { slope: 1e32 }, X).unwrap();
     let mut tape = Tape::recording();
     Layer::<f32>::widen(&layer).forward(z, &mut tape);
-    assert!(Layer::<f32>::rounding(&layer, &proof::<f32>(&layer).unwrap(), &rounding, &tape, &[1e7]).unwrap()[0].is_infinite());
+    assert!(
+        Layer::<f32>::rounding(&layer, &proof::<f32>(&layer).unwrap(), &rounding, &tape, &[1e7]).unwrap()[0]
+            .is_infinite()
+    );
 }
 
 /// `h·a` of kutta3 is formed before it meets a slope: 2h overflows, and the third stage is lost in an infinity.

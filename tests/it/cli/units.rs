@@ -6,8 +6,8 @@ use dahlquist::{
     data::{Dataset, samples},
     field::{GradientField, ResidualField},
     integrate::Tableau,
-    network,
     layer::{AffineLayer, Flow, Step},
+    network,
     operator::{Affine, Dense},
     tensor::{Batch, Shape},
 };

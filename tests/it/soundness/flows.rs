@@ -6,12 +6,12 @@ use dahlquist::{
     activation::Activation,
     certificate::Rule,
     field::GradientField,
-    tableau::Tableau,
     laws::strategies as s,
     layer::{Flow, Layer, Step},
     operator::{Affine, Dense},
     rigor::Rounding,
     scalar::Scalar,
+    tableau::Tableau,
     tape::Tape,
     tensor::Batch,
 };
@@ -25,10 +25,7 @@ use proptest::{
 };
 use rand::Rng;
 
-use super::{
-    fail, generator, hold,
-    pairs, within,
-};
+use super::{fail, generator, hold, pairs, within};
 
 /// A flow of a gradient field with the numbers that the oracle needs.
 #[derive(Debug)]
@@ -51,7 +48,8 @@ fn cases<T: Scalar, N: Num + std::fmt::Debug>(
     (map, activation, tableau, ratio, proptest::bool::ANY, 1..=2usize).prop_filter_map(
         "refused",
         |(map, activation, tableau, ratio, relative, steps)| {
-            let (exact, top) = (Matrix::of(&map), dahlquist_testkit::oracle::top(&dahlquist_testkit::oracle::matrix(&map)));
+            let (exact, top) =
+                (Matrix::of(&map), dahlquist_testkit::oracle::top(&dahlquist_testkit::oracle::matrix(&map)));
             let field = GradientField::new(map, activation).ok()?;
             let activation = field.activation();
             let flow = s::flow(field, tableau, ratio, relative, steps)?;
@@ -96,7 +94,8 @@ impl<T: Scalar, N: Num> Case<T, N> {
 fn piecewise_flows<T: Scalar>(tableaux: &[&'static str], ratios: &[f64], rule: Rule) -> [u32; 3] {
     let counts = [const { Cell::new(0) }; 3];
     let tableau = proptest::sample::select(tableaux.to_vec()).prop_map(|name| Tableau::by_name(name).unwrap());
-    let activation = s::monotone_activation().prop_filter("smooth", |a| dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_some());
+    let activation =
+        s::monotone_activation().prop_filter("smooth", |a| dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_some());
     let ratio = proptest::prop_oneof![proptest::sample::select(ratios.to_vec()), Just(1.0), 0.05..1.0f64];
     hold(cases::<T, Exact>(tableau, activation, ratio), |case, seed| {
         let sigma = dahlquist_testkit::oracle::piecewise(case.activation).unwrap();
@@ -162,7 +161,8 @@ fn shu_osher() {
 #[test]
 fn smooth_flows() {
     fn holds<T: Scalar>() {
-        let activation = s::monotone_activation().prop_filter("exact", |a| dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_none());
+        let activation = s::monotone_activation()
+            .prop_filter("exact", |a| dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_none());
         let tableau = proptest::sample::select(vec!["euler", "heun", "rk4", "ssprk43"]);
         let tableau = tableau.prop_map(|name| Tableau::by_name(name).unwrap());
         hold(cases::<T, Real>(tableau, activation, s::step_ratio()), |case, seed| {
@@ -181,7 +181,8 @@ fn smooth_flows() {
 #[test]
 fn executed_flows_are_within_their_rounding_error() {
     fn holds<T: Scalar>() {
-        let activation = s::monotone_activation().prop_filter("smooth", |a| dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_some());
+        let activation = s::monotone_activation()
+            .prop_filter("smooth", |a| dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_some());
         let tableau = proptest::sample::select(vec!["euler", "heun", "ralston3", "rk4", "ssprk43"]);
         let tableau = tableau.prop_map(|name| Tableau::by_name(name).unwrap());
         hold(cases::<T, Exact>(tableau, activation, s::step_ratio()), |case, seed| {

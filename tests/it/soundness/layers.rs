@@ -6,12 +6,12 @@ use dahlquist::{
     Network, Result,
     certificate::Rule,
     field::{GradientField, ResidualField, VectorField},
-    tableau::Tableau,
     laws::{Verdict, strategies as s},
     layer::{ActivationLayer, AffineLayer, Branches, Flow, Layer, Step},
     operator::{Affine, Conv2d, Dense, Geometry},
     rigor::torus::PaddingMode,
     scalar::Scalar,
+    tableau::Tableau,
     tape::Tape,
     tensor::{Batch, Shape},
 };
@@ -21,10 +21,7 @@ use dahlquist_testkit::{
 };
 use proptest::prelude::{Just, Strategy};
 
-use super::{
-    fail, generator, hold, normal,
-    pairs, within,
-};
+use super::{fail, generator, hold, normal, pairs, within};
 
 /// A matrix, and the same as a convolution of images of one point, of which multipliers know nothing.
 fn dense<T: Scalar>(rows: usize, columns: usize, w: Vec<T>) -> Result<Affine<T>> {
@@ -141,7 +138,8 @@ fn isometry() {
 #[test]
 fn descent() {
     fn holds<T: Scalar>() {
-        let activation = s::monotone_activation().prop_filter("smooth", |a| dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_some());
+        let activation = s::monotone_activation()
+            .prop_filter("smooth", |a| dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_some());
         hold((s::dense::<T>(), activation, 0.0..4.0f64), |(map, a, ratio), seed| {
             let matrix = Matrix::<Exact>::of(map);
             let widened = GradientField::new(map.widen(), a.in_format::<T>().unwrap()).unwrap();
@@ -222,7 +220,8 @@ fn gradient_field() {
 fn residual_field() {
     fn holds<T: Scalar>() {
         let sizes = (1..=3usize, 1..=4usize);
-        let parts = sizes.prop_flat_map(|(n, m)| (s::matrix::<T>(m, n), s::matrix::<T>(n, m), s::activation(), Just((n, m))));
+        let parts =
+            sizes.prop_flat_map(|(n, m)| (s::matrix::<T>(m, n), s::matrix::<T>(n, m), s::activation(), Just((n, m))));
         let cases = parts.prop_filter_map("refused", |(w, v, a, (n, m))| {
             let a = a.in_format::<T>().ok().filter(|&a| dahlquist_testkit::oracle::piecewise::<Exact>(a).is_some())?;
             let map = |o, i, w: Vec<T>| Affine::new(Dense::new(o, i, w).ok()?, None).ok();
@@ -255,10 +254,14 @@ fn sum() {
         hold(parts, |(w, v, n), seed| {
             let branch = |w: &Vec<T>| {
                 let map = Affine::new(Dense::new(*n, *n, w.clone()).unwrap(), None).unwrap();
-                (Matrix::<Exact>::of(&map), Network::new(Shape::Features(*n), vec![Box::new(AffineLayer::new(map))]).unwrap())
+                (
+                    Matrix::<Exact>::of(&map),
+                    Network::new(Shape::Features(*n), vec![Box::new(AffineLayer::new(map))]).unwrap(),
+                )
             };
             let ((a, first), (b, second), (_, third), (_, fourth)) = (branch(w), branch(v), branch(w), branch(v));
-            let (sum, mean) = (Branches::sum(vec![first, second]).unwrap(), Branches::mean(vec![third, fourth]).unwrap());
+            let (sum, mean) =
+                (Branches::sum(vec![first, second]).unwrap(), Branches::mean(vec![third, fourth]).unwrap());
             let (Ok(of_sum), Ok(of_mean)) = (proof(&sum), proof(&mean)) else { return Ok(()) };
             for [x, other] in pairs::<T>(&sum, 4, &mut generator(seed)) {
                 let dx = difference::<Exact>(&row(&x), &row(&other));

@@ -6,13 +6,13 @@ use dahlquist::{
     Network, Semantics,
     activation::Activation,
     field::GradientField,
-    tableau::Tableau,
     laws::strategies as s,
     layer::{AffineLayer, Flow, Layer, Reshape, Step},
     model::Map,
     operator::{Affine, Dense},
     rules::Prover,
     scalar::Scalar,
+    tableau::Tableau,
     tensor::{Batch, Shape},
 };
 use dahlquist_testkit::oracle::{Exact, Matrix, Method, Num, difference, gradient_field, row, square};
@@ -21,18 +21,14 @@ use proptest::{
     test_runner::TestCaseError,
 };
 
-use super::{
-    fail,
-    flows::Case,
-    generator, hold, normal,
-    row64, within,
-};
+use super::{fail, flows::Case, generator, hold, normal, row64, within};
 
 /// Networks of several layers against the product of their bounds, and averaged flows of several steps.
 #[test]
 fn composition() {
     let counted = Cell::new(0);
-    let activation = s::monotone_activation().prop_filter("smooth", |a| dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_some());
+    let activation =
+        s::monotone_activation().prop_filter("smooth", |a| dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_some());
     let parts = (1..=3usize).prop_flat_map(|n| (s::matrix::<f64>(2, n), s::matrix::<f64>(3, n), Just(n)));
     hold((parts, activation, 0.1..1.0f64), |((w, head, n), a, part), seed| {
         let map = || Affine::new(Dense::new(2, *n, w.clone()).unwrap(), None).unwrap();
@@ -46,7 +42,8 @@ fn composition() {
             flow.seal(&Prover::default()).map(|()| flow)
         };
         let (Ok(one), Ok(three)) = (flow(1), flow(3)) else { return Ok(()) };
-        let (exact, top) = (Matrix::<Exact>::of(&map()), dahlquist_testkit::oracle::top(&dahlquist_testkit::oracle::matrix(&map())));
+        let (exact, top) =
+            (Matrix::<Exact>::of(&map()), dahlquist_testkit::oracle::top(&dahlquist_testkit::oracle::matrix(&map())));
         let case = Case { map: exact, top, activation: *a, flow: three };
         let sigma = dahlquist_testkit::oracle::piecewise(*a).unwrap();
         let mut rng = generator(seed);
