@@ -1,12 +1,13 @@
 //! Stable neural networks from ordinary differential equations, in which every layer carries a Lipschitz and a
 //! contractivity certificate that is *proved*.
 //!
-//! A residual block $x + h f(x)$ is a step of Euler's method for $x' = f(x)$. If the field is the gradient field
-//! $f(x) = -W^T σ(Wx + b)$, its flow never moves two points apart, and numerical analysis says for which steps $h$, and
-//! for which Runge–Kutta methods, the discrete step does not either. A network of such layers is 1-Lipschitz by
-//! construction; with a margin between its logits, a prediction is then certified against every perturbation within a
-//! radius. This crate is a reference implementation of Ehrhardt, Murari, Sherry, *Stable neural networks and
-//! connections to continuous dynamical systems*, [arXiv:2510.22299](https://arxiv.org/abs/2510.22299).
+//! A residual block `$x + h f(x)$` is a step of Euler's method for `$x' = f(x)$`. If the field is the gradient field
+//! `$f(x) = -W^T σ(Wx + b)$`, its flow never moves two points apart, and numerical analysis says for which steps
+//! `$h$`, and for which Runge–Kutta methods, the discrete step does not either. A network of such layers is
+//! 1-Lipschitz by construction; with a margin between its logits, a prediction is then certified against every
+//! perturbation within a radius. This crate is a reference implementation of Ehrhardt, Murari, Sherry, *Stable neural
+//! networks and connections to continuous dynamical systems*,
+//! [arXiv:2510.22299](https://arxiv.org/abs/2510.22299).
 //!
 //! # What is promised
 //!
