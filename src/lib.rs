@@ -56,15 +56,17 @@
 //! |---|---|
 //! | [`scalar`], [`lanes`], [`tensor`], [`error`] | `f32` and `f64` over faer; vectors of them; shapes and batches; everything that is refused |
 //! | [`rigor`] | the trusted base: outward rounding, bounds as types, proved norms |
-//! | [`certificate`] | rules, claims and the numbers behind them: data only |
-//! | [`activation`], [`operator`], [`field`] | functions with slopes; linear maps with norms; right-hand sides |
-//! | [`integrate`] | Runge–Kutta methods in exact arithmetic, with their radii |
-//! | [`layer`], [`network`] | layers, and layers in order |
-//! | [`certify`] | sealing, and the radius of a sample |
-//! | [`check`] | the independent checker of certificate files; radii of samples are recomputed |
-//! | [`witness`] | what the verified checker of `proofs/` reads: certificates in exact integers |
+//! | [`tape`], [`io`] | what a forward pass leaves for derivatives; files |
+//! | [`activation`], [`tableau`] | functions with slopes; Runge–Kutta methods in exact arithmetic, with their radii |
+//! | [`model`] | a network as data, and model files |
+//! | [`certificate`] | proof trees, and certificate files |
+//! | [`rules`] | one theorem a file: how a bound follows, and how to look for it |
+//! | [`check`] | the checker of certificate files: one fold over the two trees |
+//! | [`operator`], [`field`], [`layer`], [`network`] | what runs: linear maps, right-hand sides, layers, layers in order |
+//! | [`data`], [`certify`] | images and samples; sealing, and the radius of a sample |
 //! | [`attack`] | PGD against the label, a search for counterexamples against the certificate |
-//! | [`train`], [`data`], [`io`] | the recipe; images; model and certificate files |
+//! | [`train`] | the recipe |
+//! | [`witness`] | what the verified checker of `proofs/` reads: certificates in exact integers |
 //! | `laws` (feature `laws`) | the properties that every layer, field and method must have, for your own too |
 
 #![forbid(unsafe_code)]

@@ -2,8 +2,8 @@
 //! each.
 //!
 //! ```text
-//! cargo run --release -p dahlquist-testkit --example rounding_cost                      synthetic images, a few seconds of training
-//! cargo run --release -p dahlquist-testkit --example rounding_cost -- --data DIR        CIFAR-10 from its binary layout
+//! cargo run --release -p dahlquist-testkit --example rounding_cost    synthetic images, a few seconds of training
+//! cargo run --release -p dahlquist-testkit --example rounding_cost -- --data DIR    CIFAR-10 from its binary layout
 //! cargo run --release -p dahlquist-testkit --example rounding_cost -- --help
 //! ```
 //!

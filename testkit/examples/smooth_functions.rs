@@ -1,8 +1,8 @@
 //! The error of tanh, sigmoid and softplus at every number of `f32`.
 //!
 //! ```text
-//! nice cargo run --release -p dahlquist-testkit --example smooth_functions                  a few minutes on 2 cores
-//! cargo run --release -p dahlquist-testkit --example smooth_functions -- --stride 1009      a second
+//! nice cargo run --release -p dahlquist-testkit --example smooth_functions    a few minutes on 2 cores
+//! cargo run --release -p dahlquist-testkit --example smooth_functions -- --stride 1009    a second
 //! ```
 //!
 //! Each value is compared with a reference in `f64` whose own error is proved (`testkit/src/smooth.rs`), for all 2³² bit

@@ -1,7 +1,7 @@
 //! How the cost of every pass grows with one quantity while the others stay: the exponents, measured.
 //!
 //! ```text
-//! cargo run --release -p dahlquist-testkit --example scaling                            two to three minutes on 2 idle cores
+//! cargo run --release -p dahlquist-testkit --example scaling    two to three minutes on 2 idle cores
 //! cargo run --release -p dahlquist-testkit --example scaling -- --help
 //! ```
 //!
