@@ -1,12 +1,13 @@
 //! Stable neural networks from ordinary differential equations, in which every layer carries a Lipschitz and a
 //! contractivity certificate that is *proved*.
 //!
-//! A residual block $x + h f(x)$ is a step of Euler's method for $x' = f(x)$. If the field is the gradient field
-//! $f(x) = -W^T σ(Wx + b)$, its flow never moves two points apart, and numerical analysis says for which steps $h$, and
-//! for which Runge–Kutta methods, the discrete step does not either. A network of such layers is 1-Lipschitz by
-//! construction; with a margin between its logits, a prediction is then certified against every perturbation within a
-//! radius. This crate is a reference implementation of Ehrhardt, Murari, Sherry, *Stable neural networks and
-//! connections to continuous dynamical systems*, [arXiv:2510.22299](https://arxiv.org/abs/2510.22299).
+//! A residual block `$x + h f(x)$` is a step of Euler's method for `$x' = f(x)$`. If the field is the gradient field
+//! `$f(x) = -W^T σ(Wx + b)$`, its flow never moves two points apart, and numerical analysis says for which steps
+//! `$h$`, and for which Runge–Kutta methods, the discrete step does not either. A network of such layers is
+//! 1-Lipschitz by construction; with a margin between its logits, a prediction is then certified against every
+//! perturbation within a radius. This crate is a reference implementation of Ehrhardt, Murari, Sherry, *Stable neural
+//! networks and connections to continuous dynamical systems*,
+//! [arXiv:2510.22299](https://arxiv.org/abs/2510.22299).
 //!
 //! # What is promised
 //!
@@ -55,15 +56,17 @@
 //! |---|---|
 //! | [`scalar`], [`lanes`], [`tensor`], [`error`] | `f32` and `f64` over faer; vectors of them; shapes and batches; everything that is refused |
 //! | [`rigor`] | the trusted base: outward rounding, bounds as types, proved norms |
-//! | [`certificate`] | rules, claims and the numbers behind them: data only |
-//! | [`activation`], [`operator`], [`field`] | functions with slopes; linear maps with norms; right-hand sides |
-//! | [`integrate`] | Runge–Kutta methods in exact arithmetic, with their radii |
-//! | [`layer`], [`network`] | layers, and layers in order |
-//! | [`certify`] | sealing, and the radius of a sample |
-//! | [`check`] | the independent checker of certificate files; radii of samples are recomputed |
-//! | [`witness`] | what the verified checker of `proofs/` reads: certificates in exact integers |
+//! | [`tape`], [`io`] | what a forward pass leaves for derivatives; files |
+//! | [`activation`], [`tableau`] | functions with slopes; Runge–Kutta methods in exact arithmetic, with their radii |
+//! | [`model`] | a network as data, and model files |
+//! | [`certificate`] | proof trees, and certificate files |
+//! | [`rules`] | one theorem a file: how a bound follows, and how to look for it |
+//! | [`check`] | the checker of certificate files: one fold over the two trees |
+//! | [`operator`], [`field`], [`layer`], [`network`] | what runs: linear maps, right-hand sides, layers, layers in order |
+//! | [`data`], [`certify`] | images and samples; sealing, and the radius of a sample |
 //! | [`attack`] | PGD against the label, a search for counterexamples against the certificate |
-//! | [`train`], [`data`], [`io`] | the recipe; images; model and certificate files |
+//! | [`train`] | the recipe |
+//! | [`witness`] | what the verified checker of `proofs/` reads: certificates in exact integers |
 //! | `laws` (feature `laws`) | the properties that every layer, field and method must have, for your own too |
 
 #![forbid(unsafe_code)]

@@ -4,7 +4,7 @@ Three networks: a plain MLP (dense and ReLU), a convolutional one, and a gradien
 f(x) = -W^T relu(Wx + b), whose Lipschitz constant dahlquist proves to be 1.
 
     pip install torch numpy safetensors
-    cargo build --release
+    cargo build --release --features cli
     python examples/pytorch/train_and_compare.py --program target/release/dahlquist
 """
 

@@ -4,7 +4,9 @@
 //! `fᵢ − fⱼ = ⟨wᵢ − wⱼ, φ⟩ + bᵢ − bⱼ` changes by at most `L‖wᵢ − wⱼ‖ε` within `ε`, so the prediction `i` stands for
 //! every `ε` below
 //!
-//! $$ \min_{j \ne i} \frac{f_i - f_j}{L\,\|w_i - w_j\|}. $$
+//! ```math
+//! \min_{j \ne i} \frac{f_i - f_j}{L\,\|w_i - w_j\|}.
+//! ```
 //!
 //! The margin in the numerator is computed in `f64`, and less a bound `E₀` of its rounding error it is one of the
 //! network over the real numbers: that is *exact* semantics. *Executed* semantics is about the program. Everywhere in

@@ -128,7 +128,9 @@ impl<T: Scalar> Affine<T> {
     /// evaluation in the format of `rounding`: with `n` terms, the bias included, at most `d` roundings for each, and
     /// `m` entries,
     ///
-    /// $$ γ_d\bigl(\|\,|W||x| + |b|\,\| + \|\,|W|\,\|·\mathrm{reach}\bigr) + \sqrt{m}\,nη. $$
+    /// ```math
+    /// γ_d\bigl(\|\,|W||x| + |b|\,\| + \|\,|W|\,\|·\mathrm{reach}\bigr) + \sqrt{m}\,nη.
+    /// ```
     ///
     /// Infinite where an overflow cannot be excluded.
     ///
@@ -150,7 +152,9 @@ impl<T: Scalar> Affine<T> {
 
     /// As [`Self::apply_error`], for each sample and each coordinate of `Wx + b`: with the row `wᵢ`, at most
     ///
-    /// $$ γ_d\bigl(|w_i||x| + |b_i| + \|w_i\|·\mathrm{reach}\bigr) + nη. $$
+    /// ```math
+    /// γ_d\bigl(|w_i||x| + |b_i| + \|w_i\|·\mathrm{reach}\bigr) + nη.
+    /// ```
     ///
     /// Where rows are not known, the norm of `|W|` stands for theirs.
     ///

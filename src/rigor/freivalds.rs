@@ -8,7 +8,9 @@
 //! let row `i` pass if `|(Dv)ᵢ| ≤ τ`. If an entry of that row is as large as `δ`, then, whatever the other components of
 //! `v` are, its own lies in an interval of length `2τ/δ` if the row passes, so that
 //!
-//! $$ P(\text{a wrong entry } δ \text{ passes}) \le τ/δ + 2^{-54}. $$
+//! ```math
+//! P(\text{a wrong entry } δ \text{ passes}) \le τ/δ + 2^{-54}.
+//! ```
 //!
 //! The tolerance `τ` is two to four times what the proof charges for the row anyway, plus the rounding of the check:
 //! some `10⁻¹³` of the entries of a matrix with a thousand rows. So a kernel that drops a block, returns zeros or loses

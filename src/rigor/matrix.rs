@@ -2,7 +2,9 @@
 //!
 //! For a symmetric `G`, any number `α` and any matrix `R`, let `E = αI − G − RRᵀ`. Then
 //!
-//! $$ xᵀGx = αxᵀx − \|Rᵀx\|² − xᵀEx \le (α + \max_i \textstyle\sum_j |E_{ij}|)\,xᵀx, $$
+//! ```math
+//! xᵀGx = αxᵀx − \|Rᵀx\|² − xᵀEx \le (α + \max_i \textstyle\sum_j |E_{ij}|)\,xᵀx,
+//! ```
 //!
 //! so `λ_max(G)` is at most that number, *whatever* `R` is: an approximate Cholesky factor of `αI − G` makes the bound
 //! good, and no error theory of Cholesky makes it true. `G` is the Gram matrix `WᵀW` or `WWᵀ`, whichever is smaller,

@@ -1,8 +1,8 @@
 //! The trusted base: outward rounding, bounds as types, and proved norms.
 //!
 //! Everything that a certificate rests on is in this folder, in `f64`, and small: an auditor reads these files, the
-//! rules of [`crate::certificate`], and nothing else. Decompositions of faer *propose* (an eigenvalue, a Cholesky
-//! factor); what is proved about their output is proved here, and holds whatever they returned.
+//! rules in [`crate::rules`], and little else ([`crate::check`]). Decompositions of faer *propose* (an eigenvalue, a
+//! Cholesky factor); what is proved about their output is proved here, and holds whatever they returned.
 //!
 //! | file | what it proves |
 //! |---|---|

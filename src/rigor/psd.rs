@@ -2,7 +2,9 @@
 //!
 //! For a symmetric `G`, any number `α` and any matrix `R`, let `E = G − αI − RRᵀ`. Then
 //!
-//! $$ xᵀGx = αxᵀx + \|Rᵀx\|² + xᵀEx \ge (α - \max_i \textstyle\sum_j |E_{ij}|)\,xᵀx, $$
+//! ```math
+//! xᵀGx = αxᵀx + \|Rᵀx\|² + xᵀEx \ge (α - \max_i \textstyle\sum_j |E_{ij}|)\,xᵀx,
+//! ```
 //!
 //! so `G ⪰ 0` if no row of `|E|` has a sum above `α`, *whatever* `R` is. An approximate Cholesky factor of `G − αI`
 //! proposes; see [`super::matrix`] for the same with the largest eigenvalue.

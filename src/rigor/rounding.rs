@@ -3,7 +3,9 @@
 //! For a dot product of `n` terms whose products pass through at most `d` roundings each on their way into the sum,
 //! with or without fused multiply-add, and with gradual underflow,
 //!
-//! $$ |\mathrm{fl}(x·y) - x·y| \le γ_d\, |x|·|y| + nη, \qquad γ_d = \frac{du}{1 - du}, $$
+//! ```math
+//! |\mathrm{fl}(x·y) - x·y| \le γ_d\, |x|·|y| + nη, \qquad γ_d = \frac{du}{1 - du},
+//! ```
 //!
 //! while nothing overflows. In *any* order of summation `d = n`. An order that splits the sum into `c` chunks of `m`
 //! terms, in any order inside a chunk, and adds the chunks pairwise has `d = m + ⌈log₂ c⌉`, one after the other

@@ -37,7 +37,10 @@ pub fn bound(linear: &Linear, input: Shape, evidence: &Evidence, inverse: bool) 
         }
         (_, NormMethod::ClosedForm) => closed_form(linear, input)?,
         _ => {
-            return Err(Error::format(format!("{method:?} does not prove the norm of a map of kind {}", linear.kind())));
+            return Err(Error::format(format!(
+                "{method:?} does not prove the norm of a map of kind {}",
+                linear.kind()
+            )));
         }
     };
     let inverse = if inverse { Some(smallest_singular_value(linear, input, true)?) } else { None };

@@ -49,13 +49,17 @@ impl CircleRadius {
 impl Tableau {
     /// The radius of circle contractivity, the largest `r` with `M + B/r ⪰ 0`:
     ///
-    /// $$ B = \mathrm{diag}\, b,\qquad M = BA + A^TB - bb^T,\qquad
-    ///    r = -1/λ_{\min}(B^{-1/2} M B^{-1/2}). $$
+    /// ```math
+    /// B = \mathrm{diag}\, b,\qquad M = BA + A^TB - bb^T,\qquad
+    ///    r = -1/λ_{\min}(B^{-1/2} M B^{-1/2}).
+    /// ```
     ///
     /// For two steps from `x` and `x + Δx`, with the differences `ΔXᵢ` and `Δfᵢ` of stages and slopes,
     ///
-    /// $$ \|Δx_1\|^2 = \|Δx\|^2 + 2h \sum_i b_i ⟨Δf_i, ΔX_i⟩ - h^2 \sum_{ij} m_{ij} ⟨Δf_i, Δf_j⟩
-    ///    \le \|Δx\|^2 - h^2 \sum_{ij} \Bigl(M + \tfrac{2ν}{h} B\Bigr)_{ij} ⟨Δf_i, Δf_j⟩, $$
+    /// ```math
+    /// \|Δx_1\|^2 = \|Δx\|^2 + 2h \sum_i b_i ⟨Δf_i, ΔX_i⟩ - h^2 \sum_{ij} m_{ij} ⟨Δf_i, Δf_j⟩
+    ///    \le \|Δx\|^2 - h^2 \sum_{ij} \Bigl(M + \tfrac{2ν}{h} B\Bigr)_{ij} ⟨Δf_i, Δf_j⟩,
+    /// ```
     ///
     /// which is at most `‖Δx‖²` if `2ν/h ≥ 1/r`, in every inner product space. An implicit method is meant with its
     /// stage equations solved exactly.

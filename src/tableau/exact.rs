@@ -1,4 +1,4 @@
-//! Numbers of the fields $\mathbb Q(\sqrt 2, \sqrt 3, \sqrt 5, …)$, exactly.
+//! Numbers of the fields `$\mathbb Q(\sqrt 2, \sqrt 3, \sqrt 5, …)$`, exactly.
 
 use std::{
     cmp::Ordering,
@@ -16,7 +16,7 @@ use crate::{
     scalar::Scalar,
 };
 
-/// A sum of square roots with rational coefficients, such as $\tfrac14 - \tfrac16\sqrt3$.
+/// A sum of square roots with rational coefficients, such as `$\tfrac14 - \tfrac16\sqrt3$`.
 ///
 /// A root is the set of its primes, `√6 = {2, 3}`, so that products of roots are symmetric differences of sets. The
 /// roots of distinct squarefree numbers are linearly independent over the rationals (Besicovitch 1940): a number has

@@ -2,7 +2,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | [`Surd`] | numbers of $\mathbb Q(\sqrt 2, \sqrt 3, \sqrt 5, …)$, exactly; the largest `f64` below one |
+//! | [`Surd`] | numbers of `$\mathbb Q(\sqrt 2, \sqrt 3, \sqrt 5, …)$`, exactly; the largest `f64` below one |
 //! | [`Tableau`] | a method whose order conditions hold exactly; its coefficients rounded to `f32` or `f64` |
 //! | [`CircleRadius`] | how long a step of a method may be without expanding a cocoercive field |
 //! | [`ShuOsher`] | a method as convex combinations of Euler steps, and the Lipschitz factor that it inherits |

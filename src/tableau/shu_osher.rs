@@ -13,7 +13,9 @@ use crate::{
 
 /// The canonical Shu–Osher form of an explicit method: convex combinations of Euler steps of length `h/r`,
 ///
-/// $$ X_i = v_i\, x + \sum_{j < i} p_{ij} \Bigl(X_j + \frac hr f(X_j)\Bigr),\qquad v_i + \sum_j p_{ij} = 1, $$
+/// ```math
+/// X_i = v_i\, x + \sum_{j < i} p_{ij} \Bigl(X_j + \frac hr f(X_j)\Bigr),\qquad v_i + \sum_j p_{ij} = 1,
+/// ```
 ///
 /// the last row being the new value. In hand, `v ≥ 0` and `p ≥ 0` exactly.
 ///
@@ -38,7 +40,9 @@ impl ShuOsher {
 
     /// A Lipschitz bound of one step of length `h`, if `φ` is one of the Euler step `x ↦ x + (h/r) f(x)`:
     ///
-    /// $$ ℓ_i = v_i + φ \sum_{j < i} p_{ij}\, ℓ_j . $$
+    /// ```math
+    /// ℓ_i = v_i + φ \sum_{j < i} p_{ij}\, ℓ_j .
+    /// ```
     ///
     /// Evaluated exactly and rounded up once: `φ = 1` gives 1, and `φ < 1` a rate of contraction. Here `h/r` is the
     /// real number, not its rounded quotient; it is a number of the format if `r` is a power of two.
@@ -71,7 +75,9 @@ impl Tableau {
 
     /// The canonical Shu–Osher form for Euler steps of length `h/r`:
     ///
-    /// $$ P = rK(I + rK)^{-1},\qquad v = (I - P)\mathbf 1,\qquad K = \begin{pmatrix} A & 0 \\ b^T & 0 \end{pmatrix}. $$
+    /// ```math
+    /// P = rK(I + rK)^{-1},\qquad v = (I - P)\mathbf 1,\qquad K = \begin{pmatrix} A & 0 \\ b^T & 0 \end{pmatrix}.
+    /// ```
     ///
     /// `r > 0` is taken as the exact number that it is.
     ///

@@ -10,7 +10,9 @@ use crate::{
 
 /// A Runge–Kutta method of a proved order, its coefficients exact.
 ///
-/// $$ X_i = x + h \sum_j a_{ij}\, f(X_j),\qquad x_1 = x + h \sum_i b_i\, f(X_i),\qquad c_i = \sum_j a_{ij}. $$
+/// ```math
+/// X_i = x + h \sum_j a_{ij}\, f(X_j),\qquad x_1 = x + h \sum_i b_i\, f(X_i),\qquad c_i = \sum_j a_{ij}.
+/// ```
 ///
 /// A tableau in hand is a valid one: square, with the row sums `c`, and with all order conditions up to its order, each
 /// checked in exact arithmetic. The methods of this crate are functions such as [`Tableau::rk4`] and have names

@@ -2,8 +2,10 @@
 //!
 //! A method has order `p` if and only if every rooted tree `t` with at most `p` vertices has
 //!
-//! $$ \sum_i b_i\, φ_i(t) = \frac1{γ(t)},\qquad φ_i([t_1, …, t_k]) = \prod_{l=1}^k \sum_j a_{ij}\, φ_j(t_l),\qquad
-//!    γ([t_1, …, t_k]) = |t| \prod_{l=1}^k γ(t_l), $$
+//! ```math
+//! \sum_i b_i\, φ_i(t) = \frac1{γ(t)},\qquad φ_i([t_1, …, t_k]) = \prod_{l=1}^k \sum_j a_{ij}\, φ_j(t_l),\qquad
+//!    γ([t_1, …, t_k]) = |t| \prod_{l=1}^k γ(t_l),
+//! ```
 //!
 //! where `τ = []` is the tree of one vertex and `[t₁, …, t_k]` joins trees to a new root.
 //!

@@ -7,7 +7,9 @@ use crate::{
 
 /// Cross-entropy with a temperature `τ` and a margin offset `κ`:
 ///
-/// $$ -τ \log \frac{e^{(f_y - \sqrt 2 κ)/τ}}{e^{(f_y - \sqrt 2 κ)/τ} + \sum_{j \ne y} e^{f_j/τ}} . $$
+/// ```math
+/// -τ \log \frac{e^{(f_y - \sqrt 2 κ)/τ}}{e^{(f_y - \sqrt 2 κ)/τ} + \sum_{j \ne y} e^{f_j/τ}} .
+/// ```
 ///
 /// Logits of a 1-Lipschitz network with unit rows measure distances, so `κ` is the radius in units of the input that
 /// the loss asks for (the `√2` is the largest distance of two orthogonal unit rows), and a low temperature makes it

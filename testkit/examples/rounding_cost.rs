@@ -2,9 +2,9 @@
 //! each.
 //!
 //! ```text
-//! cargo run --release --example rounding_cost                      synthetic images, a few seconds of training
-//! cargo run --release --example rounding_cost -- --data DIR        CIFAR-10 from its binary layout
-//! cargo run --release --example rounding_cost -- --help
+//! cargo run --release -p dahlquist-testkit --example rounding_cost    synthetic images, a few seconds of training
+//! cargo run --release -p dahlquist-testkit --example rounding_cost -- --data DIR    CIFAR-10 from its binary layout
+//! cargo run --release -p dahlquist-testkit --example rounding_cost -- --help
 //! ```
 //!
 //! Two networks: the flow network of the `cifar10_toy` example, with sums of 432 to 3072 terms, and a dense ReLU

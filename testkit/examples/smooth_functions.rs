@@ -1,11 +1,11 @@
 //! The error of tanh, sigmoid and softplus at every number of `f32`.
 //!
 //! ```text
-//! nice cargo run --release --example smooth_functions                  a few minutes on 2 cores
-//! cargo run --release --example smooth_functions -- --stride 1009      a second
+//! nice cargo run --release -p dahlquist-testkit --example smooth_functions    a few minutes on 2 cores
+//! cargo run --release -p dahlquist-testkit --example smooth_functions -- --stride 1009    a second
 //! ```
 //!
-//! Each value is compared with a reference in `f64` whose own error is proved (`tests/oracle/smooth.rs`), for all 2³² bit
+//! Each value is compared with a reference in `f64` whose own error is proved (`testkit/src/smooth.rs`), for all 2³² bit
 //! patterns but NaNs and infinities. What comes out is a proof of the constants of [`Activation::error`] in `f32` for the
 //! library that this program is linked with; it fails if one of them is exceeded.
 //!

@@ -3,7 +3,7 @@
 //! ratio `‖Δy‖/‖Δx‖` that a search finds. For trained ones also the median radius of held-out samples: by the product,
 //! with stacks, and locally, where neurons that cannot switch within the ball are fixed.
 //!
-//! `cargo run --release --example tightness -- [SEED]`
+//! `cargo run --release -p dahlquist-testkit --example tightness -- [SEED]`
 
 use dahlquist::{
     Network, Result, Semantics,

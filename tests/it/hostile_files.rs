@@ -70,7 +70,7 @@ fn model_files_that_lie_are_refused() {
         ("\"input\":[2]", "\"input\":[2,2]", "[features] or [channels, height, width]"),
         ("\"input\":[2]", "\"input\":[18446744073709551615,9,9]", "2³²"),
         ("\"input\":[2]", "\"input\":[3]", "shape"),
-        ("\"type\":\"dense\"", "\"type\":\"attention\"", "unknown variant"),
+        ("\"type\":\"dense\"", "\"type\":\"attention\"", "no layer of this type"),
         ("\"bias\":null", "\"bias\":\"b\"", "no tensor of this name"),
         ("\"bias\":null", "\"biass\":null", "unknown field"),
         ("[{\"type\":\"dense\",\"weight\":\"w\",\"bias\":null}]", "[]", "at least one layer"),

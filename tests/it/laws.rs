@@ -1,6 +1,7 @@
 //! Every layer, field and method of the crate is held to the laws.
 
 use dahlquist::{
+    claim_laws,
     field::VectorField,
     field_laws,
     integrate::Tableau,
@@ -22,14 +23,17 @@ layer_laws! {
     reshape<T>: strategies::reshape();
     gradient_flow<T>: strategies::gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
-    steep_residual_flow<T>: strategies::steep_residual_flow::<T>();
-    long_step_gradient_flow<T>: strategies::long_step_gradient_flow::<T>();
     declared_dense<T>: declared::<T, _>(strategies::long_dense::<T>().prop_map(AffineLayer::new));
     declared_conv2d<T>: declared::<T, _>(strategies::long_conv2d::<T>().prop_map(AffineLayer::new));
     declared_gradient_flow<T>: declared::<T, _>(strategies::long_gradient_field::<T>().prop_filter_map("refused", |field| {
         strategies::flow(field, Tableau::heun(), 1.0, true, 2)
     }));
     declared_residual_flow<T>: declared::<T, _>(strategies::residual_flow::<T>());
+}
+
+claim_laws! {
+    steep_residual_flow<T>: strategies::steep_residual_flow::<T>();
+    long_step_gradient_flow<T>: strategies::long_step_gradient_flow::<T>();
 }
 
 field_laws! {

@@ -17,6 +17,7 @@ mod groups;
 mod hostile;
 mod hostile_files;
 mod laws;
+mod layering;
 mod local;
 mod map;
 mod naive;

@@ -57,8 +57,10 @@ impl<T: Scalar> Flow<T> {
     ///
     /// Let `ĉ = fl(h·â)` be what the program multiplies a slope by. Stage `i`, and likewise the step, is off by
     ///
-    /// $$ E_i ≤ \sum_j |h a_{ij}| (ℓE_j + e_j) + |ĉ_{ij} - h a_{ij}| \|k̂_j\|
-    ///        + γ\Bigl(\|x̂\| + \sum_j |ĉ_{ij}| \|k̂_j\|\Bigr): $$
+    /// ```math
+    /// E_i ≤ \sum_j |h a_{ij}| (ℓE_j + e_j) + |ĉ_{ij} - h a_{ij}| \|k̂_j\|
+    ///        + γ\Bigl(\|x̂\| + \sum_j |ĉ_{ij}| \|k̂_j\|\Bigr):
+    /// ```
     ///
     /// the errors of earlier stages through the field and of its evaluation, of the factors, and of products and sums.
     /// Terms with a coefficient 0 are not executed. The step of Euler's method has the factor `h`, without a product.

@@ -4,7 +4,9 @@
 //! `N` points an axis, convolve circularly, keep some of the outputs. Both `ι` and `P` have norm 1, so `‖T‖ ≤ ‖C‖`,
 //! and the Fourier transform splits `C` into one small matrix a frequency:
 //!
-//! $$ \|T\| \le \max_{\omega^N = 1} \|D(\omega)\|,\qquad D_{oc}(\omega) = \sum_t K_{oct}\, \omega^t . $$
+//! ```math
+//! \|T\| \le \max_{\omega^N = 1} \|D(\omega)\|,\qquad D_{oc}(\omega) = \sum_t K_{oct}\, \omega^t .
+//! ```
 //!
 //! *Twisted* tori do as well, and often better: extend the image not periodically but up to a sign,
 //! `x(i + N) = −x(i)`, along one axis or both. On such functions the convolution acts as well; it is diagonal in the

@@ -4,7 +4,9 @@
 //! sum of these with weights `tᵢ ≥ 0`. For the step `y = x + hBσ(Ax + b)` and `T = diag t` it follows that
 //! `‖Δy‖ ≤ ρ‖Δx‖` if
 //!
-//! $$ \begin{pmatrix} (ρ² − 1)I + 2mL\,AᵀTA & −hB − (m+L)AᵀT \\ · & 2T − h²BᵀB \end{pmatrix} \succeq 0: $$
+//! ```math
+//! \begin{pmatrix} (ρ² − 1)I + 2mL\,AᵀTA & −hB − (m+L)AᵀT \\ · & 2T − h²BᵀB \end{pmatrix} \succeq 0:
+//! ```
 //!
 //! its value at `(Δx, Δs)` is `ρ²‖Δx‖² − ‖Δy‖² + 2 Σ tᵢ(Δs − mΔz)ᵢ(Δs − LΔz)ᵢ`, with `Δz = AΔx`. A stack
 //! `y = Bσ_k(W_k ⋯ σ₁(W₁x))` has one such block for each activation. The multipliers `t` are a witness: whoever

@@ -1,8 +1,8 @@
 //! How the cost of every pass grows with one quantity while the others stay: the exponents, measured.
 //!
 //! ```text
-//! cargo run --release --example scaling                            two to three minutes on 2 idle cores
-//! cargo run --release --example scaling -- --help
+//! cargo run --release -p dahlquist-testkit --example scaling    two to three minutes on 2 idle cores
+//! cargo run --release -p dahlquist-testkit --example scaling -- --help
 //! ```
 //!
 //! The network is one stage of the reference classifier of the benchmarks: blocks `x − hWᵀ relu(Wx + b)` of one number

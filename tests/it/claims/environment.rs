@@ -3,6 +3,9 @@
 //! The flags are those of the processor, so these tests run where they can be set: on x86-64 and AArch64. Elsewhere, that
 //! a thread as it is passes is all that is tested.
 
+// The flags are set by instructions that Rust has no safe name for.
+#![allow(unsafe_code)]
+
 use dahlquist::{
     Error, Network, Semantics,
     layer::AffineLayer,

@@ -2,7 +2,9 @@
 //!
 //! The 4×4 points `Y` of the output that read the 6×6 points `X` of the input are
 //!
-//! $$ Y = A^\top \Bigl[\sum_c (G K_c G^\top) \odot (B^\top X_c B)\Bigr] A, $$
+//! ```math
+//! Y = A^\top \Bigl[\sum_c (G K_c G^\top) \odot (B^\top X_c B)\Bigr] A,
+//! ```
 //!
 //! so that the products of all channels are 36 products of matrices; the gradient by `K` is the transpose of all that.
 //! Rounding errors are larger than those of a sum of

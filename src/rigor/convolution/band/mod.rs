@@ -5,7 +5,9 @@
 //! matrix of few blocks. So `G = TᵀT`, and `TTᵀ` too, couples only lines that are near each other; and for any `α` and
 //! any block lower triangle `L` of the same band width, `E = G − αI + LLᵀ` gives
 //!
-//! $$ \|T\|² = λ_{\max}(G) \le α + \max_i \textstyle\sum_j |E_{ij}|, $$
+//! ```math
+//! \|T\|² = λ_{\max}(G) \le α + \max_i \textstyle\sum_j |E_{ij}|,
+//! ```
 //!
 //! as in [`crate::rigor::matrix`]. `L` is the Cholesky factor of `αI − G` as computed; nothing about it is trusted. It is made
 //! line by line, and only as many lines of it are kept as the band is wide.
@@ -13,8 +15,10 @@
 //! An entry of `E` is computed as one sum: of at most `K` products in `G`, then of `α` and of at most `K'` products in
 //! `LLᵀ`. In any order, the row sums of its error are at most
 //!
-//! $$ γ_K\, g + γ_{K'+2}\,\bigl((1 + γ_K)\,g + α + \|L\|_∞\|L\|_1\bigr) + \mathrm{underflow}, \qquad
-//!    g = \|T\|_∞\|T\|_1 \ge \max_i \textstyle\sum_j (|T|ᵀ|T|)_{ij}, $$
+//! ```math
+//! γ_K\, g + γ_{K'+2}\,\bigl((1 + γ_K)\,g + α + \|L\|_∞\|L\|_1\bigr) + \mathrm{underflow}, \qquad
+//!    g = \|T\|_∞\|T\|_1 \ge \max_i \textstyle\sum_j (|T|ᵀ|T|)_{ij},
+//! ```
 //!
 //! where `‖·‖_∞` and `‖·‖_1` are the largest sums of absolute values of a row and of a column.
 
