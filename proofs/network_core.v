@@ -1,5 +1,5 @@
-(* The network of a model file, in integers: definitions only, made for extraction.  What they mean is said and proved in
-   network_sound.v.
+(* The network of a model file, in integers: definitions only, made for extraction.  What they mean is said in network_sound.v, and
+   proved there and in network_value.v.
 
    A number of the file is an integer over a denominator that is common to its object; so is a vector on its way through the
    network.  Nothing is ever rounded.  Images are stored channel by channel, rows of points one after the other.

@@ -4,7 +4,9 @@
    functions by coordinates, normalisation, and flows by the equations of their stages, implicit methods included.
 
      apply_sound, adjoint_sound   the sums of the program are W x and W^T x
-     forward_sound                forward ls s x = Some y  gives  network ls s x y: the value is exact *)
+     affine_sound, axpy_sound     so are sums of vectors of fractions
+
+   That the value of a whole network is exact is proved in network_value.v. *)
 
 From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
@@ -55,7 +57,6 @@ Definition field_map (f : field) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len s) 
   | Residual l g v => fun x => resized _ (linear_map v (by_coordinates (fun _ => leaky g) (linear_map l x)))
   end.
 
-Definition tableau_matrix (m : tableau) : 'M[F]_(size (t_b m)) := tableau_A F (t_A m) (t_b m) (t_d m).
 Definition step_of (m : tableau) (h h_den : Z) n (f : 'cV[F]_n -> 'cV[F]_n) (x z : 'cV[F]_n) :=
   exists X, runge_kutta (@tableau_A F (t_A m) (t_b m) (t_d m)) (@tableau_b F (t_b m) (t_d m)) f (over h_den h) x X z.
 
@@ -286,194 +287,5 @@ have -> : (a * u + P * b * v) / L = a / L * u + P * (b / L) * v by field.
 have -> : a / L = Y^-1 by apply: (mulIf Y0); rewrite mulVf // mulrAC ea divff.
 have -> : b / L = (Q * X)^-1 by apply: (mulIf (mulf_neq0 Q0 X0)); rewrite mulVf ?mulf_neq0 // mulrAC eb divff.
 by field; rewrite Q0 X0 Y0.
-Qed.
-
-(* Fields. *)
-Lemma field_proper f s x : field_fits f s -> proper (len s) x -> proper (len s) (field_value f s x).
-Proof.
-case: f => [l g|l g v] /=.
-- move=> /andP [fit g0] px.
-  have [d0 sy] := linear_adjoint_proper fit (leaky_proper g0 (affine_proper fit px)).
-  by split=> //; rewrite /gradient /= map_listE size_map.
-- move=> /andP [/andP [/andP [f1 f2] g0]]; rewrite nat_eqE => /eqP e px.
-  by have := affine_proper f2 (leaky_proper g0 (affine_proper f1 px)); rewrite e.
-Qed.
-
-Lemma vec_resized m n x : proper m x -> m = n -> resized n (vec m x) = vec n x.
-Proof.
-move=> [_ sx] e; apply/colP => i; rewrite !mxE.
-have hi : (i < m)%N by rewrite e.
-by rewrite (insubT (fun k => (k < m)%N) hi) mxE.
-Qed.
-
-Theorem field_sound f s x : field_fits f s -> proper (len s) x ->
-  vec (len s) (field_value f s x) = field_map f (vec (len s) x).
-Proof.
-case: f => [l g|l g v] /=.
-- move=> /andP [fit g0] px; have py := leaky_proper g0 (affine_proper fit px).
-  have [d0 sy] := linear_adjoint_proper fit py.
-  rewrite /gradient_field -[by_coordinates _ _]/(by_coordinates _ (linear_map l _)) -affine_sound // -leaky_sound //; last exact: affine_proper.
-  rewrite -linear_adjoint_sound //; apply/colP => i; rewrite !mxE /over /= map_listE (nth_map Z0) ?sy //.
-  by rewrite -mulNr; congr (_ / _); rewrite -[Z.opp _]/(Z.sub Z0 _) zcB zc0 sub0r.
-- move=> /andP [/andP [/andP [f1 f2] g0]]; rewrite nat_eqE => /eqP e px.
-  have p1 := affine_proper f1 px; have p2 := leaky_proper g0 p1.
-  by rewrite -affine_sound // -leaky_sound // -affine_sound // vec_resized //; apply: affine_proper.
-Qed.
-
-(* Explicit methods. *)
-Section Explicit.
-Variables (n : nat) (f : ratios -> ratios) (g : 'cV[F]_n -> 'cV[F]_n) (p q : Z).
-Hypothesis q0 : Z.ltb 0 q.
-Hypothesis f_proper : forall x, proper n x -> proper n (f x).
-Hypothesis f_sound : forall x, proper n x -> vec n (f x) = g (vec n x).
-
-Lemma moved_proper a ks x : all (fun k => (Z.ltb 0 k.1) && (size k.2 == n)) ks -> proper n x -> proper n (moved p q a ks x).
-Proof.
-elim: a ks x => [|aj a IH] [|k ks] x //= /andP [/andP [k0 /eqP sk] h] px.
-by apply: IH => //; apply: axpy_proper.
-Qed.
-
-Lemma moved_sound a ks x : all (fun k => (Z.ltb 0 k.1) && (size k.2 == n)) ks -> proper n x ->
-  vec n (moved p q a ks x) = vec n x + over q p *: \sum_(j < size ks) zc (nth Z0 a j) *: vec n (nth (Z0, [::]) ks j).
-Proof.
-elim: a ks x => [|aj a IH] ks x /=.
-  by rewrite big1 ?scaler0 ?addr0 // => j _; rewrite nth_nil zc0 scale0r.
-case: ks => [|k ks] /=; first by rewrite big_ord0 scaler0 addr0.
-move=> /andP [/andP [k0 /eqP sk] h] px; have pk : proper n k by split.
-rewrite IH //; last exact: axpy_proper.
-rewrite axpy_sound // big_ord_recl /= scalerDr addrA; congr (_ + _ + _).
-by rewrite scalerA /over zcM mulrAC.
-Qed.
-
-Lemma stages_spec A x ks : let K := stages f p q A x ks in
-  [/\ size K = (size ks + size A)%N, take (size ks) K = ks
-    & forall i, (i < size A)%N ->
-      nth (Z0, [::]) K (size ks + i) = f (moved p q (nth [::] A i) (take (size ks + i) K) x)].
-Proof.
-elim: A ks => [|a A IH] ks /=; first by rewrite addn0 take_size; split.
-have [s1 s2 s3] := IH (ks ++ [:: f (moved p q a ks x)]).
-set K := stages _ _ _ _ _ _ in s1 s2 s3 *; rewrite size_cat /= addn1 in s1 s2 s3.
-have e : take (size ks) K = ks.
-  have := congr1 (take (size ks)) s2; by rewrite take_take ?take_size_cat // leqnSn.
-split=> [||[|i] hi]; rewrite ?addn0 ?s1 ?addSnnS //.
-- have := congr1 (fun l => nth (Z0, [::]) l (size ks)) s2.
-  by rewrite nth_take // nth_cat ltnn subnn /= e => ->.
-- by rewrite -addSnnS s3.
-Qed.
-
-Lemma stages_proper A x ks : proper n x -> all (fun k => (Z.ltb 0 k.1) && (size k.2 == n)) ks ->
-  all (fun k => (Z.ltb 0 k.1) && (size k.2 == n)) (stages f p q A x ks).
-Proof.
-move=> px; elim: A ks => [|a A IH] ks h //=; apply: IH; rewrite all_cat h /= andbT.
-by have [-> ->] := f_proper (moved_proper a h px); rewrite eqxx.
-Qed.
-
-Lemma explicit_zero k A i j : explicit k A -> (i < size A)%N -> (k + i <= j)%N -> nth Z0 (nth [::] A i) j = Z0.
-Proof.
-elim: A k i => //= a A IH k [|i] /andP [h1 h2] hi hj; last by apply: (IH k.+1) => //; rewrite addSnnS.
-rewrite addn0 in hj; have e : nth Z0 a j = nth Z0 (List.skipn k a) (j - k).
-  by elim: k a j hj {h1 h2 IH} => [|k IHk] [|b a] [|j] //= hj; rewrite ?subn0 ?nth_nil // subSS; apply: IHk.
-rewrite e; case: (ltnP (j - k) (size (List.skipn k a))) => [lt|ge]; last by rewrite nth_default.
-by move: h1; rewrite forallbE => /allP /(_ _ (mem_nth Z0 lt)) /zc_eq.
-Qed.
-
-Theorem step_explicit (m : tableau) x h h_den : explicit 0 (t_A m) -> size (t_A m) = size (t_b m) ->
-  p = h -> q = Z.mul h_den (t_d m) -> Z.ltb 0 h_den -> Z.ltb 0 (t_d m) -> proper n x ->
-  proper n (step f m h h_den x) /\ step_of m h h_den g (vec n x) (vec n (step f m h h_den x)).
-Proof.
-move=> ex sA ep eq h0 d0 px; rewrite /step -ep -eq; set K := stages f p q (t_A m) x [::].
-have [sK _ hK] := stages_spec (t_A m) x [::]; rewrite -/K /= add0n in sK hK.
-have pK : all (fun k => (Z.ltb 0 k.1) && (size k.2 == n)) K by apply: stages_proper.
-have pt i : all (fun k => (Z.ltb 0 k.1) && (size k.2 == n)) (take i K).
-  by apply/allP => k /mem_take /(allP pK).
-split; first exact: moved_proper.
-have scale a (v : 'cV[F]_n) : over q p *: (zc a *: v) = over h_den h *: (over (t_d m) a *: v).
-  rewrite !scalerA eq ep /over zcM; congr (_ *: _); field; by rewrite !zc_nz.
-pose X (i : 'I_(size (t_b m))) := vec n (moved p q (nth [::] (t_A m) i) (take i K) x).
-have fX i : g (X i) = vec n (nth (Z0, [::]) K i).
-  rewrite -f_sound; last exact: moved_proper.
-  by rewrite hK ?add0n // sA.
-exists X; split=> [i|].
-- rewrite /X moved_sound //; congr (_ + _); rewrite !scaler_sumr.
-  have hi : (i < size (t_A m))%N by rewrite sA.
-  rewrite size_takel ?sK ?(ltnW hi) //.
-  rewrite (big_ord_widen (size (t_b m)) (fun j => over q p *: (zc (nth Z0 (nth [::] (t_A m) i) j) *:
-    vec n (nth (Z0, [::]) (take i K) j)))); last exact: ltnW (ltn_ord i).
-  rewrite big_mkcond; apply: eq_bigr => j _; rewrite -/(X j) fX scale mxE -/(over _ _).
-  case: (ltnP j i) => ji; first by rewrite nth_take // ep.
-  by rewrite (explicit_zero ex hi ji) /over zc0 mul0r scale0r scaler0.
-- rewrite moved_sound // sK sA; congr (_ + _); rewrite !scaler_sumr; apply: eq_bigr => j _.
-  by rewrite scale -/(X j) fX ep.
-Qed.
-End Explicit.
-
-Lemma repeated_sound n (f : ratios -> ratios) (R : 'cV[F]_n -> 'cV[F]_n -> Prop) k x : proper n x ->
-  (forall y, proper n y -> proper n (f y) /\ R (vec n y) (vec n (f y))) ->
-  proper n (repeated k f x) /\ steps_of R k (vec n x) (vec n (repeated k f x)).
-Proof.
-move=> px h; elim: k x px => [|k IH] x px //=; have [p1 r1] := h x px; have [p2 r2] := IH _ p1.
-by split=> //; exists (vec n (f x)).
-Qed.
-
-(* Normalisation. *)
-Lemma product_sound (l : seq Z) : all (Z.ltb 0) l -> Z.ltb 0 (List.fold_right Z.mul (Zpos xH) l) /\
-  forall u, (u < size l)%N -> Z.mul (Z.div (List.fold_right Z.mul (Zpos xH) l) (nth (Zpos xH) l u)) (nth (Zpos xH) l u) = List.fold_right Z.mul (Zpos xH) l.
-Proof.
-elim: l => [|a l IH] //= /andP [a0 /IH [p0 hp]]; move/Z.ltb_lt: a0 => a0; move/Z.ltb_lt: p0 => p0.
-split=> [|[|u] hu] /=; first by apply/Z.ltb_lt/Z.mul_pos_pos.
-- by rewrite (Z.mul_comm a) Z.div_mul //; lia.
-- have := hp u hu; set P := List.fold_right _ _ _ => e; have nz : nth (Zpos xH) l u <> Z0 by move=> z; move: e p0; rewrite z; lia.
-  have -> : Z.mul a P = Z.mul (Z.mul a (Z.div P (nth (Zpos xH) l u))) (nth (Zpos xH) l u) by rewrite -Z.mul_assoc e.
-  by rewrite Z.div_mul.
-Qed.
-
-Lemma unit_lt s i : Nat.ltb 0 (points s) -> (i < len s)%N -> (Nat.div i (points s) < units s)%N.
-Proof.
-move=> /PeanoNat.Nat.ltb_lt p0 hi; apply/ssrnat.ltP/PeanoNat.Nat.div_lt_upper_bound; first lia.
-by case: s p0 hi => [n|c a b] /= p0 /ssrnat.ltP hi; rewrite -?multE ?mul1n //; move: hi; rewrite /len /points /units; lia.
-Qed.
-
-Lemma normalize_sound mean d deviation e s x : layer_fits (Normalize mean d deviation e) s -> proper (len s) x ->
-  proper (len s) (normalize mean d deviation e s x) /\
-  vec (len s) (normalize mean d deviation e s x) = normalized mean d deviation e (vec (len s) x).
-Proof.
-rewrite /= !nat_eqE forallbE -!andbA => /and5P [d0 e0 hd /eqP sm /andP [/eqP sd p0]] [x0 sx].
-have [P0 hP] := product_sound hd; split.
-  split; last by rewrite /= size_map2_z seqE size_iota.
-  by rewrite /=; do 2 (apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt => //).
-apply/colP => i; rewrite !mxE /over /= (nth_map2_z _ Z0 0%N) ?seqE ?size_iota ?sx // nth_iota // add0n !nth_listE.
-set u := Nat.div i (points s); have hu : (u < size deviation)%N by rewrite (sd : size deviation = units s); apply: unit_lt.
-have := congr1 zc (hP u hu); rewrite (set_nth_default Z0) // !zcM zcB !zcM => eP.
-have s0 : zc (nth Z0 deviation u) != 0 by apply: zc_nz; move/allP: hd; apply; apply: mem_nth.
-move: eP (zc_nz P0) (zc_nz d0) (zc_nz e0) (zc_nz x0) s0; rewrite ?(set_nth_default Z0 _ hu).
-move: (zc (List.fold_right _ _ _)) (zc (Z.div _ _)) (zc d) (zc e) (zc x.1) (zc (nth _ deviation u)) (zc (nth _ mean u)) (zc (nth _ x.2 i)).
-move=> P r D E X S m z eP P0' D0 E0 X0 S0; rewrite -eP.
-have r0 : r != 0 by apply: contraNneq P0' => z0; rewrite -eP z0 mul0r.
-by field; rewrite r0 D0 E0 X0 S0.
-Qed.
-
-(* The value of a network. *)
-Theorem layer_value_sound l s x y : layer_value l s x = Some y -> proper (len s) x ->
-  proper (len (layer_out l s)) y /\ layer_means (vec (len s) x) (vec (len (layer_out l s)) y).
-Proof.
-rewrite /layer_value; case fits: (layer_fits l s) => //; case: l fits => [l|g|mean d dev e|m h h_den k f] fits.
-- by move=> [<-] px; split; [apply: affine_proper | apply: affine_sound].
-- by move=> [<-] px; split; [apply: leaky_proper | apply: leaky_sound].
-- by move=> [<-] px; apply: normalize_sound.
-- case ex: (explicit 0 (t_A m)) => // -[<-] px.
-  move: fits; rewrite /= nat_eqE -!andbA => /and4P [hf h0 d0 /eqP sA].
-  apply: repeated_sound => // z pz.
-  apply: (@step_explicit _ _ _ h (Z.mul h_den (t_d m))) => //.
-  + by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
-  + by move=> w; apply: field_proper.
-  + by move=> w; apply: field_sound.
-Qed.
-
-Theorem forward_sound ls s x y : forward ls s x = Some y -> proper (len s) x ->
-  proper (len (layers_out ls s)) y /\ network (vec (len s) x) (vec (len (layers_out ls s)) y).
-Proof.
-elim: ls s x => [|l ls IH] s x /=; first by move=> [<-].
-case hl: (layer_value l s x) => [z|] // hf px; have [p1 m1] := layer_value_sound hl px.
-by have [p2 m2] := IH _ _ hf p1; split=> //; exists (vec (len (layer_out l s)) z).
 Qed.
 End Meaning.
