@@ -39,7 +39,7 @@ Theorem lipschitz_scale n m L c (T : 'cV[F]_n -> 'cV[F]_m) :
   0 <= c -> lipschitz L T -> lipschitz (c * L) (fun x => c *: T x).
 Proof.
 move=> c0 [L0 h]; split=> [|x y]; first exact: mulr_ge0.
-rewrite -scalerBr sqnZ exprMn -mulrA; apply: ler_wpmul2l; [exact: sqr_ge0 | exact: h].
+rewrite -scalerBr sqnZ exprMn -[X in _ <= X]mulrA; apply: ler_wpmul2l; [exact: sqr_ge0 | exact: h].
 Qed.
 
 (* A chain of maps of one space, first map first; layers of different widths compose by lipschitz_comp. *)

@@ -38,7 +38,7 @@ pub trait Scalar:
     /// Tanh, sigmoid and softplus are evaluated within this many units `u` of their value, but for what underflow adds.
     ///
     /// It is *assumed* of the pure Rust functions of `libm`, with a wide margin: the library documents one or two units in
-    /// the last place. For `f32`, `examples/smooth_functions.rs` decides it: it compares every argument with a reference
+    /// the last place. For `f32`, `testkit/examples/smooth_functions.rs` decides it: it compares every argument with a reference
     /// whose own error is proved, and every test run compares one of 257.
     const SMOOTH_ERROR: f64;
 
@@ -228,7 +228,7 @@ pub(crate) mod fault {
                 let size = |&(i, j): &(usize, usize)| num_traits::Float::abs(c[(i, j)]).wide();
                 let largest = entries.max_by(|a, b| size(a).total_cmp(&size(b)));
                 if let Some(at) = largest {
-                    c[at] = c[at] * T::of(1.0 + 2f64.powi(-20));
+                    c[at] *= T::of(1.0 + 2f64.powi(-20));
                 }
             }
             _ => {}

@@ -206,6 +206,9 @@ impl<'a> Tensors<'a> {
 
     /// The format of the network, if its layers are not too many and do not read too much.
     fn limits(&self, names: &Map<String>) -> Result<&'static str> {
+        if matches!(names, Map::Chain(maps) if maps.is_empty()) {
+            return Err(Error::parameter("layers", 0, "a network has at least one layer"));
+        }
         let (mut layers, mut steps) = (0usize, 0usize);
         count(names, &mut |map| {
             layers += 1;

@@ -38,8 +38,11 @@ impl<T: Scalar> Layer<T> for Network<T> {
             return self.layers.iter().enumerate().rev().fold(g, |g, (i, layer)| layer.vjp(tape.inner(i), g, None));
         };
         by_part(self.layers(), gradient, |slots| {
-            let step = |g, (i, layer): (usize, &Box<dyn Layer<T>>)| layer.vjp(tape.inner(i), g, Some(&mut slots[i]));
-            self.layers.iter().enumerate().rev().fold(g, step)
+            self.layers
+                .iter()
+                .enumerate()
+                .rev()
+                .fold(g, |g, (i, layer)| layer.vjp(tape.inner(i), g, Some(&mut slots[i])))
         })
     }
 

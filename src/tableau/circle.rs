@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use faer::Mat;
 
 use super::{
+    coefficients::Tableau,
     exact::{Surd, largest},
-    tableau::Tableau,
 };
 use crate::{
     error::{Error, Result},

@@ -2,7 +2,7 @@
 
 use num_rational::BigRational;
 
-use super::{exact::Surd, tableau::Tableau};
+use super::{coefficients::Tableau, exact::Surd};
 use crate::error::{Error, Result};
 
 /// A row of fractions, as one writes it on paper.

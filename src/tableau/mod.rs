@@ -10,13 +10,13 @@
 //! No radius and no factor is typed in: each is derived from the coefficients and proved in exact arithmetic.
 
 mod circle;
+mod coefficients;
 mod exact;
 mod methods;
 mod shu_osher;
-mod tableau;
 mod trees;
 
 pub use circle::CircleRadius;
+pub use coefficients::{Coefficients, Tableau};
 pub use exact::Surd;
 pub use shu_osher::ShuOsher;
-pub use tableau::{Coefficients, Tableau};

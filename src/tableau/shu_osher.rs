@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use super::{
+    coefficients::Tableau,
     exact::{Surd, largest},
-    tableau::Tableau,
 };
 use crate::{
     error::{Error, Result},

@@ -92,8 +92,11 @@ pub fn tanh(x: f64) -> f64 {
     size.copysign(x)
 }
 
+/// What an activation is compared with.
+pub type Reference = fn(f64) -> f64;
+
 /// The smooth functions with their references.
-pub const FUNCTIONS: [(Activation, fn(f64) -> f64); 3] =
+pub const FUNCTIONS: [(Activation, Reference); 3] =
     [(Activation::Tanh {}, tanh), (Activation::Sigmoid {}, sigmoid), (Activation::Softplus {}, softplus)];
 
 /// The largest errors that were met, proved from above, and where.

@@ -109,7 +109,7 @@ fn certify_writes_a_witness_in_exact_integers() {
     // Its bounds are as good as those of the certificate, and so are its radii.
     let mut bound_of = |layer: usize, size: (usize, usize), words: &[&str]| {
         let parameters = network.parameters_mut();
-        proved(words, size, &parameters[layer][0], &parameters[layer][1])
+        proved(words, size, parameters[layer][0], parameters[layer][1])
     };
     let (norms, flows) = (places("norm"), places("flow"));
     let first = bound_of(0, (4, 3), &words[norms[0] + 2..]);
