@@ -113,7 +113,7 @@ pub enum NormMethod {
     Residual,
     /// As the compression of a circular convolution on a torus, [`crate::rigor::torus`].
     Torus(Torus),
-    /// By a block-banded factor of the Gram matrix of a zero-padded convolution, [`crate::rigor::band`].
+    /// By a block-banded factor of the Gram matrix of a zero-padded convolution, [`crate::rigor::convolution::band`].
     Banded,
     /// In closed form.
     ClosedForm,

@@ -38,7 +38,7 @@ pub fn claims<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict 
     widening(layer, seed)
 }
 
-/// The laws about derivatives, of a layer that is not [`STEEPEST`].
+/// The laws about derivatives, of a layer whose claim is at most 2²⁰: see the source for why.
 pub fn derivatives<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     if proof(layer).is_some_and(|proof| proof.claims().bound.get() > STEEPEST) {
         return Ok(());

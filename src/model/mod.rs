@@ -1,7 +1,7 @@
 //! A network as data: a tree of maps in plain numbers.
 //!
 //! A [`Map`] says what a layer computes, and nothing about how. Every layer describes itself as one
-//! ([`crate::layer::Layer::describe`]); files hold one ([`file`]); rules prove bounds of one ([`crate::rules`]); and
+//! ([`crate::layer::Layer::describe`]); files hold one ([`mod@file`]); rules prove bounds of one ([`crate::rules`]); and
 //! nothing else is needed to check a certificate. The tree is generic over its weights: numbers in memory, [`Tensor`],
 //! or names of tensors in a file.
 //!

@@ -18,7 +18,7 @@
 //! | [`sum`] | a sum or a mean of branches | the sum, the mean |
 //! | [`descent`], [`margin`] | a step; a pair of logits | decrease of the potential; a radius |
 //!
-//! [`Prover`] looks for the proofs of a network, [`derive`] recomputes what one node of a tree claims.
+//! [`Prover`] looks for the proofs of a network, [`derive()`] recomputes what one node of a tree claims.
 
 pub mod circle_contractivity;
 pub mod composition;

