@@ -88,7 +88,7 @@ bad_models = [b"", m[:20], m[:-1], m + b"\0", m[:-8] + (2 * nan)[:8],
               with_spec(lambda a: a["layers"][0].update(weight="none")), with_spec(lambda a: a.update(input=[77])),
               with_header(lambda h: h.replace('"__metadata__"', '"t0": 0, "__metadata__"')), with_header(lambda h: h + "{}"),
               with_header(lambda h: h.replace('{"dahlquist": ', '{"dahlquist": "", "dahlquist": ')),
-              with_header(lambda h: re.sub(r'({"dahlquist": ("([^"\\\\]|\\\\.)*"))', r'\1, "dahlquist": \2', h)),
+              with_header(lambda h: re.sub(r'({"dahlquist": ("([^"\\]|\\.)*"))', r'\1, "dahlquist": \2', h)),
               with_header(lambda h: h.replace("dahlquist-model", "dahlquist-modem")),
               with_header(lambda h: re.sub(r'"data_offsets": \[0,', '"data_offsets": [4,', h)), with_header(lambda h: "[]")]
 for data in bad_models:
