@@ -185,7 +185,7 @@ impl Activation {
     /// The error of one evaluation: `|fl(σ(x)) − σ(x)| ≤ e·|σ(x)| + a`, as the pair `(e, a)`.
     ///
     /// Identity, ReLU and the absolute value are exact; a leaky ReLU rounds one product; smooth functions are within
-    /// [`Scalar::SMOOTH_ERROR`] units, which is assumed.
+    /// [`Scalar::SMOOTH_ERROR`] units, which is proved for `f32` and assumed for `f64`.
     pub fn error(self, rounding: &Rounding) -> (f64, f64) {
         match self {
             Self::Identity {} | Self::Relu {} | Self::Abs {} => (0.0, 0.0),

@@ -14,7 +14,7 @@ impl<T: Copy + Default> Default for Block<T> {
     }
 }
 
-/// The number of blocks that hold one point of so many channels.
+/// Returns the number of blocks that one point with `channels` channels takes.
 pub(crate) const fn blocks(channels: usize) -> usize {
     channels.div_ceil(LANES)
 }

@@ -30,7 +30,7 @@ impl Shape {
     }
 
     /// The number of scalars in one sample.
-    #[allow(clippy::len_without_is_empty)] // No shape of this crate is empty: constructors refuse zero sizes.
+    #[expect(clippy::len_without_is_empty, reason = "constructors refuse sizes of zero")]
     pub const fn len(self) -> usize {
         match self {
             Self::Features(n) => n,

@@ -13,7 +13,7 @@ pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// Why something could not be drawn.
 pub type Failure = Box<dyn std::error::Error>;
 
-/// Draws on white paper of so many pixels, and writes the file whole or not at all.
+/// Draws on a white background, whose size is in pixels. Writes the whole file, or none.
 pub fn write(
     path: &Path,
     size: (u32, u32),
@@ -35,7 +35,7 @@ pub fn stroke(color: RGBColor) -> impl Fn((i32, i32)) -> PathElement<(i32, i32)>
     move |(x, y)| PathElement::new([(x, y), (x + 22, y)], color.stroke_width(2))
 }
 
-/// The legend, in letters of so many pixels.
+/// Draws the legend. The size of its letters is in pixels.
 pub fn legend<'a, 'b: 'a, C: CoordTranslate>(
     chart: &mut ChartContext<'a, SVGBackend<'b>, C>,
     position: SeriesLabelPosition,

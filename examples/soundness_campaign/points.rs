@@ -32,7 +32,7 @@ pub fn directions<T: Scalar>(
     Ok(directions)
 }
 
-/// So many points at up to `radius` from `x`: along the directions, and anywhere.
+/// Draws points at a distance of at most `radius` from `x`: some along the directions, some anywhere.
 pub fn points(directions: &[Vec<f64>], x: &[f64], radius: f64, count: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
     let mut found = Vec::with_capacity(count);
     for p in 0..count {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{
     Sealed,
-    radius::{Errors, Refusal, SampleCertificate},
+    claim::{Errors, Refusal, SampleCertificate},
 };
 use crate::{
     rigor::{

@@ -1,6 +1,7 @@
 //! From a network to certificates: sealing, and the radius of a sample.
 
 mod check;
+mod claim;
 mod dataset;
 mod head;
 mod local;
@@ -8,7 +9,7 @@ mod radius;
 mod seal;
 
 pub use check::check_samples;
-pub use radius::{Gaps, Refusal, SampleCertificate};
+pub use claim::{Gaps, Refusal, SampleCertificate};
 pub use seal::{SealOptions, Sealed};
 
 pub use crate::{certificate::Semantics, rigor::Summation};

@@ -29,9 +29,8 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use serde::Serialize;
 
-use super::{Sealed, head::Margins};
+use super::{Gaps, Refusal, SampleCertificate, Sealed, claim::Errors, head::Margins};
 use crate::{
     certificate::{Certificate, Semantics},
     error::Result,
@@ -39,68 +38,13 @@ use crate::{
     network::chunks_of,
     rigor::{
         Lower, Rounding,
-        directed::{add_up, distance_up, mul_add_over, sub_down},
+        directed::{add_up, distance_up, mul_add_over},
         environment,
     },
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, argmax, finite},
 };
-
-/// Why a sample has radius 0 although one logit was computed to be the largest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Refusal {
-    /// The margin does not exceed what is not known about it: a tie, or nearly one.
-    Tie,
-    /// An overflow cannot be excluded, or a logit is not finite.
-    Overflow,
-    /// In executed semantics: the sample has numbers that the network's format does not hold, and rounded to that format
-    /// it lies outside the ball that is proved.
-    Unreadable,
-}
-
-/// The claim about one sample.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct SampleCertificate {
-    /// The class whose logit is the largest; the first of several.
-    pub prediction: usize,
-    /// The prediction is the same for every input at a Euclidean distance *below* this, in units of the input (pixels
-    /// in `[0, 1]`). 0 if nothing is proved.
-    pub radius: Lower,
-    /// Why the radius is 0, where it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Refusal>,
-}
-
-/// By how much the prediction of a sample leads.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Gaps {
-    /// The class whose logit is the largest; the first of several.
-    pub prediction: usize,
-    /// For every class a positive lower bound of the lead over it, 0 for the prediction itself.
-    pub gaps: std::result::Result<Vec<f64>, Refusal>,
-}
-
-impl SampleCertificate {
-    /// Whether the prediction is proved for every input at a distance of at most `eps`.
-    pub fn holds_at(&self, eps: f64) -> bool {
-        self.radius.get() > eps
-    }
-
-    /// Returns the claim about a point that is at most `distance` away: its radius is smaller by that.
-    #[must_use]
-    pub fn moved_by(self, distance: f64) -> Self {
-        let radius = sub_down(self.radius.get(), distance);
-        if distance == 0.0 || self.refusal.is_some() {
-            self
-        } else if radius > 0.0 {
-            Self { radius: Lower::proved(radius), ..self }
-        } else {
-            Self { radius: Lower::ZERO, refusal: Some(Refusal::Unreadable), ..self }
-        }
-    }
-}
 
 /// Samples as they are given, and as the program reads them.
 pub(super) struct Points<T: Scalar> {
@@ -262,20 +206,4 @@ fn charge<T: Scalar>(
         errors.iter_mut().zip(local).for_each(|(e, local)| e.features = mul_add_over(l, e.features, local));
     }
     Ok(())
-}
-
-/// Rounding errors of one sample.
-#[derive(Debug, Clone)]
-pub(super) struct Errors {
-    /// Of the features, as a norm.
-    pub(super) features: f64,
-    /// What the head adds to each of its logits.
-    pub(super) logits: Vec<f64>,
-}
-
-impl Errors {
-    fn plus(&self, other: &Self) -> Self {
-        let logits = self.logits.iter().zip(&other.logits).map(|(&a, &b)| add_up(a, b)).collect();
-        Self { features: add_up(self.features, other.features), logits }
-    }
 }

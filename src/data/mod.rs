@@ -124,7 +124,7 @@ impl Dataset {
     }
 
     /// The number of samples, at least 1.
-    #[allow(clippy::len_without_is_empty)] // A dataset is never empty.
+    #[expect(clippy::len_without_is_empty, reason = "a dataset is never empty")]
     pub fn len(&self) -> usize {
         self.labels.len()
     }

@@ -53,7 +53,7 @@ use proptest::{
     test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner},
 };
 
-pub use field::all as field;
+pub use field::{all as field, claims as field_claims};
 pub use layer::{all as layer, claims};
 pub use tableau::all as tableau;
 
@@ -61,7 +61,7 @@ pub use tableau::all as tableau;
 pub type Verdict = Result<(), TestCaseError>;
 
 /// How many cases [`hold`] tries.
-pub const CASES: u32 = 48;
+pub const CASES: u32 = 96;
 
 /// Looks for a subject, among `cases` of them, that breaks a law, and returns the simplest one found with its seed.
 ///
@@ -117,6 +117,14 @@ macro_rules! layer_laws {
 macro_rules! claim_laws {
     ($($(#[$meta:meta])* $name:ident<$T:ident>: $subjects:expr;)*) => {
         $crate::laws_of! { claims $($(#[$meta])* $name<$T>: $subjects;)* }
+    };
+}
+
+/// Tests of the laws of vector fields on which certificates rest, as [`claim_laws`].
+#[macro_export]
+macro_rules! field_claim_laws {
+    ($($(#[$meta:meta])* $name:ident<$T:ident>: $subjects:expr;)*) => {
+        $crate::laws_of! { field_claims $($(#[$meta])* $name<$T>: $subjects;)* }
     };
 }
 

@@ -88,7 +88,7 @@ pub fn image() -> impl Strategy<Value = Shape> {
     (1..=3usize, 1..=5usize, 1..=5usize).prop_map(|(c, h, w)| Shape::image(c, h, w))
 }
 
-/// Any activation, leaky ones with slopes below, at and above 1, and over the whole exponent range of `f32`.
+/// Any activation, leaky ones with slopes below, at and above 1.
 pub fn activation() -> impl Strategy<Value = Activation> {
     let leaky = |slope| Activation::LeakyRelu { slope };
     prop_oneof![select(Activation::ALL.to_vec()), select(vec![0.0, 0.1, 0.5, 1.0, 2.0]).prop_map(leaky)]
@@ -229,6 +229,12 @@ pub fn gradient_field<T: Scalar>() -> BoxedStrategy<GradientField<T>> {
     (map, monotone_activation()).prop_filter_map("refused", |(map, a)| GradientField::new(map, a).ok()).boxed()
 }
 
+/// The field of [`gradient_field`], its slope of any magnitude.
+pub fn steep_gradient_field<T: Scalar>() -> BoxedStrategy<GradientField<T>> {
+    let map = prop_oneof![2 => dense::<T>(), 1 => conv2d::<T>()];
+    (map, steep_activation()).prop_filter_map("refused", |(map, a)| GradientField::new(map, a).ok()).boxed()
+}
+
 /// The field of [`gradient_field`] with sums of more terms than one chunk.
 pub fn long_gradient_field<T: Scalar>() -> BoxedStrategy<GradientField<T>> {
     let map = prop_oneof![2 => long_dense::<T>(), 1 => long_conv2d::<T>()];
@@ -237,8 +243,18 @@ pub fn long_gradient_field<T: Scalar>() -> BoxedStrategy<GradientField<T>> {
 
 /// The field `Vσ(Wx + b) + c` with dense maps.
 pub fn residual_field<T: Scalar>() -> BoxedStrategy<ResidualField<T>> {
+    residual_field_with(activation())
+}
+
+/// The field of [`residual_field`], its slope of any magnitude.
+pub fn steep_residual_field<T: Scalar>() -> BoxedStrategy<ResidualField<T>> {
+    residual_field_with(steep_activation())
+}
+
+fn residual_field_with<T: Scalar>(a: impl Strategy<Value = Activation> + 'static) -> BoxedStrategy<ResidualField<T>> {
+    let a = a.boxed();
     (1..=4usize, 1..=4usize)
-        .prop_flat_map(|(n, m)| ((Just((n, m)), activation()), (matrix(m, n), bias(m)), (matrix(n, m), bias(n))))
+        .prop_flat_map(move |(n, m)| ((Just((n, m)), a.clone()), (matrix(m, n), bias(m)), (matrix(n, m), bias(n))))
         .prop_filter_map("refused", |(((n, m), a), (w, b), (v, c))| {
             let inner = Affine::new(Dense::<T>::new(m, n, w).ok()?, b).ok()?;
             ResidualField::new(inner, a, Affine::new(Dense::new(n, m, v).ok()?, c).ok()?).ok()
@@ -260,6 +276,14 @@ pub fn step_ratio() -> impl Strategy<Value = f64> {
 /// A flow of a gradient field by any explicit method, its steps below, at and above the limit of contractivity.
 pub fn gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
     (gradient_field::<T>(), explicit_tableau(), step_ratio(), any::<bool>(), 1..=3usize)
+        .prop_filter_map("refused", |(field, tableau, ratio, relative, steps)| {
+            flow(field, tableau, ratio, relative, steps)
+        })
+}
+
+/// A flow of [`steep_gradient_field`], its steps below, at and above the limit of contractivity.
+pub fn steep_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
+    (steep_gradient_field::<T>(), explicit_tableau(), step_ratio(), any::<bool>(), 1..=3usize)
         .prop_filter_map("refused", |(field, tableau, ratio, relative, steps)| {
             flow(field, tableau, ratio, relative, steps)
         })

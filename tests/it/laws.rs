@@ -3,7 +3,7 @@
 use dahlquist::{
     claim_laws,
     field::VectorField,
-    field_laws,
+    field_claim_laws, field_laws,
     integrate::Tableau,
     laws::{self, strategies},
     layer::{AffineLayer, Layer},
@@ -32,8 +32,14 @@ layer_laws! {
 }
 
 claim_laws! {
+    steep_gradient_flow<T>: strategies::steep_gradient_flow::<T>();
     steep_residual_flow<T>: strategies::steep_residual_flow::<T>();
     long_step_gradient_flow<T>: strategies::long_step_gradient_flow::<T>();
+}
+
+field_claim_laws! {
+    steep_gradient_field<T>: strategies::steep_gradient_field::<T>();
+    steep_residual_field<T>: strategies::steep_residual_field::<T>();
 }
 
 field_laws! {

@@ -3,6 +3,7 @@
 mod activations;
 mod attack;
 mod attack_executes;
+mod augment;
 mod claims;
 mod cli;
 mod data;

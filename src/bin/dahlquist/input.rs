@@ -182,7 +182,7 @@ fn load<T: Scalar>(path: &Path, limit: Option<usize>, network: &Network<T>) -> R
     Ok(dataset)
 }
 
-/// So many samples are taken at a time: enough for every thread, and little enough for a progress bar and the memory.
+/// The number of samples that are taken at a time. Every thread has work, and a batch fits into memory.
 const GROUP: usize = 1024;
 
 /// Calls `run` with group after group of the samples, under a progress bar.

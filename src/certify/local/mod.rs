@@ -1,4 +1,4 @@
-//! Local radii: neurons that cannot switch within the ball count as what they are there.
+//! Local radii: a neuron that cannot switch within the ball counts as the linear map that it is there.
 //!
 //! Within `ε` of a sample, what goes into an activation behind a matrix `W` moves by at most `‖wᵢ‖Λε`, `Λ` being a
 //! Lipschitz constant on the ball of what comes before. A piecewise linear activation has one slope there if it cannot
@@ -23,8 +23,9 @@ use rayon::prelude::*;
 use self::{motion::Motion, sensitivity::Sensitivity};
 use super::{
     Sealed,
+    claim::Errors,
     head::{Distances, LARGEST_RADIUS},
-    radius::{Errors, Points},
+    radius::Points,
 };
 use crate::{
     activation::Activation,
