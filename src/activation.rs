@@ -26,6 +26,10 @@ use crate::{
 /// | tanh | tanh x | 0 | 1 |
 /// | sigmoid | 1/(1 + e⁻ˣ) | 0 | 1/4 |
 /// | softplus | ln(1 + eˣ) | 0 | 1 |
+/// | elu, alpha a ≥ 0 | x if x ≥ 0, else a(eˣ − 1) | 0 | max(a, 1) |
+/// | silu | x/(1 + e⁻ˣ) | 1 − L | 1.09983… |
+/// | gelu | xΦ(x) = x erfc(−x/√2)/2 | 1 − L | 1.12890… |
+/// | hardtanh, min ≤ max | x, no less than min and no more than max | 0 | 1 |
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "function", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Activation {
@@ -46,11 +50,46 @@ pub enum Activation {
     Sigmoid {},
     /// `ln(1 + eˣ)`
     Softplus {},
+    /// `x` for `x ≥ 0`, `alpha·(eˣ − 1)` below
+    Elu {
+        /// The scale `a ≥ 0` of the negative half line.
+        #[serde(default = "one")]
+        alpha: f64,
+    },
+    /// `x/(1 + e⁻ˣ)`, also called swish
+    Silu {},
+    /// `xΦ(x)` with the distribution function `Φ` of the normal distribution; not the approximation by tanh
+    Gelu {},
+    /// `x`, but no less than `min` and no more than `max`; ReLU6 is that with 0 and 6
+    Hardtanh {
+        /// The least value.
+        #[serde(default = "minus_one")]
+        min: f64,
+        /// The largest value.
+        #[serde(default = "one")]
+        max: f64,
+    },
 }
 
+fn one() -> f64 {
+    1.0
+}
+
+fn minus_one() -> f64 {
+    -1.0
+}
+
+/// The largest slope of `x/(1 + e⁻ˣ)`, rounded up: `1/2 + t/4` at the `t > 0` with `t tanh(t/2) = 2`. As the function is
+/// `x/2` and an even function, the least is 1 less it.
+const SILU_SLOPE: f64 = 1.099_839_320_128_867;
+
+/// The largest slope of `xΦ(x)`, rounded up: `Φ(t) + tΦ'(t)` at `t = √2`, that is `(1 + erf 1)/2 + 1/(e√π)`. The least is
+/// 1 less it, as before.
+const GELU_SLOPE: f64 = 1.128_904_145_185_155;
+
 impl Activation {
-    /// Every function, with a leaky slope of 0.01: what laws and tests run over.
-    pub const ALL: [Self; 7] = [
+    /// Every function, with a leaky slope of 0.01 and constants of its own for some: what laws and tests run over.
+    pub const ALL: [Self; 12] = [
         Self::Identity {},
         Self::Relu {},
         Self::LeakyRelu { slope: 0.01 },
@@ -58,25 +97,42 @@ impl Activation {
         Self::Tanh {},
         Self::Sigmoid {},
         Self::Softplus {},
+        Self::Elu { alpha: 1.0 },
+        Self::Elu { alpha: 1.5 },
+        Self::Silu {},
+        Self::Gelu {},
+        Self::Hardtanh { min: -1.0, max: 1.0 },
     ];
 
     /// The same function with its constants rounded to the format `T`, as networks over `T` evaluate it.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if the slope of a leaky ReLU is negative, NaN or infinite in `T`.
+    /// [`Error::Parameter`] if the slope of a leaky ReLU or the scale of an ELU is negative, NaN or infinite in `T`, or
+    /// the bounds of a hardtanh are not finite or in the wrong order.
     pub fn in_format<T: Scalar>(self) -> Result<Self> {
         self.rounded(|x| T::of(x).wide())
     }
 
     /// As [`Self::in_format`], for a format that is given by its rounding.
     pub(crate) fn rounded(self, round: impl Fn(f64) -> f64) -> Result<Self> {
+        let positive = |name, x: f64| {
+            let rounded = round(x);
+            if rounded >= 0.0 && rounded.is_finite() && x >= 0.0 {
+                Ok(rounded)
+            } else {
+                Err(Error::parameter(name, x, format!("{} needs a finite one that is not negative", self.name())))
+            }
+        };
         match self {
-            Self::LeakyRelu { slope } => {
-                let rounded = round(slope);
-                if rounded >= 0.0 && rounded.is_finite() && slope >= 0.0 {
-                    Ok(Self::LeakyRelu { slope: rounded })
+            Self::LeakyRelu { slope } => Ok(Self::LeakyRelu { slope: positive("slope", slope)? }),
+            Self::Elu { alpha } => Ok(Self::Elu { alpha: positive("alpha", alpha)? }),
+            Self::Hardtanh { min, max } => {
+                let (low, high) = (round(min), round(max));
+                // A NaN is not in order either.
+                if min <= max && low.is_finite() && high.is_finite() {
+                    Ok(Self::Hardtanh { min: low, max: high })
                 } else {
-                    Err(Error::parameter("slope", slope, "a leaky ReLU needs a finite slope that is not negative"))
+                    Err(Error::parameter("min", min, format!("hardtanh needs finite bounds, not above its max {max}")))
                 }
             }
             other => Ok(other),
@@ -93,14 +149,22 @@ impl Activation {
             Self::Tanh {} => "tanh",
             Self::Sigmoid {} => "sigmoid",
             Self::Softplus {} => "softplus",
+            Self::Elu { .. } => "elu",
+            Self::Silu {} => "silu",
+            Self::Gelu {} => "gelu",
+            Self::Hardtanh { .. } => "hardtanh",
         }
     }
 
-    /// The exact interval `[m, L]` of the slopes `(σ(a) − σ(c))/(a − c)`.
+    /// The interval `[m, L]` of the slopes `(σ(a) − σ(c))/(a − c)`: exact, but for the last bit of those of silu and gelu.
     pub fn slopes(self) -> [f64; 2] {
         match self {
             Self::Identity {} => [1.0, 1.0],
-            Self::Relu {} | Self::Tanh {} | Self::Softplus {} => [0.0, 1.0],
+            Self::Relu {} | Self::Tanh {} | Self::Softplus {} | Self::Hardtanh { .. } => [0.0, 1.0],
+            Self::Elu { alpha } => [0.0, alpha.max(1.0)],
+            // Both are below 2, so the difference is exact.
+            Self::Silu {} => [1.0 - SILU_SLOPE, SILU_SLOPE],
+            Self::Gelu {} => [1.0 - GELU_SLOPE, GELU_SLOPE],
             Self::LeakyRelu { slope } => [slope.min(1.0), slope.max(1.0)],
             Self::Abs {} => [-1.0, 1.0],
             Self::Sigmoid {} => [0.0, 0.25],
@@ -137,6 +201,24 @@ impl Activation {
             Self::Softplus {} => {
                 let tail = (-num_traits::Float::abs(x)).exp_portable().ln_1p_portable();
                 if x < zero { tail } else { x + tail }
+            }
+            Self::Elu { alpha } => {
+                if x < zero {
+                    T::of(alpha) * T::of(libm::expm1(x.wide()))
+                } else {
+                    x
+                }
+            }
+            Self::Silu {} => x * Self::Sigmoid {}.value(x),
+            Self::Gelu {} => T::of(0.5 * x.wide() * libm::erfc(-x.wide() * std::f64::consts::FRAC_1_SQRT_2)),
+            Self::Hardtanh { min, max } => {
+                if x < T::of(min) {
+                    T::of(min)
+                } else if x > T::of(max) {
+                    T::of(max)
+                } else {
+                    x
+                }
             }
         }
     }
@@ -179,24 +261,68 @@ impl Activation {
                 s * (one - s)
             }
             Self::Softplus {} => Self::Sigmoid {}.value(x),
+            Self::Elu { alpha } => {
+                if x > zero {
+                    one
+                } else {
+                    T::of(alpha) * x.exp_portable()
+                }
+            }
+            Self::Silu {} => {
+                let s = Self::Sigmoid {}.value(x);
+                s + x * (s * (one - s))
+            }
+            Self::Gelu {} => {
+                let x = x.wide();
+                let density = libm::exp(-0.5 * x * x) / (2.0 * std::f64::consts::PI).sqrt();
+                T::of(0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2) + x * density)
+            }
+            Self::Hardtanh { min, max } => {
+                if x > T::of(min) && x < T::of(max) {
+                    one
+                } else {
+                    zero
+                }
+            }
         }
     }
 
     /// The error of one evaluation: `|fl(σ(x)) − σ(x)| ≤ e·|σ(x)| + a`, as the pair `(e, a)`.
     ///
-    /// Identity, ReLU and the absolute value are exact; a leaky ReLU rounds one product; smooth functions are within
-    /// [`Scalar::SMOOTH_ERROR`] units, which is proved for `f32` and assumed for `f64`.
+    /// Identity, ReLU, the absolute value and hardtanh are exact; a leaky ReLU rounds one product; tanh, sigmoid and softplus
+    /// are within [`Scalar::SMOOTH_ERROR`] units, which is proved for `f32` and assumed for `f64`. SiLU is one product
+    /// more. ELU and GELU are evaluated in `f64` and rounded, by functions of which as many units of `f64` are *assumed*.
+    ///
+    /// For GELU, `t = −x/√2` is off by `2u` of it, which moves `erfc(t)` by at most `2u(2t² + 1)` of it for `t > 0`, and so
+    /// the value by at most `√2 u t(2t² + 1) erfc t < u`, as an absolute error; for `t ≤ 0` by less than `u` of it. Two
+    /// products are rounded, and the result to the format.
     pub fn error(self, rounding: &Rounding) -> (f64, f64) {
         match self {
-            Self::Identity {} | Self::Relu {} | Self::Abs {} => (0.0, 0.0),
+            Self::Identity {} | Self::Relu {} | Self::Abs {} | Self::Hardtanh { .. } => (0.0, 0.0),
+            Self::Elu { .. } | Self::Silu {} => {
+                (add_up(rounding.smooth(), mul_up(2.0, rounding.unit())), self.underflow(rounding))
+            }
+            Self::Gelu {} => {
+                let relative = add_up(rounding.smooth(), mul_up(4.0, rounding.unit()));
+                (relative, add_up(f64::EPSILON, rounding.underflow(4)))
+            }
             Self::LeakyRelu { .. } => (rounding.unit(), rounding.underflow(1)),
             Self::Tanh {} | Self::Sigmoid {} | Self::Softplus {} => (rounding.smooth(), rounding.underflow(4)),
         }
     }
 
-    /// Whether the function is evaluated without any error, and never exceeds its argument.
+    /// What underflow adds: of ELU, `a` times what is lost in `eˣ − 1`, and a product; of SiLU, `x` times what is lost in
+    /// the sigmoid, `4η`, where that underflows: there `|x| < 2¹⁰`.
+    fn underflow(self, rounding: &Rounding) -> f64 {
+        match self {
+            Self::Elu { alpha } => add_up(mul_up(alpha, rounding.underflow(1)), rounding.underflow(1)),
+            _ => rounding.underflow(1 << 13),
+        }
+    }
+
+    /// Whether the function is evaluated without any error, and never exceeds its argument or a constant.
     fn is_exact(self) -> bool {
-        matches!(self, Self::Identity {} | Self::Relu {} | Self::Abs {})
+        matches!(self, Self::Identity {} | Self::Relu {} | Self::Abs {} | Self::Hardtanh { .. })
     }
 
     /// The larger of `|m|` and `|L|`: the function is so much Lipschitz.
@@ -212,7 +338,9 @@ impl Activation {
         match self {
             Self::Relu {} if high <= 0.0 => [0.0; 2],
             Self::LeakyRelu { slope } if high <= 0.0 => [slope; 2],
-            Self::Relu {} | Self::LeakyRelu { .. } if low >= 0.0 => [1.0; 2],
+            Self::Relu {} | Self::LeakyRelu { .. } | Self::Elu { .. } if low >= 0.0 => [1.0; 2],
+            Self::Hardtanh { min, max } if low >= min && high <= max => [1.0; 2],
+            Self::Hardtanh { min, max } if high <= min || low >= max => [0.0; 2],
             _ => self.slopes(),
         }
     }

@@ -11,6 +11,9 @@ pub enum Rule {
     /// A function by coordinates with slopes in `[m, L]` is `max(|m|, |L|)`-Lipschitz; with `−1 < m`, `L ≤ 1` it is
     /// averaged with `α = (1 − m)/2`.
     Slope,
+    /// What is 1-Lipschitz in each window (sorting, a maximum, a norm) is `√m`-Lipschitz, if a coordinate lies in at most
+    /// `m` windows.
+    Windows,
     /// A reordering of coordinates, or an embedding by zeros, keeps every distance.
     Isometry,
     /// `f(x) = −Wᵀσ(Wx + b)` with slopes in `[m, L]`, `0 ≤ m`, is the gradient field of a potential with curvature in
@@ -47,9 +50,10 @@ pub enum Rule {
 
 impl Rule {
     /// Every theorem.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::OperatorNorm,
         Self::Slope,
+        Self::Windows,
         Self::Isometry,
         Self::GradientField,
         Self::ResidualField,
@@ -69,6 +73,7 @@ impl Rule {
         match self {
             Self::OperatorNorm => "operator_norm",
             Self::Slope => "slope",
+            Self::Windows => "windows",
             Self::Isometry => "isometry",
             Self::GradientField => "gradient_field",
             Self::ResidualField => "residual_field",
@@ -90,6 +95,7 @@ impl Rule {
         Some(match self {
             Self::OperatorNorm => ("operator_norm", "residual_certificate"),
             Self::Slope => ("slope", "slope_lipschitz"),
+            Self::Windows => ("windows", "windows"),
             Self::Isometry => ("isometry", "reshape_isometry_diff"),
             Self::GradientField => ("gradient_step", "cocoercive"),
             Self::ResidualField => ("composition", "lipschitz_comp"),

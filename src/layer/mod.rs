@@ -4,8 +4,11 @@ mod activation;
 mod affine;
 mod branches;
 mod flow;
+mod l2_pool;
 mod normalize;
+mod partial;
 mod reshape;
+mod selection;
 
 use std::fmt::Debug;
 
@@ -13,8 +16,11 @@ pub use activation::ActivationLayer;
 pub use affine::AffineLayer;
 pub use branches::Branches;
 pub use flow::{Flow, Step};
+pub use l2_pool::L2Pool;
 pub use normalize::Normalize;
+pub use partial::PartialActivation;
 pub use reshape::Reshape;
+pub use selection::Selection;
 
 use crate::{
     certificate::Certificate,

@@ -24,7 +24,7 @@ use safetensors::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Field, Flow, Linear, Map, Method, Padding, Pair, Tensor, json, shapes::LARGEST_SAMPLE, traverse::join};
+use super::{Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window, json, shapes::LARGEST_SAMPLE, traverse::join};
 use crate::{
     activation::Activation,
     error::{Error, Result},
@@ -292,6 +292,14 @@ fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
         Map::Sum(maps) => Map::Sum(each(maps)?),
         Map::Mean(maps) => Map::Mean(each(maps)?),
         Map::Activation(function) => here(activation(function).map(Map::Activation))?,
+        Map::Partial(Partial { function, channels }) => {
+            here(activation(function).map(|function| Map::Partial(Partial { function, channels })))?
+        }
+        Map::Window(window) => Map::Window(match window {
+            Window::MaxPool(pooling) => Window::MaxPool(pooling.canonical()),
+            Window::L2Pool(pooling) => Window::L2Pool(pooling.canonical()),
+            sort @ Window::Sort { .. } => sort,
+        }),
         Map::Linear(linear) => Map::Linear(padded(linear, round)),
         Map::Flow(Flow { field, method, step, steps }) => here((|| {
             let field = match field {
@@ -316,6 +324,7 @@ fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
 fn padded(mut linear: Linear, round: &impl Fn(f64) -> f64) -> Linear {
     match &mut linear {
         Linear::Normalize { mean, std } => mean.iter_mut().chain(std).for_each(|x| *x = round(*x)),
+        Linear::AvgPool(pooling) => *pooling = pooling.canonical(),
         Linear::Conv2d(conv) => {
             // What has no such padding is refused where shapes are.
             if let [_, _, height, width] = *conv.weight.shape()
@@ -345,7 +354,9 @@ fn small(map: &Map, path: &str, input: Shape) -> Result<Shape> {
             }
             input
         }
-        Map::Linear(_) | Map::Activation(_) | Map::Opaque(_) => map.output_at(path, input)?,
+        Map::Linear(_) | Map::Activation(_) | Map::Partial(_) | Map::Window(_) | Map::Opaque(_) => {
+            map.output_at(path, input)?
+        }
     };
     bounded(output).map_err(|e| e.in_layer(path))
 }

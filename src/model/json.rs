@@ -3,17 +3,34 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map as Object, Value};
 
-use super::{Linear, Map, traverse::join};
+use super::{Linear, Map, Partial, Window, traverse::join};
 use crate::{
     activation::Activation,
     error::{Error, Result},
 };
 
-/// The types that are not linear maps.
+/// The types that are neither linear maps nor maps of windows.
 const TREES: [&str; 4] = ["activation", "flow", "sum", "mean"];
-/// The types that are.
-const LINEAR: [&str; 8] =
-    ["normalize", "dense", "conv2d", "avg_pool", "global_avg_pool", "flatten", "pad_channels", "space_to_depth"];
+/// The types of linear maps.
+const LINEAR: [&str; 12] = [
+    "normalize",
+    "dense",
+    "conv2d",
+    "avg_pool",
+    "global_avg_pool",
+    "flatten",
+    "pad_channels",
+    "space_to_depth",
+    "channel_affine",
+    "first_channels",
+    "shift",
+    "mirror",
+];
+/// The types of maps of windows.
+const WINDOWS: [&str; 3] = ["sort", "max_pool", "l2_pool"];
+
+/// The key of the channels that an activation acts on.
+const CHANNELS: &str = "channels";
 
 /// Reads a map.
 ///
@@ -39,8 +56,17 @@ fn read_object(mut object: Object<String, Value>, path: &str) -> Result<Map<Stri
     if LINEAR.contains(&&kind[..]) {
         return parse::<Linear<String>>(Value::Object(object)).map(Map::Linear).map_err(here);
     }
+    if WINDOWS.contains(&&kind[..]) {
+        return parse::<Window>(Value::Object(object)).map(Map::Window).map_err(here);
+    }
     object.remove("type");
     match &kind[..] {
+        "activation" if object.contains_key(CHANNELS) => {
+            let channels = object.remove(CHANNELS).unwrap_or_default();
+            let channels = parse(channels).map_err(|e| here(Error::format(format!("{CHANNELS}: {e}"))))?;
+            let function = parse(Value::Object(object)).map_err(here)?;
+            Ok(Map::Partial(Partial { function, channels }))
+        }
         "activation" => parse::<Activation>(Value::Object(object)).map(Map::Activation).map_err(here),
         "flow" => parse(Value::Object(object)).map(Map::Flow).map_err(here),
         "sum" | "mean" => {
@@ -56,7 +82,7 @@ fn read_object(mut object: Object<String, Value>, path: &str) -> Result<Map<Stri
             Ok(if kind == "sum" { Map::Sum(branches) } else { Map::Mean(branches) })
         }
         _ => {
-            let names = TREES.into_iter().chain(LINEAR);
+            let names = TREES.into_iter().chain(LINEAR).chain(WINDOWS);
             let nearest = names.min_by_key(|name| distance(name, &kind)).unwrap_or_default();
             let reason = format!("this program has no layer of this type; the nearest that it has is {nearest:?}");
             Err(here(Error::parameter("type", format!("{kind:?}"), reason)))
@@ -85,6 +111,12 @@ pub(super) fn write(map: &Map<String>, path: &str) -> Result<Value> {
             Ok(tagged(map.kind(), Object::from_iter([("branches".into(), Value::Array(branches))])))
         }
         Map::Linear(linear) => value(linear, path),
+        Map::Window(window) => value(window, path),
+        Map::Partial(Partial { function, channels }) => {
+            let mut object = object(function, path)?;
+            object.insert(CHANNELS.into(), value(channels, path)?);
+            Ok(tagged(map.kind(), object))
+        }
         Map::Activation(function) => Ok(tagged(map.kind(), object(function, path)?)),
         Map::Flow(flow) => Ok(tagged(map.kind(), object(flow, path)?)),
         Map::Opaque(opaque) => {
@@ -136,7 +168,11 @@ mod tests {
             {"type":"activation","function":"leaky_relu","slope":0.5}]]},
             {"type":"conv2d","weight":"c","bias":"b","stride":[2,1],"padding":"same","dilation":1,"groups":1,"padding_mode":"zeros"},
             {"type":"flow","method":{"a":[["1/2"]],"b":["0","1"]},"step":0.25,"steps":3,
-             "field":{"type":"gradient","activation":{"function":"relu"},"operator":{"type":"dense","weight":"w","bias":"b"}}}]"#;
+             "field":{"type":"gradient","activation":{"function":"relu"},"operator":{"type":"dense","weight":"w","bias":"b"}}},
+            {"type":"activation","function":"abs","channels":[0,2]},{"type":"sort","group":2},
+            {"type":"max_pool","size":3,"stride":2,"padding":1},{"type":"l2_pool","size":[2,1]},{"type":"avg_pool","size":2},
+            {"type":"channel_affine","scale":"s","shift":null},{"type":"first_channels","channels":2},
+            {"type":"shift","groups":[[1,0,-1]],"mode":"circular"},{"type":"mirror"}]"#;
         let json: Value = serde_json::from_str(text).unwrap();
         let map = read(json.clone(), "").unwrap();
         assert_eq!(write(&map, "").unwrap(), json);
@@ -152,13 +188,17 @@ mod tests {
     }
 
     #[test]
-    fn every_name_of_a_linear_map_is_known() {
-        for kind in LINEAR {
-            let error = parse::<Linear<String>>(serde_json::json!({"type": kind, "nonsense": 1})).unwrap_err();
-            assert!(!error.to_string().contains("unknown variant"), "{kind}: {error}");
+    fn every_name_of_a_tagged_map_is_known() {
+        fn known<T: DeserializeOwned + std::fmt::Debug>(names: &[&str]) {
+            for kind in names {
+                let error = parse::<T>(serde_json::json!({"type": kind, "nonsense": 1})).unwrap_err();
+                assert!(!error.to_string().contains("unknown variant"), "{kind}: {error}");
+            }
+            let error = parse::<T>(serde_json::json!({"type": ""})).unwrap_err().to_string();
+            let known = error.split("expected one of ").nth(1).unwrap().split('`').filter(|s| s.len() > 2).count();
+            assert_eq!(known, names.len(), "{error}");
         }
-        let error = parse::<Linear<String>>(serde_json::json!({"type": ""})).unwrap_err().to_string();
-        let known = error.split("expected one of ").nth(1).unwrap().split('`').filter(|s| s.len() > 2).count();
-        assert_eq!(known, LINEAR.len(), "{error}");
+        known::<Linear<String>>(&LINEAR);
+        known::<Window>(&WINDOWS);
     }
 }

@@ -13,6 +13,7 @@ mod half;
 mod json;
 mod method;
 mod numbers;
+mod pooling;
 mod shapes;
 mod tensor;
 mod traverse;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use file::Model;
 pub use method::Method;
 pub use numbers::{Padding, Pair};
+pub use pooling::Pooling;
 pub(crate) use shapes::units;
 pub use tensor::Tensor;
 pub(crate) use traverse::join;
@@ -35,6 +37,10 @@ pub enum Map<W = Tensor> {
     Linear(Linear<W>),
     /// A function of every coordinate.
     Activation(Activation),
+    /// A function of the coordinates of some channels of an image, or of some features; the others stay as they are.
+    Partial(Partial),
+    /// A nonlinear map of windows of coordinates, each by itself.
+    Window(Window),
     /// A vector field, integrated.
     Flow(Flow<W>),
     /// Maps one after the other; the identity if there are none.
@@ -45,6 +51,31 @@ pub enum Map<W = Tensor> {
     Mean(Vec<Map<W>>),
     /// A layer from outside this crate that is none of the above. Nothing is known of it but what its author asserts.
     Opaque(Opaque),
+}
+
+/// A function of the coordinates of some channels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Partial {
+    /// The function.
+    pub function: Activation,
+    /// The first of the channels, or of the features, and the one behind the last.
+    pub channels: [usize; 2],
+}
+
+/// A nonlinear map of windows of coordinates: each number that comes out is a function of one window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Window {
+    /// Groups of channels that follow each other, or of features, sorted in ascending order at each point: GroupSort, and
+    /// for groups of two MaxMin.
+    Sort {
+        /// The number of channels of a group; it divides the number of channels.
+        group: usize,
+    },
+    /// The largest number of each window of each channel. Points beyond the border are none.
+    MaxPool(Pooling),
+    /// The Euclidean norm of each window of each channel. Points beyond the border are zeros.
+    L2Pool(Pooling),
 }
 
 /// An affine map `x ↦ Wx + b`; without a bias, or with one that is absent, a linear one.
@@ -68,11 +99,9 @@ pub enum Linear<W = Tensor> {
     },
     /// A convolution, as deep learning means it, with weights `out × in/groups × kernel height × kernel width`.
     Conv2d(Conv2d<W>),
-    /// The means of disjoint windows; what is left over at the lower and right border is dropped.
-    AvgPool {
-        /// The height and the width of a window, and the stride.
-        size: Pair,
-    },
+    /// The means of windows, points beyond the border counting as zeros; what is left over at the lower and right border is
+    /// dropped.
+    AvgPool(Pooling),
     /// The mean of each channel, as a vector.
     GlobalAvgPool {},
     /// An image as a vector, in the order in which it is stored.
@@ -87,6 +116,31 @@ pub enum Linear<W = Tensor> {
         /// The side of a block.
         block: usize,
     },
+    /// `x ↦ s_c x + t_c`, with one scale and one shift for each channel `c` of an image, or each feature: a batch
+    /// normalization in evaluation.
+    ChannelAffine {
+        /// The scales `s`.
+        scale: W,
+        /// The shifts `t`.
+        #[serde(default = "none")]
+        shift: Option<W>,
+    },
+    /// The first channels of an image, or the first features.
+    FirstChannels {
+        /// How many.
+        channels: usize,
+    },
+    /// Each group of channels of an image moved by so many rows down and so many columns to the right: `(channels, rows,
+    /// columns)`. Channels behind the last group stay where they are.
+    Shift {
+        /// The groups, in order.
+        groups: Vec<(usize, isize, isize)>,
+        /// What comes in from beyond the border.
+        #[serde(default)]
+        mode: PaddingMode,
+    },
+    /// An image with its columns in the opposite order.
+    Mirror {},
 }
 
 /// A two-dimensional convolution.
@@ -191,7 +245,7 @@ impl<W> Map<W> {
     pub fn head(&self) -> Option<&Linear<W>> {
         match self.layers().last()? {
             Self::Linear(
-                head @ (Linear::Dense { .. } | Linear::Conv2d(_) | Linear::AvgPool { .. } | Linear::GlobalAvgPool {}),
+                head @ (Linear::Dense { .. } | Linear::Conv2d(_) | Linear::AvgPool(_) | Linear::GlobalAvgPool {}),
             ) => Some(head),
             _ => None,
         }
@@ -201,12 +255,24 @@ impl<W> Map<W> {
     pub fn kind(&self) -> &str {
         match self {
             Self::Linear(linear) => linear.kind(),
-            Self::Activation(_) => "activation",
+            Self::Activation(_) | Self::Partial(_) => "activation",
+            Self::Window(window) => window.kind(),
             Self::Flow(_) => "flow",
             Self::Chain(_) => "chain",
             Self::Sum(_) => "sum",
             Self::Mean(_) => "mean",
             Self::Opaque(opaque) => &opaque.kind,
+        }
+    }
+}
+
+impl Window {
+    /// The name of the kind of map, as in files.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Sort { .. } => "sort",
+            Self::MaxPool(_) => "max_pool",
+            Self::L2Pool(_) => "l2_pool",
         }
     }
 }
@@ -218,11 +284,15 @@ impl<W> Linear<W> {
             Self::Normalize { .. } => "normalize",
             Self::Dense { .. } => "dense",
             Self::Conv2d(_) => "conv2d",
-            Self::AvgPool { .. } => "avg_pool",
+            Self::AvgPool(_) => "avg_pool",
             Self::GlobalAvgPool {} => "global_avg_pool",
             Self::Flatten {} => "flatten",
             Self::PadChannels { .. } => "pad_channels",
             Self::SpaceToDepth { .. } => "space_to_depth",
+            Self::ChannelAffine { .. } => "channel_affine",
+            Self::FirstChannels { .. } => "first_channels",
+            Self::Shift { .. } => "shift",
+            Self::Mirror {} => "mirror",
         }
     }
 
@@ -230,7 +300,9 @@ impl<W> Linear<W> {
     #[must_use]
     pub fn with_bias(mut self, b: Option<W>) -> Self {
         match &mut self {
-            Self::Dense { bias, .. } | Self::Conv2d(Conv2d { bias, .. }) => *bias = b,
+            Self::Dense { bias, .. }
+            | Self::Conv2d(Conv2d { bias, .. })
+            | Self::ChannelAffine { shift: bias, .. } => *bias = b,
             _ => {}
         }
         self

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A vertical and a horizontal number. In a file one number stands for two equal ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "OneOrTwo", into = "OneOrTwo")]
 pub struct Pair(pub [usize; 2]);
 
@@ -18,6 +18,10 @@ impl Pair {
     /// 1 and 1.
     pub fn one() -> Self {
         Self([1; 2])
+    }
+
+    pub(super) fn is_zero(&self) -> bool {
+        *self == Self::default()
     }
 
     /// The number that both are, if they are equal.

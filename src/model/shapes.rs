@@ -1,6 +1,6 @@
 //! The shape of the output of a map, and whether its parts fit together.
 
-use super::{Conv2d, Field, Flow, Linear, Map, Tensor, traverse::join};
+use super::{Conv2d, Field, Flow, Linear, Map, Partial, Tensor, Window, traverse::join};
 use crate::{
     error::{Error, Result},
     rigor::torus::{Axis, PaddingMode},
@@ -40,11 +40,44 @@ impl Map {
             }
             Self::Linear(linear) => linear.output(input).map_err(here),
             Self::Activation(function) => function.rounded(|x| x).map(|_| input).map_err(here),
+            Self::Partial(partial) => partial.check(input).map(|()| input).map_err(here),
+            Self::Window(window) => window.output(input).map_err(here),
             Self::Flow(flow) => flow.check(input).map(|()| input).map_err(here),
             Self::Opaque(opaque) => {
                 expect(&format!("input of a layer of kind {}", opaque.kind), opaque.input, input).map_err(here)?;
                 Ok(opaque.output)
             }
+        }
+    }
+}
+
+impl Partial {
+    fn check(&self, input: Shape) -> Result<()> {
+        self.function.rounded(|x| x)?;
+        let [from, to] = self.channels;
+        if from >= to || to > units(input) {
+            let reason = format!("a range from 0 to {} that is not empty", units(input));
+            return Err(Error::parameter("channels", format!("[{from}, {to}]"), reason));
+        }
+        Ok(())
+    }
+}
+
+impl Window {
+    /// As [`Map::output`].
+    ///
+    /// # Errors
+    /// As [`Map::output`].
+    pub fn output(&self, input: Shape) -> Result<Shape> {
+        match self {
+            Self::Sort { group } => {
+                if *group == 0 || units(input) % group != 0 {
+                    let reason = format!("it must divide the number of channels, or of features, of {input}");
+                    return Err(Error::parameter("group", group, reason));
+                }
+                Ok(input)
+            }
+            Self::MaxPool(pooling) | Self::L2Pool(pooling) => pooling.output(input),
         }
     }
 }
@@ -73,15 +106,7 @@ impl Linear {
                 Shape::Features(rows)
             }
             Self::Conv2d(conv) => conv.output(input)?,
-            Self::AvgPool { size } => {
-                let (channels, height, width) = input.as_image("mean pooling")?;
-                let [a, b] = size.0;
-                if a == 0 || b == 0 || a > height || b > width {
-                    let reason = format!("a window must fit into the image of {input}");
-                    return Err(Error::parameter("size", format!("{a}×{b}"), reason));
-                }
-                Shape::image(channels, height / a, width / b)
-            }
+            Self::AvgPool(pooling) => pooling.output(input)?,
             Self::GlobalAvgPool {} => Shape::Features(input.as_image("global mean pooling")?.0),
             Self::Flatten {} => Shape::Features(input.len()),
             Self::PadChannels { channels } => {
@@ -98,6 +123,34 @@ impl Linear {
                     return Err(Error::parameter("block", block, reason));
                 }
                 Shape::try_from(vec![channels * block * block, height / block, width / block])?
+            }
+            Self::ChannelAffine { scale, shift } => {
+                length("scale of a channel_affine", units(input), scale.count())?;
+                biased("channel_affine", shift, units(input))?;
+                input
+            }
+            Self::FirstChannels { channels } => {
+                if *channels == 0 || *channels > units(input) {
+                    let reason = format!("from 1 to {}, the number of channels of {input}", units(input));
+                    return Err(Error::parameter("channels", channels, reason));
+                }
+                match input {
+                    Shape::Features(_) => Shape::Features(*channels),
+                    Shape::Image { height, width, .. } => Shape::image(*channels, height, width),
+                }
+            }
+            Self::Shift { groups, .. } => {
+                let (channels, ..) = input.as_image("a shift")?;
+                let moved = groups.iter().try_fold(0usize, |sum, group| sum.checked_add(group.0));
+                if moved.is_none_or(|moved| moved > channels) {
+                    let reason = format!("together they have more channels than {input}");
+                    return Err(Error::parameter("groups", format!("{groups:?}"), reason));
+                }
+                input
+            }
+            Self::Mirror {} => {
+                input.as_image("a mirror")?;
+                input
             }
         };
         Shape::try_from(Vec::from(output))

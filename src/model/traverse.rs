@@ -26,6 +26,8 @@ impl<W> Map<W> {
                 Map::Flow(Flow { field: field.try_map(&join(path, "field"), f)?, method, step, steps })
             }
             Self::Activation(function) => Map::Activation(function),
+            Self::Partial(partial) => Map::Partial(partial),
+            Self::Window(window) => Map::Window(window),
             Self::Opaque(opaque) => Map::Opaque(opaque),
         })
     }
@@ -36,7 +38,7 @@ impl<W> Map<W> {
             Self::Chain(maps) | Self::Sum(maps) | Self::Mean(maps) => maps.iter().for_each(|map| map.each(f)),
             Self::Linear(linear) => linear.each(f),
             Self::Flow(flow) => flow.field.each(f),
-            Self::Activation(_) | Self::Opaque(_) => {}
+            Self::Activation(_) | Self::Partial(_) | Self::Window(_) | Self::Opaque(_) => {}
         }
     }
 }
@@ -47,30 +49,42 @@ impl<W> Linear<W> {
     /// # Errors
     /// The first error of `f`.
     pub fn try_map<V, E>(self, path: &str, f: &mut impl FnMut(&str, usize, W) -> Result<V, E>) -> Result<Linear<V>, E> {
-        let mut pair = |weight: W, bias: Option<W>, axes: usize| -> Result<(V, Option<V>), E> {
-            let weight = f(&join(path, "weight"), axes, weight)?;
-            Ok((weight, bias.map(|bias| f(&join(path, "bias"), BIAS, bias)).transpose()?))
+        let mut named = |[first, second]: [&str; 2], weight: W, bias: Option<W>, axes: usize| {
+            let weight = f(&join(path, first), axes, weight)?;
+            let bias = bias.map(|bias| f(&join(path, second), BIAS, bias)).transpose()?;
+            Ok::<(V, Option<V>), E>((weight, bias))
         };
+        const NAMES: [&str; 2] = ["weight", "bias"];
         Ok(match self {
             Self::Dense { weight, bias } => {
-                let (weight, bias) = pair(weight, bias, MATRIX)?;
+                let (weight, bias) = named(NAMES, weight, bias, MATRIX)?;
                 Linear::Dense { weight, bias }
             }
             Self::Conv2d(Conv2d { weight, bias, stride, padding, dilation, groups, padding_mode }) => {
-                let (weight, bias) = pair(weight, bias, KERNEL)?;
+                let (weight, bias) = named(NAMES, weight, bias, KERNEL)?;
                 Linear::Conv2d(Conv2d { weight, bias, stride, padding, dilation, groups, padding_mode })
             }
             Self::Normalize { mean, std } => Linear::Normalize { mean, std },
-            Self::AvgPool { size } => Linear::AvgPool { size },
+            Self::ChannelAffine { scale, shift } => {
+                let (scale, shift) = named(["scale", "shift"], scale, shift, BIAS)?;
+                Linear::ChannelAffine { scale, shift }
+            }
+            Self::AvgPool(pooling) => Linear::AvgPool(pooling),
             Self::GlobalAvgPool {} => Linear::GlobalAvgPool {},
             Self::Flatten {} => Linear::Flatten {},
             Self::PadChannels { channels } => Linear::PadChannels { channels },
             Self::SpaceToDepth { block } => Linear::SpaceToDepth { block },
+            Self::FirstChannels { channels } => Linear::FirstChannels { channels },
+            Self::Shift { groups, mode } => Linear::Shift { groups, mode },
+            Self::Mirror {} => Linear::Mirror {},
         })
     }
 
     fn each<'a>(&'a self, f: &mut impl FnMut(&'a W)) {
-        if let Self::Dense { weight, bias } | Self::Conv2d(Conv2d { weight, bias, .. }) = self {
+        if let Self::Dense { weight, bias }
+        | Self::Conv2d(Conv2d { weight, bias, .. })
+        | Self::ChannelAffine { scale: weight, shift: bias } = self
+        {
             f(weight);
             bias.iter().for_each(f);
         }

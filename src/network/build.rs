@@ -4,9 +4,11 @@ use super::Network;
 use crate::{
     error::{Error, Result},
     field::{GradientField, ResidualField, VectorField},
-    layer::{ActivationLayer, AffineLayer, Branches, Flow, Layer, Normalize, Reshape, Step},
-    model::{self, Field, Linear, Map, Pair, Tensor, join},
-    operator::{Affine, Conv2d, Dense, Geometry, MeanPool, Operator},
+    layer::{
+        ActivationLayer, AffineLayer, Branches, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection, Step,
+    },
+    model::{self, Field, Linear, Map, Partial, Tensor, Window, join},
+    operator::{Affine, Conv2d, Dense, Diagonal, MeanPool, Operator},
     scalar::Scalar,
     tensor::{Shape, cast},
 };
@@ -47,6 +49,12 @@ fn layer<T: Scalar>(map: &Map, path: &str, input: Shape) -> Result<Box<dyn Layer
         Map::Activation(function) => {
             ActivationLayer::new::<T>(*function, input).map(|layer| Box::new(layer) as Box<dyn Layer<T>>).map_err(here)
         }
+        Map::Partial(Partial { function, channels }) => {
+            let layer = PartialActivation::new::<T>(*function, *channels, input).map_err(here)?;
+            Ok(Box::new(layer))
+        }
+        Map::Window(Window::L2Pool(pooling)) => Ok(Box::new(L2Pool::new(input, *pooling).map_err(here)?)),
+        Map::Window(window) => Ok(Box::new(Selection::new(input, *window).map_err(here)?)),
         Map::Flow(flow) => flow_layer(flow, input).map_err(here),
         Map::Opaque(opaque) => Err(here(unknown(&opaque.kind))),
     }
@@ -70,12 +78,17 @@ fn flow_layer<T: Scalar>(flow: &model::Flow, input: Shape) -> Result<Box<dyn Lay
 fn affine_layer<T: Scalar>(linear: &Linear, input: Shape) -> Result<Box<dyn Layer<T>>> {
     Ok(match linear {
         Linear::Normalize { mean, std } => Box::new(Normalize::<T>::new(input, cast(mean), cast(std))?),
-        Linear::Flatten {} => Box::new(Reshape::flatten(input)),
-        Linear::PadChannels { channels } => Box::new(Reshape::pad_channels(input, *channels)?),
-        Linear::SpaceToDepth { block } => Box::new(Reshape::space_to_depth(input, *block)?),
-        Linear::Dense { .. } | Linear::Conv2d(_) | Linear::AvgPool { .. } | Linear::GlobalAvgPool {} => {
-            Box::new(AffineLayer::new(affine(linear, input)?))
-        }
+        Linear::Flatten {}
+        | Linear::PadChannels { .. }
+        | Linear::SpaceToDepth { .. }
+        | Linear::FirstChannels { .. }
+        | Linear::Shift { .. }
+        | Linear::Mirror {} => Box::new(Reshape::described(linear, input)?),
+        Linear::Dense { .. }
+        | Linear::Conv2d(_)
+        | Linear::AvgPool(_)
+        | Linear::GlobalAvgPool {}
+        | Linear::ChannelAffine { .. } => Box::new(AffineLayer::new(affine(linear, input)?)),
     })
 }
 
@@ -86,32 +99,21 @@ fn affine<T: Scalar>(linear: &Linear, input: Shape) -> Result<Affine<T>> {
             let &[rows, columns] = weight.shape() else { return Err(unknown("a tensor that is no matrix")) };
             (Box::new(Dense::new(rows, columns, weight.numbers())?), numbers(bias))
         }
-        Linear::Conv2d(conv) => (Box::new(convolution(conv, input)?), numbers(&conv.bias)),
-        Linear::AvgPool { size } => {
-            let side = size.square().ok_or_else(|| unknown("mean pooling over windows that are no squares"))?;
-            (Box::new(MeanPool::new(input, side)?), None)
-        }
+        Linear::Conv2d(conv) => (Box::new(Conv2d::described(conv, input)?), numbers(&conv.bias)),
+        Linear::AvgPool(pooling) => (Box::new(MeanPool::windows(input, *pooling)?), None),
+        Linear::ChannelAffine { scale, shift } => (Box::new(Diagonal::new(input, scale.numbers())?), numbers(shift)),
         Linear::GlobalAvgPool {} => (Box::new(MeanPool::global(input)?), None),
-        Linear::Normalize { .. } | Linear::Flatten {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. } => {
+        Linear::Normalize { .. }
+        | Linear::Flatten {}
+        | Linear::PadChannels { .. }
+        | Linear::SpaceToDepth { .. }
+        | Linear::FirstChannels { .. }
+        | Linear::Shift { .. }
+        | Linear::Mirror {} => {
             return Err(unknown(&format!("{} as the operator of a field", linear.kind())));
         }
     };
     Affine::boxed(operator, bias)
-}
-
-fn convolution<T: Scalar>(conv: &model::Conv2d, input: Shape) -> Result<Conv2d<T>> {
-    let (axes, &[outputs, _, height, width]) = (conv.axes(input)?, conv.weight.shape()) else {
-        return Err(unknown("a tensor that is no kernel"));
-    };
-    let [y, x] = axes;
-    if (y.stride, y.padding) != (x.stride, x.padding) {
-        return Err(unknown("a convolution whose strides or paddings differ"));
-    }
-    if conv.dilation != Pair::one() || conv.groups != 1 {
-        return Err(unknown("a convolution with a dilation or with groups"));
-    }
-    let (stride, padding, mode) = (y.stride, y.padding, conv.padding_mode);
-    Conv2d::new(Geometry { input, outputs, kernel: (height, width), stride, padding, mode }, conv.weight.numbers())
 }
 
 /// The refusal of what can be described and not run.

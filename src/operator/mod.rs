@@ -3,6 +3,7 @@
 mod affine;
 mod conv2d;
 mod dense;
+mod diagonal;
 mod direct;
 mod pool;
 mod summation;
@@ -12,6 +13,7 @@ use std::fmt::Debug;
 pub use affine::Affine;
 pub use conv2d::{Conv2d, Geometry};
 pub use dense::Dense;
+pub use diagonal::Diagonal;
 pub use direct::Direct;
 pub(crate) use direct::Middle;
 pub use pool::MeanPool;

@@ -10,6 +10,7 @@
 //! | [`operator_norm`] | an affine map; several in a row | its norm, its smallest singular value |
 //! | [`isometry`] | a reordering, an embedding by zeros | 1 |
 //! | [`slope`] | an activation | its largest slope |
+//! | [`windows`] | sorting, pooling | 1, or the root of the overlap |
 //! | [`gradient_field`], [`residual_field`] | a vector field | Lipschitz constant, cocoercivity, convexity |
 //! | [`gradient_step`], [`one_sided_lipschitz`] | an Euler step | its factor |
 //! | [`shu_osher`], [`circle_contractivity`] | a Runge–Kutta step | its factor |
@@ -36,6 +37,7 @@ pub mod residual_field;
 pub mod shu_osher;
 pub mod slope;
 pub mod sum;
+pub mod windows;
 
 pub use part::{Part, Subject};
 pub use propose::Prover;
@@ -44,6 +46,7 @@ use crate::{
     certificate::{Claimed, Claims, Evidence, Rule},
     error::{Error, Result},
     model::{Linear, Map},
+    rigor::torus::PaddingMode,
 };
 
 /// The numbers that are claimed about a part.
@@ -69,6 +72,8 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
         (Rule::OperatorNorm, Subject::Run(maps), _) => operator_norm::of_run(maps, part.input, proof.evidence()),
         (Rule::Isometry, Subject::Map(Map::Linear(linear)) | Subject::Operator(linear), []) => isometry::bound(linear),
         (Rule::Slope, Subject::Map(Map::Activation(function)), []) => Ok(slope::bound(*function)),
+        (Rule::Slope, Subject::Map(Map::Partial(partial)), []) => Ok(slope::of_some(partial.function)),
+        (Rule::Windows, Subject::Map(Map::Window(window)), []) => Ok(windows::bound(window)),
         (Rule::GradientField, Subject::Field(field), [operator]) => gradient_field::bound(field, operator),
         (Rule::ResidualField, Subject::Field(field), [inner, outer]) => residual_field::bound(field, inner, outer),
         (Rule::GradientStep, Subject::Step(flow), [field]) => gradient_step::bound(flow, field),
@@ -91,7 +96,11 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
 
 /// Whether an affine map only moves coordinates, or embeds them among zeros.
 pub(crate) fn is_isometry<W>(linear: &Linear<W>) -> bool {
-    matches!(linear, Linear::Flatten {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. })
+    match linear {
+        Linear::Flatten {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. } | Linear::Mirror {} => true,
+        Linear::Shift { mode, .. } => *mode == PaddingMode::Circular,
+        _ => false,
+    }
 }
 
 fn require(holds: bool, otherwise: &str) -> Result<()> {

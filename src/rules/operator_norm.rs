@@ -10,10 +10,10 @@ use super::{is_isometry, require};
 use crate::{
     certificate::{Claims, Evidence, NormMethod, NormProof},
     error::{Error, Result},
-    model::{Conv2d, Linear, Map, Pair},
+    model::{Conv2d, Linear, Map, Pair, Pooling, Tensor},
     rigor::{
         Lower, Upper, composition,
-        directed::{div_down, div_up, sqrt_down},
+        directed::{div_down, div_up},
         matrix,
         torus::{Axis, Convolution},
     },
@@ -69,17 +69,28 @@ pub fn propose(linear: &Linear, input: Shape, proof: NormProof, inverse: bool) -
     Ok((Claims { inverse, ..Claims::lipschitz(norm) }, Evidence::Norm(method)))
 }
 
-/// The norm of maps whose entries are known: means over `a × b` points `1/√(ab)`, deviations `1/min std`, others 1.
+/// The norm of maps whose entries are known: means over `a × b` points `√(m/(ab))`, a point lying in at most `m` windows,
+/// deviations `1/min std`, scales `max |s|`; 1 for maps that move coordinates, or drop some.
 fn closed_form(linear: &Linear, input: Shape) -> Result<Upper> {
-    let mean = |points: usize| Upper::proved(div_up(1.0, sqrt_down(points as f64)));
     match linear {
-        Linear::AvgPool { size: Pair([a, b]) } => Ok(mean(a * b)),
-        Linear::GlobalAvgPool {} => Ok(mean(input.points())),
+        Linear::AvgPool(pooling) => Ok(pooling.mean_norm()),
+        Linear::GlobalAvgPool {} => {
+            let (_, height, width) = input.as_image("global mean pooling")?;
+            Ok(Pooling::disjoint(Pair([height, width])).mean_norm())
+        }
+        Linear::ChannelAffine { scale, .. } => {
+            Upper::proved(sizes(scale).fold(0.0, f64::max)).finite("the norm of a channel_affine")
+        }
         Linear::Normalize { std, .. } => {
             let least = std.iter().copied().fold(f64::INFINITY, f64::min);
             Upper::proved(div_up(1.0, least)).finite("the Lipschitz constant of a normalization")
         }
-        Linear::Flatten {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. } => Ok(Upper::ONE),
+        Linear::Flatten {}
+        | Linear::PadChannels { .. }
+        | Linear::SpaceToDepth { .. }
+        | Linear::FirstChannels { .. }
+        | Linear::Shift { .. }
+        | Linear::Mirror {} => Ok(Upper::ONE),
         Linear::Dense { .. } | Linear::Conv2d(_) => Err(Error::format("the norm of weights has no closed form")),
     }
 }
@@ -100,9 +111,17 @@ fn smallest_singular_value(linear: &Linear, input: Shape, sharp: bool) -> Result
             let largest = std.iter().copied().fold(0.0, f64::max);
             Ok(Lower::proved(div_down(1.0, largest).max(0.0)))
         }
-        Linear::Flatten {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. } => Ok(Lower::ONE),
-        Linear::AvgPool { .. } | Linear::GlobalAvgPool {} => Ok(Lower::ZERO),
+        Linear::ChannelAffine { scale, .. } => {
+            Ok(Lower::proved(sizes(scale).fold(f64::INFINITY, f64::min).min(f64::MAX)))
+        }
+        linear if is_isometry(linear) => Ok(Lower::ONE),
+        _ => Ok(Lower::ZERO),
     }
+}
+
+/// The absolute values of scales.
+fn sizes(scale: &Tensor) -> impl Iterator<Item = f64> {
+    scale.wide().into_owned().into_iter().map(f64::abs)
 }
 
 /// A convolution in the plain numbers that [`crate::rigor`] knows: one kernel for each pair of channels, zeros where
@@ -167,11 +186,28 @@ pub(super) fn propose_run(maps: &[Map], input: Shape) -> Result<Option<Claims>> 
     composition::norm(&maps).map(|norm| Some(Claims::lipschitz(norm)))
 }
 
+/// Whether a map has a place in compositions.
+pub(super) fn composes(map: &Map) -> bool {
+    match map {
+        Map::Linear(Linear::AvgPool(pooling)) => {
+            pooling.size.square().is_some_and(|size| *pooling == Pooling::disjoint(size))
+        }
+        Map::Linear(
+            Linear::ChannelAffine { .. } | Linear::FirstChannels { .. } | Linear::Shift { .. } | Linear::Mirror {},
+        ) => false,
+        Map::Linear(_) => true,
+        _ => false,
+    }
+}
+
 /// Affine maps in the form that compositions are computed with.
 fn composed(maps: &[Map], input: Shape) -> Result<Option<Vec<composition::Linear>>> {
     let (mut shape, mut all) = (input, Vec::new());
     for map in maps {
         let Map::Linear(linear) = map else { return Ok(None) };
+        if !composes(map) {
+            return Ok(None);
+        }
         match linear {
             Linear::Flatten {} => {}
             Linear::Normalize { std, .. } => {
@@ -184,16 +220,17 @@ fn composed(maps: &[Map], input: Shape) -> Result<Option<Vec<composition::Linear
                 let weight = weight.into_owned();
                 all.push(composition::Linear::Conv2d { weight, channels, axes, mode });
             }
-            Linear::AvgPool { size } => match size.square() {
-                Some(size) => all.push(composition::Linear::MeanPool { size }),
-                None => return Ok(None),
-            },
+            Linear::AvgPool(pooling) => all.push(composition::Linear::MeanPool { size: pooling.size.0[0] }),
             Linear::GlobalAvgPool {} => all.push(composition::Linear::GlobalMean { points: shape.points() }),
             Linear::PadChannels { channels } => {
                 let (present, ..) = shape.as_image("padding of channels")?;
                 all.push(composition::Linear::PadChannels { added: channels.saturating_sub(present) });
             }
             Linear::SpaceToDepth { block } => all.push(composition::Linear::SpaceToDepth { block: *block }),
+            Linear::ChannelAffine { .. }
+            | Linear::FirstChannels { .. }
+            | Linear::Shift { .. }
+            | Linear::Mirror {} => return Ok(None),
         }
         shape = linear.output(shape)?;
     }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{
     Numbers, Part, Subject, circle_contractivity, composition, gradient_field, gradient_step, is_isometry, isometry,
-    one_sided_lipschitz, operator_norm, quadratic_constraint, residual_field, shu_osher, slope, sum,
+    one_sided_lipschitz, operator_norm, quadratic_constraint, residual_field, shu_osher, slope, sum, windows,
 };
 use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},
@@ -143,6 +143,10 @@ impl Prover {
             Subject::Map(Map::Linear(linear)) => self.affine(part, linear, false),
             Subject::Operator(linear) => self.affine(part, linear, false),
             Subject::Map(Map::Activation(function)) => Ok(node(part, Rule::Slope, slope::bound(*function), vec![])),
+            Subject::Map(Map::Partial(partial)) => {
+                Ok(node(part, Rule::Slope, slope::of_some(partial.function), vec![]))
+            }
+            Subject::Map(Map::Window(window)) => Ok(node(part, Rule::Windows, windows::bound(window), vec![])),
             Subject::Map(Map::Flow(flow)) => {
                 let step = self.part(&part.below("step", part.input, Subject::Step(flow)))?;
                 let claims = composition::power(&step.claims().numbers(), flow.steps);
@@ -241,7 +245,7 @@ impl Prover {
         let layers: Vec<Certificate> = maps.par_iter().enumerate().map(layer).collect::<Result<_>>()?;
         let (mut runs, mut first) = (Vec::new(), 0);
         while first < features {
-            let count = maps[first..features].iter().take_while(|map| matches!(map, Map::Linear(_))).count();
+            let count = maps[first..features].iter().take_while(|map| operator_norm::composes(map)).count();
             if let Ok(Some(claims)) = operator_norm::propose_run(&maps[first..first + count], inputs[first]) {
                 runs.push(Run { first, count, rule: Rule::OperatorNorm, claims, evidence: Evidence::Nothing });
             }

@@ -13,11 +13,20 @@ use crate::{
 
 /// The claims about an activation.
 pub fn bound(function: Activation) -> Claims {
+    of_slopes(function.slopes())
+}
+
+/// The claims about an activation of some coordinates: the others have slope 1.
+pub fn of_some(function: Activation) -> Claims {
     let [m, l] = function.slopes();
+    of_slopes([m.min(1.0), l.max(1.0)])
+}
+
+fn of_slopes([m, l]: [f64; 2]) -> Claims {
     let averaged = (-1.0 < m && l <= 1.0).then(|| Upper::proved(div_up(sub_up(1.0, m), 2.0)));
     // α < 1 is what averaged means; for m near −1 the rounded quotient may reach it.
     let averaged = averaged.filter(|alpha| alpha.get() < 1.0);
-    Claims { averaged, ..Claims::lipschitz(largest(function)) }
+    Claims { averaged, ..Claims::lipschitz(Upper::proved(m.abs().max(l.abs()))) }
 }
 
 /// `max(|m|, |L|)`, exactly.

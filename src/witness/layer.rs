@@ -12,7 +12,7 @@ use super::{
 use crate::{
     activation::Activation,
     error::{Error, Result},
-    model::{Conv2d, Field, Flow, Linear, Map, Method, Pair},
+    model::{Conv2d, Field, Flow, Linear, Map, Method, Pooling},
     tableau::{CircleRadius, Tableau},
     tensor::Shape,
 };
@@ -54,7 +54,9 @@ impl Known {
             Map::Linear(Linear::Normalize { std, .. }) => {
                 Self::Normalize(std.iter().copied().fold(f64::INFINITY, f64::min))
             }
-            Map::Linear(Linear::AvgPool { size: Pair([a, b]) }) => Self::Mean(a * b),
+            Map::Linear(Linear::AvgPool(pooling)) if *pooling == Pooling::disjoint(pooling.size) => {
+                Self::Mean(pooling.area())
+            }
             Map::Linear(Linear::GlobalAvgPool {}) => Self::Mean(input.points()),
             Map::Activation(function) => slope(*function).map(|_| Self::Plain)?,
             Map::Flow(flow) => Self::Flow(GradientFlow::read(flow, input)?),
@@ -142,8 +144,6 @@ fn slope(function: Activation) -> Result<f64> {
         Activation::Relu {} => Ok(0.0),
         Activation::LeakyRelu { slope } if (0.0..=1.0).contains(&slope) => Ok(slope),
         Activation::LeakyRelu { .. } => Err(unknown("leaky ReLU with a slope outside [0, 1]")),
-        Activation::Abs {} | Activation::Tanh {} | Activation::Sigmoid {} | Activation::Softplus {} => {
-            Err(unknown(format!("activation {}", function.name())))
-        }
+        _ => Err(unknown(format!("activation {}", function.name()))),
     }
 }

@@ -33,13 +33,16 @@ pub struct Geometry {
     pub mode: PaddingMode,
 }
 
-/// The convolution `y_{o,i,j} = Σ_{c,a,b} K_{o,c,a,b} x_{c, si + a − p, sj + b − p}`, with weights
-/// `out × in × kernel height × kernel width`, as PyTorch stores them.
+/// The convolution `y_{o,i,j} = Σ_{c,a,b} K_{o,c,a,b} x_{c, si + da − p, s'j + d'b − p'}`, with weights
+/// `out × in/groups × kernel height × kernel width`, as PyTorch stores them; with `groups`, the channels `c` are those of the
+/// group of `o`.
 #[derive(Debug, Clone)]
 pub struct Conv2d<T> {
     weight: Vec<T>,
-    geometry: Geometry,
-    channels: usize,
+    input: Shape,
+    /// The output channels, the input channels of one group, and the sides of the kernel.
+    sizes: [usize; 4],
+    form: model::Conv2d<()>,
     axes: [Axis; 2],
     outputs: [usize; 2],
     summation: Summation,
@@ -57,43 +60,83 @@ impl<T: Scalar> Conv2d<T> {
     /// weights.
     pub fn new(geometry: Geometry, weight: Vec<T>) -> Result<Self> {
         let Geometry { input, outputs, kernel, stride, padding, mode } = geometry;
-        let (channels, height, width) = input.as_image("a convolution")?;
-        if [outputs, kernel.0, kernel.1, stride].contains(&0) {
-            return Err(Error::parameter(
-                "conv2d",
-                format!("{geometry:?}"),
-                "channels, kernel and stride are at least 1",
-            ));
-        }
-        if padding > height.max(width).max(kernel.0).max(kernel.1)
-            || mode == PaddingMode::Circular && padding > height.min(width)
-        {
-            return Err(Error::parameter("padding", padding, format!("too much for an image of {input}")));
-        }
-        let axis = |input, kernel| Axis { input, kernel, stride, padding };
-        let axes = [axis(height, kernel.0), axis(width, kernel.1)];
-        let [Some(rows), Some(columns)] = axes.map(Axis::output) else {
-            let reason = format!("larger than the padded image of {input}, padding {padding}");
-            return Err(Error::parameter("kernel", format!("{}×{}", kernel.0, kernel.1), reason));
-        };
-        let expected = outputs.saturating_mul(channels).saturating_mul(kernel.0).saturating_mul(kernel.1);
+        let (channels, ..) = input.as_image("a convolution")?;
+        let sizes = [outputs, channels, kernel.0, kernel.1];
+        let expected = sizes.into_iter().fold(1, usize::saturating_mul);
         if weight.len() != expected {
             return Err(Error::Length { what: "conv2d weight".into(), expected, found: weight.len() });
         }
+        let conv = model::Conv2d {
+            weight: Tensor::new(&sizes, &weight),
+            bias: None,
+            stride: stride.into(),
+            padding: Padding::Sides(padding.into()),
+            dilation: Pair::one(),
+            groups: 1,
+            padding_mode: mode,
+        };
+        Self::described(&conv, input)
+    }
+
+    /// The convolution that a description is of, without its bias: with groups, dilations, and strides and paddings of
+    /// their own for each axis.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and [`Error::Parameter`] for groups that do not divide the channels.
+    pub fn described(conv: &model::Conv2d, input: Shape) -> Result<Self> {
+        let (channels, axes) = (conv.channels(input)?, conv.axes(input)?);
+        let [Some(rows), Some(columns)] = axes.map(Axis::output) else {
+            let ([y, x], padded) = (axes, axes.map(|axis| axis.padding));
+            let reason = format!("larger than the padded image of {input}, padding {}×{}", padded[0], padded[1]);
+            return Err(Error::parameter("kernel", format!("{}×{}", y.kernel, x.kernel), reason));
+        };
+        let &[outputs, inputs, height, width] = conv.weight.shape() else {
+            return Err(Error::parameter("weight", format!("{channels:?}"), "a convolution has four axes"));
+        };
+        let weight: Vec<T> = conv.weight.numbers();
         finite("conv2d weight", &weight)?;
+        let form = model::Conv2d {
+            weight: (),
+            bias: None,
+            stride: conv.stride,
+            padding: Padding::Sides(Pair(axes.map(|axis| axis.padding))),
+            dilation: conv.dilation,
+            groups: conv.groups,
+            padding_mode: conv.padding_mode,
+        };
         let (summation, direct, absolute, absolute_norm) = Default::default();
-        let outputs = [rows, columns];
-        Ok(Self { weight, geometry, channels, axes, outputs, summation, direct, absolute, absolute_norm })
+        let (sizes, outputs) = ([outputs, inputs, height, width], [rows, columns]);
+        Ok(Self { weight, input, sizes, form, axes, outputs, summation, direct, absolute, absolute_norm })
     }
 
-    /// Channels, kernel, stride and padding.
-    pub fn geometry(&self) -> &Geometry {
-        &self.geometry
+    /// The same convolution with other weights.
+    ///
+    /// # Errors
+    /// [`Error::Length`] and [`Error::NotFinite`] for the weights.
+    pub fn with_weight(&self, weight: Vec<T>) -> Result<Self> {
+        if weight.len() != self.weight.len() {
+            let (expected, found) = (self.weight.len(), weight.len());
+            return Err(Error::Length { what: "conv2d weight".into(), expected, found });
+        }
+        finite("conv2d weight", &weight)?;
+        let mut other = self.clone();
+        other.weight_mut().copy_from_slice(&weight);
+        Ok(other)
     }
 
-    /// The number of taps of one output: input channels × kernel height × kernel width.
+    /// The number of taps of one output: input channels of its group × kernel height × kernel width.
     fn taps(&self) -> usize {
-        self.channels * self.geometry.kernel.0 * self.geometry.kernel.1
+        self.sizes[1..].iter().product()
+    }
+
+    /// The number of taps of one pair of channels.
+    fn area(&self) -> usize {
+        self.sizes[2] * self.sizes[3]
+    }
+
+    /// The number of output channels of one group.
+    fn group(&self) -> usize {
+        self.sizes[0] / self.form.groups
     }
 
     fn points(&self) -> usize {
@@ -101,14 +144,14 @@ impl<T: Scalar> Conv2d<T> {
     }
 
     /// How often, at most, one tap reads one point of the image: more than once only around a circular image with
-    /// fewer points than outputs, where `si + t − p` comes back to a point after `n / gcd(s, n)` outputs.
+    /// fewer points than outputs, where `si + da − p` comes back to a point after `n / gcd(s, n)` outputs.
     fn repeats(&self) -> usize {
-        if self.geometry.mode == PaddingMode::Zeros {
+        if self.form.padding_mode == PaddingMode::Zeros {
             return 1;
         }
-        let period = |n: usize| n / gcd(self.geometry.stride, n);
+        let period = |axis: Axis| axis.input / gcd(axis.stride, axis.input);
         let [ay, ax] = self.axes;
-        self.outputs[0].div_ceil(period(ay.input)) * self.outputs[1].div_ceil(period(ax.input))
+        self.outputs[0].div_ceil(period(ay)) * self.outputs[1].div_ceil(period(ax))
     }
 
     fn absolute(&self) -> &[T] {
@@ -119,13 +162,14 @@ impl<T: Scalar> Conv2d<T> {
         // Schur: a row of the operator holds at most the taps of one output channel, a column at most those of one
         // input channel, as often as it is read by one tap.
         let wide: Vec<f64> = cast(&self.weight);
-        let spatial = self.geometry.kernel.0 * self.geometry.kernel.1;
         let rows = wide.chunks(self.taps()).map(|row| sum_of_absolutes(row.iter())).fold(0.0, f64::max);
-        let column = |c: usize| {
-            let taps = wide.chunks(spatial).skip(c).step_by(self.channels).map(|k| sum_of_absolutes(k.iter()));
+        let column = |(group, c): (&[f64], usize)| {
+            let taps = group.chunks(self.area()).skip(c).step_by(self.sizes[1]).map(|k| sum_of_absolutes(k.iter()));
             directed::mul_up(self.repeats() as f64, taps.map(Upper::proved).sum::<Upper>().get())
         };
-        let columns = (0..self.channels).map(column).fold(0.0, f64::max);
+        let groups = wide.chunks(self.group() * self.taps());
+        let columns = groups.flat_map(|group| (0..self.sizes[1]).map(move |c| (group, c))).map(column);
+        let columns = columns.fold(0.0, f64::max);
         Upper::proved(directed::sqrt_up(directed::mul_up(rows, columns))).finite("the norm of |W|")
     }
 }
@@ -136,24 +180,17 @@ fn gcd(a: usize, b: usize) -> usize {
 
 impl<T: Scalar> Operator<T> for Conv2d<T> {
     fn describe(&self) -> Linear {
-        let Geometry { outputs, kernel, stride, padding, mode, .. } = self.geometry;
-        Linear::Conv2d(model::Conv2d {
-            weight: Tensor::new(&[outputs, self.channels, kernel.0, kernel.1], &self.weight),
-            bias: None,
-            stride: stride.into(),
-            padding: Padding::Sides(padding.into()),
-            dilation: Pair::one(),
-            groups: 1,
-            padding_mode: mode,
-        })
+        let model::Conv2d { stride, padding, dilation, groups, padding_mode, .. } = self.form;
+        let weight = Tensor::new(&self.sizes, &self.weight);
+        Linear::Conv2d(model::Conv2d { weight, bias: None, stride, padding, dilation, groups, padding_mode })
     }
 
     fn input(&self) -> Shape {
-        self.geometry.input
+        self.input
     }
 
     fn output(&self) -> Shape {
-        Shape::image(self.geometry.outputs, self.outputs[0], self.outputs[1])
+        Shape::image(self.sizes[0], self.outputs[0], self.outputs[1])
     }
 
     fn apply(&self, x: &Batch<T>, y: &mut Batch<T>) {
@@ -178,11 +215,12 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
     }
 
     fn direct(&self) -> Option<&Direct<T>> {
-        let Geometry { input, kernel, stride, padding, mode, .. } = self.geometry;
         let arrange = || {
-            let shapes = (input, Operator::<T>::output(self));
-            (stride == 1 && mode == PaddingMode::Zeros)
-                .then(|| Direct::new(shapes, kernel, padding, self.summation, &self.weight))
+            let (shapes, [py, px]) = ((self.input, Operator::<T>::output(self)), self.axes.map(|axis| axis.padding));
+            let form = &self.form;
+            let is_plain = form.stride == Pair::one() && form.dilation == Pair::one() && form.groups == 1;
+            (is_plain && form.padding_mode == PaddingMode::Zeros)
+                .then(|| Direct::new(shapes, (self.sizes[2], self.sizes[3]), (py, px), self.summation, &self.weight))
                 .flatten()
         };
         self.direct.get_or_init(arrange).as_ref()
@@ -200,19 +238,17 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
     }
 
     fn terms(&self) -> [usize; 2] {
-        let Geometry { outputs, kernel, .. } = self.geometry;
-        [self.taps(), outputs * kernel.0 * kernel.1 * self.repeats()]
+        [self.taps(), self.group() * self.area() * self.repeats()]
     }
 
     fn depth(&self) -> [usize; 2] {
-        let Geometry { outputs, kernel, .. } = self.geometry;
         match (self.summation, self.direct()) {
             (Summation::Any, _) => Operator::<T>::terms(self),
             (Summation::Declared, Some(direct)) => direct.depth(),
             // The adjoint sums over the output channels in chunks, and then adds one sum for each tap that reads a point.
             (Summation::Declared, None) => {
-                let sums = kernel.0 * kernel.1 * self.repeats();
-                [summation::depth(self.taps()), summation::depth(outputs) + sums]
+                let sums = self.area() * self.repeats();
+                [summation::depth(self.taps()), summation::depth(self.group()) + sums]
             }
         }
     }
@@ -237,8 +273,9 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
     fn widen(&self) -> Box<dyn Operator<f64>> {
         Box::new(Conv2d {
             weight: cast(&self.weight),
-            geometry: self.geometry,
-            channels: self.channels,
+            input: self.input,
+            sizes: self.sizes,
+            form: self.form.clone(),
             axes: self.axes,
             outputs: self.outputs,
             summation: self.summation,

@@ -49,17 +49,17 @@ impl<T: Scalar> Direct<T> {
     pub(super) fn new(
         (input, output): (Shape, Shape),
         kernel: (usize, usize),
-        padding: usize,
+        padding: (usize, usize),
         summation: Summation,
         weight: &[T],
     ) -> Option<Self> {
         let (inputs, ..) = input.as_image("").ok()?;
         let (area, taps) = (kernel.0 * kernel.1, inputs * kernel.0 * kernel.1);
-        let around = (kernel.0.checked_sub(padding + 1)?, kernel.1.checked_sub(padding + 1)?);
+        let around = (kernel.0.checked_sub(padding.0 + 1)?, kernel.1.checked_sub(padding.1 + 1)?);
         let forward = |o: usize, c: usize, t: usize| weight[o * taps + c * area + t];
         let adjoint = |c: usize, o: usize, t: usize| weight[o * taps + c * area + (area - 1 - t)];
         Some(Self {
-            forward: Pass::new((input, output), kernel, (padding, padding), summation, forward)?,
+            forward: Pass::new((input, output), kernel, padding, summation, forward)?,
             adjoint: Pass::new((output, input), kernel, around, summation, adjoint)?,
             fast: OnceLock::new(),
         })

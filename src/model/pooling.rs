@@ -1,0 +1,118 @@
+//! Windows of an image: their size, their stride, and how often one point lies in them.
+
+use serde::{Deserialize, Serialize};
+
+use super::Pair;
+use crate::{
+    error::{Error, Result},
+    rigor::{
+        Upper,
+        directed::{div_up, sqrt_down, sqrt_up},
+    },
+    tensor::Shape,
+};
+
+/// Windows of `a × b` points, `stride` apart, on an image with `padding` points beyond each border.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pooling {
+    /// The height and the width of a window.
+    pub size: Pair,
+    /// The distance of neighboring windows; their size, if nothing else is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<Pair>,
+    /// The points beyond the border, at most half of a window.
+    #[serde(default, skip_serializing_if = "Pair::is_zero")]
+    pub padding: Pair,
+}
+
+impl Pooling {
+    /// Disjoint windows of a size, without padding.
+    pub fn disjoint(size: impl Into<Pair>) -> Self {
+        Self { size: size.into(), stride: None, padding: Pair([0; 2]) }
+    }
+
+    /// The distance of neighboring windows.
+    pub fn stride(&self) -> Pair {
+        self.stride.unwrap_or(self.size)
+    }
+
+    /// The one way in which these windows are written: a stride that is the size is left out.
+    pub(crate) fn canonical(self) -> Self {
+        Self { stride: self.stride.filter(|&stride| stride != self.size), ..self }
+    }
+
+    /// The number of points of a window.
+    pub fn area(&self) -> usize {
+        self.size.0.iter().product()
+    }
+
+    /// The shape of an image of windows; what is left over at the lower and right border is dropped.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the input is no image, a size or a stride is 0, a window does not fit into the padded
+    /// image, or the padding exceeds half of a window: every window holds a point of the image.
+    pub fn output(&self, input: Shape) -> Result<Shape> {
+        let (channels, height, width) = input.as_image("pooling")?;
+        let (size, stride, padding) = (self.size.0, self.stride().0, self.padding.0);
+        let mut sides = [height, width];
+        for (i, side) in sides.iter_mut().enumerate() {
+            if size[i] == 0 || stride[i] == 0 {
+                return Err(Error::parameter("size", size[i], "windows and their strides are at least 1"));
+            }
+            if padding[i] > size[i] / 2 {
+                return Err(Error::parameter("padding", padding[i], "it is at most half of a window"));
+            }
+            let Some(room) = (*side + 2 * padding[i]).checked_sub(size[i]) else {
+                let reason = format!("a window must fit into the image of {input}");
+                return Err(Error::parameter("size", format!("{}×{}", size[0], size[1]), reason));
+            };
+            *side = room / stride[i] + 1;
+        }
+        Ok(Shape::image(channels, sides[0], sides[1]))
+    }
+
+    /// The largest number of windows that one point lies in: `⌈a/s⌉⌈b/s'⌉`.
+    pub fn multiplicity(&self) -> usize {
+        self.size.0.iter().zip(self.stride().0).map(|(size, stride)| size.div_ceil(stride)).product()
+    }
+
+    /// `√m` for windows that a point lies in at most `m` of: what is 1-Lipschitz in each window is so much in all of them,
+    /// as `Σ_w ‖Δx_w‖² ≤ m‖Δx‖²`.
+    pub(crate) fn overlap(&self) -> Upper {
+        Upper::proved(sqrt_up(self.multiplicity() as f64))
+    }
+
+    /// `√(m/k)` bounds the norm of the means over windows of `k` points: a row sums to at most 1, a column to at most
+    /// `m/k` (Schur). For disjoint windows it is exact.
+    pub(crate) fn mean_norm(&self) -> Upper {
+        match (self.multiplicity(), self.area()) {
+            // Exact for squares.
+            (1, area) => Upper::proved(div_up(1.0, sqrt_down(area as f64))),
+            (m, area) => Upper::proved(sqrt_up(div_up(m as f64, area as f64))),
+        }
+    }
+
+    /// Calls `visit(window, point)` for every point of every window of one channel of an image, window by window, row by
+    /// row.
+    #[inline(always)]
+    pub(crate) fn visit(&self, input: Shape, output: Shape, mut visit: impl FnMut(usize, usize)) {
+        let (Shape::Image { height, width, .. }, Shape::Image { height: rows, width: columns, .. }) = (input, output)
+        else {
+            return;
+        };
+        let ([a, b], [sy, sx], [py, px]) = (self.size.0, self.stride().0, self.padding.0);
+        // The points from `start` on that lie in the image.
+        let range = |at: usize, stride: usize, padding: usize, size: usize, n: usize| {
+            let start = at * stride;
+            start.saturating_sub(padding)..(start + size).saturating_sub(padding).min(n)
+        };
+        for i in 0..rows {
+            for j in 0..columns {
+                for y in range(i, sy, py, a, height) {
+                    range(j, sx, px, b, width).for_each(|x| visit(i * columns + j, y * width + x));
+                }
+            }
+        }
+    }
+}
