@@ -6,8 +6,11 @@ use crate::{
     activation::Activation,
     field::{GradientField, ResidualField, VectorField},
     integrate::Tableau,
-    layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
-    operator::{Affine, Conv2d, Dense, Geometry, MeanPool},
+    layer::{
+        ActivationLayer, AffineLayer, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection, Step,
+    },
+    model::{self, Padding, Pair, Pooling, Tensor, Window},
+    operator::{Affine, Conv2d, Dense, Diagonal, Geometry, MeanPool},
     rigor::torus::PaddingMode,
     rules::Prover,
     scalar::Scalar,
@@ -164,9 +167,9 @@ pub fn conv2d<T: Scalar>() -> BoxedStrategy<Affine<T>> {
 
 /// Mean pooling over windows, or over the whole image.
 pub fn pool<T: Scalar>() -> BoxedStrategy<Affine<T>> {
-    (image(), 0..=3usize)
-        .prop_filter_map("refused", |(input, size)| {
-            let pool = if size == 0 { MeanPool::global(input) } else { MeanPool::new(input, size) };
+    (image(), option::of(pooling()))
+        .prop_filter_map("refused", |(input, windows)| {
+            let pool = windows.map_or_else(|| MeanPool::global(input), |windows| MeanPool::windows(input, windows));
             Affine::new(pool.ok()?, None).ok()
         })
         .boxed()
@@ -211,7 +214,79 @@ pub fn normalize<T: Scalar>() -> impl Strategy<Value = Normalize<T>> {
     })
 }
 
-/// A layer that moves coordinates.
+/// Windows of up to 3 × 3 points, any distance apart, with and without padding.
+pub fn pooling() -> impl Strategy<Value = Pooling> {
+    let pair = |range: std::ops::RangeInclusive<usize>| (range.clone(), range).prop_map(|(a, b)| Pair([a, b]));
+    (pair(1..=3), option::of(pair(1..=3)), pair(0..=1)).prop_map(|(size, stride, padding)| Pooling {
+        size,
+        stride,
+        padding,
+    })
+}
+
+/// A layer that selects: groups that are sorted, or max pooling.
+pub fn selection() -> impl Strategy<Value = Selection> {
+    let sorted = (shape(), 1..=3usize).prop_filter_map("refused", |(input, group)| Selection::sort(input, group).ok());
+    let largest = (image(), pooling())
+        .prop_filter_map("refused", |(input, pooling)| Selection::new(input, Window::MaxPool(pooling)).ok());
+    prop_oneof![sorted, largest]
+}
+
+/// Pooling by norms.
+pub fn l2_pool() -> impl Strategy<Value = L2Pool> {
+    (image(), pooling()).prop_filter_map("refused", |(input, pooling)| L2Pool::new(input, pooling).ok())
+}
+
+/// An activation of some channels.
+pub fn partial_activation<T: Scalar>() -> impl Strategy<Value = PartialActivation> {
+    (steep_activation(), shape(), 0..4usize, 1..4usize).prop_filter_map("refused", |(a, shape, from, count)| {
+        PartialActivation::new::<T>(a, [from, from + count], shape).ok()
+    })
+}
+
+/// A scale and a shift for each channel.
+pub fn channel_affine<T: Scalar>() -> impl Strategy<Value = Affine<T>> {
+    shape().prop_flat_map(|shape| {
+        let units = if let Shape::Image { channels, .. } = shape { channels } else { shape.len() };
+        (matrix::<T>(1, units), bias::<T>(units))
+            .prop_filter_map("refused", move |(s, t)| Affine::new(Diagonal::new(shape, s).ok()?, t).ok())
+    })
+}
+
+/// A convolution with groups, dilations, and strides and paddings of its own for each axis.
+pub fn grouped_conv2d<T: Scalar>() -> BoxedStrategy<Affine<T>> {
+    let pair = |range: std::ops::RangeInclusive<usize>| (range.clone(), range).prop_map(|(a, b)| Pair([a, b]));
+    let mode = select(vec![PaddingMode::Zeros, PaddingMode::Circular]);
+    ((1..=3usize, 1..=2usize, 1..=2usize), (1..=5usize, 1..=5usize), pair(1..=3))
+        .prop_flat_map(move |((groups, inputs, outputs), image, kernel)| {
+            let [ky, kx] = kernel.0;
+            let (rows, columns) = (groups * outputs, inputs * ky * kx);
+            let numbers = (matrix::<T>(rows, columns), bias::<T>(rows));
+            let form = (pair(1..=2), pair(0..=2), pair(1..=2), mode.clone());
+            (Just((groups, inputs, image, [rows, inputs, ky, kx])), numbers, form)
+        })
+        .prop_filter_map("refused", |((groups, inputs, image, sizes), (w, bias), form)| {
+            let (stride, padding, dilation, padding_mode) = form;
+            let (weight, padding) = (Tensor::new(&sizes, &w), Padding::Sides(padding));
+            let conv = model::Conv2d { weight, bias: None, stride, padding, dilation, groups, padding_mode };
+            let input = Shape::image(groups * inputs, image.0, image.1);
+            Affine::new(Conv2d::described(&conv, input).ok()?, bias).ok()
+        })
+        .boxed()
+}
+
+/// Shifts, mirrors and first channels.
+pub fn moves() -> impl Strategy<Value = Reshape> {
+    let groups = vec((0..=2usize, -3..=3isize, -3..=3isize), 0..=2);
+    let mode = select(vec![PaddingMode::Zeros, PaddingMode::Circular]);
+    (image(), 0..=2usize, groups, mode).prop_filter_map("refused", |(input, kind, groups, mode)| match kind {
+        0 => Reshape::shift(input, groups, mode).ok(),
+        1 => Reshape::mirror(input).ok(),
+        _ => Reshape::first_channels(input, groups.len() + 1).ok(),
+    })
+}
+
+/// A layer that keeps every distance.
 pub fn reshape() -> impl Strategy<Value = Reshape> {
     (image(), 0..=2usize, 1..=3usize).prop_filter_map("refused", |(input, kind, n)| match (kind, input) {
         (0, _) => Some(Reshape::flatten(input)),

@@ -37,7 +37,8 @@ impl L2Pool {
     fn visit(&self, mut visit: impl FnMut(usize, usize)) {
         let (points, windows) = (self.input.points(), self.output.points());
         for c in 0..self.output.len() / windows {
-            self.pooling.visit(self.input, self.output, |window, point| visit(c * windows + window, c * points + point));
+            self.pooling
+                .visit(self.input, self.output, |window, point| visit(c * windows + window, c * points + point));
         }
     }
 

@@ -103,7 +103,9 @@ impl Reshape {
                 }
             }
             Linear::Mirror {} => {
-                points().enumerate().for_each(|(from, (c, y, x))| visit(from, (c * height + y) * width + width - 1 - x));
+                points()
+                    .enumerate()
+                    .for_each(|(from, (c, y, x))| visit(from, (c * height + y) * width + width - 1 - x));
             }
             Linear::Shift { groups, mode } => {
                 let moves: Vec<(isize, isize)> =

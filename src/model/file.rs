@@ -24,7 +24,10 @@ use safetensors::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window, json, shapes::LARGEST_SAMPLE, traverse::join};
+use super::{
+    Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window, json, shapes::LARGEST_SAMPLE,
+    traverse::join,
+};
 use crate::{
     activation::Activation,
     error::{Error, Result},

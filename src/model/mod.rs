@@ -300,9 +300,9 @@ impl<W> Linear<W> {
     #[must_use]
     pub fn with_bias(mut self, b: Option<W>) -> Self {
         match &mut self {
-            Self::Dense { bias, .. }
-            | Self::Conv2d(Conv2d { bias, .. })
-            | Self::ChannelAffine { shift: bias, .. } => *bias = b,
+            Self::Dense { bias, .. } | Self::Conv2d(Conv2d { bias, .. }) | Self::ChannelAffine { shift: bias, .. } => {
+                *bias = b
+            }
             _ => {}
         }
         self

@@ -5,7 +5,8 @@ use crate::{
     error::{Error, Result},
     field::{GradientField, ResidualField, VectorField},
     layer::{
-        ActivationLayer, AffineLayer, Branches, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection, Step,
+        ActivationLayer, AffineLayer, Branches, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection,
+        Step,
     },
     model::{self, Field, Linear, Map, Partial, Tensor, Window, join},
     operator::{Affine, Conv2d, Dense, Diagonal, MeanPool, Operator},

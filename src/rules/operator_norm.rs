@@ -227,10 +227,9 @@ fn composed(maps: &[Map], input: Shape) -> Result<Option<Vec<composition::Linear
                 all.push(composition::Linear::PadChannels { added: channels.saturating_sub(present) });
             }
             Linear::SpaceToDepth { block } => all.push(composition::Linear::SpaceToDepth { block: *block }),
-            Linear::ChannelAffine { .. }
-            | Linear::FirstChannels { .. }
-            | Linear::Shift { .. }
-            | Linear::Mirror {} => return Ok(None),
+            Linear::ChannelAffine { .. } | Linear::FirstChannels { .. } | Linear::Shift { .. } | Linear::Mirror {} => {
+                return Ok(None);
+            }
         }
         shape = linear.output(shape)?;
     }

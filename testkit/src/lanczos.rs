@@ -4,6 +4,7 @@
 //! computed in integers, so a bound of the norm is decided against it without a tolerance.
 
 use dahlquist::{
+    model::{self, Linear, Pair},
     operator::{Conv2d, Geometry, Operator},
     rigor::torus::{Axis, Convolution, PaddingMode, Torus},
     tensor::{Batch, Shape},
@@ -87,12 +88,15 @@ pub fn stands(conv: &Conv2d<f64>, bound: f64, x: &[i64]) -> bool {
 }
 
 fn image<N: Integer>(conv: &Conv2d<f64>, weights: &[N], x: &[i64]) -> Vec<N> {
-    let Geometry { input, outputs, kernel, stride, padding, mode } = *conv.geometry();
-    let (channels, height, width) = input.as_image("a test").unwrap();
+    let Linear::Conv2d(model::Conv2d { weight, stride, padding, padding_mode, .. }) = conv.describe() else { panic!() };
+    let &[outputs, _, ky, kx] = weight.shape() else { panic!("a convolution has four axes") };
+    let (kernel, [stride, _]) = ((ky, kx), stride.0);
+    let [padding, _] = padding.sides([ky, kx], Pair::one()).unwrap();
+    let (channels, height, width) = conv.input().as_image("a test").unwrap();
     let (_, rows, columns) = conv.output().as_image("a test").unwrap();
     let place = |i: usize, tap: usize, n: usize| {
         let at = (i * stride + tap) as isize - padding as isize;
-        match mode {
+        match padding_mode {
             PaddingMode::Zeros => usize::try_from(at).ok().filter(|at| *at < n),
             PaddingMode::Circular => Some(at.rem_euclid(n as isize) as usize),
         }

@@ -6,10 +6,12 @@ use dahlquist::{
     certificate::{Certificate, Claims, Evidence, NormMethod, NormProof, Rule, file::CertificateFile},
     certify::SealOptions,
     field::{GradientField, ResidualField, VectorField},
-    layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
-    model::Model,
+    layer::{
+        ActivationLayer, AffineLayer, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection, Step,
+    },
+    model::{self, Model, Padding, Pair, Pooling, Tensor, Window},
     network::AnyNetwork,
-    operator::{Affine, Conv2d, Dense, Geometry, MeanPool, Operator},
+    operator::{Affine, Conv2d, Dense, Diagonal, Geometry, MeanPool, Operator},
     rigor::{Lower, Upper, torus::PaddingMode},
     rules::Prover,
     scalar::Scalar,
@@ -56,6 +58,7 @@ fn build<T: Scalar>(seed: u64) -> Result<Network<T>> {
         Box::new(Reshape::space_to_depth(image, 2)?),
         Box::new(ActivationLayer::new::<T>(Activation::LeakyRelu { slope: 0.125 }, Shape::image(8, 4, 4))?),
     ];
+    layers.extend(family(&mut draw)?);
     let image = Shape::image(8, 4, 4);
     let geometry =
         |mode, padding, stride, outputs| Geometry { input: image, outputs, kernel: (3, 3), stride, padding, mode };
@@ -87,6 +90,42 @@ fn build<T: Scalar>(seed: u64) -> Result<Network<T>> {
         AnyNetwork::F32(network) => *(Box::new(network) as Box<dyn std::any::Any>).downcast().unwrap(),
         AnyNetwork::F64(network) => *(Box::new(network) as Box<dyn std::any::Any>).downcast().unwrap(),
     })
+}
+
+/// Windows, moves, scales, a convolution with groups and more functions, from images of 8 × 4 × 4 to the same.
+fn family<T: Scalar>(draw: &mut impl FnMut(usize, f64) -> Vec<T>) -> Result<Vec<Box<dyn Layer<T>>>> {
+    let image = Shape::image(8, 4, 4);
+    let scale = Affine::new(Diagonal::new(image, draw(8, 0.2))?, Some(draw(8, 0.1)))?;
+    let grouped = model::Conv2d {
+        weight: Tensor::new(&[8, 4, 3, 1], &draw(96, 0.2)),
+        bias: None,
+        stride: Pair::one(),
+        padding: Padding::Sides(Pair([2, 0])),
+        dilation: Pair([2, 1]),
+        groups: 2,
+        padding_mode: PaddingMode::Zeros,
+    };
+    let grouped = Affine::new(Conv2d::described(&grouped, image)?, Some(draw(8, 0.1)))?;
+    let around = Pooling { size: Pair([3, 3]), stride: Some(Pair::one()), padding: Pair::one() };
+    let function =
+        |function| -> Result<Box<dyn Layer<T>>> { Ok(Box::new(ActivationLayer::new::<T>(function, image)?)) };
+    Ok(vec![
+        Box::new(AffineLayer::new(scale)),
+        Box::new(AffineLayer::new(grouped)),
+        Box::new(Selection::sort(image, 2)?),
+        Box::new(PartialActivation::new::<T>(Activation::Abs {}, [0, 4], image)?),
+        Box::new(Reshape::shift(image, vec![(2, 1, 0), (2, 0, -1)], PaddingMode::Circular)?),
+        Box::new(Reshape::mirror(image)?),
+        function(Activation::Gelu {})?,
+        Box::new(Selection::new(image, Window::MaxPool(around))?),
+        Box::new(Reshape::pad_channels(image, 9)?),
+        Box::new(Reshape::first_channels(Shape::image(9, 4, 4), 8)?),
+        function(Activation::Elu { alpha: 0.5 })?,
+        Box::new(L2Pool::new(image, around)?),
+        function(Activation::Silu {})?,
+        Box::new(AffineLayer::new(Affine::new(MeanPool::windows(image, around)?, None)?)),
+        function(Activation::Hardtanh { min: -0.5, max: 0.75 })?,
+    ])
 }
 
 /// One dense layer.

@@ -1,7 +1,7 @@
 //! An oracle that shares no arithmetic with the crate: exact numbers `n·2ᵉ/61215ᵈ`, and floats of 300 bits.
 //!
 //! Numbers of `f32` and `f64` and the coefficients of the explicit methods are exact; so are sums and products.
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::OnceLock};
 
 use dahlquist::{
     activation::Activation,
@@ -190,10 +190,9 @@ fn exact_rows<N: Num, T: Scalar>(map: &Affine<T>) -> Vec<Vec<N>> {
     let weights: Vec<f64> = probe.operator().weight().to_vec();
     let zero = || vec![vec![N::of(0.0); map.operator().input().len()]; map.operator().output().len()];
     if weights.is_empty() {
-        // Means over n points, which no format holds exactly.
+        // Means over n points, 1/n of each, which no format holds exactly.
         let mean = |r: Vec<f64>| {
-            let n = r.iter().filter(|w| **w != 0.0).count() as i64;
-            r.iter().map(|w| if *w == 0.0 { N::of(0.0) } else { N::ratio(1, n) }).collect()
+            r.iter().map(|&w| if w == 0.0 { N::of(0.0) } else { N::ratio(1, (1.0 / w).round() as i64) }).collect()
         };
         return rows(probe.operator()).into_iter().map(mean).collect();
     }
@@ -242,6 +241,13 @@ pub fn piecewise<N: Num>(a: Activation) -> Option<Function<N>> {
         Activation::Relu {} => 0.0,
         Activation::LeakyRelu { slope } => slope,
         Activation::Abs {} => -1.0,
+        Activation::Hardtanh { min, max } => {
+            let [min, max] = [min, max].map(N::of);
+            return Some(Box::new(move |z| {
+                let z = if z.at_most(&max) { z } else { &max };
+                if min.at_most(z) { z.clone() } else { min.clone() }
+            }));
+        }
         _ => return None,
     };
     let slope = N::of(slope);
@@ -251,6 +257,47 @@ pub fn piecewise<N: Num>(a: Activation) -> Option<Function<N>> {
 /// The exponential of 0 is a 1 of unlimited precision, which has no quotients.
 fn limited(x: Real) -> Real {
     x.with_precision(BITS).value()
+}
+
+/// `1/√π`: `π` by Machin's formula, and Newton's iteration.
+fn inverse_root_of_pi() -> &'static Real {
+    static VALUE: OnceLock<Real> = OnceLock::new();
+    VALUE.get_or_init(|| {
+        let arctan_of_inverse = |n: f64| {
+            let (square, mut power, mut sum) = (Real::of(n * n), &Real::of(1.0) / &Real::of(n), Real::of(0.0));
+            for k in 0..250 {
+                let term = &power / &Real::of(f64::from(2 * k + 1));
+                sum = if k % 2 == 0 { sum + term } else { sum - term };
+                power = &power / &square;
+            }
+            sum
+        };
+        let pi = Real::of(16.0) * arctan_of_inverse(5.0) - Real::of(4.0) * arctan_of_inverse(239.0);
+        let mut y = Real::of(0.5);
+        for _ in 0..12 {
+            y = &y * (Real::of(1.5) - Real::of(0.5) * &pi * &y * &y);
+        }
+        y
+    })
+}
+
+/// `erf t = (2/√π) e^(−t²) Σ 2ⁿ t^(2n+1)/(2n+1)!!`: all terms have one sign.
+fn erf(t: &Real) -> Real {
+    let square = t * t;
+    let (mut term, mut sum) = (t.clone(), t.clone());
+    let (bits, twice) = (Real::of(2f64.powi(-310)), &square + &square);
+    for n in 1.. {
+        term = &term * &twice / &Real::of(f64::from(2 * n + 1));
+        sum = &sum + &term;
+        if absolute(&term) <= absolute(&sum) * &bits {
+            break;
+        }
+    }
+    Real::of(2.0) * inverse_root_of_pi() * limited((-square).exp()) * sum
+}
+
+fn absolute(x: &Real) -> Real {
+    if *x < Real::ZERO { -x } else { x.clone() }
 }
 
 /// Any activation in 300 bits. Far out, where a smooth function is its limit to 300 bits, it is that.
@@ -275,7 +322,26 @@ pub fn real(a: Activation) -> Function<Real> {
                     zero
                 }
             }
-            Activation::Softplus {} if far => {
+            Activation::Elu { .. } if up => z.clone(),
+            Activation::Elu { alpha } if far => -Real::of(alpha),
+            Activation::Elu { alpha } => Real::of(alpha) * limited(z.exp_m1()),
+            Activation::Gelu {} if *z > Real::of(40.0) || -z > Real::of(40.0) => {
+                if up {
+                    z.clone()
+                } else {
+                    zero
+                }
+            }
+            Activation::Gelu {} => {
+                // t = z/√2, as z·(1/√2).
+                let half = Real::of(0.5);
+                let mut root = Real::of(std::f64::consts::FRAC_1_SQRT_2);
+                for _ in 0..4 {
+                    root = &root * (Real::of(1.5) - &root * &root);
+                }
+                half * z * (&one + &erf(&(z * &root)))
+            }
+            Activation::Softplus {} | Activation::Silu {} if far => {
                 if up {
                     z.clone()
                 } else {
@@ -288,6 +354,7 @@ pub fn real(a: Activation) -> Function<Real> {
                 &m / &(&m + &Real::of(2.0))
             }
             Activation::Sigmoid {} => &one / &(&one + &limited((-z).exp())),
+            Activation::Silu {} => z / &(&one + &limited((-z).exp())),
             Activation::Softplus {} if up => z + &limited((-z).exp()).ln_1p(),
             _ => limited(z.exp()).ln_1p(),
         }

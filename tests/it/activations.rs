@@ -130,10 +130,37 @@ fn nan_is_never_hidden() {
     }
 }
 
+/// The declared slopes of SiLU and GELU, which have no end in binary, are above the true ones by less than the last bit.
+#[test]
+fn slopes_without_an_end_are_rounded_up() {
+    let last = Real::of(f64::EPSILON);
+    // SiLU: x/(1 + e⁻ˣ) has its largest slope 1/2 + t/4 at t tanh(t/2) = 2, by bisection.
+    let product = |t: &Real| t * (dahlquist_testkit::oracle::real(Activation::Tanh {}))(&(t * Real::of(0.5)));
+    let (mut low, mut high) = (Real::of(2.0), Real::of(3.0));
+    for _ in 0..120 {
+        let middle = (&low + &high) * Real::of(0.5);
+        if product(&middle) < Real::of(2.0) { low = middle } else { high = middle }
+    }
+    let [m, l] = Activation::Silu {}.slopes();
+    let slope = Real::of(0.5) + Real::of(0.25) * &high;
+    assert!(Real::of(l) >= slope && Real::of(l) - &slope < last, "{slope}");
+    assert_eq!(m, 1.0 - l);
+    // GELU: its slope at √2 from differences of the function on both sides, which differ by h² of it.
+    let gelu = dahlquist_testkit::oracle::real(Activation::Gelu {});
+    let (t, h) = (Real::of(std::f64::consts::SQRT_2), Real::of(2f64.powi(-70)));
+    let slope = (gelu(&(&t + &h)) - gelu(&(&t - &h))) / (&h + &h);
+    let [m, l] = Activation::Gelu {}.slopes();
+    // At the double next to √2 the slope is less by about 10⁻³³.
+    assert!(Real::of(l) >= slope && Real::of(l) - &slope < last, "{slope}");
+    assert_eq!(m, 1.0 - l);
+}
+
 #[test]
 fn negative_slopes_are_refused() {
     for slope in [-0.1, -1e-300, f64::NAN, f64::INFINITY, 1e300] {
         assert!(Activation::LeakyRelu { slope }.in_format::<f32>().is_err(), "{slope}");
+        assert!(Activation::Elu { alpha: slope }.in_format::<f32>().is_err(), "{slope}");
+        assert!(Activation::Hardtanh { min: 1e-310, max: slope }.in_format::<f32>().is_err(), "{slope}");
     }
     assert_eq!(Activation::LeakyRelu { slope: 2.0 }.slopes(), [1.0, 2.0]);
 }

@@ -21,6 +21,12 @@ layer_laws! {
     activation<T>: strategies::activation_layer::<T>();
     normalize<T>: strategies::normalize::<T>();
     reshape<T>: strategies::reshape();
+    moves<T>: strategies::moves();
+    selection<T>: strategies::selection();
+    l2_pool<T>: strategies::l2_pool();
+    partial_activation<T>: strategies::partial_activation::<T>();
+    channel_affine<T>: strategies::channel_affine::<T>().prop_map(AffineLayer::new);
+    grouped_conv2d<T>: strategies::grouped_conv2d::<T>().prop_map(AffineLayer::new);
     gradient_flow<T>: strategies::gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
     declared_dense<T>: declared::<T, _>(strategies::long_dense::<T>().prop_map(AffineLayer::new));

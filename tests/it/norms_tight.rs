@@ -20,7 +20,7 @@ use dahlquist_testkit::{
 
 fn tight(conv: &Conv2d<f64>) -> f64 {
     let proved = conv.tight_norm().unwrap();
-    assert_eq!(proved.method, NormMethod::Banded, "{:?}", conv.geometry());
+    assert_eq!(proved.method, NormMethod::Banded, "{:?}", conv.describe());
     proved.bound.get()
 }
 
@@ -87,17 +87,17 @@ fn of_extreme_weights() {
     let conv = gaussian(same(2, 5), 9);
     for exponent in [-1074, -1030, -540, 0, 500, 1000] {
         let weight: Vec<f64> = conv.weight().iter().map(|&w| libm::scalbn(w, exponent)).collect();
-        let scaled = Conv2d::new(*conv.geometry(), weight.clone()).unwrap();
+        let scaled = conv.with_weight(weight.clone()).unwrap();
         let bound = scaled.tight_norm().unwrap().bound.get();
         // The same weights at a scale where nothing is rounded.
         let back = weight.iter().map(|&w| libm::scalbn(w, -exponent)).collect();
-        let back = Conv2d::new(*conv.geometry(), back).unwrap();
+        let back = conv.with_weight(back).unwrap();
         let x = top(&back, 50, 1);
         assert!(stands(&scaled, bound, &x), "2^{exponent}: {bound} is too small");
         let largest = estimate(&back, &x);
         assert!(exponent < -1000 || libm::scalbn(bound, -exponent) <= 1.001 * largest, "2^{exponent}: {bound}");
     }
-    let zero = Conv2d::new(*conv.geometry(), vec![0.0; conv.weight().len()]).unwrap();
+    let zero = conv.with_weight(vec![0.0; conv.weight().len()]).unwrap();
     assert_eq!(zero.tight_norm().unwrap().bound.get(), 0.0);
 }
 

@@ -160,7 +160,7 @@ fn instruction_sets_agree() {
     for (inputs, outputs, rows, columns) in [(3, 16, 4, 32), (16, 33, 5, 21), (20, 40, 9, 8), (5, 7, 3, 1)] {
         let shapes = (Shape::image(inputs, rows, columns), Shape::image(outputs, rows, columns));
         let weight = integers(inputs * outputs * 9, 2);
-        let direct = Direct::new(shapes, (3, 3), 1, Summation::Declared, &weight).unwrap();
+        let direct = Direct::new(shapes, (3, 3), (1, 1), Summation::Declared, &weight).unwrap();
         let x = Batch::new(shapes.0, integers(2 * shapes.0.len(), 3)).unwrap();
         let best = Arch::new().dispatch(Apply(&direct, &x));
         let gradient = Arch::new().dispatch(Gradient(&direct, &best, &x));
@@ -214,7 +214,7 @@ fn winograd_agrees<T: Scalar>(tolerance: f64) {
     for (channels, rows, columns) in [(16, 8, 8), (1, 1, 1), (40, 9, 5), (33, 4, 13), (64, 8, 8), (5, 3, 32)] {
         let shape = Shape::image(channels, rows, columns);
         let weight = numbers(channels * channels * 9, 2);
-        let direct = Direct::new((shape, shape), (3, 3), 1, Summation::Any, &weight).unwrap();
+        let direct = Direct::new((shape, shape), (3, 3), (1, 1), Summation::Any, &weight).unwrap();
         let (x, bias) = (Batch::new(shape, numbers(5 * shape.len(), 3)).unwrap(), numbers(channels, 1));
         let mut expected = vec![T::zero(); weight.len()];
         direct.accumulate(&[[&x, &x]], &mut expected, false);
@@ -246,7 +246,7 @@ fn winograd_agrees_with_sums_of_products() {
 #[test]
 fn other_kernels_are_summed() {
     let shape = Shape::image(3, 6, 6);
-    let direct = Direct::new((shape, shape), (5, 5), 2, Summation::Any, &integers(225, 1)).unwrap();
+    let direct = Direct::new((shape, shape), (5, 5), (2, 2), Summation::Any, &integers(225, 1)).unwrap();
     assert!(direct.winograd().is_none());
     let x = Batch::new(shape, integers(shape.len(), 2)).unwrap();
     assert_eq!(direct.sandwich(&x, None, 1.0, &mut Keep, true), direct.sandwich(&x, None, 1.0, &mut Keep, false));

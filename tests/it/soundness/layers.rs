@@ -8,6 +8,7 @@ use dahlquist::{
     field::{GradientField, ResidualField, VectorField},
     laws::{Verdict, strategies as s},
     layer::{ActivationLayer, AffineLayer, Branches, Flow, Layer, Step},
+    model::{Map, Window},
     operator::{Affine, Conv2d, Dense, Geometry},
     rigor::torus::PaddingMode,
     scalar::Scalar,
@@ -17,7 +18,7 @@ use dahlquist::{
 };
 use dahlquist_testkit::{
     models::{field_claims, proof, step_rule},
-    oracle::{self, Exact, Matrix, Method, Num, difference, dot, row, square},
+    oracle::{self, Exact, Matrix, Method, Num, Real, difference, dot, row, square},
 };
 use proptest::prelude::{Just, Strategy};
 
@@ -77,7 +78,13 @@ fn quadratic_constraint() {
 #[test]
 fn operator_norm() {
     fn holds<T: Scalar>() {
-        let maps = proptest::prop_oneof![s::dense::<T>(), s::conv2d::<T>(), s::pool::<T>()];
+        let maps = proptest::prop_oneof![
+            s::dense::<T>(),
+            s::conv2d::<T>(),
+            s::grouped_conv2d::<T>(),
+            s::channel_affine::<T>(),
+            s::pool::<T>()
+        ];
         hold(maps.prop_map(|map| (Matrix::<Exact>::of(&map), AffineLayer::new(map))), |(matrix, layer), seed| {
             let Ok(proof) = proof(layer) else { return Ok(()) };
             for [x, other] in pairs::<T>(layer, 6, &mut generator(seed)) {
@@ -116,6 +123,49 @@ fn slope() {
             Some(sigma) => holds(&*sigma, &layer, 0.0, seed),
             None => holds(&*dahlquist_testkit::oracle::real(a), &layer, 2f64.powi(-200), seed),
         }
+    });
+}
+
+/// Sorting and maxima select, so their values are exact; norms are compared in 300 bits.
+#[test]
+fn windows() {
+    fn holds(layer: &dyn Layer<f64>, seed: u64, value: impl Fn(&[f64]) -> Vec<Real>, slack: f64) -> Verdict {
+        let bound = proof::<f64>(layer).unwrap().bound().get();
+        for [x, other] in pairs::<f64>(layer, 6, &mut generator(seed)) {
+            let dx = difference::<Real>(&row(&x), &row(&other));
+            within("the map of windows", bound, slack, &dx, &difference(&value(&x), &value(&other)))?;
+        }
+        Ok(())
+    }
+    let forward = |layer: &dyn Layer<f64>, x: &[f64]| {
+        layer.forward(Batch::new(layer.input(), x.to_vec()).unwrap(), &mut Tape::idle()).data().to_vec()
+    };
+    hold(s::selection(), |layer, seed| holds(layer, seed, |x| row(&forward(layer, x)), 0.0));
+    hold(s::l2_pool(), |layer, seed| {
+        // The norm of a window, from its computed value by two steps of Newton's method for the exact sum of squares.
+        let Map::Window(Window::L2Pool(pooling)) = Layer::<f64>::describe(layer) else { panic!("another map") };
+        let value = |x: &[f64]| {
+            let computed = forward(layer, x);
+            let Shape::Image { height, width, .. } = Layer::<f64>::input(layer) else { panic!("no image") };
+            let (_, rows, columns) = Layer::<f64>::output(layer).as_image("a test").unwrap();
+            let norm = |i: usize, y: f64| {
+                let (c, corner) = (i / (rows * columns), [i / columns % rows, i % columns]);
+                let mut sum = Real::of(0.0);
+                for (a, b) in (0..pooling.size.0[0]).flat_map(|a| (0..pooling.size.0[1]).map(move |b| (a, b))) {
+                    let at =
+                        |k: usize, t: usize| (corner[k] * pooling.stride().0[k] + t).wrapping_sub(pooling.padding.0[k]);
+                    let (row, column) = (at(0, a), at(1, b));
+                    if row < height && column < width {
+                        let x = Real::of(x[(c * height + row) * width + column]);
+                        sum = sum + &x * &x;
+                    }
+                }
+                let half = |r: Real| if y == 0.0 { r } else { (&sum / &r + &r) * Real::of(0.5) };
+                half(half(half(Real::of(y))))
+            };
+            computed.into_iter().enumerate().map(|(i, y)| norm(i, y)).collect::<Vec<_>>()
+        };
+        holds(layer, seed, value, 2f64.powi(-200))
     });
 }
 
