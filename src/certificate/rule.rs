@@ -21,6 +21,14 @@ pub enum Rule {
     GradientField,
     /// `f(x) = Vσ(Wx + b) + c` is `‖V‖ max(|m|, |L|) ‖W‖`-Lipschitz.
     ResidualField,
+    /// `f(x) = −Wᵀσ(Wx + b) + (S − Sᵀ)x − γx` has `⟨Δf, Δx⟩ ≤ −a‖Δx‖²` and is cocoercive with `ν = a/(ab + κ²)`, for
+    /// `a = γ + m σ_min(W)²`, `b = γ + L‖W‖²`, `κ = ‖S − Sᵀ‖`.
+    DissipativeField,
+    /// A skew matrix `K`, damped, times a gradient of curvature in `[c₁, c₂]`, has
+    /// `⟨Δf, Δx⟩ ≤ (−r(c₁ + c₂)/2 + (c₂ − c₁)/2·√(‖K‖² + r²))‖Δx‖²`.
+    HamiltonianField,
+    /// `f(x) = σ(−(RᵀR + εI)x + b)`.
+    NaisField,
     /// `x ↦ x + h f(x)` for `f = −∇V` with curvature in `[μ, β]` is `max(|1 − hμ|, |1 − hβ|)`-Lipschitz, for `h` of
     /// either sign; for `0 ≤ h < 2/β` it is averaged with `α = hβ/2`.
     GradientStep,
@@ -50,13 +58,16 @@ pub enum Rule {
 
 impl Rule {
     /// Every theorem.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::OperatorNorm,
         Self::Slope,
         Self::Windows,
         Self::Isometry,
         Self::GradientField,
         Self::ResidualField,
+        Self::DissipativeField,
+        Self::HamiltonianField,
+        Self::NaisField,
         Self::GradientStep,
         Self::CircleContractivity,
         Self::ShuOsher,
@@ -77,6 +88,9 @@ impl Rule {
             Self::Isometry => "isometry",
             Self::GradientField => "gradient_field",
             Self::ResidualField => "residual_field",
+            Self::DissipativeField => "dissipative_field",
+            Self::HamiltonianField => "hamiltonian_field",
+            Self::NaisField => "nais_field",
             Self::GradientStep => "gradient_step",
             Self::CircleContractivity => "circle_contractivity",
             Self::ShuOsher => "shu_osher",
@@ -99,6 +113,9 @@ impl Rule {
             Self::Isometry => ("isometry", "reshape_isometry_diff"),
             Self::GradientField => ("gradient_step", "cocoercive"),
             Self::ResidualField => ("composition", "lipschitz_comp"),
+            Self::DissipativeField => ("family_fields", "dissipative_cocoercive"),
+            Self::HamiltonianField => ("family_fields", "skew_gradient_one_sided"),
+            Self::NaisField => ("family_fields", "nais_one_sided"),
             Self::GradientStep => ("gradient_step", "step_interval"),
             Self::CircleContractivity => ("circle_contractivity", "circle_contractivity"),
             Self::ShuOsher => ("shu_osher", "shu_osher"),

@@ -2,11 +2,13 @@
 
 mod gradient;
 mod residual;
+mod structured;
 
 use std::fmt::Debug;
 
 pub use gradient::GradientField;
 pub use residual::ResidualField;
+pub use structured::StructuredField;
 
 use crate::{
     certificate::Certificate,

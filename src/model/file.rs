@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window, json, shapes::LARGEST_SAMPLE,
+    Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window, field::Constants, json, shapes::LARGEST_SAMPLE,
     traverse::join,
 };
 use crate::{
@@ -305,17 +305,15 @@ fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
         }),
         Map::Linear(linear) => Map::Linear(padded(linear, round)),
         Map::Flow(Flow { field, method, step, steps }) => here((|| {
-            let field = match field {
-                Field::Gradient { activation: f, operator } => {
-                    Field::Gradient { activation: activation(f)?, operator: padded(operator, round) }
-                }
-                Field::Residual { activation: f, inner, outer } => Field::Residual {
-                    activation: activation(f)?,
-                    inner: padded(inner, round),
-                    outer: padded(outer, round),
-                },
-                Field::Opaque(opaque) => Field::Opaque(opaque),
-            };
+            let mut field = field;
+            let Constants { activations, numbers } = field.constants();
+            for function in activations {
+                *function = activation(*function)?;
+            }
+            numbers.into_iter().for_each(|x| *x = round(*x));
+            for operator in field.operators_mut() {
+                pad(operator, round);
+            }
             let method = Method::from(&method.tableau()?);
             Ok(Map::Flow(Flow { field, method, step: round(step), steps }))
         })())?,
@@ -325,7 +323,12 @@ fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
 
 /// An affine map in that form.
 fn padded(mut linear: Linear, round: &impl Fn(f64) -> f64) -> Linear {
-    match &mut linear {
+    pad(&mut linear, round);
+    linear
+}
+
+fn pad(linear: &mut Linear, round: &impl Fn(f64) -> f64) {
+    match linear {
         Linear::Normalize { mean, std } => mean.iter_mut().chain(std).for_each(|x| *x = round(*x)),
         Linear::AvgPool(pooling) => *pooling = pooling.canonical(),
         Linear::Conv2d(conv) => {
@@ -338,7 +341,6 @@ fn padded(mut linear: Linear, round: &impl Fn(f64) -> f64) -> Linear {
         }
         _ => {}
     }
-    linear
 }
 
 /// The shape of the output, unless a sample between layers is too large.
@@ -352,8 +354,8 @@ fn small(map: &Map, path: &str, input: Shape) -> Result<Shape> {
             maps.iter().enumerate().try_fold(input, |_, (i, map)| small(map, &part(i), input))?
         }
         Map::Flow(flow) => {
-            if let Field::Residual { inner, .. } | Field::Gradient { operator: inner, .. } = &flow.field {
-                bounded(inner.output(input)?).map_err(|e| e.in_layer(path))?;
+            for part in flow.field.parts(input).map_err(|e| e.in_layer(path))? {
+                bounded(part.operator.output(part.input)?).map_err(|e| e.in_layer(path))?;
             }
             input
         }

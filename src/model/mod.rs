@@ -8,6 +8,7 @@
 //! A tree knows no shapes but those of its tensors. The shape of the input is given from outside, and every other
 //! follows from it: [`Map::output`].
 
+mod field;
 pub mod file;
 mod half;
 mod json;
@@ -20,6 +21,7 @@ mod traverse;
 
 use serde::{Deserialize, Serialize};
 
+pub use field::{Field, Form, Part as FieldPart, Potential};
 pub use file::Model;
 pub use method::Method;
 pub use numbers::{Padding, Pair};
@@ -192,31 +194,6 @@ pub struct Flow<W = Tensor> {
     pub steps: usize,
 }
 
-/// The right-hand side of an ordinary differential equation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Field<W = Tensor> {
-    /// `−Wᵀσ(Wx + b)`.
-    Gradient {
-        /// `σ`.
-        activation: Activation,
-        /// `W` and `b`.
-        operator: Linear<W>,
-    },
-    /// `Vσ(Wx + b) + c`.
-    Residual {
-        /// `σ`.
-        activation: Activation,
-        /// `W` and `b`.
-        inner: Linear<W>,
-        /// `V` and `c`.
-        outer: Linear<W>,
-    },
-    /// A field from outside this crate, known by what its author asserts: its Lipschitz constant.
-    #[serde(skip)]
-    Opaque(Opaque),
-}
-
 /// What a layer or a field from outside this crate says about itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opaque {
@@ -306,16 +283,5 @@ impl<W> Linear<W> {
             _ => {}
         }
         self
-    }
-}
-
-impl<W> Field<W> {
-    /// The name of the kind of field, as in files.
-    pub fn kind(&self) -> &str {
-        match self {
-            Self::Gradient { .. } => "gradient",
-            Self::Residual { .. } => "residual",
-            Self::Opaque(opaque) => &opaque.kind,
-        }
     }
 }

@@ -1,6 +1,10 @@
 //! The shape of the output of a map, and whether its parts fit together.
 
-use super::{Conv2d, Field, Flow, Linear, Map, Partial, Tensor, Window, traverse::join};
+use super::{
+    Conv2d, Field, Flow, Linear, Map, Partial, Tensor, Window,
+    field::{Constants, Form},
+    traverse::join,
+};
 use crate::{
     error::{Error, Result},
     rigor::torus::{Axis, PaddingMode},
@@ -256,20 +260,56 @@ impl Field {
     /// # Errors
     /// As [`Map::output`].
     pub fn check(&self, space: Shape) -> Result<()> {
-        match self {
-            Self::Gradient { activation, operator } => {
-                activation.rounded(|x| x)?;
-                operator.output(space).map(|_| ())
+        let mut constants = self.clone();
+        let Constants { activations, numbers } = constants.constants();
+        activations.into_iter().try_for_each(|function| function.rounded(|x| x).map(|_| ()))?;
+        if let Some(number) = numbers.into_iter().find(|x| !x.is_finite()) {
+            return Err(Error::parameter("damping", number, "a constant of a field must be a finite number"));
+        }
+        for part in self.parts(space)? {
+            let output = part.operator.output(part.input)?;
+            if let Form::Skew = part.form {
+                expect(part.name, space, output)?;
+                unbiased(part.name, part.operator)?;
             }
-            Self::Residual { activation, inner, outer } => {
-                activation.rounded(|x| x)?;
+        }
+        match self {
+            Self::Gradient { operator, weights: Some(weights), .. } => {
+                length("weights of a gradient field", units(operator.output(space)?), weights.count())?;
+                match weights.wide().iter().find(|weight| **weight < 0.0) {
+                    Some(weight) => Err(Error::parameter("weights", weight, "a weight must not be negative")),
+                    None => Ok(()),
+                }
+            }
+            Self::Residual { inner, outer, .. } => {
                 expect("output of a residual field", space, outer.output(inner.output(space)?)?)
+            }
+            Self::DissipativeHamiltonian { quadratic, .. } => unbiased("quadratic", quadratic),
+            Self::Nais { factor, bias, .. } => {
+                unbiased("factor", factor)?;
+                biased("nais", bias, units(space))
+            }
+            Self::Antisymmetric { bias, .. } => biased("antisymmetric", bias, units(space)),
+            Self::Lurie { linear, inner, outer, .. } => {
+                expect("output of the linear part", space, linear.output(space)?)?;
+                expect("output of the outer part", space, outer.output(inner.output(space)?)?)
             }
             Self::Opaque(opaque) => {
                 expect(&format!("input of the field {}", opaque.kind), opaque.input, space)?;
                 expect(&format!("output of the field {}", opaque.kind), space, opaque.output)
             }
+            _ => Ok(()),
         }
+    }
+}
+
+/// Refuses a bias where there is no place for it.
+fn unbiased(name: &str, operator: &Linear) -> Result<()> {
+    match operator {
+        Linear::Dense { bias: Some(_), .. } | Linear::Conv2d(Conv2d { bias: Some(_), .. }) => {
+            Err(Error::parameter("bias", name, "this operator has none here"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The same tree with other weights.
 
-use super::{Conv2d, Field, Flow, Linear, Map};
+use super::{Conv2d, Flow, Linear, Map};
 
 /// The number of axes of the weights of a matrix, of a convolution, and of a bias.
 const MATRIX: usize = 2;
@@ -80,44 +80,13 @@ impl<W> Linear<W> {
         })
     }
 
-    fn each<'a>(&'a self, f: &mut impl FnMut(&'a W)) {
+    pub(super) fn each<'a>(&'a self, f: &mut impl FnMut(&'a W)) {
         if let Self::Dense { weight, bias }
         | Self::Conv2d(Conv2d { weight, bias, .. })
         | Self::ChannelAffine { scale: weight, shift: bias } = self
         {
             f(weight);
             bias.iter().for_each(f);
-        }
-    }
-}
-
-impl<W> Field<W> {
-    /// As [`Map::try_map`].
-    ///
-    /// # Errors
-    /// The first error of `f`.
-    pub fn try_map<V, E>(self, path: &str, f: &mut impl FnMut(&str, usize, W) -> Result<V, E>) -> Result<Field<V>, E> {
-        Ok(match self {
-            Self::Gradient { activation, operator } => {
-                Field::Gradient { activation, operator: operator.try_map(&join(path, "operator"), f)? }
-            }
-            Self::Residual { activation, inner, outer } => Field::Residual {
-                activation,
-                inner: inner.try_map(&join(path, "inner"), f)?,
-                outer: outer.try_map(&join(path, "outer"), f)?,
-            },
-            Self::Opaque(opaque) => Field::Opaque(opaque),
-        })
-    }
-
-    fn each<'a>(&'a self, f: &mut impl FnMut(&'a W)) {
-        match self {
-            Self::Gradient { operator, .. } => operator.each(f),
-            Self::Residual { inner, outer, .. } => {
-                inner.each(f);
-                outer.each(f);
-            }
-            Self::Opaque(_) => {}
         }
     }
 }

@@ -3,13 +3,13 @@
 use super::Network;
 use crate::{
     error::{Error, Result},
-    field::{GradientField, ResidualField, VectorField},
+    field::{GradientField, ResidualField, StructuredField, VectorField},
     layer::{
         ActivationLayer, AffineLayer, Branches, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection,
         Step,
     },
-    model::{self, Field, Linear, Map, Partial, Tensor, Window, join},
-    operator::{Affine, Conv2d, Dense, Diagonal, MeanPool, Operator},
+    model::{self, Field, Linear, Map, Partial, Window, join},
+    operator::Affine,
     scalar::Scalar,
     tensor::{Shape, cast},
 };
@@ -63,15 +63,16 @@ fn layer<T: Scalar>(map: &Map, path: &str, input: Shape) -> Result<Box<dyn Layer
 
 fn flow_layer<T: Scalar>(flow: &model::Flow, input: Shape) -> Result<Box<dyn Layer<T>>> {
     let field: Box<dyn VectorField<T>> = match &flow.field {
-        Field::Gradient { activation, operator } => {
-            Box::new(GradientField::new(affine(operator, input)?, *activation)?)
+        Field::Gradient { activation, operator, weights: None } => {
+            Box::new(GradientField::new(Affine::described(operator, input)?, *activation)?)
         }
         Field::Residual { activation, inner, outer } => {
-            let inner = affine(inner, input)?;
-            let outer = affine(outer, inner.operator().output())?;
+            let inner = Affine::described(inner, input)?;
+            let outer = Affine::described(outer, inner.operator().output())?;
             Box::new(ResidualField::new(inner, *activation, outer)?)
         }
         Field::Opaque(opaque) => return Err(unknown(&opaque.kind)),
+        other => Box::new(StructuredField::new(other, input)?),
     };
     Ok(Box::new(Flow::boxed(field, flow.method.tableau()?, Step::Fixed(flow.step), flow.steps)?))
 }
@@ -89,32 +90,8 @@ fn affine_layer<T: Scalar>(linear: &Linear, input: Shape) -> Result<Box<dyn Laye
         | Linear::Conv2d(_)
         | Linear::AvgPool(_)
         | Linear::GlobalAvgPool {}
-        | Linear::ChannelAffine { .. } => Box::new(AffineLayer::new(affine(linear, input)?)),
+        | Linear::ChannelAffine { .. } => Box::new(AffineLayer::new(Affine::described(linear, input)?)),
     })
-}
-
-fn affine<T: Scalar>(linear: &Linear, input: Shape) -> Result<Affine<T>> {
-    let numbers = |bias: &Option<Tensor>| bias.as_ref().map(Tensor::numbers::<T>);
-    let (operator, bias): (Box<dyn Operator<T>>, _) = match linear {
-        Linear::Dense { weight, bias } => {
-            let &[rows, columns] = weight.shape() else { return Err(unknown("a tensor that is no matrix")) };
-            (Box::new(Dense::new(rows, columns, weight.numbers())?), numbers(bias))
-        }
-        Linear::Conv2d(conv) => (Box::new(Conv2d::described(conv, input)?), numbers(&conv.bias)),
-        Linear::AvgPool(pooling) => (Box::new(MeanPool::windows(input, *pooling)?), None),
-        Linear::ChannelAffine { scale, shift } => (Box::new(Diagonal::new(input, scale.numbers())?), numbers(shift)),
-        Linear::GlobalAvgPool {} => (Box::new(MeanPool::global(input)?), None),
-        Linear::Normalize { .. }
-        | Linear::Flatten {}
-        | Linear::PadChannels { .. }
-        | Linear::SpaceToDepth { .. }
-        | Linear::FirstChannels { .. }
-        | Linear::Shift { .. }
-        | Linear::Mirror {} => {
-            return Err(unknown(&format!("{} as the operator of a field", linear.kind())));
-        }
-    };
-    Affine::boxed(operator, bias)
 }
 
 /// The refusal of what can be described and not run.

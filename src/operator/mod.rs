@@ -3,6 +3,7 @@
 mod affine;
 mod conv2d;
 mod dense;
+mod described;
 mod diagonal;
 mod direct;
 mod pool;

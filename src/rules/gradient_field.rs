@@ -1,23 +1,25 @@
-//! The gradient field `f(x) = −Wᵀσ(Wx + b)` with slopes in `[m, L]`, `0 ≤ m`.
+//! The gradient field `f(x) = −Wᵀ diag(δ) σ(Wx + b)` with slopes in `[m, L]`, `0 ≤ m`, and `0 ≤ δ`.
+//!
+//! With weights `δ` it is the field of `diag(√δ)W`, of which the operator's numbers are then; below `W` is that.
 //!
 //! With a primitive `ψ' = σ` it is `−∇V` for `V(x) = Σᵢ ψ((Wx + b)ᵢ)`. A difference of two values is `Δf = −WᵀDW Δx` with
 //! a diagonal `D` between `m` and `L`: a symmetric matrix between `μ = m σ_min(W)²` and `β = L‖W‖²`. So `f` is
 //! `β`-Lipschitz, `⟨Δf, Δx⟩ ≤ −μ‖Δx‖²`, and cocoercive with `ν = 1/β` (Baillon, Haddad 1977).
 
-use super::Numbers;
+use super::{Numbers, curvature};
 use crate::{
     certificate::Claims,
     error::{Error, Result},
     model::Field,
-    rigor::{Lower, Upper, directed::mul_down},
+    rigor::{Lower, Upper},
 };
 
 /// The claims about the field, from the norm and the smallest singular value of its operator.
 ///
 /// # Errors
 /// [`Error::Format`] for another field, [`Error::Parameter`] if the activation has a negative slope.
-pub fn bound(field: &Field, operator: &Numbers) -> Result<Claims> {
-    let Field::Gradient { activation, .. } = field else {
+pub fn bound(field: &Field, operators: &[Numbers]) -> Result<Claims> {
+    let (Field::Gradient { activation, .. }, [operator]) = (field, operators) else {
         return Err(Error::format("the rule is one for gradient fields"));
     };
     let [m, l] = activation.slopes();
@@ -27,7 +29,7 @@ pub fn bound(field: &Field, operator: &Numbers) -> Result<Claims> {
     }
     let norm = Upper::proved(operator.bound);
     let largest = Upper::proved(l) * norm * norm;
-    let smallest = operator.inverse.map_or(0.0, |s| mul_down(m, mul_down(s.max(0.0), s.max(0.0))).max(0.0));
+    let smallest = curvature([m, l], operator)[0].max(0.0);
     Ok(Claims {
         one_sided_lipschitz: Some(Upper::proved(-smallest)),
         cocoercivity: Some(largest.recip()),

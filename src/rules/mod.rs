@@ -11,7 +11,7 @@
 //! | [`isometry`] | a reordering, an embedding by zeros | 1 |
 //! | [`slope`] | an activation | its largest slope |
 //! | [`windows`] | sorting, pooling | 1, or the root of the overlap |
-//! | [`gradient_field`], [`residual_field`] | a vector field | Lipschitz constant, cocoercivity, convexity |
+//! | [`gradient_field`], [`residual_field`], [`dissipative_field`], [`hamiltonian_field`], [`nais_field`] | a vector field | Lipschitz constant, cocoercivity, convexity |
 //! | [`gradient_step`], [`one_sided_lipschitz`] | an Euler step | its factor |
 //! | [`shu_osher`], [`circle_contractivity`] | a Runge–Kutta step | its factor |
 //! | [`quadratic_constraint`] | an Euler step; a stack of layers | what multipliers prove |
@@ -23,11 +23,15 @@
 
 pub mod circle_contractivity;
 pub mod composition;
+mod derived;
 pub mod descent;
+pub mod dissipative_field;
 pub mod gradient_field;
 pub mod gradient_step;
+pub mod hamiltonian_field;
 pub mod isometry;
 pub mod margin;
+pub mod nais_field;
 pub mod one_sided_lipschitz;
 pub mod operator_norm;
 mod part;
@@ -45,8 +49,11 @@ pub use propose::Prover;
 use crate::{
     certificate::{Claimed, Claims, Evidence, Rule},
     error::{Error, Result},
-    model::{Linear, Map},
-    rigor::torus::PaddingMode,
+    model::{Field, Linear, Map},
+    rigor::{
+        directed::{mul_down, mul_up},
+        torus::PaddingMode,
+    },
 };
 
 /// The numbers that are claimed about a part.
@@ -74,8 +81,10 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
         (Rule::Slope, Subject::Map(Map::Activation(function)), []) => Ok(slope::bound(*function)),
         (Rule::Slope, Subject::Map(Map::Partial(partial)), []) => Ok(slope::of_some(partial.function)),
         (Rule::Windows, Subject::Map(Map::Window(window)), []) => Ok(windows::bound(window)),
-        (Rule::GradientField, Subject::Field(field), [operator]) => gradient_field::bound(field, operator),
-        (Rule::ResidualField, Subject::Field(field), [inner, outer]) => residual_field::bound(field, inner, outer),
+        (Rule::OperatorNorm, Subject::Derived(part), []) => {
+            derived::bound(&part, proof.evidence(), proof.claims().inverse.is_some())
+        }
+        (_, Subject::Field(field), operators) if field_rule(field) == Some(rule) => of_field(field, operators),
         (Rule::GradientStep, Subject::Step(flow), [field]) => gradient_step::bound(flow, field),
         (Rule::OneSidedLipschitz, Subject::Step(flow), [field]) => one_sided_lipschitz::bound(flow, field),
         (Rule::ShuOsher, Subject::Step(flow), [field]) => shu_osher::bound(flow, field),
@@ -92,6 +101,45 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
         (Rule::Sum, Subject::Map(Map::Mean(_)), _) => Ok(sum::mean(premises)),
         _ => Err(other()),
     }
+}
+
+/// The rule for a kind of field; none for one from outside.
+pub(crate) fn field_rule(field: &Field) -> Option<Rule> {
+    match field {
+        Field::Gradient { .. } => Some(Rule::GradientField),
+        Field::Residual { .. } | Field::Lurie { .. } => Some(Rule::ResidualField),
+        Field::Dissipative { .. } | Field::SkewLinear { .. } => Some(Rule::DissipativeField),
+        Field::Hamiltonian { .. } | Field::DissipativeHamiltonian { .. } | Field::Antisymmetric { .. } => {
+            Some(Rule::HamiltonianField)
+        }
+        Field::Nais { .. } => Some(Rule::NaisField),
+        Field::Opaque(_) => None,
+    }
+}
+
+/// The claims about a field by its rule, from those about its operators.
+///
+/// # Errors
+/// As the rules.
+pub(crate) fn of_field(field: &Field, operators: &[Numbers]) -> Result<Claims> {
+    let claims = match field_rule(field) {
+        Some(Rule::GradientField) => gradient_field::bound(field, operators),
+        Some(Rule::ResidualField) => residual_field::bound(field, operators),
+        Some(Rule::DissipativeField) => dissipative_field::bound(field, operators),
+        Some(Rule::HamiltonianField) => hamiltonian_field::bound(field, operators),
+        Some(Rule::NaisField) => nais_field::bound(field, operators),
+        _ => Err(Error::format("no rule is one for this field")),
+    }?;
+    claims.bound.finite("the Lipschitz constant of a field")?;
+    Ok(claims)
+}
+
+/// The curvature of `Wᵀσ(Wx + b)` with slopes in `[m, L]`: `[m s², L w²]` for `0 ≤ m`, `w = ‖W‖` and `s = σ_min(W)`, which is 0
+/// if it is not known; `[m w², L w²]` for `m < 0 ≤ L`.
+fn curvature([m, l]: [f64; 2], operator: &Numbers) -> [f64; 2] {
+    let (w, s) = (operator.bound, operator.inverse.map_or(0.0, |s| s.max(0.0)));
+    let least = if m >= 0.0 { mul_down(m, mul_down(s, s)) } else { -mul_up(-m, mul_up(w, w)) };
+    [least, mul_up(l, mul_up(w, w))]
 }
 
 /// Whether an affine map only moves coordinates, or embeds them among zeros.

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     certificate::{Proof, Rule},
     error::{Error, Result},
-    model::{Field, Flow, Linear, Map, join},
+    model::{Field, FieldPart, Flow, Form, Linear, Map, join},
     tensor::Shape,
 };
 
@@ -33,6 +33,8 @@ pub enum Subject<'a> {
     Field(&'a Field),
     /// An operator of a field.
     Operator(&'a Linear),
+    /// What counts of an operator of a field, where that is not the operator itself.
+    Derived(FieldPart<'a>),
 }
 
 impl Subject<'_> {
@@ -50,6 +52,7 @@ impl fmt::Display for Subject<'_> {
             Self::Step(flow) => write!(f, "a step of {}", flow.method),
             Self::Field(field) => write!(f, "a field of kind {}", field.kind()),
             Self::Operator(linear) => write!(f, "an operator of kind {}", linear.kind()),
+            Self::Derived(part) => write!(f, "what counts of the operator {}", part.name),
         }
     }
 }
@@ -80,14 +83,8 @@ impl<'a> Part<'a> {
             }
             (Subject::Map(Map::Flow(flow)), _) => vec![self.below("step", self.input, Subject::Step(flow))],
             (Subject::Step(flow), _) => vec![self.below("field", self.input, Subject::Field(&flow.field))],
-            (Subject::Field(Field::Gradient { operator, .. }), _) => {
-                vec![self.operator("operator", self.input, operator)]
-            }
-            (Subject::Field(Field::Residual { inner, outer, .. }), _) => {
-                let between = inner.output(self.input)?;
-                vec![self.operator("inner", self.input, inner), self.operator("outer", between, outer)]
-            }
-            (Subject::Map(_) | Subject::Field(Field::Opaque(_)) | Subject::Operator(_), _) => Vec::new(),
+            (Subject::Field(field), _) => self.operators(field)?,
+            (Subject::Map(_) | Subject::Operator(_) | Subject::Derived(_), _) => Vec::new(),
         };
         if parts.len() == proof.premises().len() {
             return Ok(parts);
@@ -100,8 +97,16 @@ impl<'a> Part<'a> {
         )))
     }
 
-    fn operator(&self, name: &str, input: Shape, operator: &'a Linear) -> Self {
-        self.below(name, input, Subject::Operator(operator))
+    /// The operators of a field.
+    pub(super) fn operators(&self, field: &'a Field) -> Result<Vec<Self>> {
+        let operator = |part: FieldPart<'a>| {
+            let subject = match part.form {
+                Form::Plain => Subject::Operator(part.operator),
+                Form::Skew | Form::Weighted(_) => Subject::Derived(part),
+            };
+            self.below(part.name, part.input, subject)
+        };
+        Ok(field.parts(self.input)?.into_iter().map(operator).collect())
     }
 
     /// The runs of maps that the premises cover, one after the other. Inside a run that is proved as a whole each premise

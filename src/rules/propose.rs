@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::{
-    Numbers, Part, Subject, circle_contractivity, composition, gradient_field, gradient_step, is_isometry, isometry,
-    one_sided_lipschitz, operator_norm, quadratic_constraint, residual_field, shu_osher, slope, sum, windows,
+    Numbers, Part, Subject, circle_contractivity, composition, derived, field_rule, gradient_step, is_isometry,
+    isometry, of_field, one_sided_lipschitz, operator_norm, quadratic_constraint, shu_osher, slope, sum, windows,
 };
 use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},
@@ -142,6 +142,7 @@ impl Prover {
             }
             Subject::Map(Map::Linear(linear)) => self.affine(part, linear, false),
             Subject::Operator(linear) => self.affine(part, linear, false),
+            Subject::Derived(_) => Err(Error::not_proved("an operator of a field", "it is proved with the field")),
             Subject::Map(Map::Activation(function)) => Ok(node(part, Rule::Slope, slope::bound(*function), vec![])),
             Subject::Map(Map::Partial(partial)) => {
                 Ok(node(part, Rule::Slope, slope::of_some(partial.function), vec![]))
@@ -181,23 +182,24 @@ impl Prover {
     }
 
     fn field_of(&self, part: &Part<'_>, field: &Field) -> Result<Certificate> {
-        match field {
-            Field::Gradient { activation, operator } => {
-                let operator_part = part.below("operator", part.input, Subject::Operator(operator));
-                let proof = self.affine(&operator_part, operator, activation.slopes()[0] > 0.0)?;
-                let claims = gradient_field::bound(field, &proof.claims().numbers())?;
-                claims.bound.finite("the smoothness of a potential")?;
-                Ok(node(part, Rule::GradientField, claims, vec![proof]))
-            }
-            Field::Residual { inner, outer, .. } => {
-                let between = inner.output(part.input)?;
-                let inner = self.affine(&part.below("inner", part.input, Subject::Operator(inner)), inner, false)?;
-                let outer = self.affine(&part.below("outer", between, Subject::Operator(outer)), outer, false)?;
-                let [a, b] = [&inner, &outer].map(|proof| proof.claims().numbers());
-                Ok(node(part, Rule::ResidualField, residual_field::bound(field, &a, &b)?, vec![inner, outer]))
-            }
-            Field::Opaque(opaque) => Ok(asserted(part, opaque.lipschitz)),
+        if let Field::Opaque(opaque) = field {
+            return Ok(asserted(part, opaque.lipschitz));
         }
+        let (Some(rule), parts) = (field_rule(field), part.operators(field)?) else {
+            return Err(Error::not_proved("a field", "no rule is one for it"));
+        };
+        let inverses = field.parts(part.input)?.into_iter().map(|part| part.inverse);
+        let operator = |(part, inverse): (&Part<'_>, bool)| match part.subject {
+            Subject::Operator(linear) => self.affine(part, linear, inverse),
+            Subject::Derived(field_part) => {
+                let (claims, evidence) = derived::propose(&field_part, self.norms)?;
+                Ok(Certificate { evidence, ..node(part, Rule::OperatorNorm, claims, vec![]) })
+            }
+            _ => self.part(part),
+        };
+        let proofs: Vec<Certificate> = parts.iter().zip(inverses).map(operator).collect::<Result<_>>()?;
+        let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
+        Ok(node(part, rule, of_field(field, &numbers)?, proofs))
     }
 
     /// The rule that proves least of one step.

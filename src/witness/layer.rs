@@ -88,7 +88,7 @@ impl Known {
 
 impl GradientFlow {
     fn read(flow: &Flow, input: Shape) -> Result<Self> {
-        let Field::Gradient { activation, operator } = &flow.field else {
+        let Field::Gradient { activation, operator, weights: None } = &flow.field else {
             return Err(unknown("flow of such a field"));
         };
         slope(*activation)?;

@@ -29,6 +29,7 @@ layer_laws! {
     grouped_conv2d<T>: strategies::grouped_conv2d::<T>().prop_map(AffineLayer::new);
     gradient_flow<T>: strategies::gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
+    structured_flow<T>: strategies::structured_flow::<T>();
     declared_dense<T>: declared::<T, _>(strategies::long_dense::<T>().prop_map(AffineLayer::new));
     declared_conv2d<T>: declared::<T, _>(strategies::long_conv2d::<T>().prop_map(AffineLayer::new));
     declared_gradient_flow<T>: declared::<T, _>(strategies::long_gradient_field::<T>().prop_filter_map("refused", |field| {
@@ -51,6 +52,7 @@ field_claim_laws! {
 field_laws! {
     gradient_field<T>: strategies::gradient_field::<T>();
     residual_field<T>: strategies::residual_field::<T>();
+    structured_field<T>: strategies::structured_field::<T>();
     declared_gradient_field<T>: strategies::long_gradient_field::<T>().prop_map(|mut field| {
         VectorField::<T>::set_summation(&mut field, Summation::Declared);
         field

@@ -82,7 +82,7 @@ impl<T: Scalar> GradientField<T> {
 
 impl<T: Scalar> VectorField<T> for GradientField<T> {
     fn describe(&self) -> Field {
-        Field::Gradient { activation: self.activation, operator: self.map.describe() }
+        Field::Gradient { activation: self.activation, operator: self.map.describe(), weights: None }
     }
 
     fn shape(&self) -> Shape {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use dahlquist::{
     Network, Result,
+    activation::Activation,
     certificate::Rule,
     field::{GradientField, ResidualField, VectorField},
     laws::{Verdict, strategies as s},
@@ -188,8 +189,11 @@ fn isometry() {
 #[test]
 fn descent() {
     fn holds<T: Scalar>() {
-        let activation = s::monotone_activation()
-            .prop_filter("smooth", |a| dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_some());
+        // Two slopes, with a kink at 0: of those the potential below is a primitive.
+        let two = |a: &Activation| {
+            !matches!(a, Activation::Hardtanh { .. }) && dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_some()
+        };
+        let activation = s::monotone_activation().prop_filter("more than two slopes", two);
         hold((s::dense::<T>(), activation, 0.0..4.0f64), |(map, a, ratio), seed| {
             let matrix = Matrix::<Exact>::of(map);
             let widened = GradientField::new(map.widen(), a.in_format::<T>().unwrap()).unwrap();

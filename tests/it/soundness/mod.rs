@@ -3,6 +3,7 @@
 //! Flows run in the oracle's exact numbers with the exact coefficients of the method, and `‖Δ⁺‖² ≤ L²‖Δ‖²` is decided
 //! exactly for the `L` that the crate claims. Smooth activations run in 300 bits, where a relative error of 2⁻²⁰⁰ is
 //! allowed: it hides no violation that exceeds that.
+mod fields;
 mod flows;
 mod layers;
 mod networks;
@@ -23,7 +24,9 @@ use rand_distr::StandardNormal;
 /// Each rule has the property test of its name in this folder, so a new rule needs a new test.
 #[test]
 fn every_rule_has_its_test() {
-    let source = [include_str!("flows.rs"), include_str!("layers.rs"), include_str!("networks.rs")].concat();
+    let source =
+        [include_str!("fields.rs"), include_str!("flows.rs"), include_str!("layers.rs"), include_str!("networks.rs")]
+            .concat();
     for rule in Rule::ALL {
         let test = format!("#[test]\nfn {}() {{", rule.name());
         assert!(source.contains(&test), "the rule {rule} has no property test");

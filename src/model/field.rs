@@ -1,0 +1,436 @@
+//! Vector fields as data.
+//!
+//! | field | `f(x)` |
+//! |---|---|
+//! | gradient | `−Wᵀ diag(δ) σ(Wx + b)` |
+//! | residual | `Vσ(Wx + b) + c` |
+//! | dissipative | `−Wᵀσ(Wx + b) + (S − Sᵀ)x − γx` |
+//! | hamiltonian | `(Kᵀσ(Kp + b), −Wᵀσ(Wq + c))`, `x = (q, p)` |
+//! | dissipative_hamiltonian | `(J − Jᵀ − rI)(Kᵀσ(Kx + b) + MᵀMx)` |
+//! | antisymmetric | `σ((A − Aᵀ − γI)x + b)` |
+//! | skew_linear | `(S − Sᵀ)x` |
+//! | nais | `σ(−(RᵀR + εI)x + b)` |
+//! | lurie | `Cx + Bσ(Ax + b)` |
+//!
+//! Sources: Ehrhardt, Murari, Sherry, arXiv:2510.22299; Chang et al., arXiv:1902.09689 (antisymmetric); Ciccone et al.,
+//! arXiv:1804.07209 (nais); Galimberti et al., arXiv:2105.13205 (hamiltonian).
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Linear, Opaque, Tensor, traverse::join};
+use crate::{
+    activation::Activation,
+    error::{Error, Result},
+    scalar::Scalar,
+    tensor::Shape,
+};
+
+/// The right-hand side of an ordinary differential equation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(bound(serialize = "W: Serialize", deserialize = "W: Deserialize<'de>"))]
+pub enum Field<W = super::Tensor> {
+    /// `−Wᵀ diag(δ) σ(Wx + b)`.
+    Gradient {
+        /// `σ`, without negative slopes.
+        activation: Activation,
+        /// `W` and `b`.
+        operator: Linear<W>,
+        /// `δ`, not negative, one number for each channel or feature of `Wx`; ones, if nothing else is said.
+        #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+        weights: Option<W>,
+    },
+    /// `Vσ(Wx + b) + c`.
+    Residual {
+        /// `σ`.
+        activation: Activation,
+        /// `W` and `b`.
+        inner: Linear<W>,
+        /// `V` and `c`.
+        outer: Linear<W>,
+    },
+    /// `−Wᵀσ(Wx + b) + (S − Sᵀ)x − γx`.
+    Dissipative {
+        /// `σ`, without negative slopes.
+        activation: Activation,
+        /// `W` and `b`.
+        operator: Linear<W>,
+        /// `S`.
+        #[serde(serialize_with = "write_matrix", deserialize_with = "read_matrix")]
+        skew: Linear<W>,
+        /// `γ`.
+        #[serde(default)]
+        damping: f64,
+    },
+    /// `(Kᵀσ(Kp + b), −Wᵀσ(Wq + c))`, where `q` is the first half of the features or channels, and `p` the second.
+    Hamiltonian {
+        /// `σ`, `K` and `b`.
+        kinetic: Potential<W>,
+        /// `σ`, `W` and `c`.
+        potential: Potential<W>,
+    },
+    /// `(J − Jᵀ − rI)∇H(x)` with `∇H(x) = Kᵀσ(Kx + b) + MᵀMx`.
+    DissipativeHamiltonian {
+        /// `σ`, without negative slopes.
+        activation: Activation,
+        /// `K` and `b`.
+        operator: Linear<W>,
+        /// `M`.
+        #[serde(serialize_with = "write_matrix", deserialize_with = "read_matrix")]
+        quadratic: Linear<W>,
+        /// `J`.
+        #[serde(serialize_with = "write_matrix", deserialize_with = "read_matrix")]
+        skew: Linear<W>,
+        /// `r`.
+        damping: f64,
+    },
+    /// `σ((A − Aᵀ − γI)x + b)`.
+    Antisymmetric {
+        /// `σ`.
+        activation: Activation,
+        /// `A`.
+        #[serde(serialize_with = "write_matrix", deserialize_with = "read_matrix")]
+        matrix: Linear<W>,
+        /// `b`, one number for each feature or channel.
+        #[serde(default = "none")]
+        bias: Option<W>,
+        /// `γ`.
+        #[serde(default)]
+        damping: f64,
+    },
+    /// `(S − Sᵀ)x`.
+    SkewLinear {
+        /// `S`.
+        #[serde(serialize_with = "write_matrix", deserialize_with = "read_matrix")]
+        skew: Linear<W>,
+    },
+    /// `σ(−(RᵀR + εI)x + b)`.
+    Nais {
+        /// `σ`.
+        activation: Activation,
+        /// `R`.
+        #[serde(serialize_with = "write_matrix", deserialize_with = "read_matrix")]
+        factor: Linear<W>,
+        /// `b`, one number for each feature or channel.
+        #[serde(default = "none")]
+        bias: Option<W>,
+        /// `ε`.
+        epsilon: f64,
+    },
+    /// `Cx + Bσ(Ax + b)`.
+    Lurie {
+        /// `σ`.
+        activation: Activation,
+        /// `C`, and a constant if it has a bias.
+        #[serde(serialize_with = "write_matrix", deserialize_with = "read_matrix")]
+        linear: Linear<W>,
+        /// `A` and `b`.
+        inner: Linear<W>,
+        /// `B`.
+        outer: Linear<W>,
+    },
+    /// A field from outside this crate, known by what its author asserts: its Lipschitz constant.
+    #[serde(skip)]
+    Opaque(Opaque),
+}
+
+/// `x ↦ Wᵀσ(Wx + b)`, the gradient of `Σψ((Wx + b)ᵢ)` with `ψ' = σ`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, bound(serialize = "W: Serialize", deserialize = "W: Deserialize<'de>"))]
+pub struct Potential<W = super::Tensor> {
+    /// `σ`.
+    pub activation: Activation,
+    /// `W` and `b`.
+    pub operator: Linear<W>,
+}
+
+fn none<W>() -> Option<W> {
+    None
+}
+
+/// A matrix by the name of its tensor, or any operator as an object.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "the name of a matrix, or an operator")]
+#[serde(bound(serialize = "W: Serialize", deserialize = "W: Deserialize<'de>"))]
+enum Named<W> {
+    Matrix(W),
+    Operator(Linear<W>),
+}
+
+fn read_matrix<'de, W: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Linear<W>, D::Error> {
+    Ok(match Named::deserialize(from)? {
+        Named::Matrix(weight) => Linear::Dense { weight, bias: None },
+        Named::Operator(operator) => operator,
+    })
+}
+
+fn write_matrix<W: Serialize, S: Serializer>(operator: &Linear<W>, to: S) -> Result<S::Ok, S::Error> {
+    match operator {
+        Linear::Dense { weight, bias: None } => weight.serialize(to),
+        operator => operator.serialize(to),
+    }
+}
+
+/// An operator inside a field.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Its name, as in files.
+    pub name: &'static str,
+    /// What it is.
+    pub operator: &'a Linear,
+    /// The shape of its input.
+    pub input: Shape,
+    /// What of it counts.
+    pub form: Form<'a>,
+    /// Whether its smallest singular value counts, too.
+    pub inverse: bool,
+}
+
+/// What of an operator counts.
+#[derive(Debug, Clone, Copy)]
+pub enum Form<'a> {
+    /// The operator itself.
+    Plain,
+    /// `S − Sᵀ`.
+    Skew,
+    /// `diag(√δ) W`.
+    Weighted(&'a Tensor),
+}
+
+/// The constants of a field that are rounded to the format of a network.
+pub(crate) struct Constants<'a> {
+    /// Its functions.
+    pub activations: Vec<&'a mut Activation>,
+    /// Its numbers.
+    pub numbers: Vec<&'a mut f64>,
+}
+
+impl<W> Field<W> {
+    /// The name of the kind of field, as in files.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::Gradient { .. } => "gradient",
+            Self::Residual { .. } => "residual",
+            Self::Dissipative { .. } => "dissipative",
+            Self::Hamiltonian { .. } => "hamiltonian",
+            Self::DissipativeHamiltonian { .. } => "dissipative_hamiltonian",
+            Self::Antisymmetric { .. } => "antisymmetric",
+            Self::SkewLinear { .. } => "skew_linear",
+            Self::Nais { .. } => "nais",
+            Self::Lurie { .. } => "lurie",
+            Self::Opaque(opaque) => &opaque.kind,
+        }
+    }
+
+    /// The field with its constants rounded to the format `T`, as it is evaluated.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a constant that is none in `T`.
+    pub(crate) fn in_format<T: Scalar>(mut self) -> Result<Self> {
+        let Constants { activations, numbers } = self.constants();
+        for function in activations {
+            *function = function.in_format::<T>()?;
+        }
+        numbers.into_iter().for_each(|x| *x = T::of(*x).wide());
+        Ok(self)
+    }
+
+    /// Its functions and numbers, to be rounded.
+    pub(crate) fn constants(&mut self) -> Constants<'_> {
+        let (activations, numbers) = match self {
+            Self::Gradient { activation, .. } | Self::Residual { activation, .. } | Self::Lurie { activation, .. } => {
+                (vec![activation], vec![])
+            }
+            Self::Dissipative { activation, damping, .. }
+            | Self::DissipativeHamiltonian { activation, damping, .. }
+            | Self::Antisymmetric { activation, damping, .. }
+            | Self::Nais { activation, epsilon: damping, .. } => (vec![activation], vec![damping]),
+            Self::Hamiltonian { kinetic, potential } => {
+                (vec![&mut kinetic.activation, &mut potential.activation], vec![])
+            }
+            Self::SkewLinear { .. } | Self::Opaque(_) => (vec![], vec![]),
+        };
+        Constants { activations, numbers }
+    }
+
+    /// The operators, with their names as in files.
+    pub(crate) fn operators_mut(&mut self) -> Vec<&mut Linear<W>> {
+        match self {
+            Self::Gradient { operator, .. } => vec![operator],
+            Self::Residual { inner, outer, .. } => vec![inner, outer],
+            Self::Dissipative { operator, skew, .. } => vec![operator, skew],
+            Self::Hamiltonian { kinetic, potential } => vec![&mut kinetic.operator, &mut potential.operator],
+            Self::DissipativeHamiltonian { operator, quadratic, skew, .. } => vec![operator, quadratic, skew],
+            Self::Antisymmetric { matrix: one, .. }
+            | Self::SkewLinear { skew: one }
+            | Self::Nais { factor: one, .. } => {
+                vec![one]
+            }
+            Self::Lurie { linear, inner, outer, .. } => vec![linear, inner, outer],
+            Self::Opaque(_) => vec![],
+        }
+    }
+
+    /// As [`super::Map::try_map`]: operator by operator, then what is no operator.
+    ///
+    /// # Errors
+    /// The first error of `f`.
+    pub fn try_map<V, E>(self, path: &str, f: &mut impl FnMut(&str, usize, W) -> Result<V, E>) -> Result<Field<V>, E> {
+        fn part<W, V, E>(
+            operator: Linear<W>,
+            path: &str,
+            name: &str,
+            f: &mut impl FnMut(&str, usize, W) -> Result<V, E>,
+        ) -> Result<Linear<V>, E> {
+            operator.try_map(&join(path, name), f)
+        }
+        fn vector<W, V, E>(
+            w: Option<W>,
+            path: &str,
+            name: &str,
+            f: &mut impl FnMut(&str, usize, W) -> Result<V, E>,
+        ) -> Result<Option<V>, E> {
+            w.map(|w| f(&join(path, name), 1, w)).transpose()
+        }
+        Ok(match self {
+            Self::Gradient { activation, operator, weights } => Field::Gradient {
+                activation,
+                operator: part(operator, path, "operator", f)?,
+                weights: vector(weights, path, "weights", f)?,
+            },
+            Self::Residual { activation, inner, outer } => Field::Residual {
+                activation,
+                inner: part(inner, path, "inner", f)?,
+                outer: part(outer, path, "outer", f)?,
+            },
+            Self::Dissipative { activation, operator, skew, damping } => Field::Dissipative {
+                activation,
+                operator: part(operator, path, "operator", f)?,
+                skew: part(skew, path, "skew", f)?,
+                damping,
+            },
+            Self::Hamiltonian { kinetic, potential } => {
+                let mut energy = |of: Potential<W>, name: &str| -> Result<Potential<V>, E> {
+                    let operator = part(of.operator, &join(path, name), "operator", f)?;
+                    Ok(Potential { activation: of.activation, operator })
+                };
+                Field::Hamiltonian { kinetic: energy(kinetic, "kinetic")?, potential: energy(potential, "potential")? }
+            }
+            Self::DissipativeHamiltonian { activation, operator, quadratic, skew, damping } => {
+                Field::DissipativeHamiltonian {
+                    activation,
+                    operator: part(operator, path, "operator", f)?,
+                    quadratic: part(quadratic, path, "quadratic", f)?,
+                    skew: part(skew, path, "skew", f)?,
+                    damping,
+                }
+            }
+            Self::Antisymmetric { activation, matrix, bias, damping } => Field::Antisymmetric {
+                activation,
+                matrix: part(matrix, path, "matrix", f)?,
+                bias: vector(bias, path, "bias", f)?,
+                damping,
+            },
+            Self::SkewLinear { skew } => Field::SkewLinear { skew: part(skew, path, "skew", f)? },
+            Self::Nais { activation, factor, bias, epsilon } => Field::Nais {
+                activation,
+                factor: part(factor, path, "factor", f)?,
+                bias: vector(bias, path, "bias", f)?,
+                epsilon,
+            },
+            Self::Lurie { activation, linear, inner, outer } => Field::Lurie {
+                activation,
+                linear: part(linear, path, "linear", f)?,
+                inner: part(inner, path, "inner", f)?,
+                outer: part(outer, path, "outer", f)?,
+            },
+            Self::Opaque(opaque) => Field::Opaque(opaque),
+        })
+    }
+
+    pub(super) fn each<'a>(&'a self, f: &mut impl FnMut(&'a W)) {
+        match self {
+            Self::Gradient { operator, weights, .. } => {
+                operator.each(f);
+                weights.iter().for_each(f);
+            }
+            Self::Residual { inner, outer, .. } => [inner, outer].into_iter().for_each(|part| part.each(f)),
+            Self::Dissipative { operator, skew, .. } => [operator, skew].into_iter().for_each(|part| part.each(f)),
+            Self::Hamiltonian { kinetic, potential } => {
+                [&kinetic.operator, &potential.operator].into_iter().for_each(|part| part.each(f));
+            }
+            Self::DissipativeHamiltonian { operator, quadratic, skew, .. } => {
+                [operator, quadratic, skew].into_iter().for_each(|part| part.each(f));
+            }
+            Self::Antisymmetric { matrix: one, bias, .. } | Self::Nais { factor: one, bias, .. } => {
+                one.each(f);
+                bias.iter().for_each(f);
+            }
+            Self::SkewLinear { skew } => skew.each(f),
+            Self::Lurie { linear, inner, outer, .. } => {
+                [linear, inner, outer].into_iter().for_each(|part| part.each(f));
+            }
+            Self::Opaque(_) => {}
+        }
+    }
+}
+
+impl Field {
+    /// The operators of a field on a space: what its proof has premises about, in order.
+    ///
+    /// # Errors
+    /// As [`super::Map::output`].
+    pub fn parts(&self, space: Shape) -> Result<Vec<Part<'_>>> {
+        let part = |name, operator, input| Part { name, operator, input, form: Form::Plain, inverse: false };
+        let skew = |name, operator| Part { name, operator, input: space, form: Form::Skew, inverse: false };
+        let convex = |activation: &Activation| activation.slopes()[0] > 0.0;
+        Ok(match self {
+            Self::Gradient { activation, operator, weights } => {
+                let form = weights.as_ref().map_or(Form::Plain, Form::Weighted);
+                vec![Part { form, inverse: convex(activation), ..part("operator", operator, space) }]
+            }
+            Self::Residual { inner, outer, .. } => {
+                vec![part("inner", inner, space), part("outer", outer, inner.output(space)?)]
+            }
+            Self::Dissipative { activation, operator, skew: s, .. } => {
+                vec![Part { inverse: convex(activation), ..part("operator", operator, space) }, skew("skew", s)]
+            }
+            Self::Hamiltonian { kinetic, potential } => {
+                let half = half(space)?;
+                vec![
+                    Part { inverse: convex(&kinetic.activation), ..part("kinetic.operator", &kinetic.operator, half) },
+                    Part {
+                        inverse: convex(&potential.activation),
+                        ..part("potential.operator", &potential.operator, half)
+                    },
+                ]
+            }
+            Self::DissipativeHamiltonian { activation, operator, quadratic, skew: j, .. } => vec![
+                Part { inverse: convex(activation), ..part("operator", operator, space) },
+                Part { inverse: true, ..part("quadratic", quadratic, space) },
+                skew("skew", j),
+            ],
+            Self::Antisymmetric { matrix, .. } => vec![skew("matrix", matrix)],
+            Self::SkewLinear { skew: s } => vec![skew("skew", s)],
+            Self::Nais { factor, .. } => vec![Part { inverse: true, ..part("factor", factor, space) }],
+            Self::Lurie { linear, inner, outer, .. } => {
+                let between = inner.output(space)?;
+                vec![part("linear", linear, space), part("inner", inner, space), part("outer", outer, between)]
+            }
+            Self::Opaque(_) => vec![],
+        })
+    }
+}
+
+/// Half of the features, or of the channels.
+///
+/// # Errors
+/// [`Error::Parameter`] if their number is odd.
+fn half(space: Shape) -> Result<Shape> {
+    let odd = || Error::parameter("space", space, "it has two halves, of positions and of momenta, in its channels");
+    match space {
+        Shape::Features(n) if n % 2 == 0 => Ok(Shape::Features(n / 2)),
+        Shape::Image { channels, height, width } if channels % 2 == 0 => Ok(Shape::image(channels / 2, height, width)),
+        _ => Err(odd()),
+    }
+}

@@ -1,0 +1,47 @@
+//! From data to what computes it: operators of a description.
+
+use super::{Affine, Conv2d, Dense, Diagonal, MeanPool, Operator};
+use crate::{
+    error::{Error, Result},
+    model::{Linear, Tensor},
+    scalar::Scalar,
+    tensor::Shape,
+};
+
+impl<T: Scalar> Affine<T> {
+    /// The affine map of a description, on samples of a shape.
+    ///
+    /// # Errors
+    /// As [`Linear::output`], and [`Error::NotProved`] for a map that merely moves coordinates: it is a layer, and no
+    /// operator of a field.
+    pub fn described(linear: &Linear, input: Shape) -> Result<Self> {
+        let numbers = |bias: &Option<Tensor>| bias.as_ref().map(Tensor::numbers::<T>);
+        let (operator, bias): (Box<dyn Operator<T>>, _) = match linear {
+            Linear::Dense { weight, bias } => {
+                let &[rows, columns] = weight.shape() else { return Err(unknown("a tensor that is no matrix")) };
+                (Box::new(Dense::new(rows, columns, weight.numbers())?), numbers(bias))
+            }
+            Linear::Conv2d(conv) => (Box::new(Conv2d::described(conv, input)?), numbers(&conv.bias)),
+            Linear::AvgPool(pooling) => (Box::new(MeanPool::windows(input, *pooling)?), None),
+            Linear::ChannelAffine { scale, shift } => {
+                (Box::new(Diagonal::new(input, scale.numbers())?), numbers(shift))
+            }
+            Linear::GlobalAvgPool {} => (Box::new(MeanPool::global(input)?), None),
+            Linear::Normalize { .. }
+            | Linear::Flatten {}
+            | Linear::PadChannels { .. }
+            | Linear::SpaceToDepth { .. }
+            | Linear::FirstChannels { .. }
+            | Linear::Shift { .. }
+            | Linear::Mirror {} => {
+                return Err(unknown(&format!("{} as the operator of a field", linear.kind())));
+            }
+        };
+        Self::boxed(operator, bias)
+    }
+}
+
+/// The refusal of what can be described and not run.
+fn unknown(what: &str) -> Error {
+    Error::not_proved(what, "this program has no operator that computes it")
+}

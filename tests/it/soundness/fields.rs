@@ -1,0 +1,187 @@
+//! Fields of the family against their formulas, in exact numbers.
+
+use dahlquist::{
+    certificate::Rule,
+    field::{StructuredField, VectorField},
+    laws::{Verdict, strategies as s},
+    model::{Field, Linear, Tensor},
+    operator::Affine,
+    rules::Prover,
+    scalar::Scalar,
+    tape::Tape,
+    tensor::{Batch, Shape},
+};
+use dahlquist_testkit::oracle::{Exact, Function, Matrix, Num, difference, dot, piecewise, row, square};
+
+use super::{fail, generator, hold, normal, within};
+
+fn times(c: f64, x: &[Exact]) -> Vec<Exact> {
+    x.iter().map(|x| x.times(&Exact::of(c))).collect()
+}
+
+fn plus(x: &[Exact], y: &[Exact]) -> Vec<Exact> {
+    x.iter().zip(y).map(|(x, y)| x.plus(y)).collect()
+}
+
+/// The formula of a field of the family, written out with its matrices.
+fn formula(field: &Field, space: Shape) -> Option<Box<dyn Fn(&[Exact]) -> Vec<Exact>>> {
+    let parts = field.parts(space).unwrap();
+    let matrix = |i: usize| Matrix::<Exact>::of(&Affine::<f64>::described(parts[i].operator, parts[i].input).unwrap());
+    let sigma = |a| piecewise::<Exact>(a);
+    let apply = |sigma: &Function<Exact>, z: Vec<Exact>| z.iter().map(|z| sigma(z)).collect::<Vec<_>>();
+    let bias = |bias: &Option<Tensor>| -> Vec<Exact> {
+        let Some(bias) = bias else { return vec![Exact::of(0.0); space.len()] };
+        let repeat = space.len() / bias.count();
+        bias.wide().iter().flat_map(|&b| std::iter::repeat_n(Exact::of(b), repeat)).collect()
+    };
+    let skew = |i: usize, damping: f64| {
+        let s = matrix(i);
+        move |x: &[Exact]| plus(&plus(&s.apply(x), &times(-1.0, &s.adjoint(x))), &times(-damping, x))
+    };
+    Some(match field {
+        Field::Gradient { activation, weights: Some(weights), .. } => {
+            let (w, sigma, weights) = (matrix(0), sigma(*activation)?, weights.wide().into_owned());
+            Box::new(move |x| {
+                let z = apply(&sigma, w.apply(x));
+                let repeat = z.len() / weights.len();
+                let z: Vec<Exact> =
+                    z.iter().enumerate().map(|(i, z)| z.times(&Exact::of(weights[i / repeat]))).collect();
+                times(-1.0, &w.adjoint(&z))
+            })
+        }
+        Field::Dissipative { activation, damping, .. } => {
+            let (w, sigma, skew) = (matrix(0), sigma(*activation)?, skew(1, *damping));
+            Box::new(move |x| plus(&times(-1.0, &w.adjoint(&apply(&sigma, w.apply(x)))), &skew(x)))
+        }
+        Field::SkewLinear { .. } => Box::new(skew(0, 0.0)),
+        Field::Hamiltonian { kinetic, potential } => {
+            let (k, w) = (matrix(0), matrix(1));
+            let [first, second] = [sigma(kinetic.activation)?, sigma(potential.activation)?];
+            Box::new(move |x| {
+                let (q, p) = x.split_at(x.len() / 2);
+                let velocity = k.adjoint(&apply(&first, k.apply(p)));
+                let force = times(-1.0, &w.adjoint(&apply(&second, w.apply(q))));
+                [velocity, force].concat()
+            })
+        }
+        Field::DissipativeHamiltonian { activation, damping, .. } => {
+            let (k, m, sigma, skew) = (matrix(0), matrix(1), sigma(*activation)?, skew(2, *damping));
+            Box::new(move |x| skew(&plus(&k.adjoint(&apply(&sigma, k.apply(x))), &m.adjoint(&m.apply(x)))))
+        }
+        Field::Antisymmetric { activation, bias: b, damping, .. } => {
+            let (skew, b, sigma) = (skew(0, *damping), bias(b), sigma(*activation)?);
+            Box::new(move |x| apply(&sigma, plus(&skew(x), &b)))
+        }
+        Field::Nais { activation, bias: b, epsilon, .. } => {
+            let (r, b, sigma, epsilon) = (matrix(0), bias(b), sigma(*activation)?, *epsilon);
+            Box::new(move |x| {
+                let z = plus(&times(-1.0, &r.adjoint(&r.apply(x))), &times(-epsilon, x));
+                apply(&sigma, plus(&z, &b))
+            })
+        }
+        Field::Lurie { activation, .. } => {
+            let (c, a, b, sigma) = (matrix(0), matrix(1), matrix(2), sigma(*activation)?);
+            Box::new(move |x| plus(&c.apply(x), &b.apply(&apply(&sigma, a.apply(x)))))
+        }
+        _ => return None,
+    })
+}
+
+/// What is claimed of a field holds of its formula, for pairs of points, exactly.
+fn claims_hold(field: &Field, space: Shape, rule: Option<Rule>, seed: u64) -> Verdict {
+    let (Some(f), Ok(proof)) = (formula(field, space), Prover::default().field(field, space)) else { return Ok(()) };
+    if rule.is_some_and(|rule| rule != proof.rule()) {
+        return Ok(());
+    }
+    let claims = proof.claims();
+    let mut rng = generator(seed);
+    for scale in [1.0, 1.0, 1e-3] {
+        let x: Vec<Exact> = row(&normal::<f64>(space.len(), 1.0, &mut rng));
+        let other = plus(&x, &row(&normal::<f64>(space.len(), scale, &mut rng)));
+        let (dx, df) = (difference(&x, &other), difference(&f(&x), &f(&other)));
+        within("the field", claims.bound.get(), 0.0, &dx, &df)?;
+        let along = dot(&df, &dx);
+        if let Some(mu) = claims.one_sided_lipschitz
+            && !along.at_most(&Exact::of(mu.get()).times(&square(&dx)))
+        {
+            return fail(format!("the field is not one-sided Lipschitz with {mu}"));
+        }
+        if let Some(nu) = claims.cocoercivity
+            && nu.get().is_finite()
+            && !along.at_most(&Exact::of(-nu.get()).times(&square(&df)))
+        {
+            return fail(format!("the field is not cocoercive with {nu}"));
+        }
+    }
+    Ok(())
+}
+
+fn family(rule: Rule) {
+    hold(s::structured::<f64>(), |(field, space), seed| claims_hold(field, *space, Some(rule), seed));
+    hold(s::structured::<f32>(), |(field, space), seed| claims_hold(field, *space, Some(rule), seed));
+}
+
+#[test]
+fn dissipative_field() {
+    family(Rule::DissipativeField);
+}
+
+#[test]
+fn hamiltonian_field() {
+    family(Rule::HamiltonianField);
+}
+
+#[test]
+fn nais_field() {
+    family(Rule::NaisField);
+}
+
+/// Weights and linear parts, under the rules that they share with plain fields.
+#[test]
+fn weighted_and_lurie_fields() {
+    family(Rule::GradientField);
+    family(Rule::ResidualField);
+}
+
+/// The program computes the formula, and describes the same field again.
+#[test]
+fn structured_fields_compute_their_formula() {
+    fn holds<T: Scalar>(field: &Field, space: Shape, seed: u64) -> Verdict {
+        let program = StructuredField::<T>::new(field, space).unwrap();
+        if VectorField::<T>::describe(&program) != *field {
+            return fail("it describes another field");
+        }
+        let Some(f) = formula(field, space) else { return Ok(()) };
+        let Ok(proof) = Prover::default().field(field, space) else { return Ok(()) };
+        let x: Vec<T> = normal(space.len(), 1.0, &mut generator(seed));
+        let (wide, mut tape) = (program.widen(), Tape::recording());
+        let batch = Batch::new(space, x.clone()).unwrap();
+        wide.eval(&batch.cast(), &mut tape);
+        let rounding = dahlquist::rigor::Rounding::of::<T>();
+        let Ok(known) = program.rounding(&proof, &rounding, &batch.cast(), &tape, &[0.0]) else { return Ok(()) };
+        let value = row::<Exact, T>(program.eval(&batch, &mut Tape::idle()).data());
+        let off = difference(&value, &f(&row(&x)));
+        let most = known[0].error;
+        if most.is_finite() && !square(&off).at_most(&Exact::of(most).times(&Exact::of(most))) {
+            return fail(format!("the program is off by more than {most}"));
+        }
+        Ok(())
+    }
+    hold(s::structured::<f32>(), |(field, space), seed| holds::<f32>(field, *space, seed));
+    hold(s::structured::<f64>(), |(field, space), seed| holds::<f64>(field, *space, seed));
+}
+
+/// The closed forms are attained: a rotation with damping, and a scalar at the ends of its curvature.
+#[test]
+fn constants_of_fields_are_sharp() {
+    let matrix = |entries: &[f64]| Linear::Dense { weight: Tensor::new(&[2, 2], entries), bias: None };
+    let (w, s) = (matrix(&[2.0, 0.0, 0.0, 0.0]), matrix(&[0.0, 3.0, 0.0, 0.0]));
+    let activation = dahlquist::activation::Activation::Relu {};
+    let field = Field::Dissipative { activation, operator: w, skew: s, damping: 0.5 };
+    let claims = Prover::default().field(&field, Shape::Features(2)).unwrap().claims();
+    // a = 1/2, b = 4.5, κ = 3.
+    let near = |found: f64, meant: f64| assert!((found - meant).abs() <= 1e-12 * meant.abs(), "{found}, not {meant}");
+    near(claims.one_sided_lipschitz.unwrap().get(), -0.5);
+    near(claims.cocoercivity.unwrap().get(), 0.5 / (0.5 * 4.5 + 9.0));
+    near(claims.bound.get(), (9.0f64 + 2.5 * 2.5).sqrt() + 2.0);
+}
