@@ -32,6 +32,11 @@ pub enum Rule {
     /// `x ↦ x + h f(x)` for `f = −∇V` with curvature in `[μ, β]` is `max(|1 − hμ|, |1 − hβ|)`-Lipschitz, for `h` of
     /// either sign; for `0 ≤ h < 2/β` it is averaged with `α = hβ/2`.
     GradientStep,
+    /// A kick or a drift of a Hamiltonian field with `s = hℓ` is `(s + √(s² + 4))/2`-Lipschitz, and so is its inverse.
+    Shears,
+    /// `x ↦ Ex + Φg(x)` with `g = K − G` is `(√(Φ²κ² + c²) + d)`-Lipschitz, `c` and `d` the middle and half the width of
+    /// `ΦG − E`.
+    ExponentialStep,
     /// A Runge–Kutta step with `h ≤ 2rν` for a `ν`-cocoercive field and the method's radius `r` is non-expansive.
     CircleContractivity,
     /// A step that is written as convex combinations of Euler steps has the same combination of their factors.
@@ -58,7 +63,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every theorem.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::OperatorNorm,
         Self::Slope,
         Self::Windows,
@@ -69,6 +74,8 @@ impl Rule {
         Self::HamiltonianField,
         Self::NaisField,
         Self::GradientStep,
+        Self::Shears,
+        Self::ExponentialStep,
         Self::CircleContractivity,
         Self::ShuOsher,
         Self::OneSidedLipschitz,
@@ -92,6 +99,8 @@ impl Rule {
             Self::HamiltonianField => "hamiltonian_field",
             Self::NaisField => "nais_field",
             Self::GradientStep => "gradient_step",
+            Self::Shears => "shears",
+            Self::ExponentialStep => "exponential_step",
             Self::CircleContractivity => "circle_contractivity",
             Self::ShuOsher => "shu_osher",
             Self::OneSidedLipschitz => "one_sided_lipschitz",
@@ -117,6 +126,8 @@ impl Rule {
             Self::HamiltonianField => ("family_fields", "skew_gradient_one_sided"),
             Self::NaisField => ("family_fields", "nais_one_sided"),
             Self::GradientStep => ("gradient_step", "step_interval"),
+            Self::Shears => ("shear", "shear_lipschitz"),
+            Self::ExponentialStep => ("family_fields", "dissipative_lipschitz"),
             Self::CircleContractivity => ("circle_contractivity", "circle_contractivity"),
             Self::ShuOsher => ("shu_osher", "shu_osher"),
             Self::OneSidedLipschitz => ("one_sided_lipschitz", "euler_step"),

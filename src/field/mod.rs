@@ -8,6 +8,7 @@ use std::fmt::Debug;
 
 pub use gradient::GradientField;
 pub use residual::ResidualField;
+pub(crate) use structured::Expression;
 pub use structured::StructuredField;
 
 use crate::{

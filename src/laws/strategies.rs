@@ -7,9 +7,10 @@ use crate::{
     field::{GradientField, ResidualField, StructuredField, VectorField},
     integrate::Tableau,
     layer::{
-        ActivationLayer, AffineLayer, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection, Step,
+        ActivationLayer, AffineLayer, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection, Splitting,
+        Step,
     },
-    model::{self, Field, Linear, Padding, Pair, Pooling, Potential, Tensor, Window},
+    model::{self, Field, Linear, Padding, Pair, Pooling, Potential, SplitMethod, Tensor, Window},
     operator::{Affine, Conv2d, Dense, Diagonal, Geometry, MeanPool},
     rigor::torus::PaddingMode,
     rules::Prover,
@@ -387,6 +388,23 @@ pub fn structured<T: Scalar>() -> BoxedStrategy<(Field, Shape)> {
 /// A field of the family.
 pub fn structured_field<T: Scalar>() -> BoxedStrategy<StructuredField<T>> {
     structured::<T>().prop_filter_map("refused", |(field, space)| StructuredField::new(&field, space).ok()).boxed()
+}
+
+/// Steps of split methods, of any sign.
+pub fn splitting<T: Scalar>() -> BoxedStrategy<Splitting<T>> {
+    let hamiltonian = [SplitMethod::SymplecticEuler, SplitMethod::StormerVerlet].map(|method| (3, method));
+    let methods = hamiltonian.into_iter().chain([(1, SplitMethod::ExponentialEuler)]).collect::<Vec<_>>();
+    (select(methods), any::<bool>())
+        .prop_flat_map(|((kind, method), images)| {
+            let space = if images { Shape::image(2, 3, 2) } else { Shape::Features(4) };
+            (family::<T>(kind, images), Just(space), Just(method), -1.0..1.0f64, 1..=2usize)
+        })
+        .prop_filter_map("refused", |(field, space, method, ratio, steps)| {
+            let l = Prover::default().field(&field, space).ok()?.bound().get();
+            let field = StructuredField::<T>::new(&field, space).ok()?;
+            Splitting::new(field, method, ratio / l.max(1e-3), steps).ok()
+        })
+        .boxed()
 }
 
 /// Flows of fields of the family, by every method, with steps that are a part of what the Lipschitz constant suggests.

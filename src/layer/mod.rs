@@ -9,6 +9,7 @@ mod normalize;
 mod partial;
 mod reshape;
 mod selection;
+mod splitting;
 
 use std::fmt::Debug;
 
@@ -21,6 +22,7 @@ pub use normalize::Normalize;
 pub use partial::PartialActivation;
 pub use reshape::Reshape;
 pub use selection::Selection;
+pub use splitting::Splitting;
 
 use crate::{
     certificate::Certificate,

@@ -314,7 +314,10 @@ fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
             for operator in field.operators_mut() {
                 pad(operator, round);
             }
-            let method = Method::from(&method.tableau()?);
+            let method = match method {
+                split @ Method::Split(_) => split,
+                other => Method::from(&other.tableau()?),
+            };
             Ok(Map::Flow(Flow { field, method, step: round(step), steps }))
         })())?,
         Map::Opaque(opaque) => Map::Opaque(opaque),

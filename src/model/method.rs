@@ -9,14 +9,48 @@ use crate::{
     tableau::{Surd, Tableau},
 };
 
-/// A Runge–Kutta method, by its name or by its coefficients as fractions.
+/// A method: a Runge–Kutta method, by its name or by its coefficients as fractions, or one that treats the parts of a field
+/// differently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "the name of a method, or its coefficients as {\"a\": [[\"1/2\"]], \"b\": [\"1\"]}")]
 pub enum Method {
+    /// A method that is no Runge–Kutta method.
+    Split(SplitMethod),
     /// One of [`Tableau::names`], or `ssprk<s>2`.
     Named(String),
     /// A method of one's own.
     Own(Fractions),
+}
+
+/// A method for fields of two parts, each of which has a solution in closed form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SplitMethod {
+    /// A kick of the momenta, then a drift of the positions: for Hamiltonian fields.
+    SymplecticEuler,
+    /// Half a kick, a drift, half a kick: for Hamiltonian fields, of order 2.
+    StormerVerlet,
+    /// The damping exactly, the rest by Euler's method: for dissipative fields.
+    ExponentialEuler,
+}
+
+impl SplitMethod {
+    /// The name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SymplecticEuler => "symplectic_euler",
+            Self::StormerVerlet => "stormer_verlet",
+            Self::ExponentialEuler => "exponential_euler",
+        }
+    }
+
+    /// `E = e^(−γh)` and `Φ = (1 − E)/γ`, or `h` for `γ = 0`: the numbers of `f64` that stand for them in exact and in executed
+    /// semantics alike.
+    pub(crate) fn exponentials(damping: f64, h: f64) -> (f64, f64) {
+        let exponent = -damping * h;
+        let phi = if damping == 0.0 { h } else { -libm::expm1(exponent) / damping };
+        (libm::exp(exponent), phi)
+    }
 }
 
 /// Coefficients as fractions: `"1/2"`, `"-3"`.
@@ -40,6 +74,10 @@ impl Method {
     /// (`Σ bᵢ = 1`).
     pub fn tableau(&self) -> Result<Tableau> {
         match self {
+            Self::Split(method) => {
+                let reason = "it is no Runge–Kutta method".into();
+                Err(Error::Tableau { name: method.name().into(), reason })
+            }
             Self::Named(name) => Tableau::by_name(name),
             Self::Own(fractions) => fractions.tableau(),
         }
@@ -59,6 +97,7 @@ impl From<&Tableau> for Method {
 impl std::fmt::Display for Method {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Split(method) => f.write_str(method.name()),
             Self::Named(name) => f.write_str(name),
             Self::Own(_) => f.write_str(OWN),
         }

@@ -1,7 +1,7 @@
 //! The shape of the output of a map, and whether its parts fit together.
 
 use super::{
-    Conv2d, Field, Flow, Linear, Map, Partial, Tensor, Window,
+    Conv2d, Field, Flow, Linear, Map, Method, Partial, SplitMethod, Tensor, Window,
     field::{Constants, Form},
     traverse::join,
 };
@@ -249,6 +249,21 @@ impl Flow {
         }
         if !self.step.is_finite() {
             return Err(Error::parameter("step", self.step, "a step must be a finite number"));
+        }
+        let fits = match (&self.method, &self.field) {
+            (Method::Split(SplitMethod::SymplecticEuler | SplitMethod::StormerVerlet), field) => {
+                matches!(field, Field::Hamiltonian { .. })
+            }
+            (Method::Split(SplitMethod::ExponentialEuler), Field::Dissipative { damping, .. }) => {
+                let (e, phi) = SplitMethod::exponentials(*damping, self.step);
+                e.is_finite() && phi.is_finite()
+            }
+            (Method::Split(SplitMethod::ExponentialEuler), _) => false,
+            (Method::Named(_) | Method::Own(_), _) => true,
+        };
+        if !fits {
+            let reason = format!("it is no method for a {} field with a step of {}", self.field.kind(), self.step);
+            return Err(Error::parameter("method", &self.method, reason));
         }
         self.field.check(input)
     }

@@ -6,9 +6,9 @@ use crate::{
     field::{GradientField, ResidualField, StructuredField, VectorField},
     layer::{
         ActivationLayer, AffineLayer, Branches, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection,
-        Step,
+        Splitting, Step,
     },
-    model::{self, Field, Linear, Map, Partial, Window, join},
+    model::{self, Field, Linear, Map, Method, Partial, Window, join},
     operator::Affine,
     scalar::Scalar,
     tensor::{Shape, cast},
@@ -62,6 +62,10 @@ fn layer<T: Scalar>(map: &Map, path: &str, input: Shape) -> Result<Box<dyn Layer
 }
 
 fn flow_layer<T: Scalar>(flow: &model::Flow, input: Shape) -> Result<Box<dyn Layer<T>>> {
+    if let Method::Split(method) = &flow.method {
+        let field = StructuredField::<T>::new(&flow.field, input)?;
+        return Ok(Box::new(Splitting::new(field, *method, flow.step, flow.steps)?));
+    }
     let field: Box<dyn VectorField<T>> = match &flow.field {
         Field::Gradient { activation, operator, weights: None } => {
             Box::new(GradientField::new(Affine::described(operator, input)?, *activation)?)

@@ -14,6 +14,7 @@
 //! | [`gradient_field`], [`residual_field`], [`dissipative_field`], [`hamiltonian_field`], [`nais_field`] | a vector field | Lipschitz constant, cocoercivity, convexity |
 //! | [`gradient_step`], [`one_sided_lipschitz`] | an Euler step | its factor |
 //! | [`shu_osher`], [`circle_contractivity`] | a Runge–Kutta step | its factor |
+//! | [`shears`], [`exponential_step`] | a step of a split method | its factor |
 //! | [`quadratic_constraint`] | an Euler step; a stack of layers | what multipliers prove |
 //! | [`composition`] | a chain; the steps of a flow | the product |
 //! | [`sum`] | a sum or a mean of branches | the sum, the mean |
@@ -26,6 +27,7 @@ pub mod composition;
 mod derived;
 pub mod descent;
 pub mod dissipative_field;
+pub mod exponential_step;
 pub mod gradient_field;
 pub mod gradient_step;
 pub mod hamiltonian_field;
@@ -38,6 +40,7 @@ mod part;
 mod propose;
 pub mod quadratic_constraint;
 pub mod residual_field;
+pub mod shears;
 pub mod shu_osher;
 pub mod slope;
 pub mod sum;
@@ -85,6 +88,8 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
             derived::bound(&part, proof.evidence(), proof.claims().inverse.is_some())
         }
         (_, Subject::Field(field), operators) if field_rule(field) == Some(rule) => of_field(field, operators),
+        (Rule::Shears, Subject::Step(flow), operators) => shears::bound(flow, operators),
+        (Rule::ExponentialStep, Subject::Step(flow), operators) => exponential_step::bound(flow, operators),
         (Rule::GradientStep, Subject::Step(flow), [field]) => gradient_step::bound(flow, field),
         (Rule::OneSidedLipschitz, Subject::Step(flow), [field]) => one_sided_lipschitz::bound(flow, field),
         (Rule::ShuOsher, Subject::Step(flow), [field]) => shu_osher::bound(flow, field),

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     certificate::{Proof, Rule},
     error::{Error, Result},
-    model::{Field, FieldPart, Flow, Form, Linear, Map, join},
+    model::{Field, FieldPart, Flow, Form, Linear, Map, Method, join},
     tensor::Shape,
 };
 
@@ -82,6 +82,9 @@ impl<'a> Part<'a> {
                 branches.iter().enumerate().map(branch).collect()
             }
             (Subject::Map(Map::Flow(flow)), _) => vec![self.below("step", self.input, Subject::Step(flow))],
+            (Subject::Step(flow), _) if matches!(flow.method, Method::Split(_)) => {
+                self.below("field", self.input, Subject::Field(&flow.field)).operators(&flow.field)?
+            }
             (Subject::Step(flow), _) => vec![self.below("field", self.input, Subject::Field(&flow.field))],
             (Subject::Field(field), _) => self.operators(field)?,
             (Subject::Map(_) | Subject::Operator(_) | Subject::Derived(_), _) => Vec::new(),

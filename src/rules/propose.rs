@@ -5,13 +5,14 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::{
-    Numbers, Part, Subject, circle_contractivity, composition, derived, field_rule, gradient_step, is_isometry,
-    isometry, of_field, one_sided_lipschitz, operator_norm, quadratic_constraint, shu_osher, slope, sum, windows,
+    Numbers, Part, Subject, circle_contractivity, composition, derived, exponential_step, field_rule, gradient_step,
+    is_isometry, isometry, of_field, one_sided_lipschitz, operator_norm, quadratic_constraint, shears, shu_osher,
+    slope, sum, windows,
 };
 use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},
     error::{Error, Result},
-    model::{Conv2d, Field, Flow, Linear, Map},
+    model::{Conv2d, Field, Flow, Linear, Map, Method, SplitMethod},
     rigor::{Lower, Upper},
     tableau::Tableau,
     tensor::Shape,
@@ -185,9 +186,15 @@ impl Prover {
         if let Field::Opaque(opaque) = field {
             return Ok(asserted(part, opaque.lipschitz));
         }
-        let (Some(rule), parts) = (field_rule(field), part.operators(field)?) else {
-            return Err(Error::not_proved("a field", "no rule is one for it"));
-        };
+        let rule = field_rule(field).ok_or_else(|| Error::not_proved("a field", "no rule is one for it"))?;
+        let proofs = self.operators(part, field)?;
+        let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
+        Ok(node(part, rule, of_field(field, &numbers)?, proofs))
+    }
+
+    /// Proves the operators of a field.
+    fn operators(&self, part: &Part<'_>, field: &Field) -> Result<Vec<Certificate>> {
+        let parts = part.operators(field)?;
         let inverses = field.parts(part.input)?.into_iter().map(|part| part.inverse);
         let operator = |(part, inverse): (&Part<'_>, bool)| match part.subject {
             Subject::Operator(linear) => self.affine(part, linear, inverse),
@@ -197,13 +204,25 @@ impl Prover {
             }
             _ => self.part(part),
         };
-        let proofs: Vec<Certificate> = parts.iter().zip(inverses).map(operator).collect::<Result<_>>()?;
+        parts.iter().zip(inverses).map(operator).collect()
+    }
+
+    /// A step of a split method, by the rule for it.
+    fn split_step(&self, part: &Part<'_>, flow: &Flow, method: SplitMethod) -> Result<Certificate> {
+        let proofs = self.operators(&part.below("field", part.input, Subject::Field(&flow.field)), &flow.field)?;
         let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
-        Ok(node(part, rule, of_field(field, &numbers)?, proofs))
+        let (rule, claims) = match method {
+            SplitMethod::SymplecticEuler | SplitMethod::StormerVerlet => (Rule::Shears, shears::bound(flow, &numbers)?),
+            SplitMethod::ExponentialEuler => (Rule::ExponentialStep, exponential_step::bound(flow, &numbers)?),
+        };
+        Ok(node(part, rule, claims, proofs))
     }
 
     /// The rule that proves least of one step.
     fn step(&self, part: &Part<'_>, flow: &Flow) -> Result<Certificate> {
+        if let Method::Split(method) = &flow.method {
+            return self.split_step(part, flow, *method);
+        }
         let tableau = flow.method.tableau()?;
         if !tableau.is_explicit() {
             let reason = "a flow needs an explicit method".into();

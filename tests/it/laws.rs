@@ -29,6 +29,7 @@ layer_laws! {
     grouped_conv2d<T>: strategies::grouped_conv2d::<T>().prop_map(AffineLayer::new);
     gradient_flow<T>: strategies::gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
+    splitting<T>: strategies::splitting::<T>();
     structured_flow<T>: strategies::structured_flow::<T>();
     declared_dense<T>: declared::<T, _>(strategies::long_dense::<T>().prop_map(AffineLayer::new));
     declared_conv2d<T>: declared::<T, _>(strategies::long_conv2d::<T>().prop_map(AffineLayer::new));

@@ -11,6 +11,7 @@ mod directed;
 mod executed;
 mod executed_margin;
 mod falsify;
+mod family;
 mod forgery;
 mod fuzz_seeds;
 mod gradients;

@@ -9,7 +9,7 @@ use crate::{
     operator::Affine,
     rigor::{
         Rounding,
-        directed::{add_up, mul_up, sqrt_up},
+        directed::{add_up, mul_up, sqrt_up, sub_up},
     },
     scalar::Scalar,
     tape::Tape,
@@ -18,7 +18,9 @@ use crate::{
 
 /// A map between spaces of samples, made of the operators and vectors of a [`Parameters`].
 #[derive(Debug, Clone)]
-pub(super) enum Expression {
+pub(crate) enum Expression {
+    /// `x`.
+    Identity,
     /// `x ↦ Wx + b` with operator `i`.
     Apply(usize),
     /// `x ↦ Wᵀx` with operator `i`.
@@ -27,7 +29,7 @@ pub(super) enum Expression {
     Shift(usize),
     /// `σ` of every coordinate.
     Activate(Activation),
-    /// `x ↦ cx`, `c` a number of the format.
+    /// `x ↦ cx`.
     Scale(f64),
     /// One half of the channels: the first, or the second.
     Half(bool),
@@ -41,7 +43,7 @@ pub(super) enum Expression {
 
 /// What expressions refer to by number.
 #[derive(Debug)]
-pub(super) struct Parameters<T: Scalar> {
+pub(crate) struct Parameters<T: Scalar> {
     pub(super) operators: Vec<Affine<T>>,
     pub(super) vectors: Vec<Vec<T>>,
 }
@@ -61,9 +63,9 @@ impl<T: Scalar> Parameters<T> {
 }
 
 /// What is known of the program's value over balls around the samples.
-pub(super) struct Rounded {
+pub(crate) struct Rounded {
     /// Bounds of `‖fl(f(x')) − f(x')‖`.
-    pub(super) errors: Vec<f64>,
+    pub(crate) errors: Vec<f64>,
     /// Bounds of `‖fl(f(x'))‖`.
     pub(super) sizes: Vec<f64>,
     /// Bounds of `‖fl(f(x')) − y‖`, `y` being the value on the tape.
@@ -74,7 +76,7 @@ pub(super) struct Rounded {
 
 impl Expression {
     /// The value; leaves on the tape what [`Self::vjp`], [`Self::jvp`] and [`Self::rounding`] need.
-    pub(super) fn eval<T: Scalar>(&self, p: &Parameters<T>, x: Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
+    pub(crate) fn eval<T: Scalar>(&self, p: &Parameters<T>, x: Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
         let y = match self {
             Self::Chain(parts) => {
                 return parts.iter().fold(x, |x, part| tape.part(|tape| part.eval(p, x, tape)));
@@ -85,6 +87,7 @@ impl Expression {
                 values.for_each(|y| sum.axpy(T::one(), &y));
                 return sum;
             }
+            Self::Identity => x.clone(),
             Self::Apply(i) => p.operators[*i].apply(&x),
             Self::Adjoint(i) => p.operators[*i].adjoint(&x),
             Self::Shift(i) => shifted(&p.vectors[*i], x.clone()),
@@ -98,7 +101,7 @@ impl Expression {
     }
 
     /// `Jᵀg`, and the gradient by the parameters.
-    pub(super) fn vjp<T: Scalar>(
+    pub(crate) fn vjp<T: Scalar>(
         &self,
         p: &Parameters<T>,
         tape: &Tape<T>,
@@ -143,6 +146,7 @@ impl Expression {
                 g
             }
             Self::Activate(function) => function.differentiate(tape.saved(0), T::one(), g),
+            Self::Identity => g,
             Self::Scale(c) => g.scaled(T::of(*c)),
             Self::Half(second) => embed(&g, *second),
             Self::Embed(second) => half(&g, *second),
@@ -150,7 +154,7 @@ impl Expression {
     }
 
     /// `Jv`.
-    pub(super) fn jvp<T: Scalar>(&self, p: &Parameters<T>, tape: &Tape<T>, v: Batch<T>) -> Batch<T> {
+    pub(crate) fn jvp<T: Scalar>(&self, p: &Parameters<T>, tape: &Tape<T>, v: Batch<T>) -> Batch<T> {
         match self {
             Self::Chain(parts) => parts.iter().enumerate().fold(v, |v, (k, part)| part.jvp(p, tape.inner(k), v)),
             Self::Sum(parts) => {
@@ -161,7 +165,7 @@ impl Expression {
             }
             Self::Apply(i) => p.operators[*i].linear(&v),
             Self::Adjoint(i) => p.operators[*i].adjoint(&v),
-            Self::Shift(_) => v,
+            Self::Identity | Self::Shift(_) => v,
             Self::Activate(function) => function.differentiate(tape.saved(0), T::one(), v),
             Self::Scale(c) => v.scaled(T::of(*c)),
             Self::Half(second) => half(&v, *second),
@@ -174,7 +178,7 @@ impl Expression {
     ///
     /// # Errors
     /// If the norm of `|W|` overflows for an operator `W`.
-    pub(super) fn rounding<T: Scalar>(
+    pub(crate) fn rounding<T: Scalar>(
         &self,
         p: &Parameters<T>,
         norms: &[f64],
@@ -261,12 +265,18 @@ impl Expression {
             }
             Self::Scale(c) => {
                 let underflow = mul_up(sqrt_up(tape.saved(0).shape().len() as f64), rounding.underflow(1));
-                let sizes: Vec<f64> = around().into_iter().map(|x| mul_up(c.abs(), x)).collect();
-                let error =
-                    |&size: &f64| rounding.unless_overflow(size, add_up(mul_up(rounding.dot(1), size), underflow));
-                own(sizes.iter().map(error).collect(), c.abs(), &|s, _| sizes[s])
+                // The program multiplies by ĉ, which c is rounded to.
+                let executed = T::of(*c).wide();
+                let off = if executed > *c { sub_up(executed, *c) } else { sub_up(*c, executed) };
+                let size = |x: f64| mul_up(c.abs().max(executed.abs()), x);
+                let error = |x: &f64| {
+                    let error = add_up(add_up(mul_up(off, *x), mul_up(rounding.dot(1), size(*x))), underflow);
+                    rounding.unless_overflow(size(*x), error)
+                };
+                let x = around();
+                own(x.iter().map(error).collect(), c.abs(), &|s, _| size(x[s]))
             }
-            Self::Half(_) | Self::Embed(_) => {
+            Self::Identity | Self::Half(_) | Self::Embed(_) => {
                 let x = around();
                 Rounded { errors: vec![0.0; x.len()], sizes: x, reaches: reach.to_vec(), lipschitz: 1.0 }
             }

@@ -3,13 +3,14 @@
 
 mod expression;
 
-use self::expression::{Expression, Parameters, unlike};
+pub(crate) use self::expression::Expression;
+use self::expression::{Parameters, unlike};
 use super::{FieldError, VectorField};
 use crate::{
     activation::Activation,
     certificate::Certificate,
     error::{Error, Result},
-    model::{Field, Form, Tensor},
+    model::{Field, Form, SplitMethod, Tensor},
     operator::{Affine, Diagonal},
     rigor::{Rounding, Summation},
     scalar::Scalar,
@@ -97,37 +98,117 @@ impl<T: Scalar> StructuredField<T> {
     }
 }
 
+impl<T: Scalar> StructuredField<T> {
+    pub(crate) fn parts(&self) -> &Parameters<T> {
+        &self.parameters
+    }
+
+    /// Bounds of the norms of the operators: what is proved of an operator itself; of what counts as `S − Sᵀ`, or with
+    /// weights, `‖W‖ ≤ ‖|W|‖`.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] if the premises are not those of the field.
+    pub(crate) fn norms(&self, premises: &[Certificate]) -> Result<Vec<f64>> {
+        let (field, mut norms) = (self.describe(), Vec::new());
+        for (k, part) in field.parts(self.space)?.iter().enumerate() {
+            let premise = premises.get(k).ok_or_else(unlike)?;
+            let own = |i: usize| Ok::<f64, Error>(self.parameters.operators[i].operator().absolute_norm()?.get());
+            match part.form {
+                Form::Plain => norms.push(premise.bound().get()),
+                Form::Skew => norms.push(own(norms.len())?),
+                Form::Weighted(_) => norms.extend([own(norms.len())?, own(norms.len() + 1)?]),
+            }
+        }
+        Ok(norms)
+    }
+
+    /// One step of a split method.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a method that is none for the field.
+    pub(crate) fn split_step(&self, method: SplitMethod, h: f64) -> Result<Expression> {
+        use Expression::{Chain, Identity, Scale, Sum};
+        match (method, &self.form) {
+            (SplitMethod::SymplecticEuler | SplitMethod::StormerVerlet, Field::Hamiltonian { kinetic, potential }) => {
+                let kick = |h: f64| Sum(vec![Identity, force(1, potential.activation, h)]);
+                let drift = |h: f64| Sum(vec![Identity, velocity(0, kinetic.activation, h)]);
+                Ok(Chain(if method == SplitMethod::SymplecticEuler {
+                    vec![kick(h), drift(h)]
+                } else {
+                    vec![kick(h / 2.0), drift(h), kick(h / 2.0)]
+                }))
+            }
+            (SplitMethod::ExponentialEuler, Field::Dissipative { activation, damping, .. }) => {
+                let (e, phi) = SplitMethod::exponentials(*damping, h);
+                Ok(Sum(vec![Scale(e), Chain(vec![dissipative(*activation, 0.0), Scale(phi)])]))
+            }
+            _ => Err(Error::parameter("method", method.name(), "it is no method for this field")),
+        }
+    }
+
+    pub(crate) fn widened(&self) -> StructuredField<f64> {
+        let operators = self.parameters.operators.iter().map(Affine::widen).collect();
+        let vectors = self.parameters.vectors.iter().map(|vector| crate::tensor::cast(vector)).collect();
+        StructuredField {
+            space: self.space,
+            form: self.form.clone(),
+            parameters: Parameters { operators, vectors },
+            expression: self.expression.clone(),
+        }
+    }
+}
+
+/// `Wᵀσ(Wx + b)` with operator `i`.
+fn gradient(i: usize, activation: Activation) -> Vec<Expression> {
+    vec![Expression::Apply(i), Expression::Activate(activation), Expression::Adjoint(i)]
+}
+
+/// `c` times a chain.
+fn scaled(mut parts: Vec<Expression>, c: f64) -> Expression {
+    if c != 1.0 {
+        parts.push(Expression::Scale(c));
+    }
+    Expression::Chain(parts)
+}
+
+/// `(S − Sᵀ − γI)x` with operator `i`.
+fn skew(i: usize, damping: f64) -> Expression {
+    let damped = (damping != 0.0).then_some(Expression::Scale(-damping));
+    let parts = [Expression::Apply(i), scaled(vec![Expression::Adjoint(i)], -1.0)];
+    Expression::Sum(parts.into_iter().chain(damped).collect())
+}
+
+/// `−Wᵀσ(Wx + b) + (S − Sᵀ)x − γx` with the operators 0 and 1.
+fn dissipative(activation: Activation, damping: f64) -> Expression {
+    Expression::Sum(vec![scaled(gradient(0, activation), -1.0), skew(1, damping)])
+}
+
+/// `(h Kᵀσ(Kp + b), 0)` with operator `i`.
+fn velocity(i: usize, activation: Activation, h: f64) -> Expression {
+    let inside = [scaled(gradient(i, activation), h)];
+    Expression::Chain([Expression::Half(true)].into_iter().chain(inside).chain([Expression::Embed(false)]).collect())
+}
+
+/// `(0, −h Wᵀσ(Wq + c))` with operator `i`.
+fn force(i: usize, activation: Activation, h: f64) -> Expression {
+    let inside = [scaled(gradient(i, activation), -h)];
+    Expression::Chain([Expression::Half(false)].into_iter().chain(inside).chain([Expression::Embed(true)]).collect())
+}
+
 /// What a field computes, its operators being numbered in the order of [`Field::parts`].
 fn expression(field: &Field<Slot>, biased: bool) -> Result<Expression> {
-    use Expression::{Activate, Adjoint, Apply, Chain, Embed, Half, Scale, Shift, Sum};
-    // (S − Sᵀ − γI)x
-    let skew = |i: usize, damping: f64| {
-        let transposed = Chain(vec![Adjoint(i), Scale(-1.0)]);
-        let damped = (damping != 0.0).then_some(Scale(-damping));
-        Sum([Apply(i), transposed].into_iter().chain(damped).collect())
-    };
-    let gradient = |i: usize, activation: Activation| vec![Apply(i), Activate(activation), Adjoint(i)];
-    let negative = |mut parts: Vec<Expression>| {
-        parts.push(Scale(-1.0));
-        Chain(parts)
-    };
+    use Expression::{Activate, Adjoint, Apply, Chain, Scale, Shift, Sum};
     let shifted = |linear: Expression, activation: Activation| {
         Chain([linear].into_iter().chain(biased.then_some(Shift(0))).chain([Activate(activation)]).collect())
     };
     Ok(match field {
         Field::Gradient { activation, weights: Some(_), .. } => {
-            negative(vec![Apply(0), Activate(*activation), Apply(1), Adjoint(0)])
+            scaled(vec![Apply(0), Activate(*activation), Apply(1), Adjoint(0)], -1.0)
         }
-        Field::Dissipative { activation, damping, .. } => {
-            Sum(vec![negative(gradient(0, *activation)), skew(1, *damping)])
-        }
+        Field::Dissipative { activation, damping, .. } => dissipative(*activation, *damping),
         Field::SkewLinear { .. } => skew(0, 0.0),
         Field::Hamiltonian { kinetic, potential } => {
-            let half = |from: bool, inside: Vec<Expression>| {
-                Chain([Half(from)].into_iter().chain(inside).chain([Embed(!from)]).collect())
-            };
-            let force = vec![negative(gradient(1, potential.activation))];
-            Sum(vec![half(true, gradient(0, kinetic.activation)), half(false, force)])
+            Sum(vec![velocity(0, kinetic.activation, 1.0), force(1, potential.activation, 1.0)])
         }
         Field::DissipativeHamiltonian { activation, damping, .. } => {
             let energy = vec![Chain(gradient(0, *activation)), Chain(vec![Apply(1), Adjoint(1)])];
@@ -135,7 +216,7 @@ fn expression(field: &Field<Slot>, biased: bool) -> Result<Expression> {
         }
         Field::Antisymmetric { activation, damping, .. } => shifted(skew(0, *damping), *activation),
         Field::Nais { activation, epsilon, .. } => {
-            let square = negative(vec![Apply(0), Adjoint(0)]);
+            let square = scaled(vec![Apply(0), Adjoint(0)], -1.0);
             shifted(Sum(vec![square, Scale(-epsilon)]), *activation)
         }
         Field::Lurie { activation, .. } => Sum(vec![Apply(0), Chain(vec![Apply(1), Activate(*activation), Apply(2)])]),
@@ -195,21 +276,7 @@ impl<T: Scalar> VectorField<T> for StructuredField<T> {
         tape: &Tape<f64>,
         reach: &[f64],
     ) -> Result<Vec<FieldError>> {
-        // What is proved of an operator itself; of what counts as S − Sᵀ, or with weights, ‖W‖ ≤ ‖|W|‖.
-        let field = self.describe();
-        let mut norms = Vec::new();
-        for (k, part) in field.parts(self.space)?.iter().enumerate() {
-            let premise = proof.premises().get(k).ok_or_else(unlike)?;
-            match part.form {
-                Form::Plain => norms.push(premise.bound().get()),
-                Form::Skew => norms.push(self.parameters.operators[norms.len()].operator().absolute_norm()?.get()),
-                Form::Weighted(_) => {
-                    for _ in 0..2 {
-                        norms.push(self.parameters.operators[norms.len()].operator().absolute_norm()?.get());
-                    }
-                }
-            }
-        }
+        let norms = self.norms(proof.premises())?;
         let known = self.expression.rounding(&self.parameters, &norms, rounding, tape.inner(0), reach)?;
         Ok(known.errors.into_iter().zip(known.sizes).map(|(error, size)| FieldError { error, size }).collect())
     }
@@ -219,13 +286,6 @@ impl<T: Scalar> VectorField<T> for StructuredField<T> {
     }
 
     fn widen(&self) -> Box<dyn VectorField<f64>> {
-        let operators = self.parameters.operators.iter().map(Affine::widen).collect();
-        let vectors = self.parameters.vectors.iter().map(|vector| crate::tensor::cast(vector)).collect();
-        Box::new(StructuredField {
-            space: self.space,
-            form: self.form.clone(),
-            parameters: Parameters { operators, vectors },
-            expression: self.expression.clone(),
-        })
+        Box::new(self.widened())
     }
 }

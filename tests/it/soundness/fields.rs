@@ -4,14 +4,18 @@ use dahlquist::{
     certificate::Rule,
     field::{StructuredField, VectorField},
     laws::{Verdict, strategies as s},
-    model::{Field, Linear, Tensor},
+    layer::Layer,
+    model::{Field, Flow, Linear, Map, Method, Potential, SplitMethod, Tensor},
     operator::Affine,
     rules::Prover,
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
 };
-use dahlquist_testkit::oracle::{Exact, Function, Matrix, Num, difference, dot, piecewise, row, square};
+use dahlquist_testkit::{
+    models::proof,
+    oracle::{Exact, Function, Matrix, Num, difference, dot, piecewise, row, square},
+};
 
 use super::{fail, generator, hold, normal, within};
 
@@ -134,6 +138,95 @@ fn hamiltonian_field() {
 #[test]
 fn nais_field() {
     family(Rule::NaisField);
+}
+
+/// What is claimed of a step of a split method holds of its formula, for pairs of points, exactly.
+fn split_steps(rule: Rule) {
+    hold(s::splitting::<f64>(), |layer, seed| {
+        let (Map::Flow(flow), space) = (Layer::<f64>::describe(layer), Layer::<f64>::input(layer)) else {
+            panic!("no flow")
+        };
+        let Ok(proof) = proof::<f64>(layer) else { return Ok(()) };
+        // The proof of a network of one flow: the flow, and its step.
+        let step = &proof.premises()[0];
+        if step.rule() != rule {
+            return Ok(());
+        }
+        let step = step.claims();
+        let Some(advance) = split_step(&flow, space) else { return Ok(()) };
+        let mut rng = generator(seed);
+        for scale in [1.0, 1.0, 1e-3] {
+            let x: Vec<Exact> = row(&normal::<f64>(space.len(), 1.0, &mut rng));
+            let other = plus(&x, &row(&normal::<f64>(space.len(), scale, &mut rng)));
+            let (dx, dy) = (difference(&x, &other), difference(&advance(&x), &advance(&other)));
+            within("the step", step.bound.get(), 0.0, &dx, &dy)?;
+            if let Some(inverse) = step.inverse {
+                let least = Exact::of(inverse.get()).times(&Exact::of(inverse.get())).times(&square(&dx));
+                if !least.at_most(&square(&dy)) {
+                    return fail("the step shrinks a distance more than is claimed");
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+/// One step, written out.
+fn split_step(flow: &Flow, space: Shape) -> Option<Box<dyn Fn(&[Exact]) -> Vec<Exact>>> {
+    let h = flow.step;
+    match (&flow.method, &flow.field) {
+        (Method::Split(SplitMethod::ExponentialEuler), Field::Dissipative { activation, operator, skew, damping }) => {
+            let (e, phi) =
+                (libm::exp(-damping * h), if *damping == 0.0 { h } else { -libm::expm1(-damping * h) / damping });
+            let (activation, operator, skew) = (*activation, operator.clone(), skew.clone());
+            let g = formula(&Field::Dissipative { activation, operator, skew, damping: 0.0 }, space)?;
+            Some(Box::new(move |x| plus(&times(e, x), &times(phi, &g(x)))))
+        }
+        (Method::Split(method), field @ Field::Hamiltonian { .. }) => {
+            let f = formula(field, space)?;
+            let n = space.len() / 2;
+            let part = move |x: &[Exact], first: bool, h: f64| -> Vec<Exact> {
+                let slope = f(x);
+                let moves = |i: usize| (i < n) == first;
+                (0..x.len())
+                    .map(|i| if moves(i) { x[i].plus(&slope[i].times(&Exact::of(h))) } else { x[i].clone() })
+                    .collect()
+            };
+            let verlet = *method == SplitMethod::StormerVerlet;
+            Some(Box::new(move |x| {
+                if verlet {
+                    part(&part(&part(x, false, h / 2.0), true, h), false, h / 2.0)
+                } else {
+                    part(&part(x, false, h), true, h)
+                }
+            }))
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn shears() {
+    split_steps(Rule::Shears);
+}
+
+#[test]
+fn exponential_step() {
+    split_steps(Rule::ExponentialStep);
+}
+
+/// A shear of one position is attained to the last digits.
+#[test]
+fn shears_are_sharp() {
+    let matrix = |entries: &[f64]| Linear::Dense { weight: Tensor::new(&[1, 1], entries), bias: None };
+    let potential =
+        |w: f64| Potential { activation: dahlquist::activation::Activation::Identity {}, operator: matrix(&[w]) };
+    let field = Field::Hamiltonian { kinetic: potential(0.0), potential: potential(1.0) };
+    let (method, step, steps) = (Method::Split(SplitMethod::SymplecticEuler), 1.5, 1);
+    let map = Map::Flow(Flow { field, method, step, steps });
+    let proof = Prover::default().network(&map, Shape::Features(2)).unwrap();
+    let norm = f64::midpoint(1.5, (1.5f64 * 1.5 + 4.0).sqrt());
+    assert!((proof.bound().get() - norm).abs() <= 1e-14 * norm, "{} and not {norm}", proof.bound());
 }
 
 /// Weights and linear parts, under the rules that they share with plain fields.

@@ -1,0 +1,46 @@
+//! An exponential Euler step `x ↦ Ex + Φg(x)` of a dissipative field `g(x) − γx`, `g(x) = −Wᵀσ(Wx + b) + (S − Sᵀ)x`.
+//!
+//! A difference of two values is `(ΦK − (ΦG − E))Δx` with a skew `K`, `κ = ‖K‖`, and a symmetric `G` between `μ` and `β`; so,
+//! as for the field ([`super::dissipative_field`]), the step is Lipschitz with
+//!
+//! ```math
+//! \sqrt{Φ²κ² + c²} + d, \qquad c = Φ\tfrac{μ+β}{2} - E, \quad d = |Φ|\tfrac{β-μ}{2}.
+//! ```
+//!
+//! `E` and `Φ` are what the program computes for `e^(−γh)` and `(1 − e^(−γh))/γ`; nothing rests on how near they are.
+
+use super::{Numbers, curvature};
+use crate::{
+    certificate::Claims,
+    error::{Error, Result},
+    model::{Field, Flow, Method, SplitMethod},
+    rigor::{
+        Upper,
+        directed::{add_up, div_up, mul_down, mul_up, sqrt_up, sub_down, sub_up},
+    },
+};
+
+/// The claims about one step, from those about the operators.
+///
+/// # Errors
+/// [`Error::Format`] for another field or method, [`Error::NotProved`] if the factor overflows.
+pub fn bound(flow: &Flow, operators: &[Numbers]) -> Result<Claims> {
+    let (
+        Field::Dissipative { activation, damping, .. },
+        [operator, skew],
+        Method::Split(SplitMethod::ExponentialEuler),
+    ) = (&flow.field, operators, &flow.method)
+    else {
+        return Err(Error::format("the rule is one for exponential steps of dissipative fields"));
+    };
+    let (e, phi) = SplitMethod::exponentials(*damping, flow.step);
+    // ΦG − E is between these.
+    let ends = curvature(activation.slopes(), operator);
+    let low = ends.map(|end| sub_down(mul_down(phi, end), e)).into_iter().fold(f64::INFINITY, f64::min);
+    let high = ends.map(|end| sub_up(mul_up(phi, end), e)).into_iter().fold(f64::NEG_INFINITY, f64::max);
+    let middle = div_up(add_up(low, high).abs().max(crate::rigor::directed::add_down(low, high).abs()), 2.0);
+    let spread = div_up(sub_up(high, low), 2.0).max(0.0);
+    let turned = mul_up(phi.abs(), skew.bound);
+    let root = sqrt_up(add_up(mul_up(turned, turned), mul_up(middle, middle)));
+    Upper::proved(add_up(root, spread)).finite("the factor of an exponential step").map(Claims::lipschitz)
+}

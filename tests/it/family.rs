@@ -1,0 +1,182 @@
+//! Models of the family in the documented format, as somebody else would write them: read, run, proved, checked, written.
+
+use std::collections::HashMap;
+
+use dahlquist::{
+    check::check,
+    model::{Map, Model},
+    network::AnyNetwork,
+    scalar::Scalar,
+    tensor::{Batch, Shape},
+};
+use dahlquist_testkit::models::certificate_of;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use safetensors::tensor::{Dtype, TensorView};
+use serde_json::{Value, json};
+
+/// The file of a list of layers, its tensors random with these shapes.
+fn file(input: Value, layers: &Value, tensors: &[(&str, &[usize])], seed: u64) -> Vec<u8> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut draw = |shape: &[usize]| -> Vec<u8> {
+        (0..shape.iter().product()).flat_map(|_| rng.random_range(-0.4f32..0.4).to_le_bytes()).collect()
+    };
+    let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, shape)| draw(shape)).collect();
+    let views = tensors
+        .iter()
+        .zip(&bytes)
+        .map(|((name, shape), bytes)| (*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap()));
+    let architecture = json!({"format": "dahlquist-model", "version": 2, "input": input, "layers": layers});
+    safetensors::serialize(views, Some(HashMap::from([("dahlquist".into(), architecture.to_string())]))).unwrap()
+}
+
+/// Reads, seals, certifies, checks, and writes a model; all of its claims are proved.
+fn is_proved(bytes: &[u8]) -> Model {
+    let model = Model::parse(bytes).unwrap();
+    let again = Model::parse(&model.bytes().unwrap()).unwrap();
+    assert_eq!((again.map(), again.input()), (model.map(), model.input()), "what is written is another model");
+    let certificate = certificate_of(&model);
+    let report = check(&certificate, &model);
+    assert!(report.verified.is_some() && !report.failed(), "{:?}", report.findings);
+    fn run<T: Scalar>(network: dahlquist::Network<T>, map: &Map, shape: Shape) {
+        assert_eq!(network.describe(), *map, "the network describes itself as another one");
+        let x = (0..shape.len()).map(|i| T::of((i as f64 * 0.37).sin())).collect();
+        let x = Batch::new(shape, x).unwrap();
+        let sealed = network.seal().unwrap();
+        for semantics in [dahlquist::Semantics::Exact, dahlquist::Semantics::Executed] {
+            let claim = sealed.certify(&x, semantics).unwrap()[0];
+            assert!(claim.radius.get() > 0.0, "{semantics:?}: {claim:?}");
+        }
+    }
+    match model.network().unwrap() {
+        AnyNetwork::F32(network) => run(network, model.map(), model.input()),
+        AnyNetwork::F64(network) => run(network, model.map(), model.input()),
+    }
+    model
+}
+
+fn flow(method: &str, step: f64, field: Value) -> Value {
+    json!({"type": "flow", "method": method, "step": step, "steps": 2, "field": field})
+}
+
+#[test]
+fn layers_on_images() {
+    let layers = json!([
+        {"type": "normalize", "mean": [0.5, 0.5], "std": [0.25, 0.5]},
+        {"type": "conv2d", "weight": "c", "bias": "b", "stride": [2, 1], "padding": [1, 2], "dilation": [1, 2], "groups": 2},
+        {"type": "channel_affine", "scale": "s", "shift": "t"},
+        {"type": "activation", "function": "abs", "channels": [0, 2]},
+        {"type": "sort", "group": 2},
+        {"type": "shift", "groups": [[1, 1, 0], [1, -1, 0], [1, 0, 1]], "mode": "circular"},
+        {"type": "shift", "groups": [[2, 0, 2]]},
+        {"type": "mean", "branches": [[], [{"type": "mirror"}]]},
+        {"type": "max_pool", "size": 3, "stride": 2, "padding": 1},
+        {"type": "activation", "function": "gelu"},
+        {"type": "l2_pool", "size": [1, 2]},
+        {"type": "activation", "function": "hardtanh", "min": -2, "max": 2},
+        {"type": "first_channels", "channels": 3},
+        {"type": "avg_pool", "size": 2, "stride": 1},
+        {"type": "activation", "function": "elu"},
+        {"type": "activation", "function": "silu"},
+        {"type": "flatten"},
+        {"type": "dense", "weight": "w", "bias": null}
+    ]);
+    let tensors: [(&str, &[usize]); 5] = [("c", &[4, 1, 3, 3]), ("b", &[4]), ("s", &[4]), ("t", &[4]), ("w", &[3, 3])];
+    let model = is_proved(&file(json!([2, 6, 6]), &layers, &tensors, 1));
+    assert_eq!(model.map().output(model.input()).unwrap(), Shape::Features(3));
+}
+
+#[test]
+fn convolutions_of_signals() {
+    let layers = json!([
+        {"type": "conv2d", "weight": "c", "bias": "b", "stride": [1, 2], "padding": [0, 3], "dilation": [1, 2]},
+        {"type": "activation", "function": "relu"},
+        {"type": "max_pool", "size": [1, 2]},
+        {"type": "global_avg_pool"},
+        {"type": "dense", "weight": "w", "bias": "d"}
+    ]);
+    let tensors: [(&str, &[usize]); 4] = [("c", &[4, 3, 1, 3]), ("b", &[4]), ("w", &[2, 4]), ("d", &[2])];
+    is_proved(&file(json!([3, 1, 16]), &layers, &tensors, 2));
+}
+
+#[test]
+fn fields_of_vectors() {
+    let tanh = json!({"function": "tanh"});
+    let operator = json!({"type": "dense", "weight": "w", "bias": "b"});
+    let half = json!({"activation": tanh, "operator": {"type": "dense", "weight": "k", "bias": "b"}});
+    let dissipative =
+        json!({"type": "dissipative", "activation": tanh, "operator": operator, "skew": "s", "damping": 0.5});
+    let hamiltonian = json!({"type": "hamiltonian", "kinetic": half, "potential": half});
+    let layers = json!([
+        flow("euler", 0.1, json!({"type": "gradient", "activation": tanh, "operator": operator, "weights": "d"})),
+        flow("rk4", 0.1, dissipative.clone()),
+        flow("exponential_euler", 0.1, dissipative),
+        flow("euler", 0.1, json!({"type": "skew_linear", "skew": "s"})),
+        flow("symplectic_euler", 0.1, hamiltonian.clone()),
+        flow("stormer_verlet", 0.1, hamiltonian),
+        flow("euler", 0.1, json!({"type": "dissipative_hamiltonian", "activation": tanh, "operator": operator,
+            "quadratic": "m", "skew": "s", "damping": 0.25})),
+        flow("euler", 0.1, json!({"type": "antisymmetric", "matrix": "s", "bias": "c", "activation": tanh, "damping": 0.1})),
+        flow("euler", 0.1, json!({"type": "nais", "factor": "w", "bias": "c", "activation": tanh, "epsilon": 0.01})),
+        flow("euler", 0.1, json!({"type": "lurie", "linear": "m", "inner": operator, "activation": tanh,
+            "outer": {"type": "dense", "weight": "o"}})),
+        {"type": "dense", "weight": "h"}
+    ]);
+    let tensors: [(&str, &[usize]); 9] = [
+        ("w", &[3, 4]),
+        ("b", &[3]),
+        ("d", &[3]),
+        ("s", &[4, 4]),
+        ("k", &[3, 2]),
+        ("m", &[4, 4]),
+        ("c", &[4]),
+        ("o", &[4, 3]),
+        ("h", &[2, 4]),
+    ];
+    // Weights must not be negative: a model whose are is refused.
+    let error = Model::parse(&file(json!([4]), &layers, &tensors, 3)).unwrap_err().to_string();
+    assert!(error.contains("weights") && error.contains("negative"), "{error}");
+    let mut positive = layers.clone();
+    positive[0]["field"].as_object_mut().unwrap().remove("weights");
+    is_proved(&file(json!([4]), &positive, &tensors, 3));
+}
+
+#[test]
+fn fields_of_images() {
+    let relu = json!({"function": "relu"});
+    let conv = |name: &str| json!({"type": "conv2d", "weight": name, "padding": "same"});
+    let energy = json!({"activation": relu, "operator": conv("k")});
+    let layers = json!([
+        flow("heun", 0.2, json!({"type": "dissipative", "activation": relu, "operator": conv("w"), "skew": conv("s"),
+            "damping": 0.5})),
+        flow("stormer_verlet", 0.1, json!({"type": "hamiltonian", "kinetic": energy, "potential": energy})),
+        flow("euler", 0.1, json!({"type": "antisymmetric", "matrix": conv("s"), "activation": relu, "damping": 0.1})),
+        {"type": "global_avg_pool"},
+        {"type": "dense", "weight": "h"}
+    ]);
+    let tensors: [(&str, &[usize]); 4] =
+        [("w", &[3, 2, 3, 3]), ("s", &[2, 2, 3, 3]), ("k", &[2, 1, 3, 3]), ("h", &[2, 2])];
+    is_proved(&file(json!([2, 4, 4]), &layers, &tensors, 4));
+}
+
+/// What does not fit is refused with its place, before anything is computed.
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let tensors: [(&str, &[usize]); 3] = [("s", &[4, 4]), ("w", &[3, 4]), ("b", &[4])];
+    let refused = |layer: Value, words: &[&str]| {
+        let error = Model::parse(&file(json!([4]), &json!([layer]), &tensors, 5)).unwrap_err().to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    };
+    refused(
+        flow("symplectic_euler", 0.1, json!({"type": "skew_linear", "skew": "s"})),
+        &["symplectic_euler", "skew_linear"],
+    );
+    refused(flow("euler", 0.1, json!({"type": "skew_linear", "skew": "w"})), &["skew"]);
+    let biased = json!({"type": "dense", "weight": "s", "bias": "b"});
+    refused(flow("euler", 0.1, json!({"type": "skew_linear", "skew": biased})), &["bias", "skew"]);
+    refused(json!({"type": "sort", "group": 3}), &["group", "3"]);
+    refused(json!({"type": "activation", "function": "relu", "channels": [2, 5]}), &["channels", "[2, 5]"]);
+    refused(json!({"type": "max_pool", "size": 2}), &["pooling"]);
+    refused(json!({"type": "first_channels", "channels": 9}), &["channels", "9"]);
+    refused(flow("euler", 0.1, json!({"type": "hamiltonian", "kinetic": 1})), &["kinetic"]);
+}
