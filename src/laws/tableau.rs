@@ -14,13 +14,14 @@ pub fn all(tableau: &Tableau, seed: u64) -> Verdict {
 /// The error over a fixed time shrinks at least like `h^p`, `p` the declared order.
 ///
 /// The equation is nonlinear and has a closed solution: in polar coordinates `r' = r(1 − r²)`, `θ' = r²`. Halving the
-/// step must divide the error by `2^{p − 1/4}`. The error is that of eight starts together, since the leading term of a
-/// single one may nearly vanish. Stages of implicit methods are iterated to convergence.
+/// step must divide the error by `2^{p − 1/4}`. The error is that of eight starts together, spread over the radii, since the
+/// leading term of neighboring ones may nearly vanish. Stages of implicit methods are iterated to convergence.
 pub fn order(tableau: &Tableau, seed: u64) -> Verdict {
     let mut rng = generator(seed);
-    let starts: [[f64; 2]; 8] = std::array::from_fn(|_| [rng.random_range(0.3..0.8), rng.random_range(0.0..6.0)]);
+    let starts: [[f64; 2]; 8] =
+        std::array::from_fn(|i| [0.3 + (i as f64 + rng.random_range(0.0..1.0)) / 16.0, rng.random_range(0.0..6.0)]);
     let error = |steps: usize| starts.iter().map(|&start| error(tableau, start, steps)).fold(0.0, f64::hypot);
-    let (coarse, fine) = (error(16), error(32));
+    let (coarse, fine) = (error(32), error(64));
     let observed = (coarse / fine).log2();
     let wanted = tableau.order() as f64 - 0.25;
     if fine < 1e-13 || observed >= wanted {
