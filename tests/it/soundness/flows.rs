@@ -74,6 +74,10 @@ impl<T: Scalar, N: Num> Case<T, N> {
         let along = |c: f64| self.top.iter().map(|v| T::of(c * v)).collect::<Vec<T>>();
         let straight = [[along(4.0), along(4.5)], [along(-3.0), along(-3.25)], [along(0.5), along(-0.5)]];
         for [x, other] in pairs::<T>(&self.flow, 4, rng).into_iter().chain(straight) {
+            // The oracle's last bit of a smooth function depends on what it computed before.
+            if x == other {
+                continue;
+            }
             let dx = difference(&row(&x), &row(&other));
             let (y, z) = (self.exact(sigma, &x), self.exact(sigma, &other));
             let dy = difference(&y, &z);
