@@ -88,7 +88,8 @@ const SILU_SLOPE: f64 = 1.099_839_320_128_867;
 const GELU_SLOPE: f64 = 1.128_904_145_185_155;
 
 impl Activation {
-    /// Every function, with a leaky slope of 0.01 and constants of its own for some: what laws and tests run over.
+    /// Every function, with a leaky slope of 0.01 and constants of its own for some: what laws and tests run over. The kinks of
+    /// the hardtanh are where no small integer is.
     pub const ALL: [Self; 12] = [
         Self::Identity {},
         Self::Relu {},
@@ -101,7 +102,7 @@ impl Activation {
         Self::Elu { alpha: 1.5 },
         Self::Silu {},
         Self::Gelu {},
-        Self::Hardtanh { min: -1.0, max: 1.0 },
+        Self::Hardtanh { min: -0.75, max: 1.25 },
     ];
 
     /// The same function with its constants rounded to the format `T`, as networks over `T` evaluate it.

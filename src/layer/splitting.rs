@@ -52,6 +52,11 @@ impl<T: Scalar> Splitting<T> {
         let step = field.split_step(method, h.wide())?;
         Ok(Self { field, method, h, steps, step })
     }
+
+    /// The length `h` of a step, as it is evaluated.
+    pub fn step(&self) -> T {
+        self.h
+    }
 }
 
 impl<T: Scalar> Layer<T> for Splitting<T> {

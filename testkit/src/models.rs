@@ -58,7 +58,6 @@ fn build<T: Scalar>(seed: u64) -> Result<Network<T>> {
         Box::new(Reshape::space_to_depth(image, 2)?),
         Box::new(ActivationLayer::new::<T>(Activation::LeakyRelu { slope: 0.125 }, Shape::image(8, 4, 4))?),
     ];
-    layers.extend(family(&mut draw)?);
     let image = Shape::image(8, 4, 4);
     let geometry =
         |mode, padding, stride, outputs| Geometry { input: image, outputs, kernel: (3, 3), stride, padding, mode };
@@ -69,6 +68,7 @@ fn build<T: Scalar>(seed: u64) -> Result<Network<T>> {
     let convolution = Conv2d::new(geometry(PaddingMode::Zeros, 1, 1, 8), draw(8 * 8 * 9, 0.1))?;
     let field = GradientField::new(Affine::new(convolution, Some(draw(8, 0.1)))?, Activation::Softplus {})?;
     layers.push(Box::new(Flow::new(field, Tableau::rk4(), Step::Relative(1.0), 1)?));
+    layers.extend(family(&mut draw)?);
     let convolution = Conv2d::new(geometry(PaddingMode::Zeros, 1, 2, 6), draw(6 * 8 * 9, 0.2))?;
     layers.push(Box::new(AffineLayer::new(Affine::new(convolution, Some(draw(6, 0.1)))?)));
     layers.push(Box::new(Reshape::pad_channels(Shape::image(6, 2, 2), 7)?));

@@ -101,7 +101,7 @@ fn show_lists_layers_shapes_parameters_and_claims() {
         assert!(text.contains(word), "{word} is not in {text}");
     }
     let value = folder.json("show.json");
-    assert_eq!(value["layers"].as_array().unwrap().len(), 13);
+    assert_eq!(value["layers"].as_array().unwrap().len(), every_layer().layers().count());
     assert_eq!(value["layers"][1]["claim"]["bound"], 1.0);
     assert_eq!(value["input"], json!([2, 8, 8]));
 }
@@ -142,7 +142,7 @@ fn certify_writes_what_is_promised_and_check_verifies_it() {
             assert_eq!((&value["summation"], &value["norm_proof"]), (&json!("any"), &json!("torus")));
             assert_eq!(value["scalar"], if model == "single" { "f32" } else { "f64" });
             assert!(value["lipschitz"].as_f64().unwrap() > 0.0);
-            assert_eq!(value["layers"].as_array().unwrap().len(), 13);
+            assert_eq!(value["layers"].as_array().unwrap().len(), every_layer().layers().count());
             for layer in value["layers"].as_array().unwrap() {
                 assert!(layer["path"].is_string() && layer["rule"].is_string() && layer["bound"].is_f64());
             }
@@ -240,7 +240,7 @@ fn attack_and_falsify_report_and_find_nothing_against_a_true_certificate() {
             let value = folder.json("f.json");
             assert_eq!(value["refuted"], false);
             let layers = value["layers"].as_array().unwrap();
-            assert_eq!(layers.len(), 13);
+            assert_eq!(layers.len(), every_layer().layers().count());
             for found in layers.iter().chain([&value["features"], &value["network"]]) {
                 let number = |name: &str| found[name].as_f64().unwrap();
                 assert!(number("bound") >= number("lower") && number("looseness") >= 1.0, "{found}");
@@ -368,7 +368,7 @@ fn bad_usage_has_status_2_and_help_has_status_0() {
         "certify @single.safetensors --data @samples.safetensors --eps 36/255,x",
         "certify @single.safetensors --data @samples.safetensors --semantics approximate",
         "certify @single.safetensors --norms tight",
-        "certify @single.safetensors --witness-layers 11..13",
+        "certify @single.safetensors --witness-layers 26..28",
         "certify @single.safetensors --witness @w.txt --witness-layers 11",
         "certify @single.safetensors --data @samples.safetensors --limit 0",
         "attack @single.safetensors --data @samples.safetensors",

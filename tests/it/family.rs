@@ -75,7 +75,7 @@ fn layers_on_images() {
         {"type": "l2_pool", "size": [1, 2]},
         {"type": "activation", "function": "hardtanh", "min": -2, "max": 2},
         {"type": "first_channels", "channels": 3},
-        {"type": "avg_pool", "size": 2, "stride": 1},
+        {"type": "avg_pool", "size": [2, 1], "stride": 1},
         {"type": "activation", "function": "elu"},
         {"type": "activation", "function": "silu"},
         {"type": "flatten"},
@@ -178,5 +178,5 @@ fn what_does_not_fit_is_refused_by_name() {
     refused(json!({"type": "activation", "function": "relu", "channels": [2, 5]}), &["channels", "[2, 5]"]);
     refused(json!({"type": "max_pool", "size": 2}), &["pooling"]);
     refused(json!({"type": "first_channels", "channels": 9}), &["channels", "9"]);
-    refused(flow("euler", 0.1, json!({"type": "hamiltonian", "kinetic": 1})), &["kinetic"]);
+    refused(flow("euler", 0.1, json!({"type": "hamiltonian", "kinetic": 1})), &["Potential"]);
 }

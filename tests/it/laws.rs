@@ -42,6 +42,8 @@ layer_laws! {
 claim_laws! {
     steep_gradient_flow<T>: strategies::steep_gradient_flow::<T>();
     steep_residual_flow<T>: strategies::steep_residual_flow::<T>();
+    steep_splitting<T>: strategies::steep_splitting::<T>();
+    steep_structured_flow<T>: strategies::steep_structured_flow::<T>();
     long_step_gradient_flow<T>: strategies::long_step_gradient_flow::<T>();
 }
 

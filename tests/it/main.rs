@@ -20,6 +20,7 @@ mod hostile;
 mod hostile_files;
 mod laws;
 mod layering;
+mod linear_bounds;
 mod local;
 mod map;
 mod naive;

@@ -12,6 +12,7 @@
 //! Sources: Huang, Zhang, Shi, Kolter, Anandkumar, *Training certifiably robust neural networks with efficient local
 //! Lipschitz bounds*, NeurIPS 2021; Zhang, Zhang, Hsieh, *RecurJac*, AAAI 2019.
 
+mod linear;
 mod motion;
 mod sensitivity;
 
@@ -20,7 +21,11 @@ use std::collections::BTreeMap;
 use faer::Mat;
 use rayon::prelude::*;
 
-use self::{motion::Motion, sensitivity::Sensitivity};
+use self::{
+    linear::{Ball, Stages},
+    motion::Motion,
+    sensitivity::Sensitivity,
+};
 use super::{
     Sealed,
     claim::Errors,
@@ -108,6 +113,8 @@ struct Local<'a, T: Scalar> {
     frobenius: Vec<f64>,
     /// The matrix of a dense head.
     head: Option<Mat<f64>>,
+    /// The layers as linear bounds know them.
+    stages: Option<Stages>,
 }
 
 /// Samples, and the pass over them that margins are computed with.
@@ -147,7 +154,9 @@ impl<'a, T: Scalar> Local<'a, T> {
             }
             Part::Flatten | Part::Other => 0.0,
         };
-        Self { sealed, frobenius: parts.iter().map(frobenius).collect(), parts, head }
+        let has_head = sealed.map().head().is_some();
+        let stages = has_head.then(|| Stages::new(sealed.map(), sealed.wide(), sealed.network().input())).flatten();
+        Self { sealed, frobenius: parts.iter().map(frobenius).collect(), parts, head, stages }
     }
 
     fn certify(&self, points: &Points<T>) -> Result<Vec<SampleCertificate>> {
@@ -165,11 +174,15 @@ impl<'a, T: Scalar> Local<'a, T> {
         let (mut beyond, mut known) = self.prove(&pass, &proved, Semantics::Exact, &[])?;
         self.search(&pass, Semantics::Exact, (&mut proved, &mut beyond), &mut known)?;
         let predictions: Vec<usize> = claims.iter().map(|claim| claim.prediction).collect();
+        let by_motion = proved.clone();
+        self.extend(points, &pass, &predictions, Semantics::Exact, &mut proved)?;
         if points.read.is_some() {
             claims = self.sealed.certify_recorded(points, &pass.logits, &pass.tape)?;
             // An executed radius is never above the exact one.
-            beyond = std::mem::replace(&mut proved, radii(&claims));
+            beyond = by_motion;
+            proved = radii(&claims);
             self.search(&pass, Semantics::Executed, (&mut proved, &mut beyond), &mut known)?;
+            self.extend(points, &pass, &predictions, Semantics::Executed, &mut proved)?;
         }
         for (s, (claim, radius)) in claims.iter_mut().zip(proved).enumerate() {
             // What the program reads must lie in the ball, or be the sample itself.
@@ -181,6 +194,62 @@ impl<'a, T: Scalar> Local<'a, T> {
             }
         }
         Ok(claims)
+    }
+
+    /// Enlarges what is proved by linear bounds, where the network has them.
+    fn extend(
+        &self,
+        points: &Points<T>,
+        pass: &Pass,
+        classes: &[usize],
+        semantics: Semantics,
+        proved: &mut [f64],
+    ) -> Result<()> {
+        let Some(stages) = &self.stages else { return Ok(()) };
+        let count = pass.logits.shape().len();
+        linear::search(proved, |radii| {
+            let (added, head) = self.added(pass, radii, semantics)?;
+            let holds = |s: usize| {
+                if radii[s] == 0.0 || !radii[s].is_finite() {
+                    return false;
+                }
+                let added: Vec<f64> = added.iter().map(|layer| layer[s]).collect();
+                let ball = Ball { centre: points.wide.sample(s), radius: radii[s], added: &added };
+                let class = classes[s];
+                let others = (0..count).filter(|&j| j != class);
+                let margins = stages.margins(class, count, &ball);
+                margins.into_iter().zip(others).all(|(margin, j)| margin > add_up(head[s][class], head[s][j]))
+            };
+            Ok((0..radii.len()).into_par_iter().map(holds).collect())
+        })
+    }
+
+    /// For each layer of the features and each sample what it adds within the ball when it is executed, as a norm, and for
+    /// each sample what the head adds to each logit; zeros in exact semantics.
+    fn added(&self, pass: &Pass, radii: &[f64], semantics: Semantics) -> Result<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+        let features = self.sealed.feature_layers();
+        let samples = radii.len();
+        if semantics == Semantics::Exact {
+            let logits = vec![vec![0.0; pass.logits.shape().len()]; samples];
+            return Ok((vec![vec![0.0; samples]; features], logits));
+        }
+        let (mut reach, mut off) = (radii.to_vec(), vec![0.0; samples]);
+        let mut added = Vec::new();
+        let layers = self.sealed.network().layers().zip(self.sealed.certificate().layers());
+        for (i, (layer, proof)) in layers.take(features).enumerate() {
+            let around: Vec<f64> = (0..samples).map(|s| add_up(add_up(reach[s], off[s]), pass.inputs[i][s])).collect();
+            let local = layer.rounding(proof, &Rounding::of::<T>(), pass.tape.inner(i), &around);
+            let local = local.map_err(|e| e.in_layer(i.to_string()))?;
+            let l = proof.bound().get();
+            for s in 0..samples {
+                off[s] = add_up(mul_up(l, off[s]), local[s]);
+                reach[s] = mul_up(l, reach[s]);
+            }
+            added.push(local);
+        }
+        let around: Vec<f64> =
+            (0..samples).map(|s| add_up(add_up(reach[s], off[s]), pass.inputs[features][s])).collect();
+        Ok((added, self.head_rounding(&pass.tape, &around, semantics)?))
     }
 
     /// Enlarges what is proved, towards `beyond`.

@@ -1,0 +1,320 @@
+//! Linear bounds: a margin over a ball is at least a linear function of the input, found layer by layer from behind.
+//!
+//! For rows `Λ` of coefficients of what a layer puts out, `Λh ≥ Λ'x − c` for all inputs `x` of the ball: an affine layer
+//! turns `Λ` into `ΛW`; a function that is convex with a kink at 0 lies above a line through 0 and, on the interval that
+//! its argument is proved to lie in, below its chord, so a coefficient is multiplied by one of the two slopes, by its sign.
+//! In front, a linear function with the coefficients `Λ'` is least on the ball at `Λ'x − ε‖Λ'‖`. The intervals come from the
+//! same bounds of the arguments of the functions, one layer after the other.
+//!
+//! # Rounding
+//!
+//! `Λ` is computed in `f64`, and what it is off by is charged where it arises. With bounds `m` of the magnitudes of what
+//! goes into a layer, `|fl(ΛW) − ΛW|m ≤ γ|Λ||W|m`, which costs a product with a vector, not with a matrix. In executed
+//! semantics a layer adds an error of norm `e` to what it puts out, and `Λ` moves by at most `‖Λ‖e` for it; the intervals are
+//! then those of the program's numbers.
+//!
+//! Source: Zhang, Weng, Chen, Hsieh, Daniel, *Efficient neural network robustness certification with general activation
+//! functions* (CROWN), NeurIPS 2018.
+
+use faer::{Accum, Mat, MatRef};
+
+use crate::{
+    activation::Activation,
+    error::Result,
+    layer::Layer,
+    model::{Linear, Map},
+    network::Network,
+    rigor::{
+        directed::{add_down, add_up, enlarge_sum, gamma, mul_down, mul_up, norm_up, sub_down, sub_up},
+        torus::PaddingMode,
+    },
+    scalar::gemm,
+    tape::Tape,
+    tensor::{Batch, Shape},
+};
+
+/// The largest number of entries of a layer's matrix.
+const LARGEST_MATRIX: usize = 1 << 22;
+/// The unit roundoff and the smallest number of `f64`.
+const UNIT: f64 = f64::EPSILON / 2.0;
+const SMALLEST: f64 = f64::from_bits(1);
+
+/// A layer as linear bounds know it.
+#[derive(Debug)]
+enum Stage {
+    /// `Wh + b`, each number within two roundings of what is meant.
+    Affine { w: Mat<f64>, b: Vec<f64> },
+    /// A convex function with slope `below` on the left of 0, and 1 on the right.
+    Kink { below: f64 },
+    /// The same numbers in another shape.
+    Same,
+}
+
+/// The layers of a network that is made of affine layers and functions with a kink.
+#[derive(Debug)]
+pub(super) struct Stages(Vec<Stage>);
+
+/// A ball, and what the layers add in it when they are executed.
+pub(super) struct Ball<'a> {
+    pub(super) centre: &'a [f64],
+    pub(super) radius: f64,
+    /// For each layer but the last, a bound of the norm of what it adds; zeros in exact semantics.
+    pub(super) added: &'a [f64],
+}
+
+/// What is known of what goes into a stage.
+struct Input {
+    /// Bounds of the magnitudes.
+    magnitude: Vec<f64>,
+    /// Bounds of the numbers, where a function needs them.
+    range: Vec<[f64; 2]>,
+}
+
+impl Stages {
+    /// The stages of a network; none if it has another layer, or one that is too large.
+    pub(super) fn new(map: &Map, network: &Network<f64>, input: Shape) -> Option<Self> {
+        let (mut stages, mut shape) = (Vec::new(), input);
+        for (map, layer) in map.layers().iter().zip(network.layers()) {
+            let output = map.output(shape).ok()?;
+            stages.push(match map {
+                Map::Activation(Activation::Relu {}) => Stage::Kink { below: 0.0 },
+                Map::Activation(Activation::LeakyRelu { slope }) if *slope <= 1.0 => Stage::Kink { below: *slope },
+                Map::Activation(Activation::Abs {}) => Stage::Kink { below: -1.0 },
+                Map::Activation(Activation::Identity {}) | Map::Linear(Linear::Flatten {}) => Stage::Same,
+                Map::Linear(linear) if shape.len().saturating_mul(output.len()) <= LARGEST_MATRIX => {
+                    affine(linear, layer, shape)?
+                }
+                _ => return None,
+            });
+            shape = output;
+        }
+        let last = stages.iter().rev().find(|stage| !matches!(stage, Stage::Same));
+        (stages.iter().any(|stage| matches!(stage, Stage::Kink { .. })) && matches!(last, Some(Stage::Affine { .. })))
+            .then_some(Self(stages))
+    }
+
+    /// Lower bounds of `fᵢ − fⱼ` over the ball for the class `i` and every other class `j`, in order, without what the last
+    /// layer adds when it is executed.
+    pub(super) fn margins(&self, class: usize, classes: usize, ball: &Ball<'_>) -> Vec<f64> {
+        let others: Vec<usize> = (0..classes).filter(|&j| j != class).collect();
+        let mut rows = Mat::zeros(others.len(), classes);
+        for (row, &j) in others.iter().enumerate() {
+            rows[(row, class)] = 1.0;
+            rows[(row, j)] = -1.0;
+        }
+        let inputs = self.inputs(ball);
+        self.lower_bounds(self.0.len(), rows, &inputs, ball)
+    }
+
+    /// What goes into each stage.
+    fn inputs(&self, ball: &Ball<'_>) -> Vec<Input> {
+        let magnitude = ball.centre.iter().map(|x| add_up(x.abs(), ball.radius)).collect();
+        let mut inputs = vec![Input { magnitude, range: Vec::new() }];
+        for (k, stage) in self.0.iter().enumerate() {
+            let is_last = k + 1 == self.0.len();
+            let before = &inputs[k];
+            let added = ball.added.get(k).copied().unwrap_or(0.0);
+            let mut next = match stage {
+                Stage::Same => Input { magnitude: before.magnitude.clone(), range: Vec::new() },
+                Stage::Affine { w, b } => {
+                    Input { magnitude: magnitudes(w.as_ref(), b, &before.magnitude), range: Vec::new() }
+                }
+                Stage::Kink { below } => {
+                    let scale = below.abs().max(1.0);
+                    Input { magnitude: before.magnitude.iter().map(|&m| mul_up(scale, m)).collect(), range: Vec::new() }
+                }
+            };
+            next.magnitude.iter_mut().for_each(|m| *m = add_up(*m, added));
+            inputs.push(next);
+            if !is_last && matches!(self.0[k + 1], Stage::Kink { .. }) {
+                let n = inputs[k + 1].magnitude.len();
+                let mut rows = Mat::zeros(2 * n, n);
+                for i in 0..n {
+                    rows[(i, i)] = 1.0;
+                    rows[(n + i, i)] = -1.0;
+                }
+                let bounds = self.lower_bounds(k + 1, rows, &inputs, ball);
+                let input = &mut inputs[k + 1];
+                for (i, magnitude) in input.magnitude.iter_mut().enumerate() {
+                    // The crude bound may be the better one.
+                    let range = [bounds[i].max(-*magnitude), (-bounds[n + i]).min(*magnitude)];
+                    *magnitude = range[0].abs().max(range[1].abs());
+                    input.range.push(range);
+                }
+            }
+        }
+        inputs
+    }
+
+    /// Lower bounds of `Λh` over the ball, where `h` is what the first `count` stages put out.
+    fn lower_bounds(&self, count: usize, mut rows: Mat<f64>, inputs: &[Input], ball: &Ball<'_>) -> Vec<f64> {
+        let mut constants = vec![0.0; rows.nrows()];
+        let mut lost = vec![0.0; rows.nrows()];
+        for k in (0..count).rev() {
+            let (stage, input) = (&self.0[k], &inputs[k]);
+            if let Some(&added) = ball.added.get(k).filter(|&&added| added > 0.0) {
+                for (row, lost) in lost.iter_mut().enumerate() {
+                    *lost = add_up(*lost, mul_up(norm_up(&entries(rows.as_ref(), row)), added));
+                }
+            }
+            match stage {
+                Stage::Same => {}
+                Stage::Affine { w, b } => {
+                    let (n, m) = (w.nrows(), w.ncols());
+                    let scale = magnitudes(w.as_ref(), b, &input.magnitude);
+                    let relative = gamma(n + 6, UNIT);
+                    // What underflows: n products of each of m entries, and of the constant.
+                    let total = enlarge_sum(input.magnitude.iter().sum(), m);
+                    let underflow = mul_up(mul_up(n as f64, SMALLEST), add_up(1.0, total));
+                    for row in 0..rows.nrows() {
+                        let (mut constant, mut size) = (0.0, 0.0);
+                        for i in 0..n {
+                            constant += rows[(row, i)] * b[i];
+                            size += rows[(row, i)].abs() * scale[i];
+                        }
+                        constants[row] = add_down(constants[row], constant);
+                        let size = add_up(enlarge_sum(size, n), underflow);
+                        lost[row] = add_up(lost[row], add_up(mul_up(relative, size), underflow));
+                    }
+                    let mut product = Mat::zeros(rows.nrows(), m);
+                    gemm(product.as_mut(), Accum::Replace, rows.as_ref(), w.as_ref());
+                    rows = product;
+                }
+                Stage::Kink { below } => {
+                    for i in 0..rows.ncols() {
+                        let line = Lines::new(*below, input.range[i]);
+                        let size = mul_up(2.0 * UNIT, below.abs().max(1.0));
+                        for row in 0..rows.nrows() {
+                            let coefficient = rows[(row, i)];
+                            let slope = if coefficient >= 0.0 {
+                                line.lower
+                            } else {
+                                constants[row] = add_down(constants[row], mul_down(coefficient, line.intercept));
+                                line.upper
+                            };
+                            rows[(row, i)] = coefficient * slope;
+                            let off = add_up(mul_up(size, coefficient.abs()), SMALLEST);
+                            lost[row] = add_up(lost[row], mul_up(off, input.magnitude[i]));
+                        }
+                    }
+                }
+            }
+        }
+        let (n, relative) = (rows.ncols(), gamma(rows.ncols() + 2, UNIT));
+        let bound = |row: usize| {
+            let coefficients = entries(rows.as_ref(), row);
+            let (mut value, mut size) = (0.0, 0.0);
+            for (c, x) in coefficients.iter().zip(ball.centre) {
+                value += c * x;
+                size += (c * x).abs();
+            }
+            let off = add_up(mul_up(relative, enlarge_sum(size, n)), mul_up(n as f64, SMALLEST));
+            let moved = mul_up(ball.radius, norm_up(&coefficients));
+            sub_down(sub_down(add_down(constants[row], value), moved), add_up(lost[row], off))
+        };
+        (0..rows.nrows()).map(bound).map(|bound| if bound.is_nan() { f64::NEG_INFINITY } else { bound }).collect()
+    }
+}
+
+/// A function with a kink at 0 between two lines, on an interval.
+struct Lines {
+    /// The slope of the line through 0 below it.
+    lower: f64,
+    /// The slope and the intercept of the line above it.
+    upper: f64,
+    intercept: f64,
+}
+
+impl Lines {
+    fn new(below: f64, [low, high]: [f64; 2]) -> Self {
+        if low >= 0.0 {
+            return Self { lower: 1.0, upper: 1.0, intercept: 0.0 };
+        }
+        if high <= 0.0 {
+            return Self { lower: below, upper: below, intercept: 0.0 };
+        }
+        // Any slope between the two is one of a line below. Nearer to the longer piece, less is lost.
+        let lower = if high >= -low { 1.0 } else { below };
+        // A convex function lies below a line that is above it at both ends; where both ends are infinite, nothing is known.
+        let (left, right) = (mul_up(below, low), high);
+        let upper = ((right - left) / (high - low)).clamp(below.min(1.0), 1.0);
+        let intercept = sub_up(left, mul_down(upper, low)).max(sub_up(right, mul_down(upper, high)));
+        Self { lower, upper, intercept }
+    }
+}
+
+/// The matrix of an affine layer: what it makes of unit vectors. Every entry is a number of the layer, or a quotient of two.
+fn affine(linear: &Linear, layer: &dyn Layer<f64>, input: Shape) -> Option<Stage> {
+    if let Linear::Conv2d(conv) = linear
+        && conv.padding_mode == PaddingMode::Circular
+    {
+        // Around a small image a tap may read a point that another one reads: then an entry is a sum.
+        let small = conv.axes(input).ok()?.iter().any(|axis| axis.kernel > axis.input);
+        if small {
+            return None;
+        }
+    }
+    let n = input.len();
+    let mut units = vec![0.0; n * n];
+    (0..n).for_each(|i| units[i * n + i] = 1.0);
+    let units = Batch::new(input, units).ok()?;
+    let zeros = Batch::zeros(input, 1);
+    let (mut tape, mut one) = (Tape::recording(), Tape::recording());
+    layer.forward(units.clone(), &mut tape);
+    let b = layer.forward(zeros, &mut one).data().to_vec();
+    let columns = layer.jvp(&tape, units);
+    let w = Mat::from_fn(b.len(), n, |i, j| columns.sample(j)[i]);
+    let finite = b.iter().chain(columns.data()).all(|x| x.is_finite());
+    finite.then_some(Stage::Affine { w, b })
+}
+
+/// Upper bounds of `|W|m + |b|`, what the roundings of `W` and `b` are off by included.
+fn magnitudes(w: MatRef<'_, f64>, b: &[f64], m: &[f64]) -> Vec<f64> {
+    let mut sums: Vec<f64> = b.iter().map(|b| b.abs()).collect();
+    for (j, m) in m.iter().enumerate() {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum += w[(i, j)].abs() * m;
+        }
+    }
+    let tiny = mul_up((m.len() + 1) as f64, SMALLEST);
+    sums.into_iter().map(|sum| add_up(enlarge_sum(mul_up(sum, 1.0 + 8.0 * UNIT), m.len() + 2), tiny)).collect()
+}
+
+fn entries(rows: MatRef<'_, f64>, row: usize) -> Vec<f64> {
+    (0..rows.ncols()).map(|j| rows[(row, j)]).collect()
+}
+
+/// Enlarges radii that are proved, each by itself: a search that grows them until one is not proved, and halves what is
+/// between by geometric means. `holds` says which of the radii are.
+///
+/// # Errors
+/// The first error of `holds`.
+pub(super) fn search(proved: &mut [f64], mut holds: impl FnMut(&[f64]) -> Result<Vec<bool>>) -> Result<()> {
+    const GROWTH: f64 = 1.5;
+    const ROUNDS: usize = 24;
+    const HALVINGS: usize = 5;
+    let mut high = vec![f64::INFINITY; proved.len()];
+    for round in 0..ROUNDS + HALVINGS {
+        let next: Vec<f64> = proved
+            .iter()
+            .zip(&high)
+            .map(|(&low, &high)| if high.is_finite() { (low * high).sqrt() } else { GROWTH * low })
+            .collect();
+        // Those that still grow go on first.
+        if round >= ROUNDS && high.iter().all(|high| high.is_infinite()) {
+            break;
+        }
+        for (s, held) in holds(&next)?.into_iter().enumerate() {
+            if held {
+                proved[s] = proved[s].max(next[s]);
+            } else {
+                high[s] = high[s].min(next[s]);
+            }
+        }
+        let settled = |(&low, &high): (&f64, &f64)| low == 0.0 || high / low < 1.01;
+        if proved.iter().zip(&high).all(settled) {
+            break;
+        }
+    }
+    Ok(())
+}
