@@ -23,8 +23,12 @@ pub enum Rule {
     GradientStep,
     /// A Runge–Kutta step with `h ≤ 2rν` for a `ν`-cocoercive field and the method's radius `r` is non-expansive.
     CircleContractivity,
-    /// A step that is written as convex combinations of Euler steps has the same combination of their factors.
-    ShuOsher,
+    /// A Runge–Kutta step is `ρ`-Lipschitz if multipliers of quadratic inequalities of its field, one for each stage, make
+    /// one form in `s + 1` variables positive semidefinite.
+    StageMultipliers,
+    /// An explicit step of an `ℓ`-Lipschitz field is Lipschitz with `Lᵢ = 1 + |h|ℓ Σ |aᵢⱼ| Lⱼ` for its stages, and likewise
+    /// for its end.
+    LipschitzStep,
     /// An Euler step of a field with `⟨Δf, Δx⟩ ≤ μ‖Δx‖²` and `‖Δf‖ ≤ ℓ‖Δx‖` is `√(1 + 2hμ + h²ℓ²)`-Lipschitz for `h ≥ 0`.
     OneSidedLipschitz,
     /// `x ↦ x + hBσ(Ax + b)` is `ρ`-Lipschitz if some diagonal `T ⪰ 0` makes
@@ -47,7 +51,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every theorem.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::OperatorNorm,
         Self::Slope,
         Self::Isometry,
@@ -55,7 +59,8 @@ impl Rule {
         Self::ResidualField,
         Self::GradientStep,
         Self::CircleContractivity,
-        Self::ShuOsher,
+        Self::StageMultipliers,
+        Self::LipschitzStep,
         Self::OneSidedLipschitz,
         Self::QuadraticConstraint,
         Self::Composition,
@@ -74,7 +79,8 @@ impl Rule {
             Self::ResidualField => "residual_field",
             Self::GradientStep => "gradient_step",
             Self::CircleContractivity => "circle_contractivity",
-            Self::ShuOsher => "shu_osher",
+            Self::StageMultipliers => "stage_multipliers",
+            Self::LipschitzStep => "lipschitz_step",
             Self::OneSidedLipschitz => "one_sided_lipschitz",
             Self::QuadraticConstraint => "quadratic_constraint",
             Self::Composition => "composition",
@@ -95,7 +101,8 @@ impl Rule {
             Self::ResidualField => ("composition", "lipschitz_comp"),
             Self::GradientStep => ("gradient_step", "step_interval"),
             Self::CircleContractivity => ("circle_contractivity", "circle_contractivity"),
-            Self::ShuOsher => ("shu_osher", "shu_osher"),
+            Self::StageMultipliers => ("stage_multipliers", "stage_multipliers"),
+            Self::LipschitzStep => ("stage_multipliers", "lipschitz_step"),
             Self::OneSidedLipschitz => ("one_sided_lipschitz", "euler_step"),
             Self::QuadraticConstraint => ("quadratic_constraint", "quadratic_constraint"),
             Self::Composition => ("composition", "lipschitz_comp"),

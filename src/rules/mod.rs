@@ -12,7 +12,7 @@
 //! | [`slope`] | an activation | its largest slope |
 //! | [`gradient_field`], [`residual_field`] | a vector field | Lipschitz constant, cocoercivity, convexity |
 //! | [`gradient_step`], [`one_sided_lipschitz`] | an Euler step | its factor |
-//! | [`shu_osher`], [`circle_contractivity`] | a Runge–Kutta step | its factor |
+//! | [`circle_contractivity`], [`stage_multipliers`], [`lipschitz_step`] | a Runge–Kutta step | its factor |
 //! | [`quadratic_constraint`] | an Euler step; a stack of layers | what multipliers prove |
 //! | [`composition`] | a chain; the steps of a flow | the product |
 //! | [`sum`] | a sum or a mean of branches | the sum, the mean |
@@ -26,6 +26,7 @@ pub mod descent;
 pub mod gradient_field;
 pub mod gradient_step;
 pub mod isometry;
+pub mod lipschitz_step;
 pub mod margin;
 pub mod one_sided_lipschitz;
 pub mod operator_norm;
@@ -33,8 +34,8 @@ mod part;
 mod propose;
 pub mod quadratic_constraint;
 pub mod residual_field;
-pub mod shu_osher;
 pub mod slope;
+pub mod stage_multipliers;
 pub mod sum;
 
 pub use part::{Part, Subject};
@@ -59,7 +60,8 @@ pub type Numbers = Claims<f64, f64>;
 pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<Claims> {
     let rule = proof.rule();
     let other = || Error::format(format!("the rule {rule} is not one for {}", part.subject));
-    if proof.evidence() != &Evidence::Nothing && !matches!(rule, Rule::OperatorNorm | Rule::QuadraticConstraint) {
+    let needs_evidence = matches!(rule, Rule::OperatorNorm | Rule::QuadraticConstraint | Rule::StageMultipliers);
+    if proof.evidence() != &Evidence::Nothing && !needs_evidence {
         return Err(Error::format(format!("the rule {rule} needs no evidence")));
     }
     match (rule, part.subject, premises) {
@@ -71,12 +73,15 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
         (Rule::Slope, Subject::Map(Map::Activation(function)), []) => Ok(slope::bound(*function)),
         (Rule::GradientField, Subject::Field(field), [operator]) => gradient_field::bound(field, operator),
         (Rule::ResidualField, Subject::Field(field), [inner, outer]) => residual_field::bound(field, inner, outer),
-        (Rule::GradientStep, Subject::Step(flow), [field]) => gradient_step::bound(flow, field),
-        (Rule::OneSidedLipschitz, Subject::Step(flow), [field]) => one_sided_lipschitz::bound(flow, field),
-        (Rule::ShuOsher, Subject::Step(flow), [field]) => shu_osher::bound(flow, field),
-        (Rule::CircleContractivity, Subject::Step(flow), [field]) => circle_contractivity::bound(flow, field),
-        (Rule::QuadraticConstraint, Subject::Step(flow), [_]) => {
-            quadratic_constraint::of_step(flow, part.input, proof.evidence(), proof.claims().bound)
+        (Rule::GradientStep, Subject::Step(step), [field]) => gradient_step::bound(step, field),
+        (Rule::OneSidedLipschitz, Subject::Step(step), [field]) => one_sided_lipschitz::bound(step, field),
+        (Rule::CircleContractivity, Subject::Step(step), [field]) => circle_contractivity::bound(step, field),
+        (Rule::LipschitzStep, Subject::Step(step), [field]) => lipschitz_step::bound(step, field),
+        (Rule::StageMultipliers, Subject::Step(step), [field]) => {
+            stage_multipliers::bound(step, field, proof.evidence(), proof.claims().bound)
+        }
+        (Rule::QuadraticConstraint, Subject::Step(step), [_]) => {
+            quadratic_constraint::of_step(step, part.input, proof.evidence(), proof.claims().bound)
         }
         (Rule::QuadraticConstraint, Subject::Run(maps), _) => {
             quadratic_constraint::of_run(maps, part.input, proof.evidence(), proof.claims().bound)
