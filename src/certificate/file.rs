@@ -156,8 +156,12 @@ fn collect(proof: &Claimed, numbers: &mut Vec<f64>) {
         [claims.averaged, claims.inverse, claims.one_sided_lipschitz, claims.cocoercivity, claims.strong_convexity];
     numbers.push(claims.bound);
     numbers.extend(options.into_iter().flatten());
-    if let Evidence::Multipliers(multipliers) = proof.evidence() {
-        numbers.extend(multipliers.iter().flatten());
+    match proof.evidence() {
+        Evidence::Multipliers(multipliers) => numbers.extend(multipliers.iter().flatten()),
+        Evidence::Stages(inequalities) => {
+            numbers.extend(inequalities.iter().flat_map(|inequality| inequality.numbers()));
+        }
+        Evidence::Nothing | Evidence::Norm(_) => {}
     }
     proof.premises().iter().for_each(|premise| collect(premise, numbers));
 }

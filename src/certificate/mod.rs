@@ -11,11 +11,13 @@
 pub mod file;
 mod rule;
 mod samples;
+mod stages;
 
 use serde::{Deserialize, Serialize};
 
 pub use rule::Rule;
 pub use samples::{ClaimedAccuracy, ClaimedSamples};
+pub use stages::{Inequality, StageInequality};
 
 use crate::rigor::{Lower, Upper, torus::Torus};
 
@@ -93,6 +95,8 @@ pub enum Evidence {
     /// `T` of a quadratic constraint, one number for each neuron, activation by activation, in the units of
     /// [`crate::rigor::quadratic_constraint`].
     Multipliers(Vec<Vec<f64>>),
+    /// Inequalities of the field of a step, with a multiplier for each stage.
+    Stages(Vec<StageInequality>),
 }
 
 impl Evidence {

@@ -39,8 +39,12 @@ pub enum Rule {
     ExponentialStep,
     /// A Runge–Kutta step with `h ≤ 2rν` for a `ν`-cocoercive field and the method's radius `r` is non-expansive.
     CircleContractivity,
-    /// A step that is written as convex combinations of Euler steps has the same combination of their factors.
-    ShuOsher,
+    /// A Runge–Kutta step is `ρ`-Lipschitz if multipliers of quadratic inequalities of its field, one for each stage, make
+    /// one form in `s + 1` variables positive semidefinite.
+    StageMultipliers,
+    /// An explicit step of an `ℓ`-Lipschitz field is Lipschitz with `Lᵢ = 1 + |h|ℓ Σ |aᵢⱼ| Lⱼ` for its stages, and likewise
+    /// for its end.
+    LipschitzStep,
     /// An Euler step of a field with `⟨Δf, Δx⟩ ≤ μ‖Δx‖²` and `‖Δf‖ ≤ ℓ‖Δx‖` is `√(1 + 2hμ + h²ℓ²)`-Lipschitz for `h ≥ 0`.
     OneSidedLipschitz,
     /// `x ↦ x + hBσ(Ax + b)` is `ρ`-Lipschitz if some diagonal `T ⪰ 0` makes
@@ -63,7 +67,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every theorem.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::OperatorNorm,
         Self::Slope,
         Self::Windows,
@@ -77,7 +81,8 @@ impl Rule {
         Self::Shears,
         Self::ExponentialStep,
         Self::CircleContractivity,
-        Self::ShuOsher,
+        Self::StageMultipliers,
+        Self::LipschitzStep,
         Self::OneSidedLipschitz,
         Self::QuadraticConstraint,
         Self::Composition,
@@ -102,7 +107,8 @@ impl Rule {
             Self::Shears => "shears",
             Self::ExponentialStep => "exponential_step",
             Self::CircleContractivity => "circle_contractivity",
-            Self::ShuOsher => "shu_osher",
+            Self::StageMultipliers => "stage_multipliers",
+            Self::LipschitzStep => "lipschitz_step",
             Self::OneSidedLipschitz => "one_sided_lipschitz",
             Self::QuadraticConstraint => "quadratic_constraint",
             Self::Composition => "composition",
@@ -129,7 +135,8 @@ impl Rule {
             Self::Shears => ("shear", "shear_lipschitz"),
             Self::ExponentialStep => ("family_fields", "dissipative_lipschitz"),
             Self::CircleContractivity => ("circle_contractivity", "circle_contractivity"),
-            Self::ShuOsher => ("shu_osher", "shu_osher"),
+            Self::StageMultipliers => ("stage_multipliers", "stage_multipliers"),
+            Self::LipschitzStep => ("stage_multipliers", "lipschitz_step"),
             Self::OneSidedLipschitz => ("one_sided_lipschitz", "euler_step"),
             Self::QuadraticConstraint => ("quadratic_constraint", "quadratic_constraint"),
             Self::Composition => ("composition", "lipschitz_comp"),

@@ -397,12 +397,14 @@ fn is_moderate(h: f64) -> bool {
 
 /// The steps of [`steep_splitting`] whose derivatives can be compared.
 pub fn splitting<T: Scalar>() -> BoxedStrategy<Splitting<T>> {
-    steep_splitting().prop_filter("its derivatives leave the format", |layer| is_moderate(layer.step().wide())).boxed()
+    steep_splitting::<T>()
+        .prop_filter("its derivatives leave the format", |layer| is_moderate(layer.step().wide()))
+        .boxed()
 }
 
 /// The flows of [`steep_structured_flow`] whose derivatives can be compared.
 pub fn structured_flow<T: Scalar>() -> BoxedStrategy<Flow<T>> {
-    steep_structured_flow()
+    steep_structured_flow::<T>()
         .prop_filter("its derivatives leave the format", |flow| is_moderate(flow.step().wide()))
         .boxed()
 }

@@ -194,6 +194,17 @@ pub struct Flow<W = Tensor> {
     pub steps: usize,
 }
 
+/// One step of a flow.
+#[derive(Debug)]
+pub struct Step<'a, W = Tensor> {
+    /// The method.
+    pub method: &'a Method,
+    /// The length `h`.
+    pub length: f64,
+    /// The right-hand side.
+    pub field: &'a Field<W>,
+}
+
 /// What a layer or a field from outside this crate says about itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opaque {
@@ -205,6 +216,22 @@ pub struct Opaque {
     pub output: Shape,
     /// The Lipschitz constant that its author asserts.
     pub lipschitz: f64,
+}
+
+// What is derived would ask for weights that can be copied.
+impl<W> Clone for Step<'_, W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W> Copy for Step<'_, W> {}
+
+impl<W> Flow<W> {
+    /// The step that all of them are.
+    pub fn one(&self) -> Step<'_, W> {
+        Step { method: &self.method, length: self.step, field: &self.field }
+    }
 }
 
 impl<W> Map<W> {

@@ -16,6 +16,7 @@
 //! | [`roots_of_unity`] | cosines and sines of `2πk/N` with a proved error |
 //! | [`composition`] | the norm of linear maps in a row |
 //! | [`convolution`] | the norm of a convolution, with any stride and padding |
+//! | [`Interval`] | sums and products of numbers that are known up to two ends |
 //! | [`environment`] | that the thread rounds as all of this assumes |
 //! | [`Rounding`] | the distance between what is computed and what is meant |
 
@@ -25,6 +26,7 @@ pub mod convolution;
 pub mod directed;
 pub mod environment;
 mod freivalds;
+mod interval;
 pub mod matrix;
 mod propose;
 pub mod psd;
@@ -35,4 +37,5 @@ mod rounding;
 
 pub use bound::{Estimate, Lower, Upper};
 pub use convolution as torus;
+pub use interval::Interval;
 pub use rounding::{Rounding, Summation};

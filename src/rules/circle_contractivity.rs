@@ -1,6 +1,8 @@
 //! Circle contractivity: a step with `0 ≤ h ≤ 2rν` of a `ν`-cocoercive field is non-expansive.
 //!
-//! The radius `r` of the method is derived from its coefficients in exact arithmetic: [`crate::tableau::CircleRadius`].
+//! The radius `r` of the method is derived from its coefficients in exact arithmetic: [`crate::tableau::CircleRadius`]. The
+//! rule has no search and says exactly 1, where [`super::stage_multipliers`] says a little more; it tells how long a step
+//! may be, and it is what the verified checker of `proofs/` knows.
 //!
 //! Source: Dahlquist, Jeltsch, TRITA-NA 7906 (1979); BIT 46 (2006).
 
@@ -8,7 +10,7 @@ use super::Numbers;
 use crate::{
     certificate::{Claims, Rule},
     error::{Error, Result},
-    model::Flow,
+    model::Step,
     rigor::{Lower, Upper},
     tableau::Tableau,
 };
@@ -18,9 +20,9 @@ use crate::{
 /// # Errors
 /// [`Error::Format`] if the field is not proved to be cocoercive, [`Error::NotCircleContractive`] for a method without a
 /// radius, [`Error::StepTooLong`] for a step beyond the limit.
-pub fn bound(flow: &Flow, field: &Numbers) -> Result<Claims> {
-    let tableau = flow.method.tableau()?;
-    let (step, limit) = (flow.step, longest(&tableau, field)?.get());
+pub fn bound(step: Step<'_>, field: &Numbers) -> Result<Claims> {
+    let tableau = step.method.tableau()?;
+    let (step, limit) = (step.length, longest(&tableau, field)?.get());
     if (0.0..=limit).contains(&step) {
         return Ok(Claims::lipschitz(Upper::ONE));
     }

@@ -13,7 +13,7 @@ use super::{Numbers, curvature};
 use crate::{
     certificate::Claims,
     error::{Error, Result},
-    model::{Field, Flow, Method, SplitMethod},
+    model::{Field, Method, SplitMethod, Step},
     rigor::{
         Upper,
         directed::{add_up, div_up, mul_down, mul_up, sqrt_up, sub_down, sub_up},
@@ -24,16 +24,16 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::Format`] for another field or method, [`Error::NotProved`] if the factor overflows.
-pub fn bound(flow: &Flow, operators: &[Numbers]) -> Result<Claims> {
+pub fn bound(step: Step<'_>, operators: &[Numbers]) -> Result<Claims> {
     let (
         Field::Dissipative { activation, damping, .. },
         [operator, skew],
         Method::Split(SplitMethod::ExponentialEuler),
-    ) = (&flow.field, operators, &flow.method)
+    ) = (step.field, operators, step.method)
     else {
         return Err(Error::format("the rule is one for exponential steps of dissipative fields"));
     };
-    let (e, phi) = SplitMethod::exponentials(*damping, flow.step);
+    let (e, phi) = SplitMethod::exponentials(*damping, step.length);
     // ΦG − E is between these.
     let ends = curvature(activation.slopes(), operator);
     let low = ends.map(|end| sub_down(mul_down(phi, end), e)).into_iter().fold(f64::INFINITY, f64::min);

@@ -13,7 +13,7 @@
 //! | [`windows`] | sorting, pooling | 1, or the root of the overlap |
 //! | [`gradient_field`], [`residual_field`], [`dissipative_field`], [`hamiltonian_field`], [`nais_field`] | a vector field | Lipschitz constant, cocoercivity, convexity |
 //! | [`gradient_step`], [`one_sided_lipschitz`] | an Euler step | its factor |
-//! | [`shu_osher`], [`circle_contractivity`] | a Runge–Kutta step | its factor |
+//! | [`circle_contractivity`], [`stage_multipliers`], [`lipschitz_step`] | a Runge–Kutta step | its factor |
 //! | [`shears`], [`exponential_step`] | a step of a split method | its factor |
 //! | [`quadratic_constraint`] | an Euler step; a stack of layers | what multipliers prove |
 //! | [`composition`] | a chain; the steps of a flow | the product |
@@ -32,6 +32,7 @@ pub mod gradient_field;
 pub mod gradient_step;
 pub mod hamiltonian_field;
 pub mod isometry;
+pub mod lipschitz_step;
 pub mod margin;
 pub mod nais_field;
 pub mod one_sided_lipschitz;
@@ -41,8 +42,8 @@ mod propose;
 pub mod quadratic_constraint;
 pub mod residual_field;
 pub mod shears;
-pub mod shu_osher;
 pub mod slope;
+pub mod stage_multipliers;
 pub mod sum;
 pub mod windows;
 
@@ -72,7 +73,8 @@ pub type Numbers = Claims<f64, f64>;
 pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<Claims> {
     let rule = proof.rule();
     let other = || Error::format(format!("the rule {rule} is not one for {}", part.subject));
-    if proof.evidence() != &Evidence::Nothing && !matches!(rule, Rule::OperatorNorm | Rule::QuadraticConstraint) {
+    let needs_evidence = matches!(rule, Rule::OperatorNorm | Rule::QuadraticConstraint | Rule::StageMultipliers);
+    if proof.evidence() != &Evidence::Nothing && !needs_evidence {
         return Err(Error::format(format!("the rule {rule} needs no evidence")));
     }
     match (rule, part.subject, premises) {
@@ -88,14 +90,17 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
             derived::bound(&part, proof.evidence(), proof.claims().inverse.is_some())
         }
         (_, Subject::Field(field), operators) if field_rule(field) == Some(rule) => of_field(field, operators),
-        (Rule::Shears, Subject::Step(flow), operators) => shears::bound(flow, operators),
-        (Rule::ExponentialStep, Subject::Step(flow), operators) => exponential_step::bound(flow, operators),
-        (Rule::GradientStep, Subject::Step(flow), [field]) => gradient_step::bound(flow, field),
-        (Rule::OneSidedLipschitz, Subject::Step(flow), [field]) => one_sided_lipschitz::bound(flow, field),
-        (Rule::ShuOsher, Subject::Step(flow), [field]) => shu_osher::bound(flow, field),
-        (Rule::CircleContractivity, Subject::Step(flow), [field]) => circle_contractivity::bound(flow, field),
-        (Rule::QuadraticConstraint, Subject::Step(flow), [_]) => {
-            quadratic_constraint::of_step(flow, part.input, proof.evidence(), proof.claims().bound)
+        (Rule::Shears, Subject::Step(step), operators) => shears::bound(step, operators),
+        (Rule::ExponentialStep, Subject::Step(step), operators) => exponential_step::bound(step, operators),
+        (Rule::GradientStep, Subject::Step(step), [field]) => gradient_step::bound(step, field),
+        (Rule::OneSidedLipschitz, Subject::Step(step), [field]) => one_sided_lipschitz::bound(step, field),
+        (Rule::CircleContractivity, Subject::Step(step), [field]) => circle_contractivity::bound(step, field),
+        (Rule::LipschitzStep, Subject::Step(step), [field]) => lipschitz_step::bound(step, field),
+        (Rule::StageMultipliers, Subject::Step(step), [field]) => {
+            stage_multipliers::bound(step, field, proof.evidence(), proof.claims().bound)
+        }
+        (Rule::QuadraticConstraint, Subject::Step(step), [_]) => {
+            quadratic_constraint::of_step(step, part.input, proof.evidence(), proof.claims().bound)
         }
         (Rule::QuadraticConstraint, Subject::Run(maps), _) => {
             quadratic_constraint::of_run(maps, part.input, proof.evidence(), proof.claims().bound)

@@ -1,6 +1,7 @@
 //! An Euler step of a field with `⟨Δf, Δx⟩ ≤ μ‖Δx‖²` and `‖Δf‖ ≤ ℓ‖Δx‖`.
 //!
 //! For `h ≥ 0`, `‖Δx + hΔf‖² ≤ (1 + 2hμ + h²ℓ²)‖Δx‖²`. For `h < 0` it is the step `−h` of `−f`, of which only `ℓ` is known.
+//! It is sharp and has no search.
 //!
 //! Source: Dahlquist, *Stability and error bounds in the numerical integration of ordinary differential equations* (1958).
 
@@ -8,7 +9,7 @@ use super::{Numbers, require};
 use crate::{
     certificate::Claims,
     error::Result,
-    model::Flow,
+    model::Step,
     rigor::{
         Upper,
         directed::{add_up, mul_up, sqrt_up},
@@ -19,23 +20,21 @@ use crate::{
 ///
 /// # Errors
 /// [`crate::Error::Format`] for another method, [`crate::Error::NotProved`] if the factor overflows.
-pub fn bound(flow: &Flow, field: &Numbers) -> Result<Claims> {
-    require(flow.method.tableau()?.is_euler(), "the rule is one for Euler's method")?;
-    factor([flow.step; 2], field).map(Claims::lipschitz)
+pub fn bound(step: Step<'_>, field: &Numbers) -> Result<Claims> {
+    require(step.method.tableau()?.is_euler(), "the rule is one for Euler's method")?;
+    factor(step.length, field).map(Claims::lipschitz)
 }
 
-/// `√(1 + 2hμ + h²ℓ²)` for lengths in `[low, high]`, which must have one sign.
+/// `√(1 + 2hμ + h²ℓ²)`.
 ///
 /// # Errors
 /// As [`bound`].
-pub(super) fn factor([low, high]: [f64; 2], field: &Numbers) -> Result<Upper> {
+fn factor(h: f64, field: &Numbers) -> Result<Upper> {
     let l = field.bound;
     let forward = field.one_sided_lipschitz.map_or(l, |mu| mu.min(l));
-    let (least, most, mu) = if low >= 0.0 { (low, high, forward) } else { (-high, -low, l) };
-    require(least >= 0.0, "the sign of the step is not certain")?;
-    let first = mul_up(2.0, mul_up(if mu < 0.0 { least } else { most }, mu));
-    let hl = mul_up(most, l);
-    let squared = add_up(add_up(1.0, first), mul_up(hl, hl));
+    let (h, mu) = if h >= 0.0 { (h, forward) } else { (-h, l) };
+    let hl = mul_up(h, l);
+    let squared = add_up(add_up(1.0, mul_up(2.0, mul_up(h, mu))), mul_up(hl, hl));
     // Roundings may leave less than nothing where the exact square is 0.
     Upper::proved(sqrt_up(squared.max(0.0))).finite("the factor of an Euler step")
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::{
     certificate::{Proof, Rule},
     error::{Error, Result},
-    model::{Field, FieldPart, Flow, Form, Linear, Map, Method, join},
+    model::{Field, FieldPart, Form, Linear, Map, Method, Step, join},
     tensor::Shape,
 };
 
@@ -28,7 +28,7 @@ pub enum Subject<'a> {
     /// Some maps of a chain, one after the other.
     Run(&'a [Map]),
     /// One step of a flow.
-    Step(&'a Flow),
+    Step(Step<'a>),
     /// A vector field.
     Field(&'a Field),
     /// An operator of a field.
@@ -49,7 +49,7 @@ impl fmt::Display for Subject<'_> {
         match self {
             Self::Map(map) => write!(f, "a map of kind {}", map.kind()),
             Self::Run(maps) => write!(f, "{} maps in a row", maps.len()),
-            Self::Step(flow) => write!(f, "a step of {}", flow.method),
+            Self::Step(step) => write!(f, "a step of {}", step.method),
             Self::Field(field) => write!(f, "a field of kind {}", field.kind()),
             Self::Operator(linear) => write!(f, "an operator of kind {}", linear.kind()),
             Self::Derived(part) => write!(f, "what counts of the operator {}", part.name),
@@ -81,11 +81,11 @@ impl<'a> Part<'a> {
                 let branch = |(i, map): (usize, &'a Map)| self.below(&i.to_string(), self.input, Subject::Map(map));
                 branches.iter().enumerate().map(branch).collect()
             }
-            (Subject::Map(Map::Flow(flow)), _) => vec![self.below("step", self.input, Subject::Step(flow))],
-            (Subject::Step(flow), _) if matches!(flow.method, Method::Split(_)) => {
-                self.below("field", self.input, Subject::Field(&flow.field)).operators(&flow.field)?
+            (Subject::Map(Map::Flow(flow)), _) => vec![self.below("step", self.input, Subject::Step(flow.one()))],
+            (Subject::Step(step), _) if matches!(step.method, Method::Split(_)) => {
+                self.below("field", self.input, Subject::Field(step.field)).operators(step.field)?
             }
-            (Subject::Step(flow), _) => vec![self.below("field", self.input, Subject::Field(&flow.field))],
+            (Subject::Step(step), _) => vec![self.below("field", self.input, Subject::Field(step.field))],
             (Subject::Field(field), _) => self.operators(field)?,
             (Subject::Map(_) | Subject::Operator(_) | Subject::Derived(_), _) => Vec::new(),
         };

@@ -6,13 +6,13 @@ use rayon::prelude::*;
 
 use super::{
     Numbers, Part, Subject, circle_contractivity, composition, derived, exponential_step, field_rule, gradient_step,
-    is_isometry, isometry, of_field, one_sided_lipschitz, operator_norm, quadratic_constraint, shears, shu_osher,
-    slope, sum, windows,
+    is_isometry, isometry, lipschitz_step, of_field, one_sided_lipschitz, operator_norm, quadratic_constraint, shears,
+    slope, stage_multipliers, sum, windows,
 };
 use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},
     error::{Error, Result},
-    model::{Conv2d, Field, Flow, Linear, Map, Method, SplitMethod},
+    model::{Conv2d, Field, Linear, Map, Method, SplitMethod, Step},
     rigor::{Lower, Upper},
     tableau::Tableau,
     tensor::Shape,
@@ -150,12 +150,12 @@ impl Prover {
             }
             Subject::Map(Map::Window(window)) => Ok(node(part, Rule::Windows, windows::bound(window), vec![])),
             Subject::Map(Map::Flow(flow)) => {
-                let step = self.part(&part.below("step", part.input, Subject::Step(flow)))?;
+                let step = self.part(&part.below("step", part.input, Subject::Step(flow.one())))?;
                 let claims = composition::power(&step.claims().numbers(), flow.steps);
                 claims.bound.finite("the Lipschitz constant of a flow")?;
                 Ok(node(part, Rule::Composition, claims, vec![step]))
             }
-            Subject::Step(flow) => self.step(part, flow),
+            Subject::Step(step) => self.step(part, step),
             Subject::Field(field) => self.field_of(part, field),
             Subject::Map(Map::Chain(maps)) => self.chain(part, maps, maps.len()),
             Subject::Run(_) => Err(Error::not_proved("a run of maps", "it is proved with the chain that holds it")),
@@ -208,55 +208,67 @@ impl Prover {
     }
 
     /// A step of a split method, by the rule for it.
-    fn split_step(&self, part: &Part<'_>, flow: &Flow, method: SplitMethod) -> Result<Certificate> {
-        let proofs = self.operators(&part.below("field", part.input, Subject::Field(&flow.field)), &flow.field)?;
+    fn split_step(&self, part: &Part<'_>, step: Step<'_>, method: SplitMethod) -> Result<Certificate> {
+        let proofs = self.operators(&part.below("field", part.input, Subject::Field(step.field)), step.field)?;
         let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
         let (rule, claims) = match method {
-            SplitMethod::SymplecticEuler | SplitMethod::StormerVerlet => (Rule::Shears, shears::bound(flow, &numbers)?),
-            SplitMethod::ExponentialEuler => (Rule::ExponentialStep, exponential_step::bound(flow, &numbers)?),
+            SplitMethod::SymplecticEuler | SplitMethod::StormerVerlet => (Rule::Shears, shears::bound(step, &numbers)?),
+            SplitMethod::ExponentialEuler => (Rule::ExponentialStep, exponential_step::bound(step, &numbers)?),
         };
         Ok(node(part, rule, claims, proofs))
     }
 
-    /// The rule that proves least of one step.
-    fn step(&self, part: &Part<'_>, flow: &Flow) -> Result<Certificate> {
-        if let Method::Split(method) = &flow.method {
-            return self.split_step(part, flow, *method);
+    /// The rule that proves most of one step: of those that apply, the one with the smallest bound.
+    fn step(&self, part: &Part<'_>, step: Step<'_>) -> Result<Certificate> {
+        if let Method::Split(method) = step.method {
+            return self.split_step(part, step, *method);
         }
-        let tableau = flow.method.tableau()?;
+        let tableau = step.method.tableau()?;
         if !tableau.is_explicit() {
             let reason = "a flow needs an explicit method".into();
             return Err(Error::Tableau { name: tableau.name().into(), reason });
         }
-        let field = self.part(&part.below("field", part.input, Subject::Field(&flow.field)))?;
+        let field = self.part(&part.below("field", part.input, Subject::Field(step.field)))?;
         let numbers = field.claims().numbers();
-        let candidates: Vec<(Rule, Result<Claims>)> = match (tableau.is_euler(), numbers.strong_convexity) {
-            (true, Some(_)) => vec![(Rule::GradientStep, gradient_step::bound(flow, &numbers))],
-            (true, None) => vec![(Rule::OneSidedLipschitz, one_sided_lipschitz::bound(flow, &numbers))],
-            (false, _) => vec![
-                (Rule::CircleContractivity, circle_contractivity::bound(flow, &numbers)),
-                (Rule::ShuOsher, shu_osher::bound(flow, &numbers)),
-            ],
+        let plain = |(rule, claims): (Rule, Result<Claims>)| Some((rule, claims.ok()?, Evidence::Nothing));
+        let mut candidates: Vec<(Rule, Claims, Evidence)> = [
+            (Rule::GradientStep, gradient_step::bound(step, &numbers)),
+            (Rule::CircleContractivity, circle_contractivity::bound(step, &numbers)),
+            (Rule::OneSidedLipschitz, one_sided_lipschitz::bound(step, &numbers)),
+            (Rule::LipschitzStep, lipschitz_step::bound(step, &numbers)),
+        ]
+        .into_iter()
+        .filter_map(plain)
+        .collect();
+        let least = |candidates: &[(Rule, Claims, Evidence)]| {
+            candidates.iter().map(|(_, claims, _)| claims.bound.get()).fold(f64::INFINITY, f64::min)
         };
-        let (mut best, mut refusal): (Option<(Rule, Claims)>, _) = (None, None);
-        for (rule, claims) in candidates {
-            match claims {
-                Ok(claims) if best.is_none_or(|(_, least)| claims.bound < least.bound) => best = Some((rule, claims)),
-                Ok(_) => {}
-                // The first one says more: how long a step may be.
-                Err(error) => refusal = refusal.or(Some(error)),
+        // The factor of an Euler step of a gradient is sharp. Of other fields a constant one may be among those that the
+        // numbers allow, and then no step contracts.
+        let sharp = candidates.iter().any(|(rule, ..)| *rule == Rule::GradientStep);
+        let contracts = [numbers.strong_convexity, numbers.one_sided_lipschitz.map(|mu| -mu)];
+        let contracts = contracts.into_iter().flatten().any(|mu| mu > 0.0);
+        if !sharp
+            && (contracts || least(&candidates) > 1.0)
+            && let Some((claims, evidence)) = stage_multipliers::propose(step, &numbers)
+        {
+            candidates.push((Rule::StageMultipliers, claims, evidence));
+        }
+        if !sharp
+            && least(&candidates) > 1.0
+            && let Some((claims, evidence)) = quadratic_constraint::propose_step(step, part.input)
+        {
+            candidates.push((Rule::QuadraticConstraint, claims, evidence));
+        }
+        let mut best: Option<(Rule, Claims, Evidence)> = None;
+        for found in candidates {
+            if best.as_ref().is_none_or(|best| found.1.bound < best.1.bound) {
+                best = Some(found);
             }
         }
-        let Some((rule, claims)) = best else {
-            return Err(refusal.unwrap_or_else(|| Error::not_proved("a step", "no rule applies")));
-        };
-        if rule == Rule::OneSidedLipschitz
-            && let Some((better, evidence)) = quadratic_constraint::propose_step(flow, part.input)
-            && better.bound < claims.bound
-        {
-            return Ok(Certificate { evidence, ..node(part, Rule::QuadraticConstraint, better, vec![field]) });
-        }
-        Ok(node(part, rule, claims, vec![field]))
+        let overflow = || Error::not_proved("the factor of a step", "it overflows f64");
+        let (rule, claims, evidence) = best.ok_or_else(overflow)?;
+        Ok(Certificate { evidence, ..node(part, rule, claims, vec![field]) })
     }
 
     /// Proves maps in a row; runs of affine ones among the first `features` are proved as one where that is better.

@@ -12,7 +12,7 @@ use super::require;
 use crate::{
     certificate::{Claims, Evidence},
     error::{Error, Result},
-    model::{Field, Flow, Linear, Map},
+    model::{Field, Linear, Map, Step},
     rigor::quadratic_constraint::{Chain, Proposal, Stage},
     tensor::Shape,
 };
@@ -27,8 +27,8 @@ const LARGEST_SEARCH: usize = 768;
 ///
 /// # Errors
 /// [`Error::Format`] for another method, another field or no multipliers, [`Error::NotProved`] if they do not prove it.
-pub fn of_step(flow: &Flow, input: Shape, evidence: &Evidence, claimed: f64) -> Result<Claims> {
-    prove(&step(flow, input)?, evidence, claimed)
+pub fn of_step(step: Step<'_>, input: Shape, evidence: &Evidence, claimed: f64) -> Result<Claims> {
+    prove(&euler(step, input)?, evidence, claimed)
 }
 
 /// The claims about a stack that multipliers prove.
@@ -53,11 +53,11 @@ fn prove(chain: &Chain, evidence: &Evidence, claimed: f64) -> Result<Claims> {
 }
 
 /// Searches multipliers for one Euler step, if it is of a moderate size.
-pub(super) fn propose_step(flow: &Flow, input: Shape) -> Option<(Claims, Evidence)> {
+pub(super) fn propose_step(step: Step<'_>, input: Shape) -> Option<(Claims, Evidence)> {
     if input.len() >= LARGEST_SEARCH {
         return None;
     }
-    let chain = step(flow, input).ok().filter(|chain| chain.size() <= LARGEST_SEARCH)?;
+    let chain = euler(step, input).ok().filter(|chain| chain.size() <= LARGEST_SEARCH)?;
     search(&chain)
 }
 
@@ -78,17 +78,17 @@ fn search(chain: &Chain) -> Option<(Claims, Evidence)> {
 }
 
 /// The chain of one Euler step of a residual field with matrices.
-fn step(flow: &Flow, input: Shape) -> Result<Chain> {
-    require(flow.method.tableau()?.is_euler(), "the rule is one for Euler's method")?;
-    flow.field.check(input)?;
-    match &flow.field {
+fn euler(step: Step<'_>, input: Shape) -> Result<Chain> {
+    require(step.method.tableau()?.is_euler(), "the rule is one for Euler's method")?;
+    step.field.check(input)?;
+    match step.field {
         Field::Residual {
             activation,
             inner: Linear::Dense { weight: inner, .. },
             outer: Linear::Dense { weight: outer, .. },
         } => {
             let stage = Stage { weight: inner.matrix(), slopes: activation.slopes() };
-            Chain::residual(stage, outer.matrix(), flow.step)
+            Chain::residual(stage, outer.matrix(), step.length)
         }
         _ => Err(Error::format("the rule is one for residual fields with matrices")),
     }

@@ -10,7 +10,7 @@ use super::{Numbers, slope};
 use crate::{
     certificate::Claims,
     error::{Error, Result},
-    model::{Field, Flow, Method, Potential, SplitMethod},
+    model::{Field, Method, Potential, SplitMethod, Step},
     rigor::{
         Lower, Upper,
         directed::{add_up, div_down, div_up, mul_up, sqrt_up},
@@ -21,15 +21,15 @@ use crate::{
 ///
 /// # Errors
 /// [`Error::Format`] for another field or method, [`Error::NotProved`] if the factor overflows.
-pub fn bound(flow: &Flow, operators: &[Numbers]) -> Result<Claims> {
+pub fn bound(step: Step<'_>, operators: &[Numbers]) -> Result<Claims> {
     let other = || Error::format("the rule is one for symplectic steps of Hamiltonian fields");
-    let (Field::Hamiltonian { kinetic, potential }, [k, w]) = (&flow.field, operators) else { return Err(other()) };
+    let (Field::Hamiltonian { kinetic, potential }, [k, w]) = (step.field, operators) else { return Err(other()) };
     let shear = |of: &Potential, norm: &Numbers, part: f64| {
         let l = mul_up(slope::largest(of.activation).get(), mul_up(norm.bound, norm.bound));
-        let s = mul_up(mul_up(part, flow.step.abs()), l);
+        let s = mul_up(mul_up(part, step.length.abs()), l);
         Upper::proved(div_up(add_up(s, sqrt_up(add_up(mul_up(s, s), 4.0))), 2.0))
     };
-    let factor = match &flow.method {
+    let factor = match step.method {
         Method::Split(SplitMethod::SymplecticEuler) => shear(potential, w, 1.0) * shear(kinetic, k, 1.0),
         Method::Split(SplitMethod::StormerVerlet) => {
             let kick = shear(potential, w, 0.5);

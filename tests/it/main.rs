@@ -30,6 +30,7 @@ mod quadratic_constraint;
 mod rigor;
 mod samples;
 mod soundness;
+mod stages;
 mod surds;
 mod tableaux;
 mod tamper;

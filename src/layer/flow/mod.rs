@@ -37,11 +37,12 @@ pub enum Step {
 /// |---|---|---|
 /// | a gradient field, Euler | [`crate::certificate::Rule::GradientStep`] | `max(\|1 − hμ\|, \|1 − hβ\|)`, any `h` |
 /// | a cocoercive field, radius `r`, `0 ≤ h ≤ 2rν` | [`crate::certificate::Rule::CircleContractivity`] | 1 |
-/// | a method of Euler steps | [`crate::certificate::Rule::ShuOsher`] | the combination of Euler factors |
+/// | any of these, any method | [`crate::certificate::Rule::StageMultipliers`] | the least that multipliers prove |
+/// | any Lipschitz field, any method | [`crate::certificate::Rule::LipschitzStep`] | a polynomial in `hℓ` |
 /// | any Lipschitz field, Euler | [`crate::certificate::Rule::OneSidedLipschitz`] | `√(1 + 2hμ + h²ℓ²)` |
 /// | `Bσ(Ax + b)`, dense, Euler | [`crate::certificate::Rule::QuadraticConstraint`] | what the multipliers prove |
 ///
-/// The smallest of those that apply is claimed; if none applies, the flow is refused.
+/// The smallest of those that apply is claimed; a flow is refused only if it overflows.
 #[derive(Debug)]
 pub struct Flow<T: Scalar> {
     field: Box<dyn VectorField<T>>,
