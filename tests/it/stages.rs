@@ -54,7 +54,11 @@ fn linear(name: &str, h: f64, mu: f64) -> f64 {
         // (I − zA) k = 1 by Gauss, R = 1 + z bᵀk.
         let s = t.stages();
         let mut m: Vec<Vec<f64>> = (0..s)
-            .map(|i| (0..=s).map(|j| if j == s { 1.0 } else { f64::from(u8::from(i == j)) - z * number(&t.a()[i][j]) }).collect())
+            .map(|i| {
+                (0..=s)
+                    .map(|j| if j == s { 1.0 } else { f64::from(u8::from(i == j)) - z * number(&t.a()[i][j]) })
+                    .collect()
+            })
             .collect();
         for k in 0..s {
             let pivot = m[k].clone();
@@ -115,7 +119,10 @@ fn every_method_has_an_honest_factor_on_every_gradient_field() {
                 && h <= 2.0 * r.get()
             {
                 assert!(bound <= 1.0 + 1e-9, "{name}, h = {h}, μ = {mu}: {bound}");
-                assert!(mu == 0.0 || h == 2.0 * r.get() || bound < 1.0 - 0.2 * h.min(1.0) * mu, "{name}, h = {h}: {bound}");
+                assert!(
+                    mu == 0.0 || h == 2.0 * r.get() || bound < 1.0 - 0.2 * h.min(1.0) * mu,
+                    "{name}, h = {h}: {bound}"
+                );
             }
         }
         // Without a radius, the factor of a short step is a little above 1, and below 1 where the curvature has a bound.
@@ -155,7 +162,8 @@ fn nothing_but_a_lipschitz_constant_has_its_polynomial() {
     }
     // Kutta's −1 counts as 1: L = (1, 1 + z/2, 1 + z + 2z(1 + z/2)).
     let kutta = method("kutta3");
-    let bound = lipschitz_step::bound(Step { method: &kutta, length: 1.0, field: &field }, &numbers).unwrap().bound.get();
+    let bound =
+        lipschitz_step::bound(Step { method: &kutta, length: 1.0, field: &field }, &numbers).unwrap().bound.get();
     let truth = 1.0 + (1.0 + 4.0 * 1.5 + (1.0 + 1.0 + 2.0 * 1.5)) / 6.0;
     assert!(truth <= bound && bound <= truth * (1.0 + 1e-14), "{bound} {truth}");
     let implicit = method("implicit_euler");
@@ -177,9 +185,7 @@ fn form(t: &Tableau, inequalities: &[StageInequality], rho: f64) -> Vec<Vec<Surd
     let half = exact(0.5);
     for StageInequality { inequality, multipliers } in inequalities {
         let [p, q, r] = match *inequality {
-            Inequality::Curvature([a, b]) => {
-                [exact(1.0), &half * &(&exact(a) + &exact(b)), &exact(a) * &exact(b)]
-            }
+            Inequality::Curvature([a, b]) => [exact(1.0), &half * &(&exact(a) + &exact(b)), &exact(a) * &exact(b)],
             Inequality::OneSided(m) => [exact(0.0), half.clone(), exact(-m)],
             Inequality::Lipschitz(l) => [exact(1.0), exact(0.0), -&(&exact(l) * &exact(l))],
             Inequality::Cocoercive(c) => [exact(c), half.clone(), exact(0.0)],

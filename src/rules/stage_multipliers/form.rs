@@ -47,8 +47,7 @@ impl Coefficients {
     fn form(&self, inequalities: &[StageInequality], bound: f64) -> Vec<Vec<Interval>> {
         let (stages, end) = self.vectors();
         let n = end.len();
-        let mut form: Vec<Vec<Interval>> =
-            (0..n).map(|j| (0..n).map(|k| -(end[j] * end[k])).collect()).collect();
+        let mut form: Vec<Vec<Interval>> = (0..n).map(|j| (0..n).map(|k| -(end[j] * end[k])).collect()).collect();
         let bound = Interval::exact(bound);
         form[0][0] = form[0][0] + bound * bound;
         for (i, xi) in stages.iter().enumerate() {

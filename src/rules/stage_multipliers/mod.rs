@@ -75,9 +75,7 @@ pub fn bound(step: Step<'_>, field: &Numbers, evidence: &Evidence, claimed: f64)
 /// Whether the field satisfies an inequality, from what is claimed of it. No comparison holds with a NaN.
 fn follows(inequality: &Inequality, h: f64, field: &Numbers) -> bool {
     match *inequality {
-        Inequality::Curvature([a, b]) => {
-            curvatures(h, field).is_some_and(|[least, most]| a <= least && most <= b)
-        }
+        Inequality::Curvature([a, b]) => curvatures(h, field).is_some_and(|[least, most]| a <= least && most <= b),
         Inequality::OneSided(m) => one_sided(h, field) <= m,
         Inequality::Lipschitz(l) => mul_up(h.abs(), field.bound) <= l,
         Inequality::Cocoercive(c) => cocoercive(h, field).is_some_and(|most| c <= most),

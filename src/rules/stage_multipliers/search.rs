@@ -27,10 +27,7 @@ const MOST_STEPS_EACH: usize = 60;
 const MARGINS: [f64; 4] = [4e-14, 1e-12, 1e-10, 1e-8];
 
 /// Bounds with multipliers that should prove them, the best first.
-pub(super) fn candidates(
-    method: &Coefficients,
-    inequalities: &[Inequality],
-) -> Vec<(f64, Vec<StageInequality>)> {
+pub(super) fn candidates(method: &Coefficients, inequalities: &[Inequality]) -> Vec<(f64, Vec<StageInequality>)> {
     let program = Program::new(method, inequalities);
     let mut found = Vec::new();
     for y in program.solve() {
@@ -126,7 +123,8 @@ impl Program {
     fn start(&self) -> Option<Point> {
         for k in 0..40 {
             let ratio = 4f64.powi(k);
-            let each = |v: usize| 2.0 * self.units[v / self.stages] * ratio.powi((self.stages - 1 - v % self.stages) as i32);
+            let each =
+                |v: usize| 2.0 * self.units[v / self.stages] * ratio.powi((self.stages - 1 - v % self.stages) as i32);
             let y: Vec<f64> = (0..self.terms.len()).map(each).collect();
             if !y.iter().all(|y| *y < 1e200) {
                 return None;
