@@ -494,6 +494,18 @@ pub fn gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
         })
 }
 
+/// A flow of a gradient field by one method, its steps as those of [`gradient_flow`].
+///
+/// # Panics
+/// If there is no method of this name.
+pub fn gradient_flow_by<T: Scalar>(method: &str) -> impl Strategy<Value = Flow<T>> + use<T> {
+    let tableau = Tableau::by_name(method).expect("the name of a method");
+    (gradient_field::<T>(), step_ratio(), any::<bool>(), 1..=3usize)
+        .prop_filter_map("refused", move |(field, ratio, relative, steps)| {
+            flow(field, tableau.clone(), ratio, relative, steps)
+        })
+}
+
 /// A flow of [`steep_gradient_field`], its steps below, at and above the limit of contractivity.
 pub fn steep_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
     (steep_gradient_field::<T>(), explicit_tableau(), step_ratio(), any::<bool>(), 1..=3usize)

@@ -82,6 +82,9 @@ fn build<T: Scalar>(seed: u64) -> Result<Network<T>> {
     let contracting = Dense::new(7, 7, (0..49).map(|i| T::of(if i % 8 == 0 { 1.5 } else { 0.125 })).collect())?;
     let field = GradientField::new(Affine::new(contracting, None)?, Activation::LeakyRelu { slope: 0.75 })?;
     layers.push(Box::new(Flow::new(field, Tableau::heun(), Step::Fixed(0.125), 2)?));
+    let short = Dense::new(3, 7, draw(21, 0.3))?;
+    let field = GradientField::new(Affine::new(short, Some(draw(3, 0.1)))?, Activation::Relu {})?;
+    layers.push(Box::new(Flow::new(field, Tableau::heun3(), Step::Fixed(0.125), 1)?));
     layers.push(Box::new(AffineLayer::new(Affine::new(Dense::new(4, 7, draw(28, 0.5))?, Some(draw(4, 0.1)))?)));
     // Sealing fixes the relative steps, so that the file holds them.
     let sealed = Network::new(Shape::image(2, 8, 8), layers)?.seal()?;

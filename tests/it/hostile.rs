@@ -136,17 +136,18 @@ fn labels_out_of_range_are_refused() {
 }
 
 #[test]
-fn methods_without_a_radius_are_refused() {
+fn methods_without_a_radius_have_no_relative_step() {
     for (name, reason) in [("midpoint", "weight"), ("heun3", "weight"), ("dopri5", "weight")] {
         let map = Affine::new(Dense::new(2, 2, vec![1.0f64, 2.0, 3.0, 4.0]).unwrap(), None).unwrap();
         let field = GradientField::new(map, Activation::Relu {}).unwrap();
         let method = Tableau::by_name(name).unwrap();
         let error = Flow::new(field, method.clone(), Step::Relative(0.1), 1).unwrap_err();
         assert!(matches!(&error, Error::NotCircleContractive { .. }) && error.to_string().contains(reason), "{error}");
-        // With a step of its own, the flow runs but has no certificate.
+        // With a step of its own, the flow has a factor a little above 1.
         let map = Affine::new(Dense::new(1, 1, vec![1.0f64]).unwrap(), None).unwrap();
         let field = GradientField::new(map, Activation::Relu {}).unwrap();
-        assert!(proof(&Flow::new(field, method, Step::Fixed(1e-3), 1).unwrap()).is_err(), "{name}");
+        let bound = proof(&Flow::new(field, method, Step::Fixed(1e-3), 1).unwrap()).unwrap().bound().get();
+        assert!((1.0..1.001).contains(&bound), "{name}: {bound}");
     }
     let field = |w: f64| {
         let map = Affine::new(Dense::new(1, 1, vec![w]).unwrap(), None).unwrap();
@@ -157,10 +158,12 @@ fn methods_without_a_radius_are_refused() {
     }
     assert!(Flow::new(field(1.0), Tableau::euler(), Step::Relative(1.1), 1).is_err());
     assert!(Flow::new(field(1.0), Tableau::euler(), Step::Fixed(0.1), 0).is_err());
-    // A step that is too long: refused for a method without Shu–Osher form, or certified as expansive.
-    let long = proof(&Flow::new(field(1.0), Tableau::rk4(), Step::Fixed(2.1), 1).unwrap());
-    let reason = |e: &Error| matches!(e, Error::Layer { source, .. } if matches!(**source, Error::StepTooLong { .. }));
-    assert!(long.as_ref().is_err_and(reason), "{long:?}");
+    // A step that is too long is certified as expansive; one that overflows is refused.
+    let long = proof(&Flow::new(field(1.0), Tableau::rk4(), Step::Fixed(2.1), 1).unwrap()).unwrap().bound().get();
+    assert!(1.0 < long && long < 1.1, "{long}");
+    let overflow = proof(&Flow::new(field(1.0), Tableau::rk4(), Step::Fixed(1e200), 1).unwrap());
+    let reason = |e: &Error| matches!(e, Error::Layer { source, .. } if matches!(**source, Error::NotProved { .. }));
+    assert!(overflow.as_ref().is_err_and(reason), "{overflow:?}");
     let euler = proof(&Flow::new(field(1.0), Tableau::euler(), Step::Fixed(3.0), 1).unwrap()).unwrap();
     assert!(euler.bound().get() >= 2.0 && euler.claims().averaged.is_none());
 }

@@ -45,6 +45,17 @@ claim_laws! {
     steep_splitting<T>: strategies::steep_splitting::<T>();
     steep_structured_flow<T>: strategies::steep_structured_flow::<T>();
     long_step_gradient_flow<T>: strategies::long_step_gradient_flow::<T>();
+    midpoint<T>: strategies::gradient_flow_by::<T>("midpoint");
+    heun<T>: strategies::gradient_flow_by::<T>("heun");
+    ralston2<T>: strategies::gradient_flow_by::<T>("ralston2");
+    ralston3<T>: strategies::gradient_flow_by::<T>("ralston3");
+    kutta3<T>: strategies::gradient_flow_by::<T>("kutta3");
+    heun3<T>: strategies::gradient_flow_by::<T>("heun3");
+    ssprk33<T>: strategies::gradient_flow_by::<T>("ssprk33");
+    ssprk43<T>: strategies::gradient_flow_by::<T>("ssprk43");
+    rk4<T>: strategies::gradient_flow_by::<T>("rk4");
+    three_eighths<T>: strategies::gradient_flow_by::<T>("three_eighths");
+    dopri5<T>: strategies::gradient_flow_by::<T>("dopri5");
 }
 
 field_claim_laws! {

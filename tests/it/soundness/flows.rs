@@ -152,13 +152,16 @@ fn circle_contractivity() {
 }
 
 #[test]
-fn shu_osher() {
-    let methods = ["heun", "ralston2", "ssprk33", "ssprk43", "ssprk32"];
+fn stage_multipliers() {
+    // Methods with and without a radius; steps below the limit, beyond it, and backwards.
+    let (short, long) = (["heun", "ralston2", "ssprk33", "rk4", "kutta3"], ["midpoint", "heun3", "dopri5", "rk4"]);
     for [all, contracting, expanding] in [
-        piecewise_flows::<f32>(&methods, &[0.3, 0.5, 1.2, -0.1], Rule::ShuOsher),
-        piecewise_flows::<f64>(&methods, &[0.3, 0.5, 1.2, -0.1], Rule::ShuOsher),
+        piecewise_flows::<f32>(&short, &[0.3, 0.5, 1.2, -0.1], Rule::StageMultipliers),
+        piecewise_flows::<f64>(&short, &[0.3, 0.5, 1.2, -0.1], Rule::StageMultipliers),
+        piecewise_flows::<f32>(&long, &[0.05, 0.5, 1.2, -0.5], Rule::StageMultipliers),
+        piecewise_flows::<f64>(&long, &[0.05, 0.5, 1.2, -0.5], Rule::StageMultipliers),
     ] {
-        assert!(all > 5 && contracting > 0 && expanding > 0, "{all} {contracting} {expanding}");
+        assert!(all > 20 && contracting > 0 && expanding > 5, "{all} {contracting} {expanding}");
     }
 }
 
@@ -198,8 +201,8 @@ fn executed_flows_are_within_their_rounding_error() {
     fn holds<T: Scalar>() {
         let activation = s::monotone_activation()
             .prop_filter("smooth", |a| dahlquist_testkit::oracle::piecewise::<Exact>(*a).is_some());
-        let tableau = proptest::sample::select(vec!["euler", "heun", "ralston3", "rk4", "ssprk43"]);
-        let tableau = tableau.prop_map(|name| Tableau::by_name(name).unwrap());
+        let methods = vec!["euler", "heun", "ralston3", "rk4", "ssprk43", "midpoint", "heun3", "dopri5"];
+        let tableau = proptest::sample::select(methods).prop_map(|name| Tableau::by_name(name).unwrap());
         hold(cases::<T, Exact>(tableau, activation, s::step_ratio()), |case, seed| {
             let sigma = dahlquist_testkit::oracle::piecewise(case.activation).unwrap();
             for [x, _] in pairs::<T>(&case.flow, 2, &mut generator(seed)) {

@@ -36,17 +36,18 @@ fn pointwise<T: Scalar>(rows: usize, columns: usize, w: Vec<T>) -> Result<Affine
     Affine::new(Conv2d::new(Geometry { input, outputs: rows, kernel: (1, 1), stride: 1, padding: 0, mode }, w)?, None)
 }
 
-/// Euler steps of residual fields, of which enough are certified by `rule`.
-fn residual_steps<T: Scalar>(map: fn(usize, usize, Vec<T>) -> Result<Affine<T>>, rule: Rule) {
+/// Steps of residual fields, of which enough are certified by `rule`.
+fn residual_steps<T: Scalar>(map: fn(usize, usize, Vec<T>) -> Result<Affine<T>>, methods: &[&'static str], rule: Rule) {
+    let methods = proptest::sample::select(methods.to_vec());
     let parts = (1..=3usize, 1..=3usize).prop_flat_map(|(n, m)| {
-        ((Just((n, m)), -1.5..1.5f64), (s::matrix::<T>(m, n), s::matrix::<T>(n, m), s::activation()))
+        ((Just((n, m)), -1.5..1.5f64, methods.clone()), (s::matrix::<T>(m, n), s::matrix::<T>(n, m), s::activation()))
     });
-    let cases = parts.prop_filter_map("refused", |(((n, m), h), (w, v, a))| {
+    let cases = parts.prop_filter_map("refused", |(((n, m), h, method), (w, v, a))| {
         let (inner, outer) = (map(m, n, w).ok()?, map(n, m, v).ok()?);
         let maps = [Matrix::<Exact>::of(&inner), Matrix::of(&outer)];
         let a = a.in_format::<T>().ok().filter(|&a| dahlquist_testkit::oracle::piecewise::<Exact>(a).is_some())?;
         let field = ResidualField::new(inner, a, outer).ok()?;
-        Some((maps, a, Flow::new(field, Tableau::euler(), Step::Fixed(h), 1).ok()?))
+        Some((maps, a, Flow::new(field, Tableau::by_name(method).ok()?, Step::Fixed(h), 1).ok()?))
     });
     let certified = Cell::new(0);
     hold(cases, |([inner, outer], a, flow), seed| {
@@ -57,7 +58,7 @@ fn residual_steps<T: Scalar>(map: fn(usize, usize, Vec<T>) -> Result<Affine<T>>,
         let run = |x: &[T]| Method::of(flow.tableau()).flow(&field, &Exact::of(flow.step().wide()), 1, &row(x));
         for [x, other] in pairs::<T>(flow, 4, &mut generator(seed)) {
             let dx = difference::<Exact>(&row(&x), &row(&other));
-            within("the Euler step", proof.bound().get(), 0.0, &dx, &difference(&run(&x), &run(&other)))?;
+            within("the step", proof.bound().get(), 0.0, &dx, &difference(&run(&x), &run(&other)))?;
         }
         Ok(())
     });
@@ -66,14 +67,21 @@ fn residual_steps<T: Scalar>(map: fn(usize, usize, Vec<T>) -> Result<Affine<T>>,
 
 #[test]
 fn one_sided_lipschitz() {
-    residual_steps::<f32>(pointwise, Rule::OneSidedLipschitz);
-    residual_steps::<f64>(pointwise, Rule::OneSidedLipschitz);
+    residual_steps::<f32>(pointwise, &["euler"], Rule::OneSidedLipschitz);
+    residual_steps::<f64>(pointwise, &["euler"], Rule::OneSidedLipschitz);
+}
+
+#[test]
+fn lipschitz_step() {
+    let methods = ["heun", "kutta3", "rk4", "midpoint", "heun3", "dopri5"];
+    residual_steps::<f32>(dense, &methods, Rule::LipschitzStep);
+    residual_steps::<f64>(dense, &methods, Rule::LipschitzStep);
 }
 
 #[test]
 fn quadratic_constraint() {
-    residual_steps::<f32>(dense, Rule::QuadraticConstraint);
-    residual_steps::<f64>(dense, Rule::QuadraticConstraint);
+    residual_steps::<f32>(dense, &["euler"], Rule::QuadraticConstraint);
+    residual_steps::<f64>(dense, &["euler"], Rule::QuadraticConstraint);
 }
 
 #[test]
