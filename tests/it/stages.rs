@@ -26,7 +26,7 @@ fn gradient(mu: f64) -> Numbers {
 /// A field that nothing here looks into.
 fn field() -> Field {
     let operator = Linear::Dense { weight: Tensor::new(&[1, 1], &[1.0f64]), bias: None };
-    Field::Gradient { activation: Activation::Relu {}, operator }
+    Field::Gradient { activation: Activation::Relu {}, operator, weights: None }
 }
 
 /// The factor that multipliers prove of a step, and the multipliers.
@@ -326,7 +326,7 @@ fn flows_take_the_rule_that_proves_most() {
         let weight = Tensor::new(&[1, 1], &[1.0f64]);
         let operator = Linear::Dense { weight, bias: None };
         let activation = if slope > 0.0 { Activation::LeakyRelu { slope } } else { Activation::Relu {} };
-        let field = Field::Gradient { activation, operator };
+        let field = Field::Gradient { activation, operator, weights: None };
         let flow = Flow { field, method: Method::Named(method.into()), step: h, steps: 2 };
         let proof = Prover::default().network(&Map::Flow(flow), Shape::Features(1)).unwrap();
         (proof.premises()[0].rule(), proof.bound().get())
