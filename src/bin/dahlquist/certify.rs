@@ -48,7 +48,7 @@ pub(super) struct Certify {
     /// Certify dense layers in a row, of up to N neurons together, as one map by a quadratic constraint
     #[arg(long, value_name = "N", default_value_t = 0)]
     tighten: usize,
-    /// Compute larger radii, more slowly: fix the neurons of dense layers that cannot switch within the ball
+    /// Compute larger radii, more slowly: fix neurons that cannot switch within the ball, bound margins by linear functions
     #[arg(long, requires = "path")]
     local: bool,
     /// Write a certificate, for `dahlquist check`

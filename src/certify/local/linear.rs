@@ -6,6 +6,9 @@
 //! In front, a linear function with the coefficients `Λ'` is least on the ball at `Λ'x − ε‖Λ'‖`. The intervals come from the
 //! same bounds of the arguments of the functions, one layer after the other.
 //!
+//! Of the lines through 0 any is one: the slopes of those that margins use are improved by a few steps against the point of
+//! the ball at which the linear function is least. Nothing rests on how they were found.
+//!
 //! # Rounding
 //!
 //! `Λ` is computed in `f64`, and what it is off by is charged where it arises. With bounds `m` of the magnitudes of what
@@ -14,7 +17,7 @@
 //! then those of the program's numbers.
 //!
 //! Source: Zhang, Weng, Chen, Hsieh, Daniel, *Efficient neural network robustness certification with general activation
-//! functions* (CROWN), NeurIPS 2018.
+//! functions* (CROWN), NeurIPS 2018; for the slopes Xu et al., *Fast and complete* (α-CROWN), ICLR 2021.
 
 use faer::{Accum, Mat, MatRef};
 
@@ -35,6 +38,8 @@ use crate::{
 
 /// The largest number of entries of a layer's matrix.
 const LARGEST_MATRIX: usize = 1 << 22;
+/// How often the slopes of margins are improved.
+const REFINEMENTS: usize = 4;
 /// The unit roundoff and the smallest number of `f64`.
 const UNIT: f64 = f64::EPSILON / 2.0;
 const SMALLEST: f64 = f64::from_bits(1);
@@ -93,17 +98,78 @@ impl Stages {
             .then_some(Self(stages))
     }
 
-    /// Lower bounds of `fᵢ − fⱼ` over the ball for the class `i` and every other class `j`, in order, without what the last
-    /// layer adds when it is executed.
-    pub(super) fn margins(&self, class: usize, classes: usize, ball: &Ball<'_>) -> Vec<f64> {
-        let others: Vec<usize> = (0..classes).filter(|&j| j != class).collect();
-        let mut rows = Mat::zeros(others.len(), classes);
-        for (row, &j) in others.iter().enumerate() {
+    /// Whether `fᵢ − fⱼ` is proved to be more than `needed` over the ball, for the class `i` and every other class `j`, in
+    /// order; what the last layer adds when it is executed is not in it.
+    pub(super) fn separate(&self, class: usize, needed: &[f64], ball: &Ball<'_>) -> bool {
+        let classes = needed.len() + 1;
+        let mut rows = Mat::zeros(needed.len(), classes);
+        for (row, j) in (0..classes).filter(|&j| j != class).enumerate() {
             rows[(row, class)] = 1.0;
             rows[(row, j)] = -1.0;
         }
         let inputs = self.inputs(ball);
-        self.lower_bounds(self.0.len(), rows, &inputs, ball)
+        let mut slopes: Vec<Option<Mat<f64>>> = Vec::new();
+        let mut proved = vec![false; needed.len()];
+        for refinement in 0..=REFINEMENTS {
+            let mut trace = Vec::new();
+            let bounds = self.lower_bounds(self.0.len(), rows.clone(), &inputs, ball, &slopes, Some(&mut trace));
+            proved
+                .iter_mut()
+                .zip(bounds.iter().zip(needed))
+                .for_each(|(proved, (bound, needed))| *proved |= bound > needed);
+            if proved.iter().all(|&proved| proved) {
+                return true;
+            }
+            // Where a margin is far from proved, no slope will save it.
+            if refinement < REFINEMENTS {
+                slopes = self.refined(&slopes, &trace, &inputs, ball);
+            }
+        }
+        false
+    }
+
+    /// Slopes that are better at the points of the ball where the linear functions of a trace are least: larger where the
+    /// argument is positive there. An estimate; every slope between the two of a function is one of a line below it.
+    fn refined(
+        &self,
+        slopes: &[Option<Mat<f64>>],
+        trace: &[Mat<f64>],
+        inputs: &[Input],
+        ball: &Ball<'_>,
+    ) -> Vec<Option<Mat<f64>>> {
+        let front = &trace[trace.len() - 1];
+        let mut next: Vec<Option<Mat<f64>>> = self.0.iter().map(|_| None).collect();
+        for row in 0..front.nrows() {
+            let coefficients = entries(front.as_ref(), row);
+            let size = coefficients.iter().map(|c| c * c).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+            let mut h: Vec<f64> =
+                ball.centre.iter().zip(&coefficients).map(|(x, c)| x - ball.radius * c / size).collect();
+            for (k, stage) in self.0.iter().enumerate() {
+                match stage {
+                    Stage::Same => {}
+                    Stage::Affine { w, b } => {
+                        let mut sums = b.clone();
+                        for (j, h) in h.iter().enumerate() {
+                            sums.iter_mut().enumerate().for_each(|(i, sum)| *sum += w[(i, j)] * h);
+                        }
+                        h = sums;
+                    }
+                    Stage::Kink { below } => {
+                        // Traces begin at the last stage.
+                        let behind = &trace[self.0.len() - 1 - k];
+                        let improved = next[k].get_or_insert_with(|| Mat::zeros(front.nrows(), h.len()));
+                        for (i, z) in h.iter_mut().enumerate() {
+                            let line = Lines::new(*below, inputs[k].range[i]);
+                            let lower = slopes.get(k).and_then(Option::as_ref).map_or(line.lower, |mat| mat[(row, i)]);
+                            let target = if *z > 0.0 { 1.0 } else { *below };
+                            improved[(row, i)] = 0.5 * (lower + target);
+                            *z = if behind[(row, i)] >= 0.0 { lower * *z } else { line.upper * *z + line.intercept };
+                        }
+                    }
+                }
+            }
+        }
+        next
     }
 
     /// What goes into each stage.
@@ -133,7 +199,7 @@ impl Stages {
                     rows[(i, i)] = 1.0;
                     rows[(n + i, i)] = -1.0;
                 }
-                let bounds = self.lower_bounds(k + 1, rows, &inputs, ball);
+                let bounds = self.lower_bounds(k + 1, rows, &inputs, ball, &[], None);
                 let input = &mut inputs[k + 1];
                 for (i, magnitude) in input.magnitude.iter_mut().enumerate() {
                     // The crude bound may be the better one.
@@ -146,12 +212,25 @@ impl Stages {
         inputs
     }
 
-    /// Lower bounds of `Λh` over the ball, where `h` is what the first `count` stages put out.
-    fn lower_bounds(&self, count: usize, mut rows: Mat<f64>, inputs: &[Input], ball: &Ball<'_>) -> Vec<f64> {
+    /// Lower bounds of `Λh` over the ball, where `h` is what the first `count` stages put out. `slopes` are those of the lines
+    /// below the functions, stage by stage, where they are given; the trace is `Λ` behind each stage, from the last one to the
+    /// first, and in front.
+    fn lower_bounds(
+        &self,
+        count: usize,
+        mut rows: Mat<f64>,
+        inputs: &[Input],
+        ball: &Ball<'_>,
+        slopes: &[Option<Mat<f64>>],
+        mut trace: Option<&mut Vec<Mat<f64>>>,
+    ) -> Vec<f64> {
         let mut constants = vec![0.0; rows.nrows()];
         let mut lost = vec![0.0; rows.nrows()];
         for k in (0..count).rev() {
             let (stage, input) = (&self.0[k], &inputs[k]);
+            if let Some(trace) = &mut trace {
+                trace.push(rows.clone());
+            }
             if let Some(&added) = ball.added.get(k).filter(|&&added| added > 0.0) {
                 for (row, lost) in lost.iter_mut().enumerate() {
                     *lost = add_up(*lost, mul_up(norm_up(&entries(rows.as_ref(), row)), added));
@@ -187,7 +266,8 @@ impl Stages {
                         for row in 0..rows.nrows() {
                             let coefficient = rows[(row, i)];
                             let slope = if coefficient >= 0.0 {
-                                line.lower
+                                let given = slopes.get(k).and_then(Option::as_ref).filter(|_| line.is_open());
+                                given.map_or(line.lower, |slopes| slopes[(row, i)].clamp(below.min(1.0), 1.0))
                             } else {
                                 constants[row] = add_down(constants[row], mul_down(coefficient, line.intercept));
                                 line.upper
@@ -199,6 +279,9 @@ impl Stages {
                     }
                 }
             }
+        }
+        if let Some(trace) = trace {
+            trace.push(rows.clone());
         }
         let (n, relative) = (rows.ncols(), gamma(rows.ncols() + 2, UNIT));
         let bound = |row: usize| {
@@ -226,6 +309,11 @@ struct Lines {
 }
 
 impl Lines {
+    /// Whether the kink lies in the interval: else the function is one line there.
+    fn is_open(&self) -> bool {
+        self.lower != self.upper || self.intercept != 0.0
+    }
+
     fn new(below: f64, [low, high]: [f64; 2]) -> Self {
         if low >= 0.0 {
             return Self { lower: 1.0, upper: 1.0, intercept: 0.0 };
