@@ -15,6 +15,11 @@ const TREES: [&str; 4] = ["activation", "flow", "sum", "mean"];
 const LINEAR: [&str; 8] =
     ["normalize", "dense", "conv2d", "avg_pool", "global_avg_pool", "flatten", "pad_channels", "space_to_depth"];
 
+/// The types of layers that files may have, by name.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    TREES.into_iter().chain(LINEAR)
+}
+
 /// Reads a map.
 ///
 /// # Errors
@@ -56,8 +61,7 @@ fn read_object(mut object: Object<String, Value>, path: &str) -> Result<Map<Stri
             Ok(if kind == "sum" { Map::Sum(branches) } else { Map::Mean(branches) })
         }
         _ => {
-            let names = TREES.into_iter().chain(LINEAR);
-            let nearest = names.min_by_key(|name| distance(name, &kind)).unwrap_or_default();
+            let nearest = kinds().min_by_key(|name| distance(name, &kind)).unwrap_or_default();
             let reason = format!("this program has no layer of this type; the nearest that it has is {nearest:?}");
             Err(here(Error::parameter("type", format!("{kind:?}"), reason)))
         }

@@ -20,7 +20,8 @@ mod traverse;
 use serde::{Deserialize, Serialize};
 
 pub use file::Model;
-pub use method::Method;
+pub use json::kinds;
+pub use method::{Fractions, Method};
 pub use numbers::{Padding, Pair};
 pub(crate) use shapes::units;
 pub use tensor::Tensor;

@@ -12,6 +12,7 @@ mod executed;
 mod executed_margin;
 mod falsify;
 mod forgery;
+mod formats;
 mod fuzz_seeds;
 mod gradients;
 mod groups;
