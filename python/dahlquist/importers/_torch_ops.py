@@ -164,7 +164,6 @@ _NAMED = {
     ("deel.torchlip", "FullSort"): _of(_group_sort),
     ("deel.torchlip", "ScaledAvgPool2d"): _of(_scaled_avg_pool),
     ("orthogonium", "MaxMin"): _of(lambda m, x, *_: build.max_min(x)),
-    ("dahlquist", "MaxMin"): _of(lambda m, x, *_: build.sort(x, 2)),
 }
 
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Folder, succeeds, text};
+use dahlquist::tensor::Shape;
+
+use super::{Folder, dataset, succeeds, text};
 
 fn certified(folder: &Folder, options: &str) -> Value {
     let words = "certify @single.safetensors --data @samples.safetensors --eps 0 1/255 --certificate @c.json";
