@@ -225,7 +225,8 @@ def load(path: str | os.PathLike) -> Model:
 
 def kinds() -> tuple[list[str], list[str]]:
     """Returns the types of layers that this version reads, and the names of its activation functions."""
-    return _native.kinds()
+    layers, functions = _native.kinds()
+    return layers, list(dict.fromkeys(functions))
 
 
 def _shape(shape) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from ._flow import GradientField
 from ._tableau import Tableau
 from .importers._graph import Node, Unsupported
 
-__all__ = ["EMMA", "GradientFlow", "MarginCrossEntropy", "MaxMin", "UnitRows", "prove_steps"]
+__all__ = ["EMMA", "GradientFlow", "MarginCrossEntropy", "MaxMin", "Shift", "UnitRows", "prove_steps"]
 
 #: Functions with slopes in [0, L], and L.
 _ACTIVATIONS = {"relu": (torch.relu, 1.0), "tanh": (torch.tanh, 1.0), "sigmoid": (torch.sigmoid, 0.25), "softplus": (F.softplus, 1.0)}
@@ -240,6 +240,40 @@ class MaxMin(nn.Module):
         from .importers._build import sort
 
         return sort(x, 2)
+
+    def to_dahlquist(self, input_shape):
+        """Returns the layer as a model."""
+        from .importers import from_torch
+
+        return from_torch(self, input_shape)
+
+
+class Shift(nn.Module):
+    """Moves groups of channels by whole pixels around a torus: an isometry that lets neighbours meet.
+
+    Parameters
+    ----------
+    groups : sequence of (int, int, int)
+        So many channels move so many rows down and so many columns to the right. Channels behind the last group stay.
+    """
+
+    def __init__(self, groups):
+        super().__init__()
+        self.groups = [tuple(int(n) for n in group) for group in groups]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Returns images of the shape of `x`."""
+        pieces, start = [], 0
+        for channels, rows, columns in self.groups:
+            pieces.append(torch.roll(x[:, start : start + channels], (rows, columns), (2, 3)))
+            start += channels
+        return torch.cat([*pieces, x[:, start:]], 1)
+
+    @staticmethod
+    def _dahlquist_rule(module: Shift, x: Node, name: str, only_user: bool) -> Node:
+        if len(x.shape) != 3 or x.flat or sum(group[0] for group in module.groups) > x.shape[0]:
+            raise Unsupported(f"a Shift of the groups {module.groups} on a value of shape {x.shape}")
+        return Node([x], [{"type": "shift", "groups": [list(g) for g in module.groups], "mode": "circular"}], x.shape)
 
     def to_dahlquist(self, input_shape):
         """Returns the layer as a model."""

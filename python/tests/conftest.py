@@ -27,6 +27,7 @@ PROBES = {
     "oblong_pool": ({"type": "max_pool", "size": [1, 2]}, (1, 1, 4)),
     "padded_mean": ({"type": "avg_pool", "size": 3, "stride": 2, "padding": 1}, (1, 4, 4)),
     "channel_affine": ({"type": "channel_affine", "scale": _ones(1), "shift": _ones(1)}, (1, 2, 2)),
+    "shift": ({"type": "shift", "groups": [[1, 1, 0]], "mode": "circular"}, (1, 2, 2)),
     "groups": ({"type": "conv2d", "weight": _ones(2, 1, 1, 1), "groups": 2}, (2, 2, 2)),
     "dilation": ({"type": "conv2d", "weight": _ones(1, 1, 3, 3), "dilation": 2, "padding": 2}, (1, 5, 5)),
     "oblong": ({"type": "conv2d", "weight": _ones(1, 1, 1, 3), "padding": [0, 1]}, (1, 1, 5)),

@@ -10,7 +10,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 import dahlquist as dq  # noqa: E402
-from dahlquist.torch import EMMA, GradientFlow, MarginCrossEntropy, MaxMin, UnitRows, prove_steps  # noqa: E402
+from dahlquist.torch import EMMA, GradientFlow, MarginCrossEntropy, MaxMin, Shift, UnitRows, prove_steps  # noqa: E402
 
 from conftest import needs  # noqa: E402
 
@@ -87,6 +87,15 @@ def test_sorting_in_pairs():
     x = torch.randn(3, 6, 2, 2)
     model = MaxMin().to_dahlquist((6, 2, 2))
     np.testing.assert_array_equal(model.predict(x), MaxMin()(x).numpy())
+    assert model.seal().lipschitz == 1.0
+
+
+@needs("shift")
+def test_a_shift_is_an_isometry():
+    x = torch.randn(3, 6, 4, 5)
+    shift = Shift([(2, 1, 0), (1, -1, 2)])
+    model = shift.to_dahlquist((6, 4, 5))
+    np.testing.assert_array_equal(model.predict(x), shift(x).numpy())
     assert model.seal().lipschitz == 1.0
 
 

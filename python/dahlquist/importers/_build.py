@@ -143,9 +143,9 @@ def gelu(x: Node, approximate: str) -> Node:
 
 def elu(x: Node, alpha: float) -> Node:
     """Returns an ELU."""
-    if alpha != 1:
-        raise Unsupported(f"ELU(alpha={alpha}); only alpha=1 is known")
-    return activation(x, "elu")
+    if alpha < 0:
+        raise Unsupported(f"ELU(alpha={alpha}), which is negative")
+    return activation(x, "elu", **({} if alpha == 1 else {"alpha": float(alpha)}))
 
 
 def batch_norm(x: Node, mean, var, gamma, beta, eps: float, name: str, *, only_user: bool) -> Node:

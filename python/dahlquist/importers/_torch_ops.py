@@ -71,6 +71,12 @@ def _prelu(m, x, name, _):
     return build.leaky_relu(x, slopes.reshape(-1)[0])
 
 
+def _celu(x, alpha):
+    if alpha != 1:
+        raise Unsupported(f"CELU(alpha={alpha}); only alpha=1 is known, which is an ELU")
+    return build.elu(x, 1.0)
+
+
 def _flatten(x, start=0, end=-1):
     start, end = (d + 1 + len(x.shape) if d < 0 else d for d in (start, end))
     if start == 0:
@@ -136,7 +142,7 @@ _MODULES = {
     nn.Sigmoid: _of(lambda m, x, *_: build.activation(x, "sigmoid")),
     nn.Softplus: _of(lambda m, x, *_: build.softplus(x, m.beta, m.threshold)),
     nn.ELU: _of(lambda m, x, *_: build.elu(x, m.alpha)),
-    nn.CELU: _of(lambda m, x, *_: build.elu(x, m.alpha)),
+    nn.CELU: _of(lambda m, x, *_: _celu(x, m.alpha)),
     nn.SiLU: _of(lambda m, x, *_: build.activation(x, "silu")),
     nn.GELU: _of(lambda m, x, *_: build.gelu(x, m.approximate)),
     nn.Hardtanh: _of(lambda m, x, *_: build.hardtanh(x, m.min_val, m.max_val)),
@@ -331,7 +337,7 @@ _ACTIVATIONS = {
     "sigmoid": _simple(lambda x: build.activation(x, "sigmoid")),
     "softplus": _simple(lambda x, beta=1, threshold=20: build.softplus(x, beta, threshold)),
     "elu": _simple(lambda x, alpha=1.0: build.elu(x, alpha)),
-    "celu": _simple(lambda x, alpha=1.0: build.elu(x, alpha)),
+    "celu": _simple(lambda x, alpha=1.0: _celu(x, alpha)),
     "silu": _simple(lambda x: build.activation(x, "silu")),
     "gelu": _simple(lambda x, approximate="none": build.gelu(x, approximate)),
     "hardtanh": _simple(lambda x, min_val=-1.0, max_val=1.0: build.hardtanh(x, float(min_val), float(max_val))),
