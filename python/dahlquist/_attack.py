@@ -165,6 +165,8 @@ def falsify(sealed, seconds: float = 10.0, *, x=None, rounds: int | None = None,
         Samples whose radii are attacked, too.
     rounds : int, optional
         The search ends after so many rounds; the result then depends on them and the seed alone.
+    seed : int
+        Of the search.
     """
     if not (np.isfinite(seconds) and seconds >= 0):
         raise ValueError("seconds: a finite number that is not negative")

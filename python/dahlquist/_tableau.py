@@ -115,7 +115,7 @@ class Tableau:
 
     @property
     def ssp_coefficient(self) -> float | None:
-        """The largest known ``r`` for which the method is a combination of Euler steps of length ``h/r``; None if there is none."""
+        """The largest known ``r`` for which the method is a combination of Euler steps of length ``h/r``, if there is one."""
         return self._native.ssp_coefficient
 
     def __repr__(self) -> str:

@@ -28,7 +28,9 @@ from .importers._graph import Node, Unsupported
 __all__ = ["EMMA", "GradientFlow", "MarginCrossEntropy", "MaxMin", "Shift", "UnitRows", "prove_steps"]
 
 #: Functions with slopes in [0, L], and L.
-_ACTIVATIONS = {"relu": (torch.relu, 1.0), "tanh": (torch.tanh, 1.0), "sigmoid": (torch.sigmoid, 0.25), "softplus": (F.softplus, 1.0)}
+_ACTIVATIONS = {
+    "relu": (torch.relu, 1.0), "tanh": (torch.tanh, 1.0), "sigmoid": (torch.sigmoid, 0.25), "softplus": (F.softplus, 1.0),
+}
 
 
 class GradientFlow(nn.Module):

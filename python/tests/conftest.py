@@ -52,7 +52,7 @@ def rng():
 def mlp(rng, sizes=(6, 8, 4), dtype=np.float32):
     """A network of dense layers, and its weights."""
     layers, weights = [], []
-    for i, (n, m) in enumerate(zip(sizes, sizes[1:])):
+    for n, m in zip(sizes, sizes[1:]):
         w, b = (rng.normal(size=s).astype(dtype) / 2 for s in ((m, n), (m,)))
         weights.append((w, b))
         layers += [{"type": "dense", "weight": w, "bias": b}, {"type": "activation", "function": "relu"}]

@@ -24,7 +24,7 @@ def test_methods():
     with pytest.raises(dq.errors.TableauError, match="known are"):
         dq.Tableau("rk5")
     with pytest.raises(dq.errors.NotCircleContractiveError):
-        dq.Tableau.dopri5().circle_radius
+        _ = dq.Tableau.dopri5().circle_radius
 
 
 def test_rk4_is_the_classical_method_and_not_the_one_of_torchdiffeq():

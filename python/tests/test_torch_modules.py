@@ -29,7 +29,8 @@ def test_a_flow_of_vectors(method, activation):
 @pytest.mark.parametrize("mode", ["zeros", "circular"])
 def test_a_flow_of_images_and_its_step(mode):
     torch.manual_seed(2)
-    network = nn.Sequential(GradientFlow(3, 8, 3, padding_mode=mode), GradientFlow(3, 4, 5, padding_mode=mode), nn.Flatten(), UnitRows(192, 5))
+    flows = GradientFlow(3, 8, 3, padding_mode=mode), GradientFlow(3, 4, 5, padding_mode=mode)
+    network = nn.Sequential(*flows, nn.Flatten(), UnitRows(192, 5))
     x = torch.rand(4, 3, 8, 8)
     for _ in range(20):
         network(x)

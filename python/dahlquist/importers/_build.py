@@ -154,18 +154,27 @@ def batch_norm(x: Node, mean, var, gamma, beta, eps: float, name: str, *, only_u
         raise Unsupported("a normalization without running statistics, which depends on the whole batch")
     if x.shape[0] != len(mean):
         raise Unsupported(f"a normalization of {len(mean)} channels on a value of shape {x.shape}")
-    kind = np.result_type(mean, *(v for v in (gamma, beta) if v is not None), np.float32)
-    scale = (1.0 if gamma is None else gamma.astype(np.float64)) / np.sqrt(var.astype(np.float64) + eps)
-    shift = (0.0 if beta is None else beta.astype(np.float64)) - mean.astype(np.float64) * scale
+    scale, shift, kind = running(mean, var, gamma, beta, eps)
     before = x.layers[0] if len(x.layers) == 1 and len(x.inputs) == 1 else {}
     if only_user and before.get("type") in ("dense", "conv2d"):
-        weight, bias = before["weight"], before["bias"]
-        kind = np.result_type(kind, weight)
-        folded = weight.astype(np.float64) * scale.reshape(-1, *[1] * (weight.ndim - 1))
-        offset = shift if bias is None else bias.astype(np.float64) * scale + shift
-        layer = {**before, "weight": folded.astype(kind), "bias": offset.astype(kind)}
-        return Node(x.inputs, [layer], x.shape, x.flat)
+        return Node(x.inputs, [folded(before, scale, shift, kind)], x.shape, x.flat)
     return channel_affine(x, scale.astype(kind), shift.astype(kind), name)
+
+
+def running(mean, var, gamma, beta, eps: float) -> tuple:
+    """Returns the scale and the shift of a normalization in double precision, and the format that it is stored in."""
+    kind = np.result_type(mean, *(v for v in (gamma, beta) if v is not None), np.float32)
+    scale = (1.0 if gamma is None else gamma.astype(np.float64)) / np.sqrt(var.astype(np.float64) + eps)
+    return scale, (0.0 if beta is None else beta.astype(np.float64)) - mean.astype(np.float64) * scale, kind
+
+
+def folded(layer: dict, scale, shift, kind) -> dict:
+    """Returns a dense layer or a convolution with an affine map of its channels behind it, as one."""
+    weight, bias = layer["weight"], layer.get("bias")
+    kind = np.result_type(kind, weight)
+    scaled = weight.astype(np.float64) * scale.reshape(-1, *[1] * (weight.ndim - 1))
+    offset = shift if bias is None else bias.astype(np.float64) * scale + shift
+    return {**layer, "weight": scaled.astype(kind), "bias": offset.astype(kind)}
 
 
 def channel_affine(x: Node, scale, shift, name: str) -> Node:

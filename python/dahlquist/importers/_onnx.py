@@ -9,7 +9,6 @@ import numpy as np
 
 from .._model import Model, _shape
 from ..errors import FormatError, UnsupportedError
-from . import _build as build
 from ._graph import Node, Tree, Unsupported
 from ._onnx_ops import OPERATORS
 from ._permute import lower
@@ -28,7 +27,8 @@ def import_onnx(source, input_shape, normalize) -> Model:
         try:
             model = onnx.load_model_from_string(source) if isinstance(source, bytes) else onnx.load(os.fspath(source))
         except Exception as error:
-            raise FormatError(f"{'the bytes' if isinstance(source, bytes) else os.fspath(source)}: no ONNX model: {error}") from error
+            place = "the bytes" if isinstance(source, bytes) else os.fspath(source)
+            raise FormatError(f"{place}: no ONNX model: {error}") from error
         if not isinstance(source, bytes):
             name = os.fspath(source)
     reader = Reader(model.graph, input_shape)

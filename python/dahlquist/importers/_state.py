@@ -6,11 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from .. import _arrays, _safetensors
 from .._model import Model
 from ..errors import FormatError, UnsupportedError
+from . import _build as build
 
 
 def import_state(layers, state, input_shape, normalize) -> Model:
@@ -72,20 +71,12 @@ def _fold(layers: list, state: Mapping, path: str, problems: list) -> list:
 def _batch_norm(layer: dict, state: Mapping, out: list) -> None:
     name = layer["name"]
     get = lambda part: _arrays.weights(state[f"{name}.{part}"])  # noqa: E731
-    mean, var = get("running_mean").astype(np.float64), get("running_var").astype(np.float64)
-    affine = f"{name}.weight" in state
-    gamma, beta = (get("weight"), get("bias")) if affine else (np.ones(len(mean), np.float32), np.zeros(len(mean), np.float32))
-    scale = gamma / np.sqrt(var + layer.get("eps", 1e-5))
-    shift = beta - mean * scale
+    gamma, beta = (get("weight"), get("bias")) if f"{name}.weight" in state else (None, None)
+    scale, shift, kind = build.running(get("running_mean"), get("running_var"), gamma, beta, layer.get("eps", 1e-5))
     before = out[-1] if out and isinstance(out[-1], dict) else {}
     if before.get("type") in ("dense", "conv2d"):
-        weight, bias = before["weight"], before.get("bias")
-        kind = weight.dtype
-        folded = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
-        offset = shift if bias is None else bias * scale + shift
-        out[-1] = {**before, "weight": folded.astype(kind), "bias": offset.astype(kind)}
+        out[-1] = build.folded(before, scale, shift, kind)
     else:
-        kind = gamma.dtype
         out.append({"type": "channel_affine", "_name": name, "scale": scale.astype(kind), "shift": shift.astype(kind)})
 
 

@@ -12,10 +12,10 @@ from torch import fx, nn
 from .. import _arrays
 from .._model import Model, _shape
 from ..errors import UnsupportedError
-from . import _build as build
 from ._graph import Node, Tree, Unsupported
 from ._permute import lower
 from ._torch_ops import FUNCTIONS, METHODS, module_rule
+from ._torch_weights import is_known_hook, stored
 
 
 class Batch:
@@ -102,7 +102,7 @@ class Reader:
         for path, module in self.modules.items():
             hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
             for hook in hooks:
-                if not _is_known_hook(hook):
+                if not is_known_hook(hook):
                     name = getattr(hook, "__name__", type(hook).__name__)
                     reason = f"a forward hook ({name}), which may change the values; ignore_hooks=True takes it as none"
                     self.problems.append((path, reason))
@@ -203,6 +203,8 @@ class Reader:
             self.problems.append((self.place(node), type(self.modules[node.target]).__name__))
         elif node.op == "call_function" and node.target not in FUNCTIONS and node.target not in (getattr, operator.getitem):
             self.problems.append((self.place(node), f"the function {_function_name(node.target)}"))
+        elif hasattr(rule := (FUNCTIONS if node.op == "call_function" else METHODS).get(node.target), "reason"):
+            self.problems.append((self.place(node), rule.reason))
         elif node.op == "call_method" and node.target not in METHODS and node.target not in ("size", "dim"):
             self.problems.append((self.place(node), f"the method {node.target}"))
 
@@ -219,14 +221,7 @@ def _attribute(module: nn.Module, path: str):
     *parents, name = path.split(".")
     for parent in parents:
         module = getattr(module, parent)
-    from ._torch_ops import stored
-
     return stored(module, name)
-
-
-def _is_known_hook(hook) -> bool:
-    # What normalizes or prunes a weight before each pass: the weight is evaluated in the same way here.
-    return type(hook).__module__ in ("torch.nn.utils.weight_norm", "torch.nn.utils.spectral_norm", "torch.nn.utils.prune")
 
 
 def _leaves(part):

@@ -10,27 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .. import _arrays
 from . import _build as build
 from ._graph import Node, Unsupported
-
-
-def stored(module: nn.Module, name: str):
-    """Returns a weight as the network uses it: parametrizations and old-style hooks evaluated, nothing changed."""
-    for hook in module._forward_pre_hooks.values():
-        origin = type(hook).__module__
-        if origin == "torch.nn.utils.weight_norm" and hook.name == name:
-            return hook.compute_weight(module)
-        if origin == "torch.nn.utils.spectral_norm" and hook.name == name:
-            return hook.compute_weight(module, do_power_iteration=False)
-        if origin == "torch.nn.utils.prune" and getattr(hook, "_tensor_name", None) == name:
-            return hook.apply_mask(module)
-    return getattr(module, name)
-
-
-def array(value) -> np.ndarray | None:
-    """Returns a weight as an array."""
-    return None if value is None else _arrays.weights(value)
+from ._torch_weights import array, stored
 
 
 def _weight(module: nn.Module, name: str) -> np.ndarray | None:
@@ -327,7 +309,11 @@ def _get_item(x, index, *, name, only_user):
 
 
 def _softmax(*_, **__):
-    raise Unsupported("softmax: leave it out, margins are measured on the logits")
+    raise Unsupported(_softmax.reason)
+
+
+#: What is said of a function that is refused whatever it is called with.
+_softmax.reason = "softmax: leave it out, margins are measured on the logits"
 
 
 _ACTIVATIONS = {
