@@ -96,9 +96,11 @@ pub fn attack<'py>(
         ..Attack::default()
     };
     let network = Arc::clone(&network);
-    task::run(py, report, move |progress| {
-        with_format!(AnyNetwork, &*network, n => run(&attack, n, dataset, &eps, &|count| progress.add(count)))
-    })
+    task::run(
+        py,
+        report,
+        move |progress| with_format!(AnyNetwork, &*network, n => run(&attack, n, dataset, &eps, &|count| progress.add(count))),
+    )
 }
 
 fn run<T: Scalar>(

@@ -2,13 +2,7 @@
 
 use std::sync::Arc;
 
-use dahlquist::{
-    Error, Network, Result,
-    data::Dataset,
-    network::AnyNetwork,
-    scalar::Scalar,
-    tensor::Batch,
-};
+use dahlquist::{Error, Network, Result, data::Dataset, network::AnyNetwork, scalar::Scalar, tensor::Batch};
 use numpy::PyArrayDyn;
 use pyo3::prelude::*;
 
@@ -29,9 +23,11 @@ pub fn states<'py>(
     let network = model.network()?;
     let dataset = x.dataset(model.file.input(), None, 1)?;
     let shape = [vec![steps + 1], sizes(dataset.len(), dataset.shape())].concat();
-    let numbers = task::run(py, None, move |progress| {
-        with_format!(AnyNetwork, &*network, n => forward(n, &dataset, steps, &|| progress.add(1)))
-    })?;
+    let numbers = task::run(
+        py,
+        None,
+        move |progress| with_format!(AnyNetwork, &*network, n => forward(n, &dataset, steps, &|| progress.add(1))),
+    )?;
     array(py, numbers, shape)
 }
 
@@ -63,9 +59,11 @@ pub fn costates<'py>(
     let last = last.dataset(input, None, 1)?;
     let shape = [vec![states.len() + 1], sizes(last.len(), last.shape())].concat();
     let network = Arc::clone(&network);
-    let numbers = task::run(py, None, move |progress| {
-        with_format!(AnyNetwork, &*network, n => backward(n, &states, &last, &|| progress.add(1)))
-    })?;
+    let numbers = task::run(
+        py,
+        None,
+        move |progress| with_format!(AnyNetwork, &*network, n => backward(n, &states, &last, &|| progress.add(1))),
+    )?;
     array(py, numbers, shape)
 }
 

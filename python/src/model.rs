@@ -3,14 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use dahlquist::{
-    Network, Result,
-    certificate::NormProof,
-    certify::SealOptions,
-    data::Dataset,
-    model,
-    network::AnyNetwork,
-    rigor::Summation,
-    scalar::Scalar,
+    Network, Result, certificate::NormProof, certify::SealOptions, data::Dataset, model, network::AnyNetwork,
+    rigor::Summation, scalar::Scalar,
 };
 use numpy::Element;
 use pyo3::{prelude::*, types::PyBytes};

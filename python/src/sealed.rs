@@ -175,7 +175,9 @@ impl Certified {
             .detach(|| {
                 let hash = self.dataset.sha256()?;
                 let samples = ClaimedSamples::new(hash, self.meaning, &self.claims, self.dataset.labels(), &eps)?;
-                Ok(CertificateFile { samples: Some(samples), ..self.about.clone() })
+                let mut file = self.about.clone();
+                file.samples = Some(samples);
+                Ok(file)
             })
             .or_raise()?;
         text(&file)
