@@ -131,11 +131,18 @@ impl CertificateFile {
     /// # Errors
     /// [`Error::Format`] if a number is not finite, [`Error::File`] if the file cannot be written.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
+        write(path.as_ref(), &self.bytes()?)
+    }
+
+    /// The bytes of the certificate file.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if a number is not finite.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
         self.finite()?;
-        let mut json = serde_json::to_vec_pretty(self).map_err(|e| Error::file(path, e))?;
+        let mut json = serde_json::to_vec_pretty(self).map_err(Error::format)?;
         json.push(b'\n');
-        write(path, &json)
+        Ok(json)
     }
 
     fn finite(&self) -> Result<()> {

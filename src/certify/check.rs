@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl ClaimedSamples {
-    /// Claims what was certified about the samples with the given hash and labels.
+    /// Claims what was certified about the samples with the given hash and labels; of samples without labels there are
+    /// none, and no accuracies.
     ///
     /// Radii are rounded down to `f32`: they stay true, and are confirmed on a machine where the last bits of an `f64`
     /// come out differently.
@@ -35,11 +36,14 @@ impl ClaimedSamples {
             local,
             predictions: certified.iter().map(|claim| claim.prediction).collect(),
             radii: certified.iter().map(down).collect(),
-            labels: Some(labels.to_vec()),
+            labels: (!labels.is_empty()).then(|| labels.to_vec()),
             clean_accuracy: None,
             certified_accuracy: Vec::new(),
         };
         claimed.lengths()?;
+        if labels.is_empty() {
+            return Ok(claimed);
+        }
         claimed.clean_accuracy = Some(claimed.accuracy(labels, None));
         let accuracy = |&eps: &f64| ClaimedAccuracy { eps, accuracy: claimed.accuracy(labels, Some(eps)) };
         claimed.certified_accuracy = eps.iter().map(accuracy).collect();

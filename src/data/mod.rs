@@ -5,6 +5,8 @@
 
 mod augment;
 pub mod cifar10;
+pub mod idx;
+mod npz;
 pub mod samples;
 mod stored;
 pub mod synthetic;
@@ -32,6 +34,8 @@ pub struct Dataset {
     shape: Shape,
     storage: Storage,
     in_unit_range: bool,
+    samples: usize,
+    /// One for each sample, or none at all.
     labels: Vec<usize>,
     class_names: Vec<String>,
 }
@@ -115,7 +119,26 @@ impl Dataset {
             let reason = format!("the label of sample {s} must be below {classes}, the number of classes");
             return Err(Error::parameter("label", labels[s], reason));
         }
-        Ok(Self { shape, storage, in_unit_range, labels, class_names })
+        Ok(Self { shape, storage, in_unit_range, samples: labels.len(), labels, class_names })
+    }
+
+    /// Returns the same samples without their labels. Predictions and radii need none; accuracies do.
+    #[must_use]
+    pub fn without_labels(mut self) -> Self {
+        self.labels.clear();
+        self
+    }
+
+    /// Whether the samples have labels.
+    pub fn is_labelled(&self) -> bool {
+        !self.labels.is_empty()
+    }
+
+    /// Returns the same numbers as vectors of features, in the order in which they are stored.
+    #[must_use]
+    pub fn flattened(mut self) -> Self {
+        self.shape = Shape::Features(self.shape.len());
+        self
     }
 
     /// The shape of one sample.
@@ -126,10 +149,10 @@ impl Dataset {
     /// The number of samples, at least 1.
     #[expect(clippy::len_without_is_empty, reason = "a dataset is never empty")]
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.samples
     }
 
-    /// The label of every sample, each below [`Dataset::classes`].
+    /// The label of every sample, each below [`Dataset::classes`]; none if they have none.
     pub fn labels(&self) -> &[usize] {
         &self.labels
     }
@@ -225,9 +248,12 @@ impl Dataset {
     /// The labels of the samples at `indices`, in that order.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for an index that is not below [`Dataset::len`].
+    /// [`Error::Parameter`] for an index that is not below [`Dataset::len`], or if the samples have no labels.
     pub fn labels_at(&self, indices: &[usize]) -> Result<Vec<usize>> {
         self.check(indices)?;
+        if !self.is_labelled() {
+            return Err(Error::parameter("labels", "none", "these samples have no labels, and this needs them"));
+        }
         Ok(indices.iter().map(|&s| self.labels[s]).collect())
     }
 
@@ -245,7 +271,9 @@ impl Dataset {
             Storage::File(file) if file.single() => Storage::Single(file.gather(indices)?),
             Storage::File(file) => Storage::Double(file.gather(indices)?),
         };
-        Self::new(self.shape, storage, self.labels_at(indices)?, self.class_names.clone())
+        let labels = if self.is_labelled() { self.labels_at(indices)? } else { vec![0; indices.len()] };
+        let subset = Self::new(self.shape, storage, labels, self.class_names.clone())?;
+        Ok(if self.is_labelled() { subset } else { subset.without_labels() })
     }
 
     fn check(&self, indices: &[usize]) -> Result<()> {
@@ -265,17 +293,26 @@ impl Dataset {
     }
 }
 
-/// The data to be tested on at `path`: the test set of a directory in CIFAR-10's binary layout, or a file of samples,
-/// which stay there until they are asked for.
+/// The data to be tested on at `path`: the test set of a directory in CIFAR-10's binary layout or with the files of MNIST,
+/// a file of images in the IDX format, or a file of samples, which stay there until they are asked for.
 ///
 /// `classes` is the number of outputs of the network, if it is known: a label that is not below it is refused.
 ///
 /// # Errors
-/// [`Error::File`], as [`cifar10::load_test`] and [`samples::open`].
+/// [`Error::File`], as [`cifar10::load_test`], [`idx::load`] and [`samples::open`].
 pub fn load_test(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Dataset> {
     let path = path.as_ref();
     if !path.is_dir() {
-        return samples::open(path, classes);
+        let mut first = [0; 4];
+        let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut first));
+        return if read.is_ok() && idx::is_images(&first) {
+            idx::load(path, classes)
+        } else {
+            samples::open(path, classes)
+        };
+    }
+    if let Some(images) = idx::test_images(path) {
+        return idx::load(&images, classes);
     }
     match classes {
         Some(classes) if classes < cifar10::CLASSES.len() => {

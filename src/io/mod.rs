@@ -3,8 +3,10 @@
 mod digest;
 mod file;
 mod json;
+mod kind;
 
 pub use digest::Digest;
 pub use file::{is_standard_output, write};
 pub(crate) use file::{open, read_bounded, write_with};
 pub(crate) use json::unique_keys;
+pub use kind::mistaken;

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     activation::Activation,
     error::{Error, Result},
-    io::{Digest, read_bounded, unique_keys, write},
+    io::{Digest, mistaken, read_bounded, unique_keys, write},
     scalar::Scalar,
     tensor::{Shape, finite},
 };
@@ -41,6 +41,9 @@ const FORMAT: &str = "dahlquist-model";
 const VERSION: u32 = 2;
 /// The key of the architecture in the metadata.
 const KEY: &str = "dahlquist";
+/// What to do with a file of weights alone.
+const HINT: &str =
+    ": weights alone are no model; in Python, dahlquist.from_state_dict(layers, weights, input_shape) adds one";
 /// The largest model file that is read: 4 GiB.
 const LARGEST_FILE: u64 = 1 << 32;
 /// The largest number of layers that is read.
@@ -94,7 +97,7 @@ impl Model {
         let tensors = Tensors::parse(bytes)?;
         let json = tensors.metadata.metadata().as_ref().and_then(|m| m.get(KEY));
         let json =
-            json.ok_or_else(|| Error::format(format!("its metadata has no architecture under the key {KEY}")))?;
+            json.ok_or_else(|| Error::format(format!("its metadata has no architecture under the key {KEY}{HINT}")))?;
         unique_keys(json.as_bytes()).map_err(|e| Error::format(format!("its architecture is not valid: {e}")))?;
         let Architecture { format, version, input, layers } =
             serde_json::from_str(json).map_err(|e| Error::format(format!("its architecture is not valid: {e}")))?;
@@ -201,7 +204,10 @@ struct Tensors<'a> {
 
 impl<'a> Tensors<'a> {
     fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let refuse = |e: &dyn std::fmt::Display| Error::format(format!("not a safetensors file: {e}"));
+        let refuse = |e: &dyn std::fmt::Display| match mistaken(bytes) {
+            Some(what) => Error::format(format!("not a safetensors file: {what}")),
+            None => Error::format(format!("not a safetensors file: {e}")),
+        };
         let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| refuse(&e))?;
         unique_keys(&bytes[8..][..header]).map_err(|e| refuse(&e))?;
         Ok(Self { bytes, metadata, start: 8 + header })

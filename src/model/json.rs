@@ -32,6 +32,11 @@ const WINDOWS: [&str; 3] = ["sort", "max_pool", "l2_pool"];
 /// The key of the channels that an activation acts on.
 const CHANNELS: &str = "channels";
 
+/// The types of layers that files may have, by name.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    TREES.into_iter().chain(LINEAR).chain(WINDOWS)
+}
+
 /// Reads a map.
 ///
 /// # Errors
@@ -82,8 +87,7 @@ fn read_object(mut object: Object<String, Value>, path: &str) -> Result<Map<Stri
             Ok(if kind == "sum" { Map::Sum(branches) } else { Map::Mean(branches) })
         }
         _ => {
-            let names = TREES.into_iter().chain(LINEAR).chain(WINDOWS);
-            let nearest = names.min_by_key(|name| distance(name, &kind)).unwrap_or_default();
+            let nearest = kinds().min_by_key(|name| distance(name, &kind)).unwrap_or_default();
             let reason = format!("this program has no layer of this type; the nearest that it has is {nearest:?}");
             Err(here(Error::parameter("type", format!("{kind:?}"), reason)))
         }

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub use field::{Field, Form, Part as FieldPart, Potential};
 pub use file::Model;
-pub use method::{Method, SplitMethod};
+pub use json::kinds;
+pub use method::{Fractions, Method, SplitMethod};
 pub use numbers::{Padding, Pair};
 pub use pooling::Pooling;
 pub(crate) use shapes::units;

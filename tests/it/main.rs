@@ -13,6 +13,7 @@ mod executed_margin;
 mod falsify;
 mod family;
 mod forgery;
+mod formats;
 mod fuzz_seeds;
 mod gradients;
 mod groups;

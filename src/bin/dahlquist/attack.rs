@@ -54,6 +54,9 @@ impl AttackArguments {
         let summation = self.order.summation();
         let network = network.with_summation(summation);
         let dataset = self.data.load(&network)?;
+        if !dataset.is_labelled() {
+            return Err(self.data.refuse("its samples have no labels, and an attack is against labels"));
+        }
         let written: Vec<Eps> = input::ascending(&self.eps);
         let eps: Vec<f64> = written.iter().map(|eps| eps.value).collect();
         // Pixels stay pixels; samples of any other numbers have no range.

@@ -16,7 +16,7 @@ use dahlquist::{
     network::AnyNetwork,
     rigor::Summation,
     scalar::Scalar,
-    tensor::Batch,
+    tensor::{Batch, Shape},
 };
 
 use super::output;
@@ -117,7 +117,8 @@ impl Proofs {
 /// Which samples are read.
 #[derive(Debug, Args)]
 pub(super) struct Data {
-    /// Samples: a safetensors file with `x` and the labels `y`, or a directory with the binary files of CIFAR-10
+    /// Samples: a safetensors or .npz file with `x` and the labels `y`, a directory with the binary files of CIFAR-10 or
+    /// the files of MNIST, or a file of images in the IDX format
     #[arg(long = "data", value_name = "PATH")]
     path: PathBuf,
     /// Use only the first N samples
@@ -128,7 +129,8 @@ pub(super) struct Data {
 /// The same where samples are not needed.
 #[derive(Debug, Args)]
 pub(super) struct OptionalData {
-    /// Samples: a safetensors file with `x` and the labels `y`, or a directory with the binary files of CIFAR-10
+    /// Samples: a safetensors or .npz file with `x` and, for accuracies, the labels `y`, a directory with the binary files
+    /// of CIFAR-10 or the files of MNIST, or a file of images in the IDX format
     #[arg(long = "data", value_name = "PATH")]
     path: Option<PathBuf>,
     /// Use only the first N samples
@@ -137,6 +139,11 @@ pub(super) struct OptionalData {
 }
 
 impl Data {
+    /// Why these samples cannot be used.
+    pub(super) fn refuse(&self, reason: &str) -> Error {
+        Error::file(&self.path, reason)
+    }
+
     /// Reads the samples, which must fit the network.
     pub(super) fn load<T: Scalar>(&self, network: &Network<T>) -> Result<Dataset> {
         load(&self.path, self.limit, network)
@@ -160,7 +167,11 @@ impl OptionalData {
 }
 
 fn load<T: Scalar>(path: &Path, limit: Option<usize>, network: &Network<T>) -> Result<Dataset> {
-    let dataset = data::load_test(path, Some(network.output().len()))?;
+    let mut dataset = data::load_test(path, Some(network.output().len()))?;
+    // An image is read as a vector by a network that reads vectors.
+    if matches!(network.input(), Shape::Features(n) if n == dataset.shape().len()) {
+        dataset = dataset.flattened();
+    }
     if dataset.shape() != network.input() {
         let (found, expected) = (dataset.shape(), network.input());
         return Err(Error::file(path, format!("its samples have the shape {found}, and the model reads {expected}")));

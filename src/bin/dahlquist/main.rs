@@ -16,7 +16,7 @@ mod report;
 mod show;
 mod train;
 
-use std::{io::Write, process::ExitCode};
+use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use dahlquist::{Error, Result, io::is_standard_output};
@@ -107,12 +107,17 @@ impl Outcome {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// Runs the program with its name and its arguments, and returns its exit status. The Python package calls it, too.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors; whether they can be printed does not matter.
             let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+            return if error.use_stderr() { 2 } else { 0 };
         }
     };
     let command = arguments.command.get();
@@ -125,11 +130,11 @@ fn main() -> ExitCode {
                 true => std::io::stderr().write_all(text),
                 false => std::io::stdout().write_all(text),
             };
-            ExitCode::from(outcome.status as u8)
+            outcome.status as u8
         }
         Err(error) => {
             output::say(&error.to_string());
-            ExitCode::from(2)
+            2
         }
     }
 }

@@ -50,20 +50,20 @@ impl Predict {
         })?;
         let predictions: Vec<usize> = logits.iter().map(|logits| argmax(logits)).collect();
         let correct = predictions.iter().zip(dataset.labels()).filter(|(p, label)| p == label).count();
-        let accuracy = correct as f64 / dataset.len() as f64;
+        let accuracy = dataset.is_labelled().then_some(correct as f64 / dataset.len() as f64);
         if let Some(out) = &self.json {
             // A number that overflowed is written as null: JSON has no infinity.
             out.json(&json!({
                 "scalar": T::NAME, "summation": summation, "logits": logits, "predictions": predictions,
-                "labels": dataset.labels(), "accuracy": accuracy,
+                "labels": dataset.is_labelled().then(|| dataset.labels()), "accuracy": accuracy,
             }))?;
         }
         Ok(Outcome::done(format!(
-            "{} samples, executed in {}, {}: accuracy {}\n",
+            "{} samples, executed in {}, {}: {}\n",
             dataset.len(),
             T::NAME,
             input::order(summation),
-            percent(accuracy)
+            accuracy.map_or("no labels".into(), |accuracy| format!("accuracy {}", percent(accuracy)))
         )))
     }
 }

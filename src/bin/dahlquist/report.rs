@@ -122,7 +122,10 @@ impl Samples {
         text += "radii and ε are ℓ2 distances in units of the input\n";
         let accuracies = self.eps.iter().zip(&self.claimed.certified_accuracy);
         let certified = accuracies.map(|(eps, claim)| vec![format!("certified at ε = {eps}"), percent(claim.accuracy)]);
-        let clean = vec!["clean accuracy".into(), percent(self.claimed.clean_accuracy.unwrap_or_default())];
+        let Some(clean) = self.claimed.clean_accuracy else {
+            return text + "no labels, so there is no accuracy\n";
+        };
+        let clean = vec!["clean accuracy".into(), percent(clean)];
         text + &columns(&std::iter::once(clean).chain(certified).collect::<Vec<_>>())
     }
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Folder, succeeds, text};
+use dahlquist::tensor::Shape;
+
+use super::{Folder, dataset, succeeds, text};
 
 fn certified(folder: &Folder, options: &str) -> Value {
     let words = "certify @single.safetensors --data @samples.safetensors --eps 0 1/255 --certificate @c.json";
@@ -113,4 +115,30 @@ fn a_certificate_names_program_and_kernels_and_a_declared_order_is_that_of_these
     // Any order is one of every kernel; but these radii need the declared one, or hold for both.
     let output = folder.run("check @other.json @single.safetensors --data @samples.safetensors");
     assert!(!text(&output).contains("FAILED      kernels"), "{}", text(&output));
+}
+
+#[test]
+fn samples_without_labels_have_radii_and_no_accuracies() {
+    let folder = Folder::new();
+    let x = dataset(Shape::image(2, 8, 8), 3, 4).batch::<f32>(&[0, 1, 2]).unwrap();
+    let header = r#"{"x":{"dtype":"F32","shape":[3,2,8,8],"data_offsets":[0,1536]}}"#;
+    let data: Vec<u8> = x.data().iter().flat_map(|x| x.to_le_bytes()).collect();
+    let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat();
+    std::fs::write(folder.path("bare.safetensors"), file).unwrap();
+
+    let done = folder
+        .run("certify @single.safetensors --data @bare.safetensors --certificate @c.json --json @r.json --csv @t.csv");
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(done.status.success() && text.contains("no labels") && !text.contains('%'), "{text}");
+    let report = folder.json("r.json");
+    assert_eq!((&report["samples"][0]["label"], &report["clean_accuracy"]), (&Value::Null, &Value::Null));
+    assert!(report["samples"].as_array().unwrap().len() == 3 && report["samples"][0]["radius"].is_number());
+    assert!(folder.run("check @c.json @single.safetensors --data @bare.safetensors").status.success());
+
+    let done = folder.run("predict @single.safetensors --data @bare.safetensors --json @p.json");
+    assert!(done.status.success());
+    assert_eq!((&folder.json("p.json")["accuracy"], &folder.json("p.json")["labels"]), (&Value::Null, &Value::Null));
+    let refused = folder.run("attack @single.safetensors --data @bare.safetensors --eps 0.1");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("no labels"));
 }

@@ -1,0 +1,51 @@
+"""Makes the notebooks from their sources, `*.py` beside this file: text in comments, cells apart by `# %%`.
+
+    python notebooks/build.py            # writes and executes them; needs nbclient, ipykernel, torch, matplotlib, scikit-learn
+    python notebooks/build.py --check    # executes them and compares nothing: CI sees that they run
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).parent
+
+
+def cells(source: str):
+    """Yields the cells of a source."""
+    for part in source.split("# %%")[1:]:
+        head, _, body = part.partition("\n")
+        body = body.strip("\n")
+        if "[markdown]" in head:
+            lines = [line.removeprefix("#").removeprefix(" ") for line in body.splitlines()]
+            yield nbformat.v4.new_markdown_cell("\n".join(lines))
+        else:
+            yield nbformat.v4.new_code_cell(body)
+
+
+def build(source: Path, target: Path) -> None:
+    """Executes a source and writes it with its outputs."""
+    notebook = nbformat.v4.new_notebook(cells=list(cells(source.read_text())))
+    for i, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{i}"
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    with tempfile.TemporaryDirectory() as folder:
+        NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}}).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    nbformat.write(notebook, target)
+
+
+if __name__ == "__main__":
+    check = "--check" in sys.argv
+    with tempfile.TemporaryDirectory() as scratch:
+        for source in sorted(HERE.glob("*.py")):
+            if source.name != "build.py":
+                folder = Path(scratch) if check else HERE
+                build(source, folder / f"{source.stem}.ipynb")
+                print(source.stem)

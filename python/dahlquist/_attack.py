@@ -1,0 +1,174 @@
+"""Searches that prove nothing: for adversarial examples, and for what refutes a certificate."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from . import _arrays, _native, _text
+from ._model import Model
+
+
+class Attacked:
+    """What an attack found: made by :func:`attack`.
+
+    Attributes
+    ----------
+    eps : ndarray of float64
+        The distances, in ascending order.
+    clean_accuracy : float
+        The fraction of samples that are classified as their labels.
+    distance : ndarray of float64, shape ``(samples,)``
+        An upper bound of the distance of the input that broke each sample; 0 if it was wrong itself, ``inf`` if none was found.
+    prediction : ndarray of int64, shape ``(samples,)``
+        The class of that input; -1 if none was found.
+    inputs : ndarray of float64 or None
+        The adversarial inputs, and the samples where none was found, if they were kept.
+    """
+
+    def __init__(self, native, eps: np.ndarray, norm: str):
+        self.eps, self.norm = eps, norm
+        self.clean_accuracy: float = native.clean
+        self._accuracy: np.ndarray = native.accuracy()
+        self.distance: np.ndarray = native.distances()
+        self.prediction: np.ndarray = native.predictions()
+        self.inputs: np.ndarray | None = native.inputs()
+
+    def accuracy(self, eps=None):
+        """Returns the fraction of samples for which nothing was found within each distance.
+
+        It is an upper bound of the robust accuracy, and nothing more. Without `eps`, at each of :attr:`eps`.
+        """
+        if eps is None:
+            return self._accuracy
+        eps = np.asarray(eps, dtype=np.float64)
+        if eps.size and eps.max() > self.eps[-1]:
+            raise ValueError(f"the attack went up to {self.eps[-1]}, and says nothing about {eps.max()}")
+        broken = np.sort(self.distance)
+        held = (len(broken) - np.searchsorted(broken, eps, side="right")) / len(broken)
+        return held if eps.ndim else float(held)
+
+    def __repr__(self) -> str:
+        rows = [["clean", _text.percent(self.clean_accuracy)]]
+        rows += [[f"under attack at {e:.4f}", _text.percent(a)] for e, a in zip(self.eps, self._accuracy)]
+        return f"<Attacked: {len(self.distance)} samples, {self.norm}\n{_text.columns(rows)}>"
+
+
+def attack(
+    model: Model,
+    x,
+    y=None,
+    *,
+    eps,
+    norm: str = "l2",
+    steps: int = 20,
+    starts: int = 2,
+    seed: int = 0,
+    range: tuple[float, float] | None | str = "auto",
+    keep_inputs: bool = False,
+) -> Attacked:
+    """Searches for adversarial examples by projected gradient descent.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    x : array of shape ``(samples, *input_shape)``
+        uint8 is read as ``x/255``.
+    y : array of integers, optional
+        Labels. Without them the predictions are attacked, which is what radii are about.
+    eps : float or array
+        Radii of the balls.
+    norm : {"l2", "linf"}
+        The norm of the balls.
+    steps, starts : int
+        Gradient steps of a descent, and descents for each of `eps`.
+    seed : int
+        Of the random starts.
+    range : (low, high), None or "auto"
+        Every coordinate of an input stays in it. ``"auto"``: [0, 1] if the samples are.
+    keep_inputs : bool
+        Whether the inputs that were found are kept.
+    """
+    model = getattr(model, "model", model)
+    _arrays.choice("norm", norm, ("l2", "linf"))
+    x = _arrays.samples(x, model.input_shape)
+    eps = _arrays.radii(eps)
+    if isinstance(range, str):
+        _arrays.choice("range", range, ("auto",))
+        unit = x.dtype == np.uint8 or (x.size > 0 and x.min() >= 0 and x.max() <= 1)
+        range = (0.0, 1.0) if unit else None
+    options = {
+        "linf": norm == "linf", "steps": steps, "starts": starts, "seed": seed,
+        "range": None if range is None else [float(v) for v in range], "keep_inputs": keep_inputs,
+    }
+    report, close = _text.progress("attack", len(x) * len(eps) * starts)
+    try:
+        found = _native.attack(model._native, x, _arrays.labels(y, len(x)), eps.tolist(), options, report)
+    finally:
+        close()
+    return Attacked(found, eps, norm)
+
+
+class Falsification:
+    """What a search found out about a certificate: made by :func:`falsify`.
+
+    Attributes
+    ----------
+    refuted : bool
+        Whether a bound, a rounding error or a radius is false.
+    looseness : float
+        The proved Lipschitz constant over the largest ratio found: how much tighter it could be at most.
+    layers : list of dict
+        The same for each layer.
+    """
+
+    def __init__(self, text: str):
+        self._content = json.loads(text)
+        self.refuted: bool = self._content["refuted"]
+        self.layers: list[dict] = self._content["layers"]
+
+    @property
+    def looseness(self) -> float:
+        """The proved Lipschitz constant over the largest ratio found."""
+        return _or_infinite(self._content["network"]["looseness"])
+
+    def to_dict(self) -> dict:
+        """Returns everything that was found."""
+        return self._content
+
+    def __repr__(self) -> str:
+        rows = [["", "kind", "bound", "bound/found", ""]]
+        parts = [*self.layers, *filter(None, [self._content.get("features")]), self._content["network"]]
+        for part in parts:
+            loose = _text.number(_or_infinite(part["looseness"]))
+            rows.append([part["path"], part["kind"], _text.number(part["bound"]), loose, "REFUTED" * part["refuted"]])
+        end = "REFUTED" if self.refuted else "nothing refuted"
+        return f"{_text.columns(rows)}\n{self._content['rounds']} rounds: {end}"
+
+
+def _or_infinite(x: float | None) -> float:
+    return float("inf") if x is None else x
+
+
+def falsify(sealed, seconds: float = 10.0, *, x=None, rounds: int | None = None, seed: int = 0) -> Falsification:
+    """Searches for inputs that refute what is proved.
+
+    Parameters
+    ----------
+    sealed : Sealed
+        The network with its proofs.
+    seconds : float
+        No round of the search begins later. After Ctrl-C it goes on in the background until then.
+    x : array, optional
+        Samples whose radii are attacked, too.
+    rounds : int, optional
+        The search ends after so many rounds; the result then depends on them and the seed alone.
+    seed : int
+        Of the search.
+    """
+    if not (np.isfinite(seconds) and seconds >= 0):
+        raise ValueError("seconds: a finite number that is not negative")
+    x = None if x is None else _arrays.samples(x, sealed.model.input_shape)
+    return Falsification(_native.falsify(sealed._native, x, float(seconds), rounds, seed))

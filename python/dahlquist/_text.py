@@ -1,0 +1,66 @@
+"""Tables, as text, HTML, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import html
+import os
+import tempfile
+from collections.abc import Sequence
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Returns rows of text in columns, two spaces between them."""
+    widths = [max(len(row[i]) for row in rows if i < len(row)) for i in range(max(map(len, rows)))]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows)
+
+
+def html_table(rows: Sequence[Sequence[str]], caption: str = "") -> str:
+    """Returns an HTML table whose first row is its head."""
+    line = lambda row, tag: "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) + "</tr>"  # noqa: E731
+    head = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    body = "".join(line(row, "td") for row in rows[1:])
+    return f"<table>{head}<thead>{line(rows[0], 'th')}</thead><tbody>{body}</tbody></table>"
+
+
+def percent(fraction: float) -> str:
+    """Returns a fraction as a percentage."""
+    return f"{100 * fraction:.2f} %"
+
+
+def number(x: float) -> str:
+    """Returns a bound with six digits."""
+    return f"{x:.6g}"
+
+
+def write(path, data: bytes) -> None:
+    """Writes a file, whole or not at all."""
+    path = os.path.realpath(os.fspath(path))
+    handle, beside = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".dahlquist-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(beside, os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o666 & ~mask)
+        os.replace(beside, path)
+    except BaseException:
+        os.unlink(beside)
+        raise
+
+
+def progress(what: str, total: int):
+    """Returns a function that shows how much is done, if tqdm is there and somebody looks; else none."""
+    import sys
+
+    if total < 1000 or not (sys.stderr.isatty() or "ipykernel" in sys.modules):
+        return None, lambda: None
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return None, lambda: None
+    bar = tqdm(total=total, desc=what, leave=False)
+
+    def tell(done: int) -> None:
+        bar.update(min(done, total) - bar.n)
+
+    return tell, bar.close

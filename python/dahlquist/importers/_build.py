@@ -1,0 +1,332 @@
+"""The layers that importers know, with their shapes and what is refused of each.
+
+A builder makes a new value of others. It raises :class:`Unsupported` for what a model cannot hold, and sees no library but
+NumPy. Shapes are those of PyTorch, without the batch: ``(features,)``, ``(channels, length)``, ``(channels, height, width)``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._graph import Node, Unsupported, numel
+
+
+def pair(value, axes: int, what: str) -> tuple[int, ...]:
+    """Returns one integer for each axis."""
+    values = (value,) * axes if isinstance(value, (int, np.integer)) else tuple(value)
+    if len(values) == 1:
+        values *= axes
+    if len(values) != axes or not all(isinstance(v, (int, np.integer)) for v in values):
+        raise Unsupported(f"{what} {value!r}")
+    return tuple(int(v) for v in values)
+
+
+def _two(values: tuple[int, ...], alone: int) -> list[int]:
+    """Returns numbers of both axes: a sequence is an image of one row, for which the first number is `alone`."""
+    return [alone, *values] if len(values) == 1 else list(values)
+
+
+def _layer(x: Node, layer, shape, *, flat=False) -> Node:
+    return Node([x], [layer] if layer is not None else [], tuple(shape), flat)
+
+
+def _image(x: Node, axes: int, what: str) -> None:
+    if len(x.shape) != axes + 1:
+        raise Unsupported(f"{what} on a value of shape {x.shape}, which needs {axes + 1} axes besides the batch")
+
+
+def _windows(sizes, kernel, stride, padding, dilation, ceil: bool, what: str) -> list[int]:
+    out = []
+    for n, k, s, p, d in zip(sizes, kernel, stride, padding, dilation):
+        room = n + 2 * p - d * (k - 1) - 1
+        if room < 0:
+            raise Unsupported(f"{what} with a window larger than the image {tuple(sizes)}")
+        count = room // s + 1
+        if ceil and room % s:
+            raise Unsupported(f"{what} with ceil_mode, where it adds a window that is cut")
+        out.append(count)
+    return out
+
+
+def linear(x: Node, weight, bias, name: str) -> Node:
+    """Returns ``Wx + b``."""
+    if len(x.shape) != 1:
+        raise Unsupported(f"a linear layer along the last axis of a value of shape {x.shape}; flatten it first")
+    if x.shape != (weight.shape[1],):
+        raise Unsupported(f"a linear layer that reads {weight.shape[1]} features of {x.shape[0]}")
+    return _layer(x, {"type": "dense", "_name": name, "weight": weight, "bias": bias}, (weight.shape[0],))
+
+
+def conv(x: Node, weight, bias, stride, padding, dilation, groups: int, mode: str, name: str) -> Node:
+    """Returns a convolution of one or two axes."""
+    axes = weight.ndim - 2
+    if axes not in (1, 2):
+        raise Unsupported(f"a convolution of {axes} axes")
+    _image(x, axes, f"a convolution of {axes} axes")
+    if mode not in ("zeros", "circular"):
+        raise Unsupported(f"a convolution with padding_mode={mode!r}; zeros and circular are known")
+    stride, dilation = pair(stride, axes, "stride"), pair(dilation, axes, "dilation")
+    if x.shape[0] != weight.shape[1] * groups:
+        raise Unsupported(f"a convolution that reads {weight.shape[1] * groups} channels of {x.shape[0]}")
+    if padding == "valid":
+        padding = 0
+    if padding == "same":
+        weight, padding = _same(weight, dilation)
+    padding = pair(padding, axes, "padding")
+    sizes = _windows(x.shape[1:], weight.shape[2:], stride, padding, dilation, False, "a convolution")
+    shape = (weight.shape[0], *sizes)
+    if x.flat:
+        # Channels of one point: only the tap on that point counts.
+        at = tuple(p // d if p % d == 0 and p // d < k else None for p, d, k in zip(padding, dilation, weight.shape[2:]))
+        if groups != 1 or None in at or sizes != [1] * axes or mode != "zeros":
+            raise Unsupported("a convolution of this kind after a global mean")
+        dense = np.ascontiguousarray(weight[(slice(None), slice(None), *at)])
+        return _layer(x, {"type": "dense", "_name": name, "weight": dense, "bias": bias}, shape, flat=True)
+    layer = {
+        "type": "conv2d", "_name": name, "weight": weight if axes == 2 else weight[:, :, None, :], "bias": bias,
+        "stride": _two(stride, 1), "padding": _two(padding, 0), "dilation": _two(dilation, 1), "groups": int(groups),
+        "padding_mode": mode,
+    }
+    return _layer(x, layer, shape)
+
+
+def _same(weight, dilation) -> tuple:
+    """Returns the weight and the padding that keep the size. PyTorch pads one point more at the end where the number is
+    odd; a tap of 0 at the beginning does the same with equal sides."""
+    sides = []
+    for axis, d in enumerate(dilation):
+        total = d * (weight.shape[2 + axis] - 1)
+        if total % 2:
+            if d != 1:
+                raise Unsupported(f"padding='same' for an even kernel with dilation {d}")
+            width = [(0, 0)] * weight.ndim
+            width[2 + axis] = (1, 0)
+            weight, total = np.pad(weight, width), total + 1
+        sides.append(total // 2)
+    return weight, tuple(sides)
+
+
+def activation(x: Node, function: str, **constants) -> Node:
+    """Returns a function of every coordinate."""
+    return _layer(x, {"type": "activation", "function": function, **constants}, x.shape, flat=x.flat)
+
+
+def leaky_relu(x: Node, slope: float) -> Node:
+    """Returns a leaky ReLU."""
+    slope = float(slope)
+    if slope < 0:
+        raise Unsupported(f"a leaky ReLU with the negative slope {slope}")
+    return activation(x, "relu") if slope == 0 else activation(x, "leaky_relu", slope=slope)
+
+
+def hardtanh(x: Node, low: float, high: float) -> Node:
+    """Returns a function that cuts at two values."""
+    if (low, high) == (0.0, float("inf")):
+        return activation(x, "relu")
+    bounds = {} if (low, high) == (-1.0, 1.0) else {"min": float(low), "max": float(high)}
+    return activation(x, "hardtanh", **bounds)
+
+
+def softplus(x: Node, beta: float, threshold: float) -> Node:
+    """Returns ``ln(1 + exp(x))``."""
+    if beta != 1 or threshold < 20:
+        raise Unsupported(f"Softplus(beta={beta}, threshold={threshold}); only beta=1 and threshold=20 are known")
+    return activation(x, "softplus")
+
+
+def gelu(x: Node, approximate: str) -> Node:
+    """Returns ``x Phi(x)``."""
+    if approximate != "none":
+        raise Unsupported(f"GELU(approximate={approximate!r}); only the exact form is known")
+    return activation(x, "gelu")
+
+
+def elu(x: Node, alpha: float) -> Node:
+    """Returns an ELU."""
+    if alpha < 0:
+        raise Unsupported(f"ELU(alpha={alpha}), which is negative")
+    return activation(x, "elu", **({} if alpha == 1 else {"alpha": float(alpha)}))
+
+
+def batch_norm(x: Node, mean, var, gamma, beta, eps: float, name: str, *, only_user: bool) -> Node:
+    """Returns the normalization with running statistics, folded into the layer before if nobody else reads that."""
+    if mean is None or var is None:
+        raise Unsupported("a normalization without running statistics, which depends on the whole batch")
+    if x.shape[0] != len(mean):
+        raise Unsupported(f"a normalization of {len(mean)} channels on a value of shape {x.shape}")
+    scale, shift, kind = running(mean, var, gamma, beta, eps)
+    before = x.layers[0] if len(x.layers) == 1 and len(x.inputs) == 1 else {}
+    if only_user and before.get("type") in ("dense", "conv2d"):
+        return Node(x.inputs, [folded(before, scale, shift, kind)], x.shape, x.flat)
+    return channel_affine(x, scale.astype(kind), shift.astype(kind), name)
+
+
+def running(mean, var, gamma, beta, eps: float) -> tuple:
+    """Returns the scale and the shift of a normalization in double precision, and the format that it is stored in."""
+    kind = np.result_type(mean, *(v for v in (gamma, beta) if v is not None), np.float32)
+    scale = (1.0 if gamma is None else gamma.astype(np.float64)) / np.sqrt(var.astype(np.float64) + eps)
+    return scale, (0.0 if beta is None else beta.astype(np.float64)) - mean.astype(np.float64) * scale, kind
+
+
+def folded(layer: dict, scale, shift, kind) -> dict:
+    """Returns a dense layer or a convolution with an affine map of its channels behind it, as one."""
+    weight, bias = layer["weight"], layer.get("bias")
+    kind = np.result_type(kind, weight)
+    scaled = weight.astype(np.float64) * scale.reshape(-1, *[1] * (weight.ndim - 1))
+    offset = shift if bias is None else bias.astype(np.float64) * scale + shift
+    return {**layer, "weight": scaled.astype(kind), "bias": offset.astype(kind)}
+
+
+def channel_affine(x: Node, scale, shift, name: str) -> Node:
+    """Returns ``scale * x + shift``, one of each for each channel or feature."""
+    if np.all(scale == 1) and np.all(shift == 0):
+        return _layer(x, None, x.shape, flat=x.flat)
+    return _layer(x, {"type": "channel_affine", "_name": name, "scale": scale, "shift": shift}, x.shape, flat=x.flat)
+
+
+def by_channel(x: Node, constant, batch_axis: bool = True) -> np.ndarray:
+    """Returns a constant that is broadcast to a value, as one number for each channel."""
+    constant = np.asarray(constant)
+    kind = constant.dtype if constant.dtype in (np.float32, np.float64) and constant.ndim else np.float32
+    if constant.ndim == 0 and float(constant.astype(np.float32)) != float(constant):
+        kind = np.float32  # PyTorch, too, rounds a number of Python to the format of the tensor.
+    axes = len(x.shape)
+    shape = (1,) * (axes + 1 - constant.ndim) + constant.shape
+    if len(shape) != axes + 1 or shape[0] != 1 or shape[1] not in (1, x.shape[0]) or any(n != 1 for n in shape[2:]):
+        raise Unsupported(f"a constant of shape {constant.shape} with a value of shape {x.shape}: one for each channel is known")
+    return np.ascontiguousarray(np.broadcast_to(constant.reshape(shape[1]), (x.shape[0],)).astype(kind))
+
+
+def sort(x: Node, group: int, channels: int | None = None) -> Node:
+    """Returns the channels sorted in groups of neighbours."""
+    if group < 1 or x.shape[0] % group:
+        raise Unsupported(f"sorting {x.shape[0]} channels in groups of {group}")
+    return _layer(x, {"type": "sort", "group": int(group)}, x.shape, flat=x.flat)
+
+
+def permute(x: Node, order) -> Node:
+    """Returns the channels in another order: output channel ``i`` is input channel ``order[i]``."""
+    image = len(x.shape) > 1 and not x.flat
+    return _layer(x, {"type": "_permute", "order": np.asarray(order), "image": image}, x.shape, flat=x.flat)
+
+
+def max_min(x: Node) -> Node:
+    """Returns the larger, then the smaller numbers of channel ``i`` and channel ``i + n/2``, for ``n`` channels."""
+    n = x.shape[0]
+    if n % 2:
+        raise Unsupported(f"MaxMin of {n} channels")
+    halves = np.arange(n).reshape(2, n // 2)
+    pairs = sort(permute(x, halves.T.reshape(-1)), 2)
+    # Each pair is in ascending order: the larger ones are the odd channels.
+    return permute(pairs, np.concatenate([np.arange(1, n, 2), np.arange(0, n, 2)]))
+
+
+def max_pool(x: Node, kernel, stride, padding, dilation, ceil: bool, axes: int) -> Node:
+    """Returns the largest number of each window."""
+    _image(x, axes, "max pooling")
+    kernel = pair(kernel, axes, "kernel_size")
+    stride = kernel if stride is None or stride == [] else pair(stride, axes, "stride")
+    padding, dilation = pair(padding, axes, "padding"), pair(dilation, axes, "dilation")
+    if dilation != (1,) * axes:
+        raise Unsupported(f"max pooling with dilation {dilation}")
+    sizes = _windows(x.shape[1:], kernel, stride, padding, dilation, ceil, "max pooling")
+    layer = {"type": "max_pool", "size": _two(kernel, 1)}
+    if stride != kernel:
+        layer["stride"] = _two(stride, 1)
+    if any(padding):
+        layer["padding"] = _two(padding, 0)
+    return _layer(x, layer, (x.shape[0], *sizes))
+
+
+def avg_pool(x: Node, kernel, stride, padding, ceil: bool, count_pad: bool, divisor, axes: int) -> Node:
+    """Returns the mean of each window."""
+    _image(x, axes, "mean pooling")
+    kernel = pair(kernel, axes, "kernel_size")
+    stride = kernel if stride is None or stride == [] else pair(stride, axes, "stride")
+    padding = pair(padding, axes, "padding")
+    if divisor is not None:
+        raise Unsupported(f"mean pooling with divisor_override={divisor}")
+    if any(padding) and not count_pad:
+        raise Unsupported("mean pooling with padding that is not counted: it divides by other numbers at the border")
+    sizes = _windows(x.shape[1:], kernel, stride, padding, (1,) * axes, ceil, "mean pooling")
+    if kernel == x.shape[1:] and not any(padding):
+        return global_avg_pool(x, keep=True)
+    layer = {"type": "avg_pool", "size": _two(kernel, 1)}
+    if stride != kernel:
+        layer["stride"] = _two(stride, 1)
+    if any(padding):
+        layer["padding"] = _two(padding, 0)
+    return _layer(x, layer, (x.shape[0], *sizes))
+
+
+def adaptive_avg_pool(x: Node, output, axes: int) -> Node:
+    """Returns means of windows, so many that the output has a given size."""
+    _image(x, axes, "adaptive mean pooling")
+    output = (output,) * axes if isinstance(output, (int, np.integer)) or output is None else tuple(output)
+    output = tuple(n if o is None else int(o) for o, n in zip(output, x.shape[1:]))
+    if output == (1,) * axes:
+        return global_avg_pool(x, keep=True)
+    if output == x.shape[1:]:
+        return _layer(x, None, x.shape)
+    if any(n % o for n, o in zip(x.shape[1:], output)):
+        raise Unsupported(f"adaptive mean pooling from {x.shape[1:]} to {output}, whose windows overlap")
+    kernel = tuple(n // o for n, o in zip(x.shape[1:], output))
+    return avg_pool(x, kernel, None, 0, False, True, None, axes)
+
+
+def global_avg_pool(x: Node, keep: bool) -> Node:
+    """Returns the mean of each channel."""
+    shape = (x.shape[0], *[1] * (len(x.shape) - 1)) if keep else x.shape[:1]
+    if x.flat or len(x.shape) == 1:
+        return _layer(x, None, shape, flat=keep)
+    return _layer(x, {"type": "global_avg_pool"}, shape, flat=keep)
+
+
+def flatten(x: Node) -> Node:
+    """Returns a vector."""
+    layer = None if x.flat or len(x.shape) == 1 else {"type": "flatten"}
+    return _layer(x, layer, (numel(x.shape),))
+
+
+def reshape(x: Node, shape: tuple[int, ...]) -> Node:
+    """Returns the same numbers in another shape."""
+    if shape.count(-1) == 1:
+        rest = numel(n for n in shape if n != -1)
+        shape = tuple(numel(x.shape) // max(rest, 1) if n == -1 else n for n in shape)
+    if numel(shape) != numel(x.shape):
+        raise Unsupported(f"a reshape from {x.shape} to {shape}, which moves numbers between samples")
+    if shape == x.shape:
+        return _layer(x, None, shape, flat=x.flat)
+    if len(shape) == 1:
+        return flatten(x)
+    if x.flat and shape[0] == x.shape[0]:
+        return _layer(x, None, shape, flat=True)
+    hint = f"; if it is the first layer, give input_shape={shape}" if len(x.shape) == 1 else ""
+    raise Unsupported(f"a reshape from {x.shape} to {shape}{hint}")
+
+
+def space_to_depth(x: Node, block: int) -> Node:
+    """Returns blocks of points as channels."""
+    _image(x, 2, "PixelUnshuffle")
+    c, h, w = x.shape
+    if h % block or w % block:
+        raise Unsupported(f"PixelUnshuffle({block}) of an image {h} x {w}")
+    return _layer(x, {"type": "space_to_depth", "block": int(block)}, (c * block * block, h // block, w // block))
+
+
+def add(values: list[Node]) -> Node:
+    """Returns the sum of values."""
+    shapes = {(value.shape, value.flat) for value in values}
+    if len({shape for shape, _ in shapes}) > 1:
+        raise Unsupported(f"a sum of values of shapes {', '.join(str(v.shape) for v in values)}, which is broadcast")
+    if len(shapes) > 1:
+        raise Unsupported("a sum of a global mean and a convolution")
+    return Node(values, (), values[0].shape, values[0].flat)
+
+
+def product(a: Node, b: Node) -> Node:
+    """Returns a product of two values, which is known in one case: ``x sigmoid(x)``."""
+    for x, gate in ((a, b), (b, a)):
+        if gate.layers == ({"type": "activation", "function": "sigmoid"},) and gate.inputs == (x,):
+            return activation(x, "silu")
+    raise Unsupported("a product of two values that depend on the input")

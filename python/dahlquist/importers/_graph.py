@@ -1,0 +1,105 @@
+"""A network as a graph, and the graph as a tree of chains and sums, which is what model files hold."""
+
+from __future__ import annotations
+
+import math
+
+#: A graph whose branches meet again and again has a tree that grows without bound.
+MOST_LAYERS = 10_000
+
+
+class Unsupported(Exception):
+    """What an importer cannot take, in words."""
+
+
+class Node:
+    """A value in the network: the input, what some layers make of another value, or a sum.
+
+    Attributes
+    ----------
+    shape : tuple of int or None
+        The shape of one sample, as the other library sees it. None if it follows from something that is not supported.
+    flat : bool
+        Whether the model sees a vector where the other library sees channels of one point.
+    origin
+        What the value is in the other library.
+    """
+
+    __slots__ = ("depth", "dominator", "flat", "inputs", "layers", "origin", "shape")
+
+    def __init__(self, inputs=(), layers=(), shape=None, flat=False, origin=None):
+        self.inputs, self.layers = tuple(inputs), tuple(layers)
+        self.shape, self.flat, self.origin = shape, flat, origin
+        # The nearest value that every way from the input to this one passes.
+        self.dominator, self.depth = None, 0
+        if self.inputs:
+            first, *rest = self.inputs
+            for other in rest:
+                first = _common(first, other)
+            self.dominator, self.depth = first, first.depth + 1
+
+    @property
+    def known(self) -> bool:
+        """Whether the value is one that the model can compute."""
+        return self.shape is not None
+
+
+def _common(a: Node, b: Node) -> Node:
+    while a is not b:
+        if a.depth < b.depth:
+            a, b = b, a
+        a = a.dominator
+    return a
+
+
+class Tree:
+    """The layers that lead from the input to a value.
+
+    Attributes
+    ----------
+    layers : list
+        In the format of model files.
+    origins : list
+        For each of them the node after it, where it is one.
+    """
+
+    def __init__(self, output: Node, start: Node):
+        self._count = 0
+        self.layers, self.origins = self._chain(output, start)
+
+    def _chain(self, node: Node, start: Node) -> tuple[list, list]:
+        pieces: list[tuple[list, Node]] = []
+        while node is not start:
+            if len(node.inputs) == 1:
+                pieces.append((list(node.layers), node))
+            else:
+                pieces.append(([{"type": "sum", "branches": self._branches(node, node.dominator)}], node))
+            self._add(len(node.layers) + 1)
+            node = node.dominator
+        layers, origins = [], []
+        for own, after in reversed(pieces):
+            layers += own
+            origins += [None] * (len(own) - 1) + [after] if own else []
+        return layers, origins
+
+    def _branches(self, node: Node, start: Node) -> list[list]:
+        branches = []
+        for value in node.inputs:
+            # A sum of a sum is one sum, if both start at the same value.
+            if len(value.inputs) > 1 and value.dominator is start:
+                branches += self._branches(value, start)
+            else:
+                branches.append(self._chain(value, start)[0])
+        return branches
+
+    def _add(self, count: int) -> None:
+        self._count += count
+        if self._count > MOST_LAYERS:
+            raise Unsupported(
+                f"its branches meet so often that it would have more than {MOST_LAYERS} layers as a tree of sums"
+            )
+
+
+def numel(shape) -> int:
+    """Returns the number of scalars of a shape."""
+    return math.prod(shape)

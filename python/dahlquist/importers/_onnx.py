@@ -1,0 +1,127 @@
+"""ONNX files, read operator by operator."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import numpy as np
+
+from .._model import Model, _shape
+from ..errors import FormatError, UnsupportedError
+from ._graph import Node, Tree, Unsupported
+from ._onnx_ops import OPERATORS
+from ._permute import lower
+
+
+def import_onnx(source, input_shape, normalize) -> Model:
+    """See :func:`dahlquist.from_onnx`."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError("from_onnx needs the package onnx: pip install onnx") from error
+    name = "the ONNX model"
+    if isinstance(source, onnx.ModelProto):
+        model = source
+    else:
+        try:
+            model = onnx.load_model_from_string(source) if isinstance(source, bytes) else onnx.load(os.fspath(source))
+        except Exception as error:
+            place = "the bytes" if isinstance(source, bytes) else os.fspath(source)
+            raise FormatError(f"{place}: no ONNX model: {error}") from error
+        if not isinstance(source, bytes):
+            name = os.fspath(source)
+    reader = Reader(model.graph, input_shape)
+    output = reader.read()
+    tree = None
+    try:
+        if output is not None and not reader.problems:
+            tree = Tree(output, reader.start)
+    except Unsupported as reason:
+        reader.problems.append(("", str(reason)))
+    if reader.problems or tree is None:
+        raise UnsupportedError(name, reader.problems)
+    layers = lower(tree.layers) or [{"type": "activation", "function": "identity"}]
+    return Model(reader.start.shape, layers, normalize=normalize)
+
+
+class Reader:
+    """Reads a graph, and notes everything that it cannot take."""
+
+    def __init__(self, graph, input_shape):
+        from onnx import numpy_helper
+
+        self.graph = graph
+        self.problems: list[tuple[str, str]] = []
+        self.values: dict[str, object] = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        self.uses: dict[str, int] = {}
+        for node in graph.node:
+            for name in node.input:
+                self.uses[name] = self.uses.get(name, 0) + 1
+        for value in graph.output:
+            self.uses[value.name] = self.uses.get(value.name, 0) + 1
+        inputs = [value for value in graph.input if value.name not in self.values]
+        if len(inputs) != 1:
+            raise UnsupportedError("the ONNX model", [("", f"it has {len(inputs)} inputs, and a model has one")])
+        self.start = Node(shape=_input_shape(inputs[0], input_shape))
+        self.values[inputs[0].name] = self.start
+
+    def read(self) -> Node | None:
+        """Returns the output, if the graph has one that a model can have."""
+        for index, node in enumerate(self.graph.node):
+            place = node.name or f"node {index} ({node.op_type})"
+            try:
+                found = self.node(node, place)
+            except Unsupported as reason:
+                self.problems.append((place, str(reason)))
+                found = Node(shape=None)
+            for name, value in zip(node.output, found if isinstance(found, tuple) else (found,)):
+                self.values[name] = value
+            for name in node.output:
+                self.values.setdefault(name, Node(shape=None))
+        if len(self.graph.output) != 1:
+            self.problems.append(("", f"it has {len(self.graph.output)} outputs, and a model has one"))
+            return None
+        output = self.values[self.graph.output[0].name]
+        if isinstance(output, Node):
+            return output if output.known else None
+        self.problems.append(("", "its output does not depend on its input"))
+        return None
+
+    def node(self, node, place: str):
+        """Returns what a node computes."""
+        from onnx import helper, numpy_helper
+
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        if node.op_type == "Constant":
+            value = attributes.get("value")
+            if value is not None:
+                return numpy_helper.to_array(value)
+            return np.asarray(next(iter(attributes.values())))
+        rule = OPERATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        if rule is None:
+            domain = f"{node.domain}." if node.domain else ""
+            raise Unsupported(f"the operator {domain}{node.op_type}")
+        inputs = [self.values[name] if name else None for name in node.input]
+        if any(isinstance(v, Node) and not v.known for v in inputs):
+            return Node(shape=None)
+        first = node.input[0] if node.input else ""
+        return rule(inputs, attributes, name=_weight_name(node, place), only_user=self.uses.get(first) == 1)
+
+
+def _weight_name(node, place: str) -> str:
+    # The name of the weight in the library that wrote the file, which is more telling than that of the node.
+    if len(node.input) > 1 and node.input[1].endswith(".weight"):
+        return node.input[1].removesuffix(".weight")
+    return place.strip("/").replace("/", ".")
+
+
+def _input_shape(value, given) -> tuple[int, ...]:
+    if given is not None:
+        shape = (given,) if isinstance(given, int) else tuple(given)
+        _shape(shape)
+        return shape
+    sizes = [d.dim_value if d.HasField("dim_value") else 0 for d in value.type.tensor_type.shape.dim]
+    if len(sizes) < 2 or not all(sizes[1:]) or math.prod(sizes[1:]) == 0:
+        raise UnsupportedError("the ONNX model", [(value.name, "its shape is not said: give input_shape, without the batch")])
+    return tuple(sizes[1:])

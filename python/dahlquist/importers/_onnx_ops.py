@@ -1,0 +1,233 @@
+"""What each operator of ONNX becomes. A rule takes the inputs, the attributes, and a name for its weights."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import _build as build
+from ._graph import Node, Unsupported
+
+
+def _array(value) -> np.ndarray | None:
+    if value is None:
+        return None
+    if isinstance(value, Node):
+        raise Unsupported("weights that depend on the input")
+    value = np.asarray(value)
+    return np.ascontiguousarray(value.astype(np.float32) if value.dtype.itemsize < 4 else value)
+
+
+def _pads(attributes, kernel, stride, dilation, sizes, what: str):
+    """Returns symmetric padding, or ``"same"``."""
+    auto = attributes.get("auto_pad", b"NOTSET").decode()
+    axes = len(kernel)
+    if auto == "VALID":
+        return (0,) * axes
+    if auto in ("SAME_UPPER", "SAME_LOWER"):
+        total = [max((math.ceil(n / s) - 1) * s + d * (k - 1) + 1 - n, 0)
+                 for n, s, k, d in zip(sizes, stride, kernel, dilation)]
+        if any(t % 2 for t in total):
+            raise Unsupported(f"{what} with auto_pad={auto}, where it pads one side more than the other")
+        return tuple(t // 2 for t in total)
+    pads = tuple(attributes.get("pads", (0,) * (2 * axes)))
+    if pads[:axes] != pads[axes:]:
+        raise Unsupported(f"{what} with pads={list(pads)}, which differ from side to side")
+    return pads[:axes]
+
+
+def _conv(inputs, a, *, name, only_user):
+    x, weight, bias = (*inputs, None)[:3]
+    weight = _array(weight)
+    axes = weight.ndim - 2
+    stride, dilation = tuple(a.get("strides", (1,) * axes)), tuple(a.get("dilations", (1,) * axes))
+    padding = _pads(a, weight.shape[2:], stride, dilation, x.shape[1:], "a convolution")
+    return build.conv(x, weight, _array(bias), stride, padding, dilation, a.get("group", 1), "zeros", name)
+
+
+def _gemm(inputs, a, *, name, only_user):
+    x, weight, bias = (*inputs, None)[:3]
+    if not isinstance(x, Node) or a.get("transA"):
+        raise Unsupported("a Gemm whose first factor is no value of samples")
+    weight = _array(weight)
+    weight = weight if a.get("transB") else np.ascontiguousarray(weight.T)
+    kind = weight.dtype
+    bias = None if bias is None else np.broadcast_to(_array(bias).reshape(-1), (len(weight),))
+    if a.get("alpha", 1.0) != 1:
+        weight = (weight * a["alpha"]).astype(kind)
+    if bias is not None and a.get("beta", 1.0) != 1:
+        bias = bias * a["beta"]
+    return build.linear(x, weight, None if bias is None else np.ascontiguousarray(bias).astype(kind), name)
+
+
+def _matmul(inputs, a, *, name, only_user):
+    x, weight = inputs
+    if not isinstance(x, Node) or isinstance(weight, Node) or np.ndim(weight) != 2:
+        raise Unsupported("a matrix product that is not a value times a constant matrix")
+    return build.linear(x, np.ascontiguousarray(_array(weight).T), None, name)
+
+
+def _norm(inputs, a, *, name, only_user):
+    x, gamma, beta, mean, var = inputs[:5]
+    if a.get("training_mode"):
+        raise Unsupported("a normalization by the statistics of the batch")
+    arrays = [_array(v) for v in (mean, var, gamma, beta)]
+    return build.batch_norm(x, *arrays, a.get("epsilon", 1e-5), name, only_user=only_user)
+
+
+def _max_pool(inputs, a, *, name, only_user):
+    (x,) = inputs
+    kernel = tuple(a["kernel_shape"])
+    ones = (1,) * len(kernel)
+    stride, dilation = tuple(a.get("strides", ones)), tuple(a.get("dilations", ones))
+    padding = _pads(a, kernel, stride, dilation, x.shape[1:], "max pooling")
+    return build.max_pool(x, kernel, stride, padding, dilation, bool(a.get("ceil_mode")), len(kernel))
+
+
+def _avg_pool(inputs, a, *, name, only_user):
+    (x,) = inputs
+    kernel = tuple(a["kernel_shape"])
+    stride = tuple(a.get("strides", (1,) * len(kernel)))
+    padding = _pads(a, kernel, stride, (1,) * len(kernel), x.shape[1:], "mean pooling")
+    counted = bool(a.get("count_include_pad"))
+    return build.avg_pool(x, kernel, stride, padding, bool(a.get("ceil_mode")), counted, None, len(kernel))
+
+
+def _reshape(inputs, a, *, name, only_user):
+    x, shape = inputs
+    if isinstance(shape, Node) or not isinstance(x, Node):
+        raise Unsupported("a reshape to a shape that is computed")
+    first, *rest = [int(n) for n in np.asarray(shape).reshape(-1)]
+    rest = [x.shape[i] if n == 0 and not a.get("allowzero") else n for i, n in enumerate(rest)]
+    if -1 in rest and first == -1 or first == -1 and math.prod(rest) != math.prod(x.shape):
+        raise Unsupported(f"a reshape to {[first, *rest]}, which moves numbers between samples")
+    return build.reshape(x, tuple(rest))
+
+
+def _flatten(inputs, a, *, name, only_user):
+    axis = a.get("axis", 1)
+    if axis not in (1, -len(inputs[0].shape)):
+        raise Unsupported(f"a flatten from axis {axis}")
+    return build.flatten(inputs[0])
+
+
+def _mean(inputs, a, *, name, only_user):
+    x = inputs[0]
+    dims = a.get("axes") if len(inputs) < 2 or inputs[1] is None else np.asarray(inputs[1]).reshape(-1)
+    dims = {int(d) + (1 + len(x.shape)) * (d < 0) for d in (() if dims is None else dims)}
+    if dims != set(range(2, len(x.shape) + 1)) or not dims:
+        raise Unsupported(f"a mean over the axes {sorted(dims)}; over all points of each channel is known")
+    return build.global_avg_pool(x, keep=bool(a.get("keepdims", 1)))
+
+
+def _squeeze(inputs, a, *, name, only_user):
+    x = inputs[0]
+    dims = a.get("axes") if len(inputs) < 2 or inputs[1] is None else np.asarray(inputs[1]).reshape(-1)
+    if dims is None:
+        raise Unsupported("a squeeze without axes, which may remove the batch")
+    dims = {int(d) + (1 + len(x.shape)) * (d < 0) for d in dims}
+    if 0 in dims:
+        raise Unsupported("a squeeze of the batch")
+    return build.reshape(x, tuple(n for i, n in enumerate(x.shape, 1) if i not in dims))
+
+
+def _binary(combine, constant):
+    def rule(inputs, a, *, name, only_user):
+        x, y = inputs
+        if isinstance(x, Node) and isinstance(y, Node):
+            return combine(x, y)
+        if not isinstance(x, Node) and not isinstance(y, Node):
+            return constant(np.asarray(x), np.asarray(y))
+        swapped = not isinstance(x, Node)
+        x, y = (y, x) if swapped else (x, y)
+        y = np.asarray(y)
+        before = x.layers[0] if len(x.layers) == 1 and len(x.inputs) == 1 else {}
+        if constant is np.add and only_user and before.get("type") == "dense" and before["bias"] is None:
+            bias = build.by_channel(x, y.astype(before["weight"].dtype))
+            return Node(x.inputs, [{**before, "bias": bias}], x.shape, x.flat)
+        y = build.by_channel(x, y)
+        scale, shift = _affine(constant, y, swapped)
+        return build.channel_affine(x, scale.astype(y.dtype), shift.astype(y.dtype), name)
+
+    return rule
+
+
+def _affine(operation, y, swapped: bool):
+    one, zero = np.ones_like(y), np.zeros_like(y)
+    if operation is np.add:
+        return one, y
+    if operation is np.subtract:
+        return (-one, y) if swapped else (one, -y)
+    if operation is np.multiply:
+        return y, zero
+    if swapped:
+        raise Unsupported("a division by a value that depends on the input")
+    return 1 / y.astype(np.float64), zero
+
+
+def _minus(x, y):
+    ones = np.ones(y.shape[0], np.float32)
+    return build.add([x, build.channel_affine(y, -ones, 0 * ones, "minus")])
+
+
+def _refuse(what: str):
+    def rule(*_, **__):
+        raise Unsupported(what)
+
+    return rule
+
+
+def _same(inputs, a, *, name, only_user):
+    x = inputs[0]
+    return Node([x], [], x.shape, x.flat) if isinstance(x, Node) else x
+
+
+def _clip(inputs, a, *, name, only_user):
+    x, low, high = (*inputs, None, None)[:3]
+    bound = lambda v, key, default: float(a.get(key, default)) if v is None else float(np.asarray(v))  # noqa: E731
+    low, high = bound(low, "min", -math.inf), bound(high, "max", math.inf)
+    if low != 0 and math.inf in (-low, high):
+        raise Unsupported(f"Clip to [{low}, {high}]")
+    return build.hardtanh(x, low, high)
+
+
+def _pad(inputs, a, *, name, only_user):
+    pads = a.get("pads") if len(inputs) < 2 else np.asarray(inputs[1]).reshape(-1)
+    if pads is None or any(int(p) for p in pads):
+        raise Unsupported("padding that is not part of a convolution")
+    return _same(inputs, a, name=name, only_user=only_user)
+
+
+def _space_to_depth(inputs, a, *, name, only_user):
+    """ONNX counts the channels of a block first, where models count the channels of the image first."""
+    x, block = inputs[0], int(a["blocksize"])
+    channels = x.shape[0]
+    order = np.arange(channels * block * block).reshape(channels, block * block).T.reshape(-1)
+    return build.permute(build.space_to_depth(x, block), order)
+
+
+def _unary(function: str):
+    return lambda inputs, a, *, name, only_user: build.activation(inputs[0], function)
+
+
+OPERATORS = {
+    "Conv": _conv, "Gemm": _gemm, "MatMul": _matmul, "BatchNormalization": _norm,
+    "MaxPool": _max_pool, "AveragePool": _avg_pool,
+    "GlobalAveragePool": lambda inputs, a, **_: build.global_avg_pool(inputs[0], keep=True),
+    "ReduceMean": _mean, "Reshape": _reshape, "Flatten": _flatten, "Squeeze": _squeeze,
+    "Relu": _unary("relu"), "Tanh": _unary("tanh"), "Sigmoid": _unary("sigmoid"), "Abs": _unary("abs"),
+    "LeakyRelu": lambda inputs, a, **_: build.leaky_relu(inputs[0], a.get("alpha", 0.01)),
+    "Elu": lambda inputs, a, **_: build.elu(inputs[0], a.get("alpha", 1.0)),
+    "Softplus": _unary("softplus"),
+    "Gelu": lambda inputs, a, **_: build.gelu(inputs[0], a.get("approximate", b"none").decode()),
+    "Clip": _clip, "Pad": _pad, "SpaceToDepth": _space_to_depth,
+    "Add": _binary(lambda x, y: build.add([x, y]), np.add),
+    "Sub": _binary(_minus, np.subtract),
+    "Mul": _binary(build.product, np.multiply),
+    "Div": _binary(_refuse("a quotient of two values that depend on the input"), np.divide),
+    "Sum": lambda inputs, a, **_: build.add(inputs),
+    "Identity": _same, "Dropout": _same, "Cast": _same,
+    "Softmax": _refuse("Softmax: leave it out, margins are measured on the logits"),
+    "LogSoftmax": _refuse("LogSoftmax: leave it out, margins are measured on the logits"),
+}

@@ -1,0 +1,261 @@
+"""PyTorch networks: traced by torch.fx, and read node by node."""
+
+from __future__ import annotations
+
+import contextlib
+import operator
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from .. import _arrays
+from .._model import Model, _shape
+from ..errors import UnsupportedError
+from ._graph import Node, Tree, Unsupported
+from ._permute import lower
+from ._torch_ops import FUNCTIONS, METHODS, module_rule
+from ._torch_weights import is_known_hook, stored
+
+
+class Batch:
+    """Stands for the number of samples where a network asks for it."""
+
+    def __repr__(self) -> str:
+        return "the number of samples"
+
+
+BATCH = Batch()
+
+
+class Tracer(fx.Tracer):
+    """Traces into modules of users, and not into those that have a rule or are PyTorch's own."""
+
+    def is_leaf_module(self, module: nn.Module, path: str) -> bool:
+        return module_rule(module) is not None or super().is_leaf_module(module, path)
+
+
+@contextlib.contextmanager
+def evaluation_mode(network: nn.Module):
+    """Puts every module into evaluation mode, and afterwards into the mode that it was in."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        for module, _ in modes:
+            # Not by eval(): some libraries change weights there.
+            object.__setattr__(module, "training", False)
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            object.__setattr__(module, "training", mode)
+
+
+def trace(network: nn.Module) -> fx.Graph:
+    """Returns the graph of a network, which must be in evaluation mode."""
+    try:
+        return Tracer().trace(network)
+    except Exception as error:
+        reason = f"torch.fx cannot trace its forward: {type(error).__name__}: {error}".splitlines()[0]
+        hint = " (a network whose control flow depends on values has no fixed layers)"
+        raise UnsupportedError(type(network).__name__, [("", reason + hint)]) from error
+
+
+def import_network(network, input_shape, normalize, ignore_hooks: bool) -> Model:
+    """See :func:`dahlquist.from_torch`."""
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"a torch.nn.Module is expected, not {type(network).__name__}; a state_dict is for from_state_dict")
+    shape = (input_shape,) if isinstance(input_shape, (int, np.integer)) else tuple(input_shape)
+    _shape(shape)
+    with evaluation_mode(network):
+        reader = Reader(network, trace(network), tuple(int(n) for n in shape))
+        if not ignore_hooks:
+            reader.look_for_hooks()
+        output = reader.read()
+    try:
+        if output is not None and not reader.problems:
+            tree = Tree(output, reader.start)
+    except Unsupported as reason:
+        reader.problems.append(("", str(reason)))
+    if reader.problems:
+        raise UnsupportedError(type(network).__name__, reader.problems)
+    layers = lower(tree.layers)
+    if not layers:
+        layers = [{"type": "activation", "function": "identity"}]
+    model = Model(shape, layers, normalize=normalize)
+    model._normalize = normalize
+    model._origins = tree.origins if len(layers) == len(tree.layers) else None
+    return model
+
+
+class Reader:
+    """Reads a graph, and notes everything that it cannot take."""
+
+    def __init__(self, network: nn.Module, graph: fx.Graph, shape: tuple[int, ...]):
+        self.network, self.graph = network, graph
+        self.modules = dict(network.named_modules())
+        self.start = Node(shape=shape)
+        self.values: dict[fx.Node, object] = {}
+        self.problems: list[tuple[str, str]] = []
+
+    def look_for_hooks(self) -> None:
+        """Notes forward hooks whose effect on the values cannot be known."""
+        for path, module in self.modules.items():
+            hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
+            for hook in hooks:
+                if not is_known_hook(hook):
+                    name = getattr(hook, "__name__", type(hook).__name__)
+                    reason = f"a forward hook ({name}), which may change the values; ignore_hooks=True takes it as none"
+                    self.problems.append((path, reason))
+
+    def read(self) -> Node | None:
+        """Returns the output, if the network has one that a model can have."""
+        for node in self.graph.nodes:
+            try:
+                self.values[node] = self.value(node)
+            except Unsupported as reason:
+                self.problems.append((self.place(node), str(reason)))
+                self.values[node] = Node(shape=None)
+        output = self.values[next(n for n in self.graph.nodes if n.op == "output")]
+        if isinstance(output, Node) or self.problems:
+            return output if isinstance(output, Node) and output.known else None
+        self.problems.append(("", f"its output is {_describe(output)}, not one tensor that depends on the input"))
+        return None
+
+    def value(self, node: fx.Node):
+        """Returns the value of a node: a :class:`Node` that depends on the input, or a constant."""
+        if node.op == "placeholder":
+            if self.start.origin is None:
+                self.start.origin = node
+                return self.start
+            if node.args:
+                return node.args[0]
+            raise Unsupported(f"a second input, {node.target}")
+        if node.op == "get_attr":
+            return _attribute(self.network, node.target)
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: self.values[n])
+        if node.op == "output":
+            return args[0]
+        flat = [*_leaves(args), *_leaves(kwargs)]
+        if any(isinstance(v, Node) and not v.known for v in flat):
+            self.note_kind(node)
+            return Node(shape=None)
+        if not any(isinstance(v, Node) for v in flat):
+            return self.constant(node, args, kwargs)
+        found = self.apply(node, args, kwargs)
+        if isinstance(found, Node):
+            found.origin = node
+        return found
+
+    def apply(self, node: fx.Node, args, kwargs):
+        """Returns what a node makes of values that depend on the input."""
+        only_user = isinstance(node.args[0], fx.Node) and len(node.args[0].users) == 1 if node.args else False
+        if node.op == "call_module":
+            module = self.modules[node.target]
+            rule = module_rule(module)
+            if rule is None:
+                raise Unsupported(type(module).__name__)
+            return rule(module, *args, name=node.target, only_user=only_user, **kwargs)
+        if node.op == "call_method":
+            return self.method(node.target, args, kwargs)
+        function = node.target
+        if function is getattr:
+            return self.attribute(*args)
+        if function is operator.getitem and not isinstance(args[0], Node):
+            return operator.getitem(*args)
+        if function not in FUNCTIONS:
+            raise Unsupported(f"the function {_function_name(function)}")
+        return FUNCTIONS[function](*args, **kwargs, name=node.name, only_user=only_user)
+
+    def method(self, name: str, args, kwargs):
+        x = args[0]
+        if name in ("size", "dim") and isinstance(x, Node):
+            full = (BATCH, *x.shape)
+            return len(full) if name == "dim" else full[args[1]] if len(args) > 1 else full
+        if name not in METHODS or not isinstance(x, Node):
+            raise Unsupported(f"the method {name}")
+        return METHODS[name](*args, **kwargs)
+
+    @staticmethod
+    def attribute(x, name: str):
+        if isinstance(x, Node) and name == "shape":
+            return (BATCH, *x.shape)
+        if isinstance(x, Node) and name == "ndim":
+            return 1 + len(x.shape)
+        if isinstance(x, Node):
+            raise Unsupported(f"the attribute {name} of a value")
+        return getattr(x, name)
+
+    def constant(self, node: fx.Node, args, kwargs):
+        """Returns what a node makes of constants: weights that are computed, sizes."""
+        try:
+            if node.op == "call_module":
+                return self.modules[node.target](*args, **kwargs)
+            if node.op == "call_method":
+                return getattr(args[0], node.target)(*args[1:], **kwargs)
+            return node.target(*args, **kwargs)
+        except Exception as error:
+            name = node.target if isinstance(node.target, str) else _function_name(node.target)
+            raise Unsupported(f"{name} of constants: {error}") from error
+
+    def note_kind(self, node: fx.Node) -> None:
+        """Notes a node that comes after something unknown, if nothing of its kind is known either."""
+        if node.op == "call_module" and module_rule(self.modules[node.target]) is None:
+            self.problems.append((self.place(node), type(self.modules[node.target]).__name__))
+        elif node.op == "call_function" and node.target not in FUNCTIONS and node.target not in (getattr, operator.getitem):
+            self.problems.append((self.place(node), f"the function {_function_name(node.target)}"))
+        elif hasattr(rule := (FUNCTIONS if node.op == "call_function" else METHODS).get(node.target), "reason"):
+            self.problems.append((self.place(node), rule.reason))
+        elif node.op == "call_method" and node.target not in METHODS and node.target not in ("size", "dim"):
+            self.problems.append((self.place(node), f"the method {node.target}"))
+
+    def place(self, node: fx.Node) -> str:
+        """Returns the path of the module that a node belongs to."""
+        if node.op == "call_module":
+            return node.target
+        stack = node.meta.get("nn_module_stack") or {}
+        paths = [key for key in stack if key]
+        return paths[-1] if paths else ""
+
+
+def _attribute(module: nn.Module, path: str):
+    *parents, name = path.split(".")
+    for parent in parents:
+        module = getattr(module, parent)
+    return stored(module, name)
+
+
+def _leaves(part):
+    if isinstance(part, (list, tuple)):
+        for value in part:
+            yield from _leaves(value)
+    elif isinstance(part, dict):
+        yield from _leaves(list(part.values()))
+    elif isinstance(part, slice):
+        yield from (part.start, part.stop, part.step)
+    else:
+        yield part
+
+
+def _function_name(function) -> str:
+    module = getattr(function, "__module__", None) or ""
+    name = getattr(function, "__name__", str(function))
+    return f"{module}.{name}" if module and not module.startswith(("_", "torch")) else f"{name}"
+
+
+def _describe(value) -> str:
+    return f"a {type(value).__name__}" if not isinstance(value, torch.Tensor) else "a constant"
+
+
+def torch_input(model: Model, network: nn.Module, x) -> torch.Tensor:
+    """Returns samples of a model as the network takes them: normalized, in its format, on its device."""
+    x = _arrays.samples(x, model.input_shape)
+    if x.dtype == np.uint8:
+        x = x / np.float32(255) if model.dtype == np.float32 else x / 255.0
+    normalize = getattr(model, "_normalize", None)
+    if normalize is not None:
+        mean, std = (np.asarray(_arrays.to_numpy(v), x.dtype).reshape(-1) for v in normalize)
+        axes = (-1, *[1] * (x.ndim - 2))
+        x = (x - mean.reshape(axes)) / std.reshape(axes)
+    weight = next((p for p in [*network.parameters(), *network.buffers()] if p.is_floating_point()), None)
+    kind, device = (weight.dtype, weight.device) if weight is not None else (torch.float32, "cpu")
+    return torch.from_numpy(np.ascontiguousarray(x)).to(device=device, dtype=kind)

@@ -1,0 +1,185 @@
+//! A sealed network, and what it certifies of samples.
+
+use std::sync::Arc;
+
+use dahlquist::{
+    Sealed as SealedNetwork, Semantics,
+    certificate::{Certificate, ClaimedSamples, file::CertificateFile},
+    certify::SampleCertificate,
+    data::Dataset,
+    model,
+    scalar::Scalar,
+};
+use numpy::{PyArray1, PyArrayDyn};
+use pyo3::prelude::*;
+
+use crate::{
+    errors::OrRaise,
+    model::forward,
+    samples::{Samples, array, sizes},
+    task, with_format,
+};
+
+/// A sealed network of either format.
+pub(crate) enum AnySealed {
+    F32(SealedNetwork<f32>),
+    F64(SealedNetwork<f64>),
+}
+
+/// A network whose claims are proved.
+#[pyclass(frozen, module = "dahlquist._native")]
+pub struct Sealed {
+    pub(crate) file: Arc<model::Model>,
+    pub(crate) sealed: Arc<AnySealed>,
+}
+
+#[pymethods]
+impl Sealed {
+    #[getter]
+    fn lipschitz(&self) -> f64 {
+        self.certificate().bound().get()
+    }
+
+    #[getter]
+    fn features(&self) -> f64 {
+        with_format!(AnySealed, &*self.sealed, sealed => sealed.features().get())
+    }
+
+    #[getter]
+    fn is_proved(&self) -> bool {
+        self.certificate().is_proved()
+    }
+
+    /// For each layer: its path, its kind, the rule, and its bound.
+    fn layers(&self) -> Vec<(String, String, &'static str, f64)> {
+        let kinds = self.file.map().layers().iter();
+        let row = |(map, proof): (&model::Map, &Certificate)| {
+            // That of one step says how a flow is proved.
+            let rule = match (map, proof.premises()) {
+                (model::Map::Flow(_), [step]) => step.rule(),
+                _ => proof.rule(),
+            };
+            (proof.path().to_string(), map.kind().to_string(), rule.name(), proof.bound().get())
+        };
+        kinds.zip(self.certificate().layers()).map(row).collect()
+    }
+
+    /// The layers in a row that are proved as one map: the first, how many, the rule, and the bound.
+    fn runs(&self) -> Vec<(String, usize, &'static str, f64)> {
+        let runs = self.certificate().premises().iter().filter(|proof| proof.span() > 1);
+        runs.map(|p| (p.path().to_string(), p.span(), p.rule().name(), p.bound().get())).collect()
+    }
+
+    /// The certificate file about the network alone.
+    fn certificate_json(&self) -> PyResult<String> {
+        text(&self.certificate_file())
+    }
+
+    /// Logits as executed in the order that the network is sealed for.
+    fn predict<'py>(&self, py: Python<'py>, x: Samples<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let dataset = x.dataset(self.file.input(), None, 1)?;
+        let sealed = Arc::clone(&self.sealed);
+        enum Numbers {
+            F32(Vec<f32>),
+            F64(Vec<f64>),
+        }
+        let count = dataset.len();
+        let numbers = task::run(py, None, move |progress| {
+            let observe = |count| progress.add(count);
+            Ok(match &*sealed {
+                AnySealed::F32(s) => Numbers::F32(forward(s.network(), &dataset, &observe)?),
+                AnySealed::F64(s) => Numbers::F64(forward(s.network(), &dataset, &observe)?),
+            })
+        })?;
+        let shape = with_format!(AnySealed, &*self.sealed, sealed => sizes(count, sealed.network().output()));
+        with_format!(Numbers, numbers, data => Ok(array(py, data, shape)?.into_any()))
+    }
+
+    /// Certifies samples.
+    #[pyo3(signature = (x, labels, executed, local, report=None))]
+    fn certify<'py>(
+        &self,
+        py: Python<'py>,
+        x: Samples<'py>,
+        labels: Option<Vec<i64>>,
+        executed: bool,
+        local: bool,
+        report: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Certified> {
+        let classes = with_format!(AnySealed, &*self.sealed, sealed => sealed.network().output().len());
+        let dataset = Arc::new(x.dataset(self.file.input(), labels, classes)?);
+        let semantics = if executed { Semantics::Executed } else { Semantics::Exact };
+        let (sealed, samples) = (Arc::clone(&self.sealed), Arc::clone(&dataset));
+        let claims = task::run(py, report, move |progress| {
+            let observe = |count| progress.add(count);
+            with_format!(AnySealed, &*sealed, sealed => sealed.certify_dataset(&samples, (semantics, local), &observe))
+        })?;
+        Ok(Certified { about: self.certificate_file(), dataset, meaning: (semantics, local), claims })
+    }
+}
+
+impl Sealed {
+    pub(crate) fn certificate(&self) -> &Certificate {
+        with_format!(AnySealed, &*self.sealed, sealed => sealed.certificate())
+    }
+
+    fn certificate_file(&self) -> CertificateFile {
+        let options = with_format!(AnySealed, &*self.sealed, sealed => sealed.options());
+        CertificateFile::new(self.certificate(), &self.file, options.norm_proof, options.summation)
+    }
+}
+
+fn text(file: &CertificateFile) -> PyResult<String> {
+    let bytes = file.bytes().or_raise()?;
+    String::from_utf8(bytes).map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))
+}
+
+/// What is claimed about samples.
+#[pyclass(frozen, module = "dahlquist._native")]
+pub struct Certified {
+    about: CertificateFile,
+    dataset: Arc<Dataset>,
+    meaning: (Semantics, bool),
+    claims: Vec<SampleCertificate>,
+}
+
+#[pymethods]
+impl Certified {
+    fn predictions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArrayDyn<i64>>> {
+        let predictions: Vec<i64> = self.claims.iter().map(|claim| claim.prediction as i64).collect();
+        array(py, predictions, [self.claims.len()])
+    }
+
+    /// The radii, rounded down to `f32` as in certificates: they are confirmed on machines whose last bits differ.
+    fn radii<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<f64>> {
+        let down = |claim: &SampleCertificate| f64::from(<f32 as Scalar>::round_down(claim.radius.get()));
+        PyArray1::from_vec(py, self.claims.iter().map(down).collect())
+    }
+
+    /// Why a radius is 0, where it is.
+    fn refusals(&self) -> Vec<Option<String>> {
+        let name = |claim: &SampleCertificate| {
+            claim.refusal.and_then(|refusal| serde_json::to_value(refusal).ok()?.as_str().map(String::from))
+        };
+        self.claims.iter().map(name).collect()
+    }
+
+    #[getter]
+    fn in_unit_range(&self) -> bool {
+        self.dataset.in_unit_range()
+    }
+
+    /// The certificate file about the network and the samples.
+    fn certificate_json(&self, py: Python<'_>, eps: Vec<f64>) -> PyResult<String> {
+        let file = py
+            .detach(|| {
+                let hash = self.dataset.sha256()?;
+                let samples = ClaimedSamples::new(hash, self.meaning, &self.claims, self.dataset.labels(), &eps)?;
+                let mut file = self.about.clone();
+                file.samples = Some(samples);
+                Ok(file)
+            })
+            .or_raise()?;
+        text(&file)
+    }
+}
