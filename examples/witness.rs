@@ -82,12 +82,13 @@ fn main() -> Result<()> {
     network::save(&network, &path)?;
     let samples_path = options.out.join("relu_samples.safetensors");
     samples::save::<f32>(&samples_path, &test)?;
+    let test = samples::open(&samples_path, Some(WIDTHS[9]))?;
 
     // What the witness says is about the file.
     let model = Model::read(&path)?;
     let mut witness = Witness::new(&model, 0..model.map().layers().len(), true)?;
     let sealed = network.seal()?;
-    witness.about_samples(&samples_path)?;
+    witness.about_samples(&test)?;
     for (number, sample) in sealed.gaps(&test.batch::<f64>(&(0..test.len()).collect::<Vec<_>>())?)?.iter().enumerate() {
         witness.claim_margin(number, sample)?;
     }

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     io::Digest,
     model::{Map, Model},
-    rigor::{Lower, Summation, Upper},
+    rigor::{Lower, Summation, Upper, environment},
     rules::{self, Part},
     tensor::Shape,
 };
@@ -100,10 +100,18 @@ impl Report {
 }
 
 fn verdict(outcome: Result<()>) -> Verdict {
-    outcome.map_or_else(|e| Verdict::Failed(e.to_string()), |()| Verdict::Proved)
+    match outcome {
+        Ok(()) => Verdict::Proved,
+        // Whoever computes wrongly knows nothing about the claim.
+        Err(error @ Error::Environment { .. }) => Verdict::Unchecked(error.to_string()),
+        Err(error) => Verdict::Failed(error.to_string()),
+    }
 }
 
 /// Checks every claim of a certificate about a model; the radii of samples are not among them.
+///
+/// On a thread that does not compute as proofs assume ([`environment`]) nothing is proved and nothing fails: what would be
+/// proved there is [`Verdict::Unchecked`].
 ///
 /// ```no_run
 /// use dahlquist::{certificate::file::CertificateFile, check::check, model::file::Model};
@@ -114,6 +122,9 @@ fn verdict(outcome: Result<()>) -> Verdict {
 /// ```
 pub fn check(claimed: &CertificateFile, model: &Model) -> Report {
     let mut report = Report { findings: Vec::new(), verified: None };
+    if let Err(error) = environment::check().and_then(|()| environment::check_products()) {
+        report.add("arithmetic", "what every proof assumes", Err(error));
+    }
     let hash = model.sha256();
     report.add("model", format!("SHA-256 {}", claimed.model), same("the model file has SHA-256", claimed.model, hash));
     let scalar = same("the tensors of the model are", claimed.scalar.as_str(), model.scalar());
@@ -189,7 +200,9 @@ fn fold(part: &Part<'_>, proof: &Claimed) -> Vec<Finding> {
         vec![own(outcome.map_or_else(|e| Verdict::Failed(e.to_string()), |()| Verdict::Asserted))]
     } else {
         let premises: Vec<Claims<f64, f64>> = proof.premises().iter().map(|premise| premise.claims()).collect();
-        let outcome = rules::derive(part, proof, &premises).and_then(|derived| follows(&claims, &derived));
+        // On this very thread: nodes are spread over the workers of a pool.
+        let derived = environment::check().and_then(|()| rules::derive(part, proof, &premises));
+        let outcome = derived.and_then(|derived| follows(&claims, &derived));
         vec![own(verdict(outcome))]
     };
     let rest: Vec<Vec<Finding>> =

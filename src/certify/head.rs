@@ -12,6 +12,7 @@ use crate::{
     rigor::{
         Lower, Upper,
         directed::{ETA, U, add_up, distance_up, mul_up, sqrt_up, sub_down},
+        environment::bounded,
     },
     rules::margin,
     scalar::Scalar,
@@ -53,7 +54,7 @@ impl<T: Scalar> Sealed<T> {
             (Some(rows), _) => {
                 let n = logits.shape().len();
                 let rows: Vec<&[f64]> = rows.chunks(rows.len() / n).collect();
-                Distances::Each(rows.par_iter().map(|row| distance_up(rows[i], row)).collect())
+                Distances::Each(rows.par_iter().map(|row| bounded(|| distance_up(rows[i], row))).collect())
             }
             // The rows of any other operator differ by at most √2 times its norm.
             (None, Some(_)) => all(self.certificate().layers().last().map_or(f64::INFINITY, |head| head.bound().get())),

@@ -209,6 +209,15 @@ impl Dataset {
         failure.map_or(Ok(digest), Err)
     }
 
+    /// The SHA-256 of the whole file that the samples are kept in ([`samples::open`]), read from the file as it was opened;
+    /// none for samples in memory.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be read, or has changed since.
+    pub fn file_sha256(&self) -> Result<Option<Digest>> {
+        if let Storage::File(file) = &self.storage { file.file_sha256().map(Some) } else { Ok(None) }
+    }
+
     /// The samples at `indices`, in that order, in the format `T`.
     ///
     /// A byte `p` becomes the number nearest to `p/255`; other numbers are rounded to nearest where `T` is narrower

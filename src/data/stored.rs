@@ -95,6 +95,26 @@ impl Stored {
         self.gather_with(indices, |s, bytes| hashes.is_none_or(|hashes| hashes[s] == Digest::of(bytes).short()))
     }
 
+    /// The SHA-256 of the whole file, header and all.
+    ///
+    /// # Errors
+    /// As [`Self::gather`].
+    pub fn file_sha256(&self) -> Result<Digest> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut reader, mut failure) = (&*file, reader_at_start(&file).err());
+        let pieces = std::iter::from_fn(|| {
+            let mut piece = Vec::new();
+            let read = (&mut reader).take(BUFFER as u64).read_to_end(&mut piece);
+            let read = read.map_err(|reason| failure = Some(reason)).ok()?;
+            (read > 0).then_some(piece)
+        });
+        let digest = Digest::of_pieces(pieces);
+        if let Some(reason) = failure {
+            return Err(Error::file(&self.path, reason));
+        }
+        if state(&file) == self.state { Ok(digest) } else { Err(Error::file(&self.path, CHANGED)) }
+    }
+
     /// As [`Self::gather`], if `accept` says yes to the bytes of every sample.
     fn gather_with<T: Scalar>(&self, indices: &[usize], accept: impl FnMut(usize, &[u8]) -> bool) -> Result<Vec<T>> {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,6 +156,10 @@ impl PartialEq for Stored {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
     }
+}
+
+fn reader_at_start(mut file: &File) -> std::io::Result<()> {
+    file.rewind()
 }
 
 fn state(file: &File) -> Option<(u64, SystemTime)> {

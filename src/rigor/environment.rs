@@ -4,7 +4,8 @@
 //! format in between. A program can change that for a thread: flags of the processor round in another direction, flush
 //! results that are subnormal to zero, or take such operands for zero, and libraries set them for speed. [`check`] does
 //! sums, products, quotients and roots whose results tell these apart. It takes well under a microsecond, and is done
-//! when a network is sealed and for every chunk of samples, on the thread that takes the chunk.
+//! when a network is sealed, for every node of a proof that is checked, for every norm and every frequency that a worker
+//! of a pool is given, and for every chunk of samples, on the thread that takes it.
 //!
 //! What it cannot tell: whether the flags change after it, whether a processor has an error, and whether vector units obey
 //! other flags than scalar ones. On x86-64 and AArch64 they obey the same; 32-bit ARM flushes in its vector unit, which
@@ -35,6 +36,11 @@ pub fn check() -> Result<()> {
 pub fn check_products() -> Result<()> {
     products::<f32>()?;
     products::<f64>()
+}
+
+/// The bound that a worker of a pool computes; infinity if its thread does not compute as proofs assume.
+pub(crate) fn bounded(bound: impl FnOnce() -> f64) -> f64 {
+    if check().is_ok() { bound() } else { f64::INFINITY }
 }
 
 /// What one operation must yield.

@@ -21,6 +21,7 @@ use rayon::prelude::*;
 use super::{
     bound::{Lower, Upper},
     directed::{ETA, add_up, exponent, mul_up, scale_down, scale_up, sqrt_down, sqrt_up, sub_down},
+    environment,
     freivalds::probe,
     propose,
     residual::{Known, residual},
@@ -70,10 +71,12 @@ fn sup_norm_from(family: &[MatRef<'_, f64>], gap: f64) -> Result<Upper> {
         let entries = family.iter().flat_map(|w| w.col_iter().flat_map(|column| column.iter().copied()));
         return Ok(Upper::proved(entries.fold(0.0, |largest: f64, x| largest.max(x.abs()))));
     }
-    let gram = |w: &MatRef<'_, f64>| Gram::new(scaled(*w, exponent));
-    let grams: Vec<Gram> = family.par_iter().map(gram).collect();
+    // The workers of a pool are other threads than the one that asks, and may have other flags.
+    let gram = |w: &MatRef<'_, f64>| environment::check().map(|()| Gram::new(scaled(*w, exponent)));
+    let grams: Vec<Gram> = family.par_iter().map(gram).collect::<Result<_>>()?;
     let estimate = grams.par_iter().map(Gram::largest_estimate).reduce(|| 0.0, f64::max);
-    let squared = grams.par_iter().map(|gram| gram.largest_up(estimate, gap)).reduce(|| 0.0, f64::max);
+    let largest = |gram: &Gram| environment::bounded(|| gram.largest_up(estimate, gap));
+    let squared = grams.par_iter().map(largest).reduce(|| 0.0, f64::max);
     let lost = family.iter().map(|w| lost_by_scaling(*w)).fold(0.0, f64::max);
     Upper::proved(scale_up(add_up(sqrt_up(squared), lost), exponent)).finite("a spectral norm")
 }

@@ -13,7 +13,7 @@ use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},
     error::{Error, Result},
     model::{Conv2d, Field, Linear, Map, Method, SplitMethod, Step},
-    rigor::{Lower, Upper},
+    rigor::{Lower, Upper, environment},
     tableau::Tableau,
     tensor::Shape,
 };
@@ -137,6 +137,8 @@ impl Prover {
     }
 
     fn part_unnamed(&self, part: &Part<'_>) -> Result<Certificate> {
+        // Parts are spread over the workers of a pool, whose flags may be others than those of the thread that asks.
+        environment::check()?;
         match part.subject {
             Subject::Map(Map::Linear(linear)) if is_isometry(linear) => {
                 Ok(node(part, Rule::Isometry, isometry::bound(linear)?, vec![]))

@@ -32,6 +32,7 @@ use num_traits::{One, ToPrimitive, Zero};
 
 use crate::{
     certify::Gaps,
+    data::Dataset,
     error::{Error, Result},
     io::{self, Digest},
     model::{Linear, Map, Model},
@@ -126,14 +127,13 @@ impl Witness {
         Upper::proved(if exact { nearest } else { nearest.next_up() })
     }
 
-    /// Says in which file the samples are that margins are claimed of.
+    /// Says of which samples margins are claimed: of those in this very file, as it was opened.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be read as a file.
-    pub fn about_samples(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
-        self.samples = Some(Digest::of(&bytes));
+    /// [`Error::NotProved`] for samples that are in no file of samples, [`Error::File`] if it has changed since.
+    pub fn about_samples(&mut self, samples: &Dataset) -> Result<()> {
+        let none = || Error::not_proved("a margin", "the verified checker reads files of samples (safetensors)");
+        self.samples = Some(samples.file_sha256()?.ok_or_else(none)?);
         Ok(())
     }
 

@@ -7,7 +7,8 @@ use dahlquist::{
     certify::SealOptions,
     field::{GradientField, ResidualField, VectorField},
     layer::{
-        ActivationLayer, AffineLayer, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection, Step,
+        ActivationLayer, AffineLayer, Branches, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection,
+        Step,
     },
     model::{self, Model, Padding, Pair, Pooling, Tensor, Window},
     network::AnyNetwork,
@@ -129,6 +130,39 @@ fn family<T: Scalar>(draw: &mut impl FnMut(usize, f64) -> Vec<T>) -> Result<Vec<
         Box::new(AffineLayer::new(Affine::new(MeanPool::windows(image, around)?, None)?)),
         function(Activation::Hardtanh { min: -0.5, max: 0.75 })?,
     ])
+}
+
+/// A network with a residual step, affine maps that are better together, a stack, and branches, its weights random.
+pub fn runs<T: Scalar>(seed: u64) -> Network<T> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut draw = |n: usize| (0..n).map(|_| T::of(rng.random_range(-0.75..0.75))).collect::<Vec<T>>();
+    let image = Shape::image(2, 4, 4);
+    let geometry =
+        Geometry { input: image, outputs: 3, kernel: (3, 3), stride: 1, padding: 1, mode: PaddingMode::Zeros };
+    let function = Activation::LeakyRelu { slope: 0.01 };
+    let map = |o, i, w| Affine::new(Dense::new(o, i, w).unwrap(), None).unwrap();
+    let field = ResidualField::new(map(4, 6, draw(24)), function, map(6, 4, draw(24))).unwrap();
+    let tanh = |n| Box::new(ActivationLayer::new::<T>(Activation::Tanh {}, Shape::Features(n)).unwrap());
+    let branch = |layers: Vec<Box<dyn Layer<T>>>| Network::new(Shape::Features(6), layers).unwrap();
+    let branches = vec![branch(vec![linear(Dense::new(6, 6, draw(36)).unwrap()), tanh(6)]), branch(vec![tanh(6)])];
+    let layers: Vec<Box<dyn Layer<T>>> = vec![
+        Box::new(Normalize::new(image, vec![T::of(0.5); 2], vec![T::of(0.3), T::of(1.5)]).unwrap()),
+        linear(Conv2d::new(geometry, draw(3 * 2 * 9)).unwrap()),
+        linear(MeanPool::new(Shape::image(3, 4, 4), 2).unwrap()),
+        Box::new(Reshape::flatten(Shape::image(3, 2, 2))),
+        tanh(12),
+        linear(Dense::new(5, 12, draw(60)).unwrap()),
+        Box::new(ActivationLayer::new::<T>(function, Shape::Features(5)).unwrap()),
+        linear(Dense::new(6, 5, draw(30)).unwrap()),
+        Box::new(Flow::new(field, Tableau::euler(), Step::Fixed(0.25), 2).unwrap()),
+        Box::new(Branches::mean(branches).unwrap()),
+        linear(Dense::new(2, 6, draw(12)).unwrap()),
+    ];
+    Network::new(image, layers).unwrap()
+}
+
+fn linear<T: Scalar>(operator: impl Operator<T> + 'static) -> Box<dyn Layer<T>> {
+    Box::new(AffineLayer::new(Affine::new(operator, None).unwrap()))
 }
 
 /// One dense layer.

@@ -7,6 +7,7 @@ mod augment;
 mod claims;
 mod cli;
 mod data;
+mod described;
 mod directed;
 mod executed;
 mod executed_margin;

@@ -6,21 +6,16 @@ use dahlquist::{
     activation::Activation,
     certificate::{NormProof, Rule, file::CertificateFile},
     check::{Verdict, check},
-    field::ResidualField,
-    layer::{ActivationLayer, AffineLayer, Branches, Flow, Layer, Normalize, Reshape, Step},
+    layer::{ActivationLayer, AffineLayer, Layer},
     model::Model,
-    operator::{Affine, Conv2d, Dense, Geometry, MeanPool, Operator},
-    rigor::torus::PaddingMode,
+    operator::{Affine, Dense, Operator},
     scalar::Scalar,
-    tableau::Tableau,
     tensor::Shape,
 };
 use dahlquist_testkit::{
     known::{self, Truth},
-    models::{certificate_of, dense_f32, every_layer, every_layer_f64, model_bytes, tightened},
+    models::{certificate_of, dense_f32, every_layer, every_layer_f64, model_bytes, runs, tightened},
 };
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::forgery::{every_change, failed_parts, implied, issued, parse, places};
@@ -29,35 +24,6 @@ type Layers<T> = Vec<Box<dyn Layer<T>>>;
 
 fn affine<T: Scalar>(operator: impl Operator<T> + 'static) -> Box<dyn Layer<T>> {
     Box::new(AffineLayer::new(Affine::new(operator, None).unwrap()))
-}
-
-/// A residual step, affine maps that are better together, a stack, and branches.
-fn runs<T: Scalar>(seed: u64) -> Network<T> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut draw = |n: usize| (0..n).map(|_| T::of(rng.random_range(-0.75..0.75))).collect::<Vec<T>>();
-    let image = Shape::image(2, 4, 4);
-    let geometry =
-        Geometry { input: image, outputs: 3, kernel: (3, 3), stride: 1, padding: 1, mode: PaddingMode::Zeros };
-    let function = Activation::LeakyRelu { slope: 0.01 };
-    let map = |o, i, w| Affine::new(Dense::new(o, i, w).unwrap(), None).unwrap();
-    let field = ResidualField::new(map(4, 6, draw(24)), function, map(6, 4, draw(24))).unwrap();
-    let tanh = |n| Box::new(ActivationLayer::new::<T>(Activation::Tanh {}, Shape::Features(n)).unwrap());
-    let branch = |layers: Layers<T>| Network::new(Shape::Features(6), layers).unwrap();
-    let branches = vec![branch(vec![affine(Dense::new(6, 6, draw(36)).unwrap()), tanh(6)]), branch(vec![tanh(6)])];
-    let layers: Layers<T> = vec![
-        Box::new(Normalize::new(image, vec![T::of(0.5); 2], vec![T::of(0.3), T::of(1.5)]).unwrap()),
-        affine(Conv2d::new(geometry, draw(3 * 2 * 9)).unwrap()),
-        affine(MeanPool::new(Shape::image(3, 4, 4), 2).unwrap()),
-        Box::new(Reshape::flatten(Shape::image(3, 2, 2))),
-        tanh(12),
-        affine(Dense::new(5, 12, draw(60)).unwrap()),
-        Box::new(ActivationLayer::new::<T>(function, Shape::Features(5)).unwrap()),
-        affine(Dense::new(6, 5, draw(30)).unwrap()),
-        Box::new(Flow::new(field, Tableau::euler(), Step::Fixed(0.25), 2).unwrap()),
-        Box::new(Branches::mean(branches).unwrap()),
-        affine(Dense::new(2, 6, draw(12)).unwrap()),
-    ];
-    Network::new(image, layers).unwrap()
 }
 
 /// Models with the claims about them, the first of which have one layer of every kind, the others runs that are proved as

@@ -167,8 +167,8 @@ impl Certify {
         // Margins are those of the network's logits at its samples: a part has none.
         let samples = dataset.filter(|_| part == (0..count));
         let mut witness = Witness::new(file, part.clone(), samples.is_some()).map_err(|e| self.no_witness(file, e))?;
-        if let (Some(dataset), Some(file)) = (samples, self.data.path()) {
-            witness.about_samples(file)?;
+        if let Some(dataset) = samples {
+            witness.about_samples(dataset)?;
             let mut numbers = 0..;
             input::in_groups("witness", dataset, |x: Batch<f64>| {
                 sealed.gaps(&x)?.iter().zip(&mut numbers).try_for_each(|(s, number)| witness.claim_margin(number, s))

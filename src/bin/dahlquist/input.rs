@@ -155,12 +155,6 @@ impl OptionalData {
     pub(super) fn load<T: Scalar>(&self, network: &Network<T>) -> Result<Option<Dataset>> {
         self.path.as_ref().map(|path| load(path, self.limit, network)).transpose()
     }
-
-    /// Where they are.
-    pub(super) fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
-    }
-
     pub(super) fn is_given(&self) -> bool {
         self.path.is_some()
     }
@@ -183,6 +177,9 @@ fn load<T: Scalar>(path: &Path, limit: Option<usize>, network: &Network<T>) -> R
         Some(limit) if limit < dataset.len() => dataset.subset(&(0..limit).collect::<Vec<_>>())?,
         _ => dataset,
     };
+    if network.output().len() == 1 {
+        output::note("the model has one output: every prediction is class 0, so radii and accuracies say nothing");
+    }
     if !dataset.in_unit_range() {
         output::note(&format!(
             "{}: some numbers are outside [0, 1]; ε and radii are ℓ2 distances in the units of these numbers, not of \

@@ -11,6 +11,7 @@ use crate::{
     rigor::{
         bound::{Lower, Upper},
         directed::{add_up, scale_down, scale_up, sqrt_up, sub_down},
+        environment,
         matrix::{self, Gram, without_structure},
     },
 };
@@ -29,6 +30,9 @@ impl Symbol<'_> {
             let (part, later) = rest.split_at(count.min(rest.len()));
             (rest, count) = (later, (2 * count).min(AT_ONCE));
             let prove = |&frequency: &Frequency| {
+                if environment::check().is_err() {
+                    return Ok((f64::INFINITY, estimate));
+                }
                 let gram = Gram::new(self.at(frequency).real());
                 if let Some(bound) = gram.largest_near(estimate, gap) {
                     return Ok((bound, estimate));

@@ -8,11 +8,18 @@
 
 use dahlquist::{
     Error, Network, Semantics,
+    check::{Verdict, check},
     layer::AffineLayer,
+    model::Model,
     operator::{Affine, Dense},
-    rigor::environment,
+    rigor::{
+        convolution::{Axis, Convolution, PaddingMode},
+        environment, matrix,
+    },
     tensor::{Batch, Shape},
 };
+use dahlquist_testkit::models::{certificate_of, model_bytes};
+use faer::Mat;
 
 /// The flags that a program may set, by name.
 #[cfg(target_arch = "x86_64")]
@@ -84,6 +91,14 @@ fn a_thread_as_it_is_passes() {
 fn another_arithmetic_is_refused_wherever_a_claim_is_made() {
     let sealed = network().seal().unwrap();
     let x = Batch::new(Shape::Features(1), vec![1.0f32]).unwrap();
+    let model = Model::parse(&model_bytes(&network())).unwrap();
+    let claimed = certificate_of(&model);
+    assert!(check(&claimed, &model).verified.is_some());
+    let matrix = Mat::from_fn(2, 2, |i, j| (1 + i + 2 * j) as f64);
+    let axis = Axis { input: 4, kernel: 3, stride: 1, padding: 1 };
+    let taps: Vec<f64> = (1..10).map(f64::from).collect();
+    let conv = Convolution { weight: &taps, channels: (1, 1), axes: [axis; 2], mode: PaddingMode::Zeros };
+    let torus = conv.norm().unwrap().torus;
     for (name, flags) in FLAGS {
         let (network, checked) = (
             network(),
@@ -110,6 +125,14 @@ fn another_arithmetic_is_refused_wherever_a_claim_is_made() {
             refused(sealed.certify_locally(&x, Semantics::Executed).map(|_| ()));
             refused(sealed.gaps(&x).map(|_| ()));
             refused(network.seal().map(|_| ()));
+            // Nothing is verified, and nothing is said to be false.
+            let report = check(&claimed, &model);
+            assert!(report.verified.is_none() && !report.failed(), "{name}: {report:?}");
+            let layer = report.findings.iter().find(|finding| finding.part == "layer 0").unwrap();
+            assert!(matches!(&layer.verdict, Verdict::Unchecked(_)), "{name}: {layer:?}");
+            // Nor is a norm proved by whoever asks for one alone.
+            assert!(matrix::norm(matrix.as_ref()).is_err(), "{name}");
+            assert!(conv.norm_on(torus).is_err(), "{name}");
         });
     }
 }

@@ -11,6 +11,7 @@ use dahlquist::{
     operator::{Affine, Dense},
     tensor::{Batch, Shape},
 };
+use dahlquist_testkit::models::dense_f32;
 use serde_json::json;
 
 use super::{Folder, errors, refuses, succeeds};
@@ -42,6 +43,24 @@ fn samples_outside_the_range_of_pixels_are_named_every_time() {
         assert!(lines[0].contains("bytes.safetensors") && lines[0].contains("ℓ2"), "{notes}");
         let output = folder.run(&words.replace("bytes", "samples"));
         assert!(!errors(&output).contains("outside"), "{words}");
+    }
+}
+
+/// A radius says that the prediction stays: of a model that can predict nothing else, it says nothing.
+#[test]
+fn a_model_with_one_output_is_said_to_have_no_predictions() {
+    let folder = Folder::new();
+    network::save(&dense_f32(1, 2, vec![1.0, -1.0]), &folder.path("one.safetensors")).unwrap();
+    let x = Batch::new(Shape::Features(2), vec![0.5f32, 0.25]).unwrap();
+    let data = Dataset::from_samples(&x, vec![0], vec!["0".into()]).unwrap();
+    samples::save::<f32>(folder.path("one_sample.safetensors"), &data).unwrap();
+    for words in [
+        "certify @one.safetensors --data @one_sample.safetensors --certificate @c.json",
+        "check @c.json @one.safetensors --data @one_sample.safetensors",
+    ] {
+        let output = folder.run(words);
+        succeeds(&output);
+        assert_eq!(errors(&output).lines().filter(|line| line.contains("one output")).count(), 1, "{words}");
     }
 }
 

@@ -1,0 +1,83 @@
+//! A layer computes what it describes: its value is within its declared rounding error of that of its description, which is
+//! evaluated over the rational numbers by code that shares nothing with it.
+
+use std::cell::Cell;
+
+use dahlquist::{
+    laws::{Verdict, search, strategies as s},
+    layer::{AffineLayer, Layer},
+    model::Map,
+    rigor::Rounding,
+    scalar::Scalar,
+    tape::Tape,
+    tensor::Batch,
+};
+use dahlquist_testkit::{models::proof, rational};
+use num_rational::BigRational;
+use num_traits::Signed;
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Whether `|a − b| ≤ e` for every coordinate, exactly.
+fn near(a: &[BigRational], b: &[BigRational], e: f64) -> bool {
+    a.iter().zip(b).all(|(a, b)| (a - b).abs() <= rational::exact(e))
+}
+
+fn computes_what_it_describes<T: Scalar>(layer: &dyn Layer<T>, seed: u64, judged: &Cell<u32>) -> Verdict {
+    let (input, mut rng) = (layer.input(), ChaCha8Rng::seed_from_u64(seed));
+    let x: Vec<T> = (0..input.len()).map(|_| T::of(rng.random_range(-2.0..2.0))).collect();
+    let wide: Vec<f64> = x.iter().map(|x| x.wide()).collect();
+    let Some(meant) = rational::value(&layer.describe(), input, &rational::vector(&wide)) else { return Ok(()) };
+    let Ok(proof) = proof(layer) else { return Ok(()) };
+    // The proof of a network is one of its layers.
+    let proof = if let Map::Chain(_) = layer.describe() { &proof } else { proof.layers().next().unwrap_or(&proof) };
+    let (batch, mut tape) = (Batch::new(input, x).unwrap(), Tape::recording());
+    layer.widen().forward(batch.cast(), &mut tape);
+    let Ok(errors) = layer.rounding(proof, &Rounding::of::<T>(), &tape, &[0.0]) else { return Ok(()) };
+    if !errors[0].is_finite() {
+        return Ok(());
+    }
+    judged.set(judged.get() + 1);
+    let value: Vec<f64> = layer.forward(batch, &mut Tape::idle()).data().iter().map(|y| y.wide()).collect();
+    if near(&rational::vector(&value), &meant, errors[0]) {
+        return Ok(());
+    }
+    let meant: Vec<String> = meant.iter().map(ToString::to_string).collect();
+    Err(TestCaseError::fail(format!("{value:?} is off by more than {:e} from {meant:?}", errors[0])))
+}
+
+macro_rules! described {
+    ($($name:ident<$t:ident>: $strategy:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            fn holds<$t: Scalar>() {
+                let judged = Cell::new(0);
+                if let Err(e) = search(150, $strategy, |layer, seed| computes_what_it_describes::<$t>(layer, seed, &judged)) {
+                    panic!("{e}");
+                }
+                assert!(judged.get() >= 30, "of 150 layers only {} were judged", judged.get());
+            }
+            holds::<f32>();
+            holds::<f64>();
+        }
+    )*};
+}
+
+described! {
+    dense<T>: s::dense_layer::<T>();
+    convolutions<T>: s::conv2d_layer::<T>();
+    grouped_convolutions<T>: s::grouped_conv2d::<T>().prop_map(AffineLayer::new);
+    pools<T>: s::pool_layer::<T>();
+    scales<T>: s::channel_affine::<T>().prop_map(AffineLayer::new);
+    normalizations<T>: s::normalize::<T>();
+    moves<T>: s::moves();
+    reshapes<T>: s::reshape();
+    activations<T>: s::activation_layer::<T>();
+    partial_activations<T>: s::partial_activation::<T>();
+    selections<T>: s::selection();
+    gradient_flows<T>: s::gradient_flow::<T>();
+    residual_flows<T>: s::residual_flow::<T>();
+    structured_flows<T>: s::structured_flow::<T>();
+    split_steps<T>: s::splitting::<T>();
+}
