@@ -187,9 +187,11 @@ impl<'a, T: Scalar> Local<'a, T> {
             claims = self.sealed.certify_recorded(points, &pass.logits, &pass.tape)?;
             // An executed radius is never above the exact one.
             beyond = by_motion;
-            proved = radii(&claims);
+            let exact = std::mem::replace(&mut proved, radii(&claims));
             self.search(&pass, Semantics::Executed, (&mut proved, &mut beyond), &mut known)?;
             self.extend(points, &pass, &predictions, Semantics::Executed, &mut proved)?;
+            // An executed radius is never above the exact one, wherever the two searches ended.
+            proved.iter_mut().zip(&exact).for_each(|(proved, &exact)| *proved = proved.min(exact));
         }
         for (s, (claim, radius)) in claims.iter_mut().zip(proved).enumerate() {
             // What the program reads must lie in the ball, or be the sample itself.

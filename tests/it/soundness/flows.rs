@@ -82,7 +82,9 @@ impl<T: Scalar, N: Num> Case<T, N> {
             let (y, z) = (self.exact(sigma, &x), self.exact(sigma, &other));
             let dy = difference(&y, &z);
             within(&format!("{rule}, {x:?} against {other:?}"), claims.bound.get(), slack, &dx, &dy)?;
-            if let Some(alpha) = claims.averaged.map(|a| a.get()) {
+            // With a slack, Δy − Δx of less than 2⁻⁹⁰ of Δx is not resolved.
+            let resolved = |alpha: &f64| slack == 0.0 || *alpha > 2f64.powi(-90);
+            if let Some(alpha) = claims.averaged.map(|a| a.get()).filter(resolved) {
                 // ‖Δy − (1 − α)Δx‖ ≤ α‖Δx‖, exactly.
                 let rest = N::of(1.0).minus(&N::of(alpha));
                 let rest: Vec<N> = dy.iter().zip(&dx).map(|(y, x)| y.minus(&rest.times(x))).collect();
