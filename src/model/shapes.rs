@@ -75,7 +75,7 @@ impl Window {
     pub fn output(&self, input: Shape) -> Result<Shape> {
         match self {
             Self::Sort { group } => {
-                if *group == 0 || units(input) % group != 0 {
+                if *group == 0 || !units(input).is_multiple_of(*group) {
                     let reason = format!("it must divide the number of channels, or of features, of {input}");
                     return Err(Error::parameter("group", group, reason));
                 }

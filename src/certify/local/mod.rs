@@ -217,7 +217,7 @@ impl<'a, T: Scalar> Local<'a, T> {
         let Some(stages) = &self.stages else { return Ok(()) };
         let count = pass.logits.shape().len();
         linear::search(proved, |radii| {
-            let (added, head) = self.added(pass, radii, semantics)?;
+            let [added, head] = self.added(pass, radii, semantics)?;
             let holds = |s: usize| {
                 if radii[s] == 0.0 || !radii[s].is_finite() {
                     return false;
@@ -235,12 +235,12 @@ impl<'a, T: Scalar> Local<'a, T> {
 
     /// For each layer of the features and each sample what it adds within the ball when it is executed, as a norm, and for
     /// each sample what the head adds to each logit; zeros in exact semantics.
-    fn added(&self, pass: &Pass, radii: &[f64], semantics: Semantics) -> Result<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+    fn added(&self, pass: &Pass, radii: &[f64], semantics: Semantics) -> Result<[Vec<Vec<f64>>; 2]> {
         let features = self.sealed.feature_layers();
         let samples = radii.len();
         if semantics == Semantics::Exact {
             let logits = vec![vec![0.0; pass.logits.shape().len()]; samples];
-            return Ok((vec![vec![0.0; samples]; features], logits));
+            return Ok([vec![vec![0.0; samples]; features], logits]);
         }
         let (mut reach, mut off) = (radii.to_vec(), vec![0.0; samples]);
         let mut added = Vec::new();
@@ -258,7 +258,7 @@ impl<'a, T: Scalar> Local<'a, T> {
         }
         let around: Vec<f64> =
             (0..samples).map(|s| add_up(add_up(reach[s], off[s]), pass.inputs[features][s])).collect();
-        Ok((added, self.head_rounding(&pass.tape, &around, semantics)?))
+        Ok([added, self.head_rounding(&pass.tape, &around, semantics)?])
     }
 
     /// Enlarges what is proved, towards `beyond`.
