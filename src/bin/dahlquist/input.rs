@@ -149,11 +149,6 @@ impl OptionalData {
         self.path.as_ref().map(|path| load(path, self.limit, network)).transpose()
     }
 
-    /// Where they are.
-    pub(super) fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
-    }
-
     pub(super) fn is_given(&self) -> bool {
         self.path.is_some()
     }
