@@ -67,3 +67,32 @@ fn in_f32() {
 fn in_f64() {
     both_errors_are_charged::<f64>(2f64.powi(55) + 2f64.powi(20));
 }
+
+/// Sums in which every addition loses all that it can, one logit's downwards and the other's upwards, in an order that a claim
+/// for any order covers. Half of the charge is then less than what is lost.
+fn no_half_of_the_charge_is_enough<T: Scalar>() {
+    // Above this number, numbers of the format are 2 apart.
+    let (large, terms) = (1.0 / T::UNIT_ROUNDOFF, 32);
+    // The last feature is 0, and makes the ball small: rounding around the sample is hardly more than at it.
+    let row = |first: f64, each: f64, last: f64| -> Vec<T> {
+        [vec![first], vec![each; terms], vec![last]].concat().into_iter().map(T::of).collect()
+    };
+    let rows = [row(large, 1.01, large), row(large + 48.0, 0.99, -large)];
+    let x: Vec<T> = (0..terms + 2).map(|i| if i <= terms { T::one() } else { T::zero() }).collect();
+    let in_order = |row: &Vec<T>| row.iter().zip(&x).fold(T::zero(), |sum, (&w, &x)| sum + w * x).wide() - large;
+    assert_eq!((in_order(&rows[0]), in_order(&rows[1])), (64.0, 48.0));
+    let exactly = |row: &Vec<T>| row[1..=terms].iter().map(|w| w.wide()).sum::<f64>();
+    assert!(48.0 + exactly(&rows[1]) > exactly(&rows[0]) + 47.0);
+    let input = Shape::Features(terms + 2);
+    let head = Affine::new(Dense::new(2, terms + 2, rows.concat()).unwrap(), None).unwrap();
+    let network = Network::new(input, vec![Box::new(AffineLayer::new(head))]).unwrap();
+    let sealed = network.seal_with(SealOptions { summation: Summation::Any, ..Default::default() }).unwrap();
+    let claim = sealed.certify(&Batch::new(input, x).unwrap(), Semantics::Executed).unwrap()[0];
+    assert!(claim.refusal.is_some(), "{}: {claim:?}, and summed in order it is class 0", T::NAME);
+}
+
+#[test]
+fn both_logits_are_charged() {
+    no_half_of_the_charge_is_enough::<f32>();
+    no_half_of_the_charge_is_enough::<f64>();
+}

@@ -155,6 +155,7 @@ impl OptionalData {
     pub(super) fn load<T: Scalar>(&self, network: &Network<T>) -> Result<Option<Dataset>> {
         self.path.as_ref().map(|path| load(path, self.limit, network)).transpose()
     }
+
     pub(super) fn is_given(&self) -> bool {
         self.path.is_some()
     }

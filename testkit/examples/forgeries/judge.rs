@@ -231,7 +231,7 @@ fn samples(claims: &ClaimedSamples, accepted: &Accepted, samples: &Samples) -> F
             continue;
         }
         let what = format!("sample {s}: class {prediction} within {radius} ({:?})", claims.semantics);
-        return match refute::radius(accepted, samples.sample(s), claims.semantics, prediction, radius) {
+        return match refute::radius(accepted, &samples.sample(s), claims.semantics, prediction, radius) {
             true => Fate::False(what),
             false => Fate::Undecided(what),
         };

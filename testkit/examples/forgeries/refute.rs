@@ -31,7 +31,7 @@ pub fn ratio(accepted: &Accepted, samples: &Samples) -> bool {
     let (input, bound) = (network.input(), accepted.claimed.lipschitz);
     (0..samples.labels.len()).any(|s| {
         let x = samples.sample(s);
-        x.len() == input.len() && stretched(accepted, &network, x, bound).unwrap_or(false)
+        x.len() == input.len() && stretched(accepted, &network, &x, bound).unwrap_or(false)
     })
 }
 
@@ -88,7 +88,7 @@ pub fn radius(accepted: &Accepted, x: &[f64], semantics: Semantics, class: usize
 }
 
 fn within(x: &[f64], y: &[f64], radius: f64) -> bool {
-    squared_distance(&vector(x), &vector(y)) < exact(radius) * exact(radius)
+    y.iter().all(|y| y.is_finite()) && squared_distance(&vector(x), &vector(y)) < exact(radius) * exact(radius)
 }
 
 /// Whether another logit is at least as large, exactly.
@@ -128,6 +128,9 @@ fn towards(network: &Network<f64>, x: &[f64], class: usize, other: usize, radius
         // Just inside of the ball.
         let shrink = (radius * (1.0 - 1e-9) / far).min(1.0);
         next.iter_mut().zip(x).for_each(|(y, x)| *y = x + (*y - x) * shrink);
+        if next.iter().any(|y| !y.is_finite()) {
+            break;
+        }
         path.push(next.clone());
         y = if step == 0 { x.to_vec() } else { next };
     }

@@ -53,8 +53,10 @@ impl Samples {
         }
     }
 
-    pub fn sample(&self, s: usize) -> &[f64] {
-        &self.x[s * self.shape.len()..][..self.shape.len()]
+    /// The numbers of a sample, as the file has them.
+    pub fn sample(&self, s: usize) -> Vec<f64> {
+        let x = &self.x[s * self.shape.len()..][..self.shape.len()];
+        x.iter().map(|&x| if self.single { f64::from(x as f32) } else { x }).collect()
     }
 }
 
