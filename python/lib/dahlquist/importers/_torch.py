@@ -60,12 +60,26 @@ def trace(network: nn.Module) -> fx.Graph:
         raise UnsupportedError(type(network).__name__, [("", reason + hint)]) from error
 
 
+def whole(network: nn.Module) -> nn.Module:
+    """Returns the network, in a module of its own if it is a single layer, which would be traced into."""
+    return nn.Sequential(network) if module_rule(network) is not None else network
+
+
 def import_network(network, input_shape, normalize, ignore_hooks: bool) -> Model:
     """See :func:`dahlquist.from_torch`."""
+    shape, layers, origins = read_network(network, input_shape, ignore_hooks)
+    model = Model(shape, layers, normalize=normalize)
+    model._normalize, model._origins = normalize, origins
+    return model
+
+
+def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
+    """Returns the shape of a sample, the layers in the format of model files, and the nodes of the graph behind them."""
     if not isinstance(network, nn.Module):
         raise TypeError(f"a torch.nn.Module is expected, not {type(network).__name__}; a state_dict is for from_state_dict")
     shape = (input_shape,) if isinstance(input_shape, (int, np.integer)) else tuple(input_shape)
     _shape(shape)
+    network = whole(network)
     with evaluation_mode(network):
         reader = Reader(network, trace(network), tuple(int(n) for n in shape))
         if not ignore_hooks:
@@ -79,12 +93,8 @@ def import_network(network, input_shape, normalize, ignore_hooks: bool) -> Model
     if reader.problems:
         raise UnsupportedError(type(network).__name__, reader.problems)
     layers = lower(tree.layers)
-    if not layers:
-        layers = [{"type": "activation", "function": "identity"}]
-    model = Model(shape, layers, normalize=normalize)
-    model._normalize = normalize
-    model._origins = tree.origins if len(layers) == len(tree.layers) else None
-    return model
+    origins = tree.origins if len(layers) == len(tree.layers) else None
+    return shape, layers or [{"type": "activation", "function": "identity"}], origins
 
 
 class Reader:
