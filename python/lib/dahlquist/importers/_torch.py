@@ -14,7 +14,7 @@ from .._model import Model, _shape
 from ..errors import UnsupportedError
 from ._graph import Node, Tree, Unsupported
 from ._permute import lower
-from ._torch_ops import FUNCTIONS, METHODS, module_rule
+from ._torch_ops import FUNCTIONS, METHODS, Refusal, module_rule
 from ._torch_weights import is_known_hook, stored
 
 
@@ -213,7 +213,7 @@ class Reader:
             self.problems.append((self.place(node), type(self.modules[node.target]).__name__))
         elif node.op == "call_function" and node.target not in FUNCTIONS and node.target not in (getattr, operator.getitem):
             self.problems.append((self.place(node), f"the function {_function_name(node.target)}"))
-        elif hasattr(rule := (FUNCTIONS if node.op == "call_function" else METHODS).get(node.target), "reason"):
+        elif isinstance(rule := (FUNCTIONS if node.op == "call_function" else METHODS).get(node.target), Refusal):
             self.problems.append((self.place(node), rule.reason))
         elif node.op == "call_method" and node.target not in METHODS and node.target not in ("size", "dim"):
             self.problems.append((self.place(node), f"the method {node.target}"))
@@ -261,7 +261,7 @@ def torch_input(model: Model, network: nn.Module, x) -> torch.Tensor:
     x = _arrays.samples(x, model.input_shape)
     if x.dtype == np.uint8:
         x = x / np.float32(255) if model.dtype == np.float32 else x / 255.0
-    normalize = getattr(model, "_normalize", None)
+    normalize = model._normalize
     if normalize is not None:
         mean, std = (np.asarray(_arrays.to_numpy(v), x.dtype).reshape(-1) for v in normalize)
         axes = (-1, *[1] * (x.ndim - 2))

@@ -52,7 +52,7 @@ def _first_difference(model, network, graph, given, x, rtol: float) -> str:
 
     from .._model import Model
 
-    origins = getattr(model, "_origins", None)
+    origins = model._origins
     if origins is None:
         return "at which layer is not known"
     values: dict[str, torch.Tensor] = {}
