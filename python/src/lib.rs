@@ -1,6 +1,6 @@
 //! The border between Python and the crate: arrays in, arrays out, errors as exceptions, the GIL released.
 //!
-//! Everything that a person sees is written in Python, in `python/dahlquist`; what is here is called from there and has
+//! Everything that a person sees is written in Python, in `python/lib/dahlquist`; what is here is called from there and has
 //! no opinion. The program `dahlquist` is compiled in, from its own source, so that one wheel holds both.
 
 mod attack;
@@ -60,5 +60,6 @@ mod _native {
     };
 
     #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "the name that Python has for it")]
     const __version__: &str = env!("CARGO_PKG_VERSION");
 }

@@ -115,7 +115,8 @@ def test_bytes_are_pixels_and_are_charged_for_what_no_number_holds(rng):
 @pytest.mark.parametrize("kind", ["uint8", "int8", "int16", "uint32", "int64", "bool"])
 def test_labels_of_any_integers(linear, kind):
     y = np.array([0, 1]).astype(kind)
-    assert linear.seal().certify(np.array([[0.5, 0.5], [-0.5, -0.5]]), y).correct.tolist() == [True, True]
+    r = linear.seal().certify(np.array([[0.5, 0.5], [0.25, 0.5]]), y)
+    assert r.correct.tolist() == [True, False]
 
 
 @pytest.mark.parametrize(("y", "said"), [([0.0, 1.0], "float64"), ([0], "2 samples"), ([0, 2], "label"), ([0, -1], "label")])
@@ -144,7 +145,9 @@ def test_tables_say_what_is_proved(model):
     certificate = sealed.certificate
     assert certificate.lipschitz == sealed.lipschitz
     assert certificate.rows()[0]["path"] == "network" and "operator_norm" in repr(certificate)
-    assert model.seal(tighten=64).lipschitz < sealed.lipschitz
+    deep, _ = mlp(np.random.default_rng(1), sizes=(6, 16, 16, 4))
+    assert deep.seal(tighten=64).lipschitz < deep.seal().lipschitz
+    assert "together" in repr(deep.seal(tighten=64))
 
 
 def test_a_step_that_is_too_long_is_refused(rng):
@@ -156,7 +159,7 @@ def test_a_step_that_is_too_long_is_refused(rng):
 
 
 def slow(rng):
-    model, _ = mlp(rng, sizes=(64, 512, 512, 10))
+    model, _ = mlp(rng, sizes=(64, 128, 128, 10))
     return model, rng.uniform(size=(6000, 64)).astype(np.float32)
 
 
@@ -187,7 +190,7 @@ def test_control_c_is_answered(rng):
     with pytest.raises(KeyboardInterrupt):
         timer.start()
         while True:
-            sealed.certify(x, local=True)
+            sealed.certify(x)
     # And the next call works.
     assert len(sealed.certify(x[:3])) == 3
 

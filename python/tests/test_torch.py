@@ -17,6 +17,9 @@ from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm  
 
 import dahlquist as dq  # noqa: E402
 
+from dahlquist._model import _extract  # noqa: E402
+from dahlquist.importers._torch import read_network  # noqa: E402
+
 from conftest import RUNS  # noqa: E402
 from reference import evaluate  # noqa: E402
 
@@ -33,34 +36,41 @@ def shake(network):
     return network
 
 
-def agrees(network, shape, rtol=1e-5, **options):
-    """Imports a network in training mode and compares logits."""
+def agrees(network, shape, rtol=1e-5):
+    """Imports a network in training mode and compares logits with those of the documented format.
+
+    Returns the shape and the layers, and samples.
+    """
     network.train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     modes = [module.training for module in network.modules()]
     hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in network.modules()]
-    model = dq.from_torch(network, shape, **options)
+    shape, layers, _ = read_network(network, shape)
     assert modes == [module.training for module in network.modules()]
     assert hooks == [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in network.modules()]
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
     network.eval()
-    x = torch.rand(5, *(shape if isinstance(shape, tuple) else (shape,)))
+    x = torch.rand(5, *shape)
     with torch.no_grad():
         expected = network(x).double()
     rows = x[:, :, None, :] if x.ndim == 3 else x
-    found = evaluate(model.architecture["layers"], model.tensors, rows.double()).reshape(expected.shape)
+    tensors = {}
+    plain = _extract(layers, "layers", tensors, {})
+    found = evaluate(plain, tensors, rows.double()).reshape(expected.shape)
     assert (found - expected).abs().max() <= rtol * expected.abs().max()
-    return model, x
+    return (shape, plain, tensors), x
 
 
-def runs(model, network, x, *probes):
+def runs(imported, network, x, *probes):
     """Compares the crate with the network, if the crate has what it needs; else it must refuse."""
+    shape, layers, tensors = imported
     if all(RUNS[probe] for probe in probes):
+        model = dq.from_torch(network, shape)
         assert model.verify_export(network, x) <= 1e-4
         return model.seal()
     with pytest.raises(dq.DahlquistError):
-        model.predict(x)
+        dq.Model(shape, layers, tensors).predict(x)
     return None
 
 
@@ -97,11 +107,11 @@ class ResNet(nn.Module):
 
 def test_a_resnet():
     network = shake(ResNet())
-    model, x = agrees(network, (3, 32, 32), normalize=None)
+    model, x = agrees(network, (3, 32, 32))
     runs(model, network, x, "overlapping_pool")
-    kinds = [layer["type"] for layer in model.architecture["layers"]]
+    kinds = [layer["type"] for layer in model[1]]
     assert kinds == ["conv2d", "activation", "max_pool", *["sum", "activation"] * 4, "global_avg_pool", "dense"]
-    assert "layer1.0.conv1.weight" in model.tensors
+    assert "layer1.0.conv1.weight" in model[2]
 
 
 def test_a_resnet_without_max_pool_is_certified():
@@ -168,7 +178,7 @@ def test_parametrizations_and_hooks_are_evaluated():
     sealed = runs(model, network, x)
     # A matrix that is orthogonal but for rounding, and one whose spectral norm power iteration has estimated.
     assert abs(sealed.layers[2]["bound"] - 1) < 1e-5
-    assert (model.tensors["9.weight"] == 0).sum() == 12
+    assert (model[2]["9.weight"] == 0).sum() == 12
 
 
 class Odds(nn.Module):
@@ -212,7 +222,7 @@ def test_branches_that_meet_and_modules_that_are_shared():
     network = Shared()
     model, x = agrees(network, (4,))
     runs(model, network, x)
-    assert sorted(model.tensors) == ["f.bias", "f.weight", "g.bias", "g.weight"]
+    assert sorted(model[2]) == ["f.bias", "f.weight", "g.bias", "g.weight"]
 
 
 def test_functions():
@@ -394,7 +404,7 @@ def test_max_min_of_halves():
     network = nn.Sequential(nn.Conv2d(1, 6, 3), MaxMin(), nn.Conv2d(6, 4, 1), MaxMin(), nn.Flatten(), nn.Linear(16, 3))
     model, x = agrees(network, (1, 4, 4))
     # The permutations are part of the weights.
-    assert [layer["type"] for layer in model.architecture["layers"]] == ["conv2d", "sort", "conv2d", "sort", "flatten", "dense"]
+    assert [layer["type"] for layer in model[1]] == ["conv2d", "sort", "conv2d", "sort", "flatten", "dense"]
     runs(model, network, x, "sort")
 
 

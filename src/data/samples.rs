@@ -155,10 +155,10 @@ pub fn parse(bytes: &[u8], classes: Option<usize>) -> Result<Dataset> {
 
 /// The samples in the bytes of an `.npz` file.
 fn parse_npz(bytes: &[u8], classes: Option<usize>) -> Result<Dataset> {
-    let Some(x) = npz::array(bytes, "x")? else {
-        let what = mistaken(bytes).filter(|what| !what.contains("NumPy")).map(|what| format!(": {what}"));
-        return Err(Error::format(format!("the array x is missing{}", what.unwrap_or_default())));
-    };
+    // An archive may be another thing altogether, whole or damaged.
+    let other = || mistaken(bytes).filter(|what| !what.contains("NumPy")).map(Error::format);
+    let x = npz::array(bytes, "x").map_err(|e| other().unwrap_or(e))?;
+    let x = x.ok_or_else(|| other().unwrap_or(Error::format("the array x is missing")))?;
     let y = npz::array(bytes, "y")?;
     let labels = match &y {
         None => None,

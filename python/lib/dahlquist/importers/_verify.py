@@ -12,7 +12,7 @@ def verify(model, network, x, rtol: float | None) -> float:
     """See :meth:`dahlquist.Model.verify_export`."""
     import torch
 
-    from ._torch import evaluation_mode, torch_input, trace
+    from ._torch import evaluation_mode, torch_input, trace, whole
 
     kinds = {p.dtype for p in network.parameters()}
     if rtol is None:
@@ -25,8 +25,8 @@ def verify(model, network, x, rtol: float | None) -> float:
         distance = _distance(model.predict(x), expected)
         if distance <= rtol:
             return distance
-        graph = trace(network)
-        place = _first_difference(model, network, graph, given, x, rtol)
+        network = whole(network)
+        place = _first_difference(model, network, trace(network), given, x, rtol)
     raise ExportError(
         f"the logits differ by {distance:.3g} times the largest one, which is more than rtol = {rtol:g}; {place}"
     )
@@ -52,7 +52,7 @@ def _first_difference(model, network, graph, given, x, rtol: float) -> str:
 
     from .._model import Model
 
-    origins = getattr(model, "_origins", None)
+    origins = model._origins
     if origins is None:
         return "at which layer is not known"
     values: dict[str, torch.Tensor] = {}

@@ -294,7 +294,7 @@ class Certificate:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Certificate) and self.to_dict() == other.to_dict()
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _evidence(evidence) -> str:

@@ -14,7 +14,7 @@ from .._model import Model, _shape
 from ..errors import UnsupportedError
 from ._graph import Node, Tree, Unsupported
 from ._permute import lower
-from ._torch_ops import FUNCTIONS, METHODS, module_rule
+from ._torch_ops import FUNCTIONS, METHODS, Refusal, module_rule
 from ._torch_weights import is_known_hook, stored
 
 
@@ -60,12 +60,26 @@ def trace(network: nn.Module) -> fx.Graph:
         raise UnsupportedError(type(network).__name__, [("", reason + hint)]) from error
 
 
+def whole(network: nn.Module) -> nn.Module:
+    """Returns the network, in a module of its own if it is a single layer, which would be traced into."""
+    return nn.Sequential(network) if module_rule(network) is not None else network
+
+
 def import_network(network, input_shape, normalize, ignore_hooks: bool) -> Model:
     """See :func:`dahlquist.from_torch`."""
+    shape, layers, origins = read_network(network, input_shape, ignore_hooks)
+    model = Model(shape, layers, normalize=normalize)
+    model._normalize, model._origins = normalize, origins
+    return model
+
+
+def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
+    """Returns the shape of a sample, the layers in the format of model files, and the nodes of the graph behind them."""
     if not isinstance(network, nn.Module):
         raise TypeError(f"a torch.nn.Module is expected, not {type(network).__name__}; a state_dict is for from_state_dict")
     shape = (input_shape,) if isinstance(input_shape, (int, np.integer)) else tuple(input_shape)
     _shape(shape)
+    network = whole(network)
     with evaluation_mode(network):
         reader = Reader(network, trace(network), tuple(int(n) for n in shape))
         if not ignore_hooks:
@@ -79,12 +93,8 @@ def import_network(network, input_shape, normalize, ignore_hooks: bool) -> Model
     if reader.problems:
         raise UnsupportedError(type(network).__name__, reader.problems)
     layers = lower(tree.layers)
-    if not layers:
-        layers = [{"type": "activation", "function": "identity"}]
-    model = Model(shape, layers, normalize=normalize)
-    model._normalize = normalize
-    model._origins = tree.origins if len(layers) == len(tree.layers) else None
-    return model
+    origins = tree.origins if len(layers) == len(tree.layers) else None
+    return shape, layers or [{"type": "activation", "function": "identity"}], origins
 
 
 class Reader:
@@ -203,7 +213,7 @@ class Reader:
             self.problems.append((self.place(node), type(self.modules[node.target]).__name__))
         elif node.op == "call_function" and node.target not in FUNCTIONS and node.target not in (getattr, operator.getitem):
             self.problems.append((self.place(node), f"the function {_function_name(node.target)}"))
-        elif hasattr(rule := (FUNCTIONS if node.op == "call_function" else METHODS).get(node.target), "reason"):
+        elif isinstance(rule := (FUNCTIONS if node.op == "call_function" else METHODS).get(node.target), Refusal):
             self.problems.append((self.place(node), rule.reason))
         elif node.op == "call_method" and node.target not in METHODS and node.target not in ("size", "dim"):
             self.problems.append((self.place(node), f"the method {node.target}"))
@@ -251,7 +261,7 @@ def torch_input(model: Model, network: nn.Module, x) -> torch.Tensor:
     x = _arrays.samples(x, model.input_shape)
     if x.dtype == np.uint8:
         x = x / np.float32(255) if model.dtype == np.float32 else x / 255.0
-    normalize = getattr(model, "_normalize", None)
+    normalize = model._normalize
     if normalize is not None:
         mean, std = (np.asarray(_arrays.to_numpy(v), x.dtype).reshape(-1) for v in normalize)
         axes = (-1, *[1] * (x.ndim - 2))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .. import _arrays
 from . import _build as build
 from ._graph import Node, Unsupported
 from ._torch_weights import array, stored
@@ -106,8 +108,8 @@ def _scaled_avg_pool(m, x, name, _):
 
 def scale(x: Node, factor: float) -> Node:
     """Returns a multiple."""
-    factor = build.by_channel(x, np.asarray(factor))
-    return build.channel_affine(x, factor, np.zeros_like(factor), "scale")
+    factors = build.by_channel(x, np.asarray(factor))
+    return build.channel_affine(x, factors, np.zeros_like(factors), "scale")
 
 
 _MODULES = {
@@ -157,7 +159,8 @@ _NAMED = {
 
 def module_rule(module: nn.Module):
     """Returns the rule for a module: by its class, or a class that it inherits the way it computes from."""
-    kind = type(module)
+    kind: Any = type(module)
+    base: Any
     for base in kind.__mro__:
         if base in _MODULES:
             return _MODULES[base] if kind.forward is base.forward else None
@@ -207,7 +210,7 @@ def _constant(value) -> np.ndarray:
     if isinstance(value, (int, float)):
         return np.asarray(float(value))
     if isinstance(value, torch.Tensor):
-        return array(value)
+        return _arrays.weights(value)
     raise Unsupported(f"{value!r} in place of a number or a tensor")
 
 
@@ -308,12 +311,17 @@ def _get_item(x, index, *, name, only_user):
     raise Unsupported(f"a part of a value, [{index}]")
 
 
-def _softmax(*_, **__):
-    raise Unsupported(_softmax.reason)
+class Refusal:
+    """A function that is refused whatever it is called with, and why."""
+
+    def __init__(self, reason: str):
+        self.reason = reason
+
+    def __call__(self, *_, **__):
+        raise Unsupported(self.reason)
 
 
-#: What is said of a function that is refused whatever it is called with.
-_softmax.reason = "softmax: leave it out, margins are measured on the logits"
+_softmax = Refusal("softmax: leave it out, margins are measured on the logits")
 
 
 _ACTIVATIONS = {

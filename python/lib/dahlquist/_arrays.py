@@ -26,8 +26,7 @@ def to_numpy(x) -> np.ndarray:
         x = x.astype(np.float32)
     if not x.dtype.isnative:
         x = x.astype(x.dtype.newbyteorder("="))
-    # A transposed view would be read in the order of the memory, which is another one.
-    return np.ascontiguousarray(x) if x.ndim else x
+    return x
 
 
 def weights(x) -> np.ndarray:
@@ -60,6 +59,7 @@ def samples(x, shape: tuple[int, ...]) -> np.ndarray:
         elif x.ndim > 1 and np.prod(x.shape[1:], dtype=np.int64) == np.prod(shape, dtype=np.int64):
             hint = f"; x.reshape(-1, {', '.join(map(str, shape))}) has as many numbers"
         raise ShapeError(f"x has the shape {x.shape}: samples come first, and each has the shape {tuple(shape)}{hint}")
+    # A transposed view would be read in the order of the memory, which is another one.
     return np.ascontiguousarray(x)
 
 

@@ -53,6 +53,10 @@ class Model:
     True
     """
 
+    #: What an importer remembers for :meth:`verify_export`.
+    _normalize: tuple | None = None
+    _origins: list | None = None
+
     def __init__(
         self,
         input_shape: int | Sequence[int],
