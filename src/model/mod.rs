@@ -9,6 +9,7 @@
 //! follows from it: [`Map::output`].
 
 pub mod file;
+mod flow;
 mod half;
 mod json;
 mod method;
@@ -20,6 +21,8 @@ mod traverse;
 use serde::{Deserialize, Serialize};
 
 pub use file::Model;
+pub(crate) use flow::length;
+pub use flow::{Flow, Step};
 pub use method::Method;
 pub use numbers::{Padding, Pair};
 pub(crate) use shapes::units;
@@ -124,31 +127,6 @@ fn none<W>() -> Option<W> {
     None
 }
 
-/// The flow of `x' = f(x)` over a number of steps of a method.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Flow<W = Tensor> {
-    /// The right-hand side.
-    pub field: Field<W>,
-    /// The method.
-    pub method: Method,
-    /// The length `h` of a step.
-    pub step: f64,
-    /// The number of steps.
-    pub steps: usize,
-}
-
-/// One step of a flow.
-#[derive(Debug)]
-pub struct Step<'a, W = Tensor> {
-    /// The method.
-    pub method: &'a Method,
-    /// The length `h`.
-    pub length: f64,
-    /// The right-hand side.
-    pub field: &'a Field<W>,
-}
-
 /// The right-hand side of an ordinary differential equation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -185,22 +163,6 @@ pub struct Opaque {
     pub output: Shape,
     /// The Lipschitz constant that its author asserts.
     pub lipschitz: f64,
-}
-
-// What is derived would ask for weights that can be copied.
-impl<W> Clone for Step<'_, W> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<W> Copy for Step<'_, W> {}
-
-impl<W> Flow<W> {
-    /// The step that all of them are.
-    pub fn one(&self) -> Step<'_, W> {
-        Step { method: &self.method, length: self.step, field: &self.field }
-    }
 }
 
 impl<W> Map<W> {

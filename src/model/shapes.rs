@@ -187,13 +187,20 @@ impl Conv2d {
 
 impl Flow {
     fn check(&self, input: Shape) -> Result<()> {
-        if self.steps == 0 {
+        if self.fields.is_empty() || self.steps == 0 && !self.is_open() {
             return Err(Error::parameter("steps", 0, "a flow has at least one step"));
+        }
+        if self.fields.len() != 1 && self.fields.len() != self.steps {
+            let reason = format!("there is one field for all steps, or one for each of {}", self.steps);
+            return Err(Error::parameter("fields", self.fields.len(), reason));
         }
         if !self.step.is_finite() {
             return Err(Error::parameter("step", self.step, "a step must be a finite number"));
         }
-        self.field.check(input)
+        if let Some(horizon) = self.horizon.filter(|horizon| !(horizon.is_finite() && *horizon > 0.0)) {
+            return Err(Error::parameter("horizon", horizon, "a horizon must be a positive finite number"));
+        }
+        self.fields.iter().try_for_each(|field| field.check(input))
     }
 }
 

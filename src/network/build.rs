@@ -7,6 +7,7 @@ use crate::{
     layer::{ActivationLayer, AffineLayer, Branches, Flow, Layer, Normalize, Reshape, Step},
     model::{self, Field, Linear, Map, Pair, Tensor, join},
     operator::{Affine, Conv2d, Dense, Geometry, MeanPool, Operator},
+    rules::Prover,
     scalar::Scalar,
     tensor::{Shape, cast},
 };
@@ -18,6 +19,7 @@ impl<T: Scalar> Network<T> {
     /// [`Error::Layer`] for a part that does not fit, or that this program knows how to describe and not how to run.
     pub fn build(map: &Map, input: Shape) -> Result<Self> {
         map.output(input)?;
+        let map = Prover::default().settled::<T>(map, input)?;
         chain(map.layers(), "", input)
     }
 }
@@ -53,7 +55,13 @@ fn layer<T: Scalar>(map: &Map, path: &str, input: Shape) -> Result<Box<dyn Layer
 }
 
 fn flow_layer<T: Scalar>(flow: &model::Flow, input: Shape) -> Result<Box<dyn Layer<T>>> {
-    let field: Box<dyn VectorField<T>> = match &flow.field {
+    let fields = flow.fields.iter().map(|f| field(f, input)).collect::<Result<_>>()?;
+    let layer = Flow::boxed(fields, flow.method.tableau()?, Step::Fixed(flow.step), flow.steps)?;
+    Ok(Box::new(layer.over(flow.horizon)))
+}
+
+fn field<T: Scalar>(field: &Field, input: Shape) -> Result<Box<dyn VectorField<T>>> {
+    Ok(match field {
         Field::Gradient { activation, operator } => {
             Box::new(GradientField::new(affine(operator, input)?, *activation)?)
         }
@@ -63,8 +71,7 @@ fn flow_layer<T: Scalar>(flow: &model::Flow, input: Shape) -> Result<Box<dyn Lay
             Box::new(ResidualField::new(inner, *activation, outer)?)
         }
         Field::Opaque(opaque) => return Err(unknown(&opaque.kind)),
-    };
-    Ok(Box::new(Flow::boxed(field, flow.method.tableau()?, Step::Fixed(flow.step), flow.steps)?))
+    })
 }
 
 fn affine_layer<T: Scalar>(linear: &Linear, input: Shape) -> Result<Box<dyn Layer<T>>> {

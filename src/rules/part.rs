@@ -78,7 +78,12 @@ impl<'a> Part<'a> {
                 let branch = |(i, map): (usize, &'a Map)| self.below(&i.to_string(), self.input, Subject::Map(map));
                 branches.iter().enumerate().map(branch).collect()
             }
-            (Subject::Map(Map::Flow(flow)), _) => vec![self.below("step", self.input, Subject::Step(flow.one()))],
+            (Subject::Map(Map::Flow(flow)), _) => {
+                if flow.is_open() {
+                    return Err(Error::format("its number of steps is not chosen yet"));
+                }
+                flow.each().enumerate().map(|(k, step)| self.step(flow.fields.len(), k, step)).collect()
+            }
             (Subject::Step(step), _) => vec![self.below("field", self.input, Subject::Field(step.field))],
             (Subject::Field(Field::Gradient { operator, .. }), _) => {
                 vec![self.operator("operator", self.input, operator)]
@@ -98,6 +103,12 @@ impl<'a> Part<'a> {
             self.subject,
             proof.rule()
         )))
+    }
+
+    /// One step of a flow: the step that all are, or the `k`-th of `count` different ones.
+    pub(super) fn step(&self, count: usize, k: usize, step: Step<'a>) -> Self {
+        let name = if count == 1 { "step".to_string() } else { format!("steps.{k}") };
+        self.below(&name, self.input, Subject::Step(step))
     }
 
     fn operator(&self, name: &str, input: Shape, operator: &'a Linear) -> Self {

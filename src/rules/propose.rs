@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{
     Numbers, Part, Subject, circle_contractivity, composition, gradient_field, gradient_step, is_isometry, isometry,
     lipschitz_step, one_sided_lipschitz, operator_norm, quadratic_constraint, residual_field, slope, stage_multipliers,
-    sum,
+    steps_of, sum,
 };
 use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},
@@ -145,10 +145,16 @@ impl Prover {
             Subject::Operator(linear) => self.affine(part, linear, false),
             Subject::Map(Map::Activation(function)) => Ok(node(part, Rule::Slope, slope::bound(*function), vec![])),
             Subject::Map(Map::Flow(flow)) => {
-                let step = self.part(&part.below("step", part.input, Subject::Step(flow.one())))?;
-                let claims = composition::power(&step.claims().numbers(), flow.steps);
+                if flow.is_open() {
+                    return Err(Error::not_proved("a flow with a horizon", "its number of steps is not chosen yet"));
+                }
+                let steps: Vec<_> = flow.each().enumerate().collect();
+                let prove = |(k, step): &(usize, Step<'_>)| self.part(&part.step(flow.fields.len(), *k, *step));
+                let proofs: Vec<Certificate> = steps.par_iter().map(prove).collect::<Result<_>>()?;
+                let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
+                let claims = composition::flow(&numbers, flow.steps);
                 claims.bound.finite("the Lipschitz constant of a flow")?;
-                Ok(node(part, Rule::Composition, claims, vec![step]))
+                Ok(Certificate { evidence: steps_of(flow), ..node(part, Rule::Composition, claims, proofs) })
             }
             Subject::Step(step) => self.step(part, step),
             Subject::Field(field) => self.field_of(part, field),

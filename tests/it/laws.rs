@@ -22,6 +22,7 @@ layer_laws! {
     normalize<T>: strategies::normalize::<T>();
     reshape<T>: strategies::reshape();
     gradient_flow<T>: strategies::gradient_flow::<T>();
+    varying_gradient_flow<T>: strategies::varying_gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
     declared_dense<T>: declared::<T, _>(strategies::long_dense::<T>().prop_map(AffineLayer::new));
     declared_conv2d<T>: declared::<T, _>(strategies::long_conv2d::<T>().prop_map(AffineLayer::new));

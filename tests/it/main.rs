@@ -15,6 +15,7 @@ mod forgery;
 mod fuzz_seeds;
 mod gradients;
 mod groups;
+mod horizon;
 mod hostile;
 mod hostile_files;
 mod laws;
