@@ -132,14 +132,21 @@ pub fn check(claimed: &CertificateFile, model: &Model) -> Report {
     report.add("kernels", order(claimed), of_these_kernels(claimed));
     let input = same("the model has shape", claimed.input, model.input());
     report.add("input", format!("shape {}", claimed.input), input);
-    report.findings.extend(fold(&Part::root(model.map(), model.input()), &claimed.network));
+    let map = match settled(model) {
+        Ok(map) => map,
+        Err(error) => {
+            report.add("network", "its numbers of steps", Err(error));
+            return report;
+        }
+    };
+    report.findings.extend(fold(&Part::root(&map, model.input()), &claimed.network));
 
     // The tree as bounds: what is said about it holds only if every finding is a proof.
     let certificate: Certificate =
         claimed.network.with(&|claims: Claims<f64, f64>| claims.map(Upper::proved, Lower::proved));
     let bounds = [
         ("network", claimed.lipschitz, certificate.bound()),
-        ("features", claimed.features, crate::certificate::file::features(&certificate, model.map())),
+        ("features", claimed.features, crate::certificate::file::features(&certificate, &map)),
     ];
     for (part, bound, proved) in bounds {
         let outcome = at_least("the proof says", bound, proved.get());
@@ -150,10 +157,19 @@ pub fn check(claimed: &CertificateFile, model: &Model) -> Report {
         report.findings.push(unchecked(samples, model));
     }
     if proved && !report.failed() {
-        let (input, map) = (model.input(), model.map().clone());
+        let input = model.input();
         report.verified = Some(Verified { certificate, input, map, model: hash });
     }
     report
+}
+
+/// The network that the model means, every number of steps chosen. Whatever is chosen, claims are proved for it.
+fn settled(model: &Model) -> Result<crate::model::Map> {
+    let prover = rules::Prover::default();
+    match model.scalar() {
+        "f32" => prover.settled::<f32>(model.map(), model.input()),
+        _ => prover.settled::<f64>(model.map(), model.input()),
+    }
 }
 
 /// What can be said about the claims about samples without them.

@@ -184,7 +184,9 @@ pub fn print_certificate(sealed: &Sealed<f32>) {
     for (map, proof) in sealed.map().layers().iter().zip(sealed.certificate().layers()) {
         let averaged = proof.claims().averaged.map_or("–".into(), |a| format!("1 − {:.1e}", 1.0 - a.get()));
         let (rule, numbers) = match (map, proof.premises()) {
-            (Map::Flow(flow), [step]) => (step.rule(), format!("{}, h = {:.6}{}", flow.method, flow.step, field(step))),
+            (Map::Flow(flow), [step, ..]) => {
+                (step.rule(), format!("{}, h = {:.6}{}", flow.method, flow.step, field(step)))
+            }
             (Map::Activation(function), _) => (proof.rule(), format!("slopes in {:?}", function.slopes())),
             _ => (proof.rule(), String::new()),
         };

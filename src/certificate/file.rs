@@ -168,7 +168,7 @@ fn collect(proof: &Claimed, numbers: &mut Vec<f64>) {
         Evidence::Stages(inequalities) => {
             numbers.extend(inequalities.iter().flat_map(|inequality| inequality.numbers()));
         }
-        Evidence::Nothing | Evidence::Norm(_) => {}
+        Evidence::Nothing | Evidence::Norm(_) | Evidence::Steps(_) => {}
     }
     proof.premises().iter().for_each(|premise| collect(premise, numbers));
 }

@@ -97,6 +97,8 @@ pub enum Evidence {
     Multipliers(Vec<Vec<f64>>),
     /// Inequalities of the field of a step, with a multiplier for each stage.
     Stages(Vec<StageInequality>),
+    /// The number of steps of a flow with a horizon: the certificate is about the network with so many.
+    Steps(usize),
 }
 
 impl Evidence {

@@ -506,6 +506,29 @@ pub fn gradient_flow_by<T: Scalar>(method: &str) -> impl Strategy<Value = Flow<T
         })
 }
 
+/// A flow whose steps have gradient fields of their own, its steps below, at and above the limit of contractivity.
+pub fn varying_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
+    (1..=4usize, 2..=3usize)
+        .prop_flat_map(|(n, steps)| {
+            let field = (1..=3usize)
+                .prop_flat_map(move |m| (Just(m), matrix::<T>(m, n), bias::<T>(m), monotone_activation()))
+                .prop_map(move |(m, w, b, a)| (m, n, w, b, a));
+            (vec(field, steps), explicit_tableau(), step_ratio(), any::<bool>())
+        })
+        .prop_filter_map("refused", |(parts, tableau, ratio, relative)| {
+            let mut fields: Vec<Box<dyn VectorField<T>>> = Vec::new();
+            for (m, n, w, b, a) in parts {
+                fields.push(Box::new(GradientField::new(Affine::new(Dense::new(m, n, w).ok()?, b).ok()?, a).ok()?));
+            }
+            let steps = fields.len();
+            let relative = relative && ratio > 0.0 && ratio <= 1.0 && tableau.circle_radius().is_ok();
+            let step = if relative { Step::Relative(ratio) } else { Step::Fixed(ratio) };
+            let mut flow = Flow::boxed(fields, tableau, step, steps).ok()?;
+            flow.seal(&Prover::default()).ok()?;
+            Some(flow)
+        })
+}
+
 /// A flow of [`steep_gradient_field`], its steps below, at and above the limit of contractivity.
 pub fn steep_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
     (steep_gradient_field::<T>(), explicit_tableau(), step_ratio(), any::<bool>(), 1..=3usize)

@@ -62,7 +62,7 @@ impl<T: Scalar> Splitting<T> {
 impl<T: Scalar> Layer<T> for Splitting<T> {
     fn describe(&self) -> Map {
         let (field, method) = (self.field.describe(), Method::Split(self.method));
-        Map::Flow(model::Flow { field, method, step: self.h.wide(), steps: self.steps })
+        Map::Flow(model::Flow::of_steps(field, method, self.h.wide(), self.steps))
     }
 
     fn input(&self) -> Shape {

@@ -11,6 +11,9 @@
 //!   {"type": "flatten"}, {"type": "dense", "weight": "fc.weight", "bias": "fc.bias"}]}
 //! ```
 //!
+//! A flow has one `field`, or a list of `fields` with one a step; a `step`, or a `horizon` that its steps share: [`super::Flow`]
+//! has the table.
+//!
 //! Tensors are F32 or F64; F16 and BF16 are read as F32, exactly. Constants of the architecture (deviations, slopes,
 //! steps) are rounded to the format of the tensors: that is the network, for exact semantics too. A tensor that no
 //! layer names is left alone. Version 1, a subset of this, is read as well.
@@ -25,8 +28,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window, field::Constants, json, shapes::LARGEST_SAMPLE,
-    traverse::join,
+    Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window, field::Constants, json,
+    shapes::LARGEST_SAMPLE, traverse::join,
 };
 use crate::{
     activation::Activation,
@@ -49,7 +52,7 @@ const LARGEST_FILE: u64 = 1 << 32;
 /// The largest number of layers that is read.
 const MOST_LAYERS: usize = 10_000;
 /// The largest number of steps of a flow that is read.
-const MOST_STEPS: usize = 100_000;
+pub(crate) const MOST_STEPS: usize = 100_000;
 /// A tensor may be used by several layers, but all of them together read at most so many times the bytes of the file,
 /// or [`FREE_READING`] if that is more: a small file cannot ask for an unbounded amount of memory.
 const MOST_READING: usize = 16;
@@ -310,21 +313,25 @@ fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
             sort @ Window::Sort { .. } => sort,
         }),
         Map::Linear(linear) => Map::Linear(padded(linear, round)),
-        Map::Flow(Flow { field, method, step, steps }) => here((|| {
-            let mut field = field;
-            let Constants { activations, numbers } = field.constants();
-            for function in activations {
-                *function = activation(*function)?;
-            }
-            numbers.into_iter().for_each(|x| *x = round(*x));
-            for operator in field.operators_mut() {
-                pad(operator, round);
-            }
+        Map::Flow(Flow { fields, method, step, steps, horizon }) => here((|| {
+            let field = |mut field: Field| {
+                let Constants { activations, numbers } = field.constants();
+                for function in activations {
+                    *function = activation(*function)?;
+                }
+                numbers.into_iter().for_each(|x| *x = round(*x));
+                for operator in field.operators_mut() {
+                    pad(operator, round);
+                }
+                Ok(field)
+            };
+            let fields = fields.into_iter().map(field).collect::<Result<_>>()?;
             let method = match method {
                 split @ Method::Split(_) => split,
                 other => Method::from(&other.tableau()?),
             };
-            Ok(Map::Flow(Flow { field, method, step: round(step), steps }))
+            let flow = Flow { fields, method, step: round(step), steps, horizon: horizon.map(round) };
+            Ok(Map::Flow(flow.over(steps, round)))
         })())?,
         Map::Opaque(opaque) => Map::Opaque(opaque),
     })
@@ -363,8 +370,10 @@ fn small(map: &Map, path: &str, input: Shape) -> Result<Shape> {
             maps.iter().enumerate().try_fold(input, |_, (i, map)| small(map, &part(i), input))?
         }
         Map::Flow(flow) => {
-            for part in flow.field.parts(input).map_err(|e| e.in_layer(path))? {
-                bounded(part.operator.output(part.input)?).map_err(|e| e.in_layer(path))?;
+            for field in &flow.fields {
+                for part in field.parts(input).map_err(|e| e.in_layer(path))? {
+                    bounded(part.operator.output(part.input)?).map_err(|e| e.in_layer(path))?;
+                }
             }
             input
         }

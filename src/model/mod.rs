@@ -10,6 +10,7 @@
 
 mod field;
 pub mod file;
+mod flow;
 mod half;
 mod json;
 mod method;
@@ -23,6 +24,8 @@ use serde::{Deserialize, Serialize};
 
 pub use field::{Field, Form, Part as FieldPart, Potential};
 pub use file::Model;
+pub(crate) use flow::length;
+pub use flow::{Flow, Step};
 pub use json::kinds;
 pub use method::{Fractions, Method, SplitMethod};
 pub use numbers::{Padding, Pair};
@@ -181,31 +184,6 @@ fn none<W>() -> Option<W> {
     None
 }
 
-/// The flow of `x' = f(x)` over a number of steps of a method.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Flow<W = Tensor> {
-    /// The right-hand side.
-    pub field: Field<W>,
-    /// The method.
-    pub method: Method,
-    /// The length `h` of a step.
-    pub step: f64,
-    /// The number of steps.
-    pub steps: usize,
-}
-
-/// One step of a flow.
-#[derive(Debug)]
-pub struct Step<'a, W = Tensor> {
-    /// The method.
-    pub method: &'a Method,
-    /// The length `h`.
-    pub length: f64,
-    /// The right-hand side.
-    pub field: &'a Field<W>,
-}
-
 /// What a layer or a field from outside this crate says about itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opaque {
@@ -217,22 +195,6 @@ pub struct Opaque {
     pub output: Shape,
     /// The Lipschitz constant that its author asserts.
     pub lipschitz: f64,
-}
-
-// What is derived would ask for weights that can be copied.
-impl<W> Clone for Step<'_, W> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<W> Copy for Step<'_, W> {}
-
-impl<W> Flow<W> {
-    /// The step that all of them are.
-    pub fn one(&self) -> Step<'_, W> {
-        Step { method: &self.method, length: self.step, field: &self.field }
-    }
 }
 
 impl<W> Map<W> {

@@ -244,28 +244,37 @@ impl Conv2d {
 
 impl Flow {
     fn check(&self, input: Shape) -> Result<()> {
-        if self.steps == 0 {
+        if self.fields.is_empty() || self.steps == 0 && !self.is_open() {
             return Err(Error::parameter("steps", 0, "a flow has at least one step"));
+        }
+        if self.fields.len() != 1 && self.fields.len() != self.steps {
+            let reason = format!("there is one field for all steps, or one for each of {}", self.steps);
+            return Err(Error::parameter("fields", self.fields.len(), reason));
         }
         if !self.step.is_finite() {
             return Err(Error::parameter("step", self.step, "a step must be a finite number"));
         }
-        let fits = match (&self.method, &self.field) {
-            (Method::Split(SplitMethod::SymplecticEuler | SplitMethod::StormerVerlet), field) => {
-                matches!(field, Field::Hamiltonian { .. })
+        let fits = match (&self.method, &self.fields[..]) {
+            (Method::Named(_) | Method::Own(_), _) => true,
+            (_, _) if self.horizon.is_some() => false,
+            (Method::Split(SplitMethod::SymplecticEuler | SplitMethod::StormerVerlet), fields) => {
+                matches!(fields, [Field::Hamiltonian { .. }])
             }
-            (Method::Split(SplitMethod::ExponentialEuler), Field::Dissipative { damping, .. }) => {
+            (Method::Split(SplitMethod::ExponentialEuler), [Field::Dissipative { damping, .. }]) => {
                 let (e, phi) = SplitMethod::exponentials(*damping, self.step);
                 e.is_finite() && phi.is_finite()
             }
             (Method::Split(SplitMethod::ExponentialEuler), _) => false,
-            (Method::Named(_) | Method::Own(_), _) => true,
         };
         if !fits {
-            let reason = format!("it is no method for a {} field with a step of {}", self.field.kind(), self.step);
+            let kinds: Vec<&str> = self.fields.iter().map(Field::kind).collect();
+            let reason = format!("it is no method for a flow of {} with a step of {}", kinds.join(", "), self.step);
             return Err(Error::parameter("method", &self.method, reason));
         }
-        self.field.check(input)
+        if let Some(horizon) = self.horizon.filter(|horizon| !(horizon.is_finite() && *horizon > 0.0)) {
+            return Err(Error::parameter("horizon", horizon, "a horizon must be a positive finite number"));
+        }
+        self.fields.iter().try_for_each(|field| field.check(input))
     }
 }
 

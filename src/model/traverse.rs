@@ -22,8 +22,11 @@ impl<W> Map<W> {
             Self::Sum(maps) => Map::Sum(branches(maps)?),
             Self::Mean(maps) => Map::Mean(branches(maps)?),
             Self::Linear(linear) => Map::Linear(linear.try_map(path, f)?),
-            Self::Flow(Flow { field, method, step, steps }) => {
-                Map::Flow(Flow { field: field.try_map(&join(path, "field"), f)?, method, step, steps })
+            Self::Flow(Flow { fields, method, step, steps, horizon }) => {
+                let one = fields.len() == 1;
+                let name = |k: usize| if one { join(path, "field") } else { join(path, &format!("fields.{k}")) };
+                let fields = fields.into_iter().enumerate().map(|(k, field)| field.try_map(&name(k), f));
+                Map::Flow(Flow { fields: fields.collect::<Result<_, E>>()?, method, step, steps, horizon })
             }
             Self::Activation(function) => Map::Activation(function),
             Self::Partial(partial) => Map::Partial(partial),
@@ -37,7 +40,7 @@ impl<W> Map<W> {
         match self {
             Self::Chain(maps) | Self::Sum(maps) | Self::Mean(maps) => maps.iter().for_each(|map| map.each(f)),
             Self::Linear(linear) => linear.each(f),
-            Self::Flow(flow) => flow.field.each(f),
+            Self::Flow(flow) => flow.fields.iter().for_each(|field| field.each(f)),
             Self::Activation(_) | Self::Partial(_) | Self::Window(_) | Self::Opaque(_) => {}
         }
     }

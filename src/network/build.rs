@@ -10,6 +10,7 @@ use crate::{
     },
     model::{self, Field, Linear, Map, Method, Partial, Window, join},
     operator::Affine,
+    rules::Prover,
     scalar::Scalar,
     tensor::{Shape, cast},
 };
@@ -21,6 +22,7 @@ impl<T: Scalar> Network<T> {
     /// [`Error::Layer`] for a part that does not fit, or that this program knows how to describe and not how to run.
     pub fn build(map: &Map, input: Shape) -> Result<Self> {
         map.output(input)?;
+        let map = Prover::default().settled::<T>(map, input)?;
         chain(map.layers(), "", input)
     }
 }
@@ -62,11 +64,17 @@ fn layer<T: Scalar>(map: &Map, path: &str, input: Shape) -> Result<Box<dyn Layer
 }
 
 fn flow_layer<T: Scalar>(flow: &model::Flow, input: Shape) -> Result<Box<dyn Layer<T>>> {
-    if let Method::Split(method) = &flow.method {
-        let field = StructuredField::<T>::new(&flow.field, input)?;
+    if let (Method::Split(method), [field]) = (&flow.method, &flow.fields[..]) {
+        let field = StructuredField::<T>::new(field, input)?;
         return Ok(Box::new(Splitting::new(field, *method, flow.step, flow.steps)?));
     }
-    let field: Box<dyn VectorField<T>> = match &flow.field {
+    let fields = flow.fields.iter().map(|f| field(f, input)).collect::<Result<_>>()?;
+    let layer = Flow::boxed(fields, flow.method.tableau()?, Step::Fixed(flow.step), flow.steps)?;
+    Ok(Box::new(layer.over(flow.horizon)))
+}
+
+fn field<T: Scalar>(field: &Field, input: Shape) -> Result<Box<dyn VectorField<T>>> {
+    Ok(match field {
         Field::Gradient { activation, operator, weights: None } => {
             Box::new(GradientField::new(Affine::described(operator, input)?, *activation)?)
         }
@@ -77,8 +85,7 @@ fn flow_layer<T: Scalar>(flow: &model::Flow, input: Shape) -> Result<Box<dyn Lay
         }
         Field::Opaque(opaque) => return Err(unknown(&opaque.kind)),
         other => Box::new(StructuredField::new(other, input)?),
-    };
-    Ok(Box::new(Flow::boxed(field, flow.method.tableau()?, Step::Fixed(flow.step), flow.steps)?))
+    })
 }
 
 fn affine_layer<T: Scalar>(linear: &Linear, input: Shape) -> Result<Box<dyn Layer<T>>> {

@@ -31,6 +31,11 @@ pub fn bound(parts: &[Numbers]) -> Claims {
     }
 }
 
+/// The claims about a flow, from those about its steps: one for all `count` of them, or one for each.
+pub fn flow(steps: &[Numbers], count: usize) -> Claims {
+    if let [step] = steps { power(step, count) } else { bound(steps) }
+}
+
 /// The claims about one map, `count` times.
 pub fn power(step: &Numbers, count: usize) -> Claims {
     let averaged = match (step.averaged, count) {

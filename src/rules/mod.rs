@@ -31,6 +31,7 @@ pub mod exponential_step;
 pub mod gradient_field;
 pub mod gradient_step;
 pub mod hamiltonian_field;
+mod horizon;
 pub mod isometry;
 pub mod lipschitz_step;
 pub mod margin;
@@ -53,7 +54,7 @@ pub use propose::Prover;
 use crate::{
     certificate::{Claimed, Claims, Evidence, Rule},
     error::{Error, Result},
-    model::{Field, Linear, Map},
+    model::{Field, Flow, Linear, Map},
     rigor::{
         directed::{mul_down, mul_up},
         torus::PaddingMode,
@@ -73,8 +74,9 @@ pub type Numbers = Claims<f64, f64>;
 pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<Claims> {
     let rule = proof.rule();
     let other = || Error::format(format!("the rule {rule} is not one for {}", part.subject));
+    let is_flow = matches!(part.subject, Subject::Map(Map::Flow(_)));
     let needs_evidence = matches!(rule, Rule::OperatorNorm | Rule::QuadraticConstraint | Rule::StageMultipliers);
-    if proof.evidence() != &Evidence::Nothing && !needs_evidence {
+    if proof.evidence() != &Evidence::Nothing && !needs_evidence && !is_flow {
         return Err(Error::format(format!("the rule {rule} needs no evidence")));
     }
     match (rule, part.subject, premises) {
@@ -106,7 +108,13 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
             quadratic_constraint::of_run(maps, part.input, proof.evidence(), proof.claims().bound)
         }
         (Rule::Composition, Subject::Map(Map::Chain(_)) | Subject::Run(_), _) => Ok(composition::bound(premises)),
-        (Rule::Composition, Subject::Map(Map::Flow(flow)), [step]) => Ok(composition::power(step, flow.steps)),
+        (Rule::Composition, Subject::Map(Map::Flow(flow)), steps) => {
+            require(
+                proof.evidence() == &steps_of(flow),
+                "a flow with a horizon says over how many steps it is proved",
+            )?;
+            Ok(composition::flow(steps, flow.steps))
+        }
         (Rule::Sum, Subject::Map(Map::Sum(_)), _) => Ok(sum::bound(premises)),
         (Rule::Sum, Subject::Map(Map::Mean(_)), _) => Ok(sum::mean(premises)),
         _ => Err(other()),
@@ -159,6 +167,11 @@ pub(crate) fn is_isometry<W>(linear: &Linear<W>) -> bool {
         Linear::Shift { mode, .. } => *mode == PaddingMode::Circular,
         _ => false,
     }
+}
+
+/// The evidence of a flow: its number of steps, if it has a horizon.
+fn steps_of(flow: &Flow) -> Evidence {
+    if flow.horizon.is_some() { Evidence::Steps(flow.steps) } else { Evidence::Nothing }
 }
 
 fn require(holds: bool, otherwise: &str) -> Result<()> {

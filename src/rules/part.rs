@@ -81,7 +81,12 @@ impl<'a> Part<'a> {
                 let branch = |(i, map): (usize, &'a Map)| self.below(&i.to_string(), self.input, Subject::Map(map));
                 branches.iter().enumerate().map(branch).collect()
             }
-            (Subject::Map(Map::Flow(flow)), _) => vec![self.below("step", self.input, Subject::Step(flow.one()))],
+            (Subject::Map(Map::Flow(flow)), _) => {
+                if flow.is_open() {
+                    return Err(Error::format("its number of steps is not chosen yet"));
+                }
+                flow.each().enumerate().map(|(k, step)| self.step(flow.fields.len(), k, step)).collect()
+            }
             (Subject::Step(step), _) if matches!(step.method, Method::Split(_)) => {
                 self.below("field", self.input, Subject::Field(step.field)).operators(step.field)?
             }
@@ -110,6 +115,12 @@ impl<'a> Part<'a> {
             self.below(part.name, part.input, subject)
         };
         Ok(field.parts(self.input)?.into_iter().map(operator).collect())
+    }
+
+    /// One step of a flow: the step that all are, or the `k`-th of `count` different ones.
+    pub(super) fn step(&self, count: usize, k: usize, step: Step<'a>) -> Self {
+        let name = if count == 1 { "step".to_string() } else { format!("steps.{k}") };
+        self.below(&name, self.input, Subject::Step(step))
     }
 
     /// The runs of maps that the premises cover, one after the other. Inside a run that is proved as a whole each premise

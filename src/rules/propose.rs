@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::{
     Numbers, Part, Subject, circle_contractivity, composition, derived, exponential_step, field_rule, gradient_step,
     is_isometry, isometry, lipschitz_step, of_field, one_sided_lipschitz, operator_norm, quadratic_constraint, shears,
-    slope, stage_multipliers, sum, windows,
+    slope, stage_multipliers, steps_of, sum, windows,
 };
 use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},
@@ -152,10 +152,16 @@ impl Prover {
             }
             Subject::Map(Map::Window(window)) => Ok(node(part, Rule::Windows, windows::bound(window), vec![])),
             Subject::Map(Map::Flow(flow)) => {
-                let step = self.part(&part.below("step", part.input, Subject::Step(flow.one())))?;
-                let claims = composition::power(&step.claims().numbers(), flow.steps);
+                if flow.is_open() {
+                    return Err(Error::not_proved("a flow with a horizon", "its number of steps is not chosen yet"));
+                }
+                let steps: Vec<_> = flow.each().enumerate().collect();
+                let prove = |(k, step): &(usize, Step<'_>)| self.part(&part.step(flow.fields.len(), *k, *step));
+                let proofs: Vec<Certificate> = steps.par_iter().map(prove).collect::<Result<_>>()?;
+                let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
+                let claims = composition::flow(&numbers, flow.steps);
                 claims.bound.finite("the Lipschitz constant of a flow")?;
-                Ok(node(part, Rule::Composition, claims, vec![step]))
+                Ok(Certificate { evidence: steps_of(flow), ..node(part, Rule::Composition, claims, proofs) })
             }
             Subject::Step(step) => self.step(part, step),
             Subject::Field(field) => self.field_of(part, field),

@@ -88,7 +88,10 @@ impl Known {
 
 impl GradientFlow {
     fn read(flow: &Flow, input: Shape) -> Result<Self> {
-        let Field::Gradient { activation, operator, weights: None } = &flow.field else {
+        if flow.horizon.is_some() {
+            return Err(unknown("flow with a horizon"));
+        }
+        let [Field::Gradient { activation, operator, weights: None }] = &flow.fields[..] else {
             return Err(unknown("flow of such a field"));
         };
         slope(*activation)?;

@@ -316,10 +316,12 @@ fn slope(field: &Field, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
 
 /// A kick, a drift, and their like, of a Hamiltonian field: only the second half moves, or only the first.
 fn split(flow: &Flow<Tensor>, method: SplitMethod, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
-    let (Field::Hamiltonian { .. }, h, n) = (&flow.field, exact(flow.step), x.len()) else { return None };
+    let ([field @ Field::Hamiltonian { .. }], h, n) = (&flow.fields[..], exact(flow.step), x.len()) else {
+        return None;
+    };
     let half = &h / Q::from_integer(BigInt::from(2));
     let moves = |x: &[Q], first: bool, h: &Q| -> Option<Vec<Q>> {
-        let f = slope(&flow.field, space, x)?;
+        let f = slope(field, space, x)?;
         Some((0..n).map(|i| if (i < n / 2) == first { &x[i] + h * &f[i] } else { x[i].clone() }).collect())
     };
     let mut x = x.to_vec();
@@ -348,10 +350,12 @@ fn integrated(flow: &Flow<Tensor>, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
         Some(y)
     };
     let mut x = x.to_vec();
-    for _ in 0..flow.steps {
+    for k in 0..flow.steps {
+        // One field for all steps, or one for each.
+        let field = if flow.fields.len() == 1 { &flow.fields[0] } else { flow.fields.get(k)? };
         let mut slopes = Vec::new();
         for row in tableau.a() {
-            slopes.push(slope(&flow.field, space, &combine(&x, row, &slopes)?)?);
+            slopes.push(slope(field, space, &combine(&x, row, &slopes)?)?);
         }
         x = combine(&x, tableau.b(), &slopes)?;
     }

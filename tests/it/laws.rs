@@ -28,6 +28,7 @@ layer_laws! {
     channel_affine<T>: strategies::channel_affine::<T>().prop_map(AffineLayer::new);
     grouped_conv2d<T>: strategies::grouped_conv2d::<T>().prop_map(AffineLayer::new);
     gradient_flow<T>: strategies::gradient_flow::<T>();
+    varying_gradient_flow<T>: strategies::varying_gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
     splitting<T>: strategies::splitting::<T>();
     structured_flow<T>: strategies::structured_flow::<T>();

@@ -18,6 +18,7 @@ mod formats;
 mod fuzz_seeds;
 mod gradients;
 mod groups;
+mod horizon;
 mod hostile;
 mod hostile_files;
 mod laws;

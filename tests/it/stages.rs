@@ -327,7 +327,7 @@ fn flows_take_the_rule_that_proves_most() {
         let operator = Linear::Dense { weight, bias: None };
         let activation = if slope > 0.0 { Activation::LeakyRelu { slope } } else { Activation::Relu {} };
         let field = Field::Gradient { activation, operator, weights: None };
-        let flow = Flow { field, method: Method::Named(method.into()), step: h, steps: 2 };
+        let flow = Flow::of_steps(field, Method::Named(method.into()), h, 2);
         let proof = Prover::default().network(&Map::Flow(flow), Shape::Features(1)).unwrap();
         (proof.premises()[0].rule(), proof.bound().get())
     };

@@ -103,10 +103,10 @@ impl Report<'_> {
     }
 }
 
-/// The rule that a claim about a layer rests on: for a flow that of one step, of which it is a power.
+/// The rule that a claim about a layer rests on: for a flow that of its steps, if there is one rule for all of them.
 pub(super) fn rule(map: &Map, proof: &Certificate) -> Rule {
     match (map, proof.premises()) {
-        (Map::Flow(_), [step]) => step.rule(),
+        (Map::Flow(_), [step, rest @ ..]) if rest.iter().all(|other| other.rule() == step.rule()) => step.rule(),
         _ => proof.rule(),
     }
 }

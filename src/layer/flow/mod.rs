@@ -1,4 +1,4 @@
-//! A vector field, integrated by an explicit Runge–Kutta method for a number of steps.
+//! A vector field, or one a step, integrated by an explicit Runge–Kutta method for a number of steps.
 
 mod rounding;
 
@@ -9,7 +9,7 @@ use crate::{
     certificate::Certificate,
     error::{Error, Result},
     field::VectorField,
-    model::{self, Map, Method},
+    model::{self, Map, Method, length},
     rigor::{
         Rounding, Summation,
         directed::{add_up, mul_down, mul_up},
@@ -29,9 +29,15 @@ pub enum Step {
     /// This fraction, in `(0, 1]`, of the longest step that circle contractivity proves, `2rν`. In training an estimate
     /// of `ν` stands in for its proof; sealing fixes the step by the proved one.
     Relative(f64),
+    /// The whole time `T`, over `n` steps of `T/n`: `n = ⌈T/(2rν)⌉`, so that each is within the limit of circle
+    /// contractivity, or as many as are asked for, if that is more. In training an estimate of `ν` stands in for its proof;
+    /// sealing fixes `n` by the proved one. With one field a step, `n` is the number of fields.
+    Horizon(f64),
 }
 
-/// The flow of `x' = f(x)` over `steps` steps of length `h` of an explicit method: a layer from a space to itself.
+/// The flow of `x' = f(t, x)` over `steps` steps of length `h` of an explicit method: a layer from a space to itself.
+///
+/// It has one field for all steps, or one for each: then weights depend on time.
 ///
 /// | field and method | rule | bound of one step |
 /// |---|---|---|
@@ -45,14 +51,19 @@ pub enum Step {
 /// The smallest of those that apply is claimed; a flow is refused only if it overflows.
 #[derive(Debug)]
 pub struct Flow<T: Scalar> {
-    field: Box<dyn VectorField<T>>,
+    /// One for all steps, or one for each.
+    fields: Vec<Box<dyn VectorField<T>>>,
     method: Arc<Derived>,
     coefficients: Coefficients<T>,
     choice: Step,
     h: T,
     steps: usize,
-    /// The estimate of the largest curvature that `h` was computed from.
-    estimate: f64,
+    /// The whole time, if `h` is that over the number of steps.
+    horizon: Option<f64>,
+    /// The number of steps that was asked for.
+    least: usize,
+    /// The estimate of the largest curvature that `h` was computed from, and the field that has it.
+    estimate: (f64, usize),
 }
 
 /// A tableau and its radius, derived once.
@@ -76,14 +87,25 @@ impl<T: Scalar> Flow<T> {
     /// [`Error::Tableau`] if the method is implicit; [`Error::NotCircleContractive`] for a relative step of a method
     /// without a radius.
     pub fn new(field: impl VectorField<T> + 'static, tableau: Tableau, step: Step, steps: usize) -> Result<Self> {
-        Self::boxed(Box::new(field), tableau, step, steps)
+        Self::boxed(vec![Box::new(field)], tableau, step, steps)
     }
 
-    /// As [`Self::new`], for a field that is already in a box.
+    /// As [`Self::new`], for one field for all steps, or for one a step.
     ///
     /// # Errors
-    /// As [`Self::new`].
-    pub fn boxed(field: Box<dyn VectorField<T>>, tableau: Tableau, step: Step, steps: usize) -> Result<Self> {
+    /// As [`Self::new`]; [`Error::Parameter`] if there are several fields and not one for each step, [`Error::Shape`] if they
+    /// are not of one space.
+    pub fn boxed(fields: Vec<Box<dyn VectorField<T>>>, tableau: Tableau, step: Step, steps: usize) -> Result<Self> {
+        let Some(space) = fields.first().map(|field| field.shape()) else {
+            return Err(Error::parameter("fields", 0, "a flow has at least one field"));
+        };
+        if fields.len() > 1 && fields.len() != steps {
+            let reason = format!("there is one field for all steps, or one for each of {steps}");
+            return Err(Error::parameter("fields", fields.len(), reason));
+        }
+        if let Some(other) = fields.iter().find(|field| field.shape() != space) {
+            return Err(Error::Shape { what: "fields of a flow".into(), expected: space, found: other.shape() });
+        }
         if !tableau.is_explicit() {
             let reason = "a flow needs an explicit method".into();
             return Err(Error::Tableau { name: tableau.name().into(), reason });
@@ -99,18 +121,41 @@ impl<T: Scalar> Flow<T> {
             Step::Relative(part) => {
                 return Err(Error::parameter("step", part, "a fraction of the longest step lies in (0, 1]"));
             }
+            Step::Horizon(horizon) if !(T::of(horizon).wide() > 0.0) => {
+                return Err(Error::parameter("horizon", horizon, "a horizon is positive"));
+            }
+            Step::Horizon(horizon) if fields.len() > 1 => quotient(horizon, steps),
+            Step::Horizon(horizon) => method.radius().map(|_| quotient(horizon, steps))?,
         };
+        let horizon = if let Step::Horizon(horizon) = step { Some(T::of(horizon).wide()) } else { None };
         if !h.wide().is_finite() {
             return Err(Error::parameter("step", h, "a step must be a finite number"));
         }
-        let mut flow = Self { field, method, coefficients, choice: step, h, steps, estimate: 0.0 };
+        let (estimate, least) = ((0.0, 0), steps);
+        let mut flow = Self { fields, method, coefficients, choice: step, h, steps, horizon, least, estimate };
         flow.prepare();
         Ok(flow)
     }
 
-    /// The vector field.
-    pub fn field(&self) -> &dyn VectorField<T> {
-        &*self.field
+    /// The same flow, its steps as they are, said to be so many of a whole time.
+    pub(crate) fn over(self, horizon: Option<f64>) -> Self {
+        Self { horizon, ..self }
+    }
+
+    /// The vector field of a step.
+    ///
+    /// # Panics
+    /// If there is no such step.
+    pub fn field(&self, step: usize) -> &dyn VectorField<T> {
+        if let [field] = &self.fields[..] { &**field } else { &*self.fields[step] }
+    }
+
+    /// The slots of the field of a step in a gradient.
+    fn slots<'a>(&self, step: usize, gradient: Option<&'a mut [Vec<T>]>) -> Option<&'a mut [Vec<T>]> {
+        let before = if self.fields.len() == 1 { 0 } else { step };
+        let first: usize = self.fields[..before].iter().map(|field| field.parameters().len()).sum();
+        let count = self.field(step).parameters().len();
+        gradient.map(|gradient| &mut gradient[first..first + count])
     }
 
     /// The method.
@@ -152,21 +197,24 @@ impl<T: Scalar> Flow<T> {
 impl<T: Scalar> Layer<T> for Flow<T> {
     fn describe(&self) -> Map {
         let method = Method::from(&self.method.tableau);
-        Map::Flow(model::Flow { field: self.field.describe(), method, step: self.h.wide(), steps: self.steps })
+        let fields = self.fields.iter().map(|field| field.describe()).collect();
+        let (step, steps, horizon) = (self.h.wide(), self.steps, self.horizon);
+        Map::Flow(model::Flow { fields, method, step, steps, horizon })
     }
 
     fn input(&self) -> Shape {
-        self.field.shape()
+        self.fields[0].shape()
     }
 
     fn output(&self) -> Shape {
-        self.field.shape()
+        self.fields[0].shape()
     }
 
     fn forward(&self, mut x: Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
-        for _ in 0..self.steps {
+        for step in 0..self.steps {
+            let field = self.field(step);
             if self.is_euler() {
-                let y = tape.part(|tape| self.field.euler(self.h, &x, tape));
+                let y = tape.part(|tape| field.euler(self.h, &x, tape));
                 tape.save(x);
                 x = y;
                 continue;
@@ -175,7 +223,7 @@ impl<T: Scalar> Layer<T> for Flow<T> {
             for row in &self.coefficients.a {
                 let stage = self.combine(&x, row, &slopes);
                 let slope = tape.part(|tape| {
-                    let slope = self.field.eval(&stage, tape);
+                    let slope = field.eval(&stage, tape);
                     tape.save_copy(&slope);
                     slope
                 });
@@ -193,7 +241,8 @@ impl<T: Scalar> Layer<T> for Flow<T> {
         for step in (0..self.steps).rev() {
             if self.is_euler() {
                 let (x, inner) = (tape.saved(step), tape.inner(step));
-                let (pulled, along) = self.field.euler_vjp(self.h, x, inner, &g, gradient.as_deref_mut());
+                let slots = self.slots(step, gradient.as_deref_mut());
+                let (pulled, along) = self.field(step).euler_vjp(self.h, x, inner, &g, slots);
                 step_gradient += along;
                 g = pulled;
                 continue;
@@ -212,7 +261,8 @@ impl<T: Scalar> Layer<T> for Flow<T> {
                 step_gradient += along.dot(tape.inner(evaluation).last());
                 let x = tape.saved(evaluation);
                 let along = along.scaled(self.h);
-                pulled[i] = Some(self.field.vjp(x, tape.inner(evaluation), &along, gradient.as_deref_mut()));
+                let slots = self.slots(step, gradient.as_deref_mut());
+                pulled[i] = Some(self.field(step).vjp(x, tape.inner(evaluation), &along, slots));
             }
             for pulled in pulled.iter().flatten() {
                 g.axpy(T::one(), pulled);
@@ -230,7 +280,7 @@ impl<T: Scalar> Layer<T> for Flow<T> {
             for (i, row) in self.coefficients.a.iter().enumerate() {
                 let evaluation = step * self.stages() + i;
                 let stage = self.combine(&v, row, &slopes);
-                slopes.push(self.field.jvp(tape.saved(evaluation), tape.inner(evaluation), &stage));
+                slopes.push(self.field(step).jvp(tape.saved(evaluation), tape.inner(evaluation), &stage));
             }
             v = self.combine(&v, &self.coefficients.b, &slopes);
         }
@@ -239,13 +289,15 @@ impl<T: Scalar> Layer<T> for Flow<T> {
 
     fn rounding(&self, proof: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         let unlike = || Error::not_proved("the rounding error of a flow", "the proof is not one of a flow");
-        let step_proof = proof.premises().first().ok_or_else(unlike)?;
-        let field = step_proof.premises().first().ok_or_else(unlike)?;
-        let factor = step_proof.bound().get();
+        if proof.premises().len() != self.fields.len() {
+            return Err(unlike());
+        }
         let mut errors = vec![0.0; reach.len()];
         let mut reach = reach.to_vec();
         for step in 0..self.steps {
             let around: Vec<f64> = reach.iter().zip(&errors).map(|(&r, &e)| add_up(r, 2.0 * e)).collect();
+            let proof = &proof.premises()[if self.fields.len() == 1 { 0 } else { step }];
+            let (field, factor) = (proof.premises().first().ok_or_else(unlike)?, proof.bound().get());
             let local = self.step_error(field, rounding, tape, step, &around)?;
             for ((error, reach), local) in errors.iter_mut().zip(&mut reach).zip(local) {
                 *error = add_up(mul_up(factor, *error), local);
@@ -256,56 +308,93 @@ impl<T: Scalar> Layer<T> for Flow<T> {
     }
 
     fn set_summation(&mut self, summation: Summation) {
-        self.field.set_summation(summation);
+        self.fields.iter_mut().for_each(|field| field.set_summation(summation));
     }
 
     fn widen(&self) -> Box<dyn Layer<f64>> {
         Box::new(Flow {
-            field: self.field.widen(),
+            fields: self.fields.iter().map(|field| field.widen()).collect(),
             method: Arc::clone(&self.method),
             coefficients: self.method.tableau.rounded::<f64>(),
             choice: Step::Fixed(self.h.wide()),
             h: self.h.wide(),
             steps: self.steps,
-            estimate: 0.0,
+            horizon: self.horizon,
+            least: self.steps,
+            estimate: (0.0, 0),
         })
     }
 
     fn parameters(&self) -> Vec<&[T]> {
-        self.field.parameters()
+        self.fields.iter().flat_map(|field| field.parameters()).collect()
     }
 
     fn parameters_mut(&mut self) -> Vec<&mut [T]> {
-        self.field.parameters_mut()
+        self.fields.iter_mut().flat_map(|field| field.parameters_mut()).collect()
     }
 
-    /// The explicit parameters are those of the field and the step.
+    /// The explicit parameters are those of the fields and the step.
     fn gradient(&self) -> Vec<Vec<T>> {
-        let field = self.field.parameters();
-        field.iter().map(|p| p.len()).chain([1]).map(|n| vec![T::zero(); n]).collect()
+        self.parameters().iter().map(|p| p.len()).chain([1]).map(|n| vec![T::zero(); n]).collect()
     }
 
     fn prepare(&mut self) {
-        let (Step::Relative(part), Ok(radius)) = (self.choice, self.method.radius()) else { return };
-        let Some(estimate) = self.field.estimate_curvature() else { return };
-        self.estimate = estimate.get();
-        self.h = T::of(if self.estimate > 0.0 { part * 2.0 * radius.get() / self.estimate } else { part });
+        if matches!(self.choice, Step::Fixed(_)) || matches!(self.choice, Step::Horizon(_)) && self.fields.len() > 1 {
+            return;
+        }
+        let Ok(radius) = self.method.radius() else { return };
+        let estimates: Option<Vec<f64>> =
+            self.fields.iter_mut().map(|field| Some(field.estimate_curvature()?.get())).collect();
+        let Some(estimates) = estimates else { return };
+        let steepest = (0..estimates.len()).max_by(|&a, &b| estimates[a].total_cmp(&estimates[b])).unwrap_or(0);
+        self.estimate = (estimates[steepest], steepest);
+        let longest = 2.0 * radius.get() / self.estimate.0;
+        match self.choice {
+            Step::Relative(part) => self.h = T::of(if self.estimate.0 > 0.0 { part * longest } else { part }),
+            Step::Horizon(horizon) => {
+                let needed = (horizon / longest).ceil().clamp(1.0, MOST_ESTIMATED) as usize;
+                self.steps = needed.max(self.least);
+                self.h = quotient(horizon, self.steps);
+            }
+            Step::Fixed(_) => {}
+        }
     }
 
-    /// With `h = 2rθ/β`, the gradient by `β` is `−h/β` times that by `h`.
+    /// With `h = 2rθ/β`, the gradient by `β` is `−h/β` times that by `h`. A number of steps has no gradient.
     fn pull_back(&self, gradient: &mut [Vec<T>]) {
-        let (Step::Relative(_), Some((slot, field))) = (self.choice, gradient.split_last_mut()) else { return };
-        if self.estimate > 0.0 {
-            self.field.curvature_gradient(-slot[0] * self.h / T::of(self.estimate), field);
+        let (Step::Relative(_), (estimate, steepest)) = (self.choice, self.estimate) else { return };
+        let Some((slot, fields)) = gradient.split_last_mut() else { return };
+        if let (true, Some(slots)) = (estimate > 0.0, self.slots(steepest, Some(fields))) {
+            self.field(steepest).curvature_gradient(-slot[0] * self.h / T::of(estimate), slots);
         }
     }
 
     fn seal(&mut self, prover: &Prover) -> Result<()> {
-        if let Step::Relative(part) = self.choice {
-            let longest = prover.longest_step(&self.field.describe(), self.field.shape(), &self.method.tableau)?.get();
-            // A field that is proved to vanish has no longest step: then any will do.
-            self.h = T::round_down(if longest.is_infinite() { part } else { mul_down(part, longest) });
+        let (space, tableau) = (self.input(), &self.method.tableau);
+        match self.choice {
+            Step::Relative(part) => {
+                let mut longest = f64::INFINITY;
+                for field in &self.fields {
+                    longest = longest.min(prover.longest_step(&field.describe(), space, tableau)?.get());
+                }
+                // A field that is proved to vanish has no longest step: then any will do.
+                self.h = T::round_down(if longest.is_infinite() { part } else { mul_down(part, longest) });
+            }
+            Step::Horizon(horizon) if self.fields.len() == 1 => {
+                let horizon = T::of(horizon).wide();
+                self.steps = prover.steps::<T>(&self.fields[0].describe(), space, tableau, horizon)?.max(self.least);
+                self.h = quotient(horizon, self.steps);
+            }
+            Step::Horizon(_) | Step::Fixed(_) => {}
         }
         Ok(())
     }
+}
+
+/// The most steps that an estimate chooses in training; a proof may choose more.
+const MOST_ESTIMATED: f64 = 1000.0;
+
+/// `horizon/steps` in the format of the network, as files mean it.
+fn quotient<T: Scalar>(horizon: f64, steps: usize) -> T {
+    T::of(length(T::of(horizon).wide(), steps, &|x| x))
 }

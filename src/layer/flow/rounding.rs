@@ -110,7 +110,7 @@ impl<T: Scalar> Flow<T> {
             let around: Vec<f64> = (0..samples).map(|s| add_up(mul_up(lipschitz, reach[s]), 2.0 * error[s])).collect();
             let evaluation = step * stages + i;
             let found =
-                self.field.rounding(field, rounding, tape.saved(evaluation), tape.inner(evaluation), &around)?;
+                self.field(step).rounding(field, rounding, tape.saved(evaluation), tape.inner(evaluation), &around)?;
             let off = |(k, &e): (&FieldError, &f64)| add_up(k.error, mul_up(l, e));
             slopes.push(Slope {
                 errors: found.iter().zip(&error).map(off).collect(),

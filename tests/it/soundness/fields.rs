@@ -174,7 +174,7 @@ fn split_steps(rule: Rule) {
 /// One step, written out.
 fn split_step(flow: &Flow, space: Shape) -> Option<Box<dyn Fn(&[Exact]) -> Vec<Exact>>> {
     let h = flow.step;
-    match (&flow.method, &flow.field) {
+    match (&flow.method, &flow.fields[0]) {
         (Method::Split(SplitMethod::ExponentialEuler), Field::Dissipative { activation, operator, skew, damping }) => {
             let (e, phi) =
                 (libm::exp(-damping * h), if *damping == 0.0 { h } else { -libm::expm1(-damping * h) / damping });
@@ -222,8 +222,7 @@ fn shears_are_sharp() {
     let potential =
         |w: f64| Potential { activation: dahlquist::activation::Activation::Identity {}, operator: matrix(&[w]) };
     let field = Field::Hamiltonian { kinetic: potential(0.0), potential: potential(1.0) };
-    let (method, step, steps) = (Method::Split(SplitMethod::SymplecticEuler), 1.5, 1);
-    let map = Map::Flow(Flow { field, method, step, steps });
+    let map = Map::Flow(Flow::of_steps(field, Method::Split(SplitMethod::SymplecticEuler), 1.5, 1));
     let proof = Prover::default().network(&map, Shape::Features(2)).unwrap();
     let norm = f64::midpoint(1.5, (1.5f64 * 1.5 + 4.0).sqrt());
     assert!((proof.bound().get() - norm).abs() <= 1e-14 * norm, "{} and not {norm}", proof.bound());
