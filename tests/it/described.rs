@@ -6,7 +6,6 @@ use std::cell::Cell;
 use dahlquist::{
     laws::{Verdict, search, strategies as s},
     layer::{AffineLayer, Layer},
-    model::Map,
     rigor::Rounding,
     scalar::Scalar,
     tape::Tape,
@@ -30,11 +29,9 @@ fn computes_what_it_describes<T: Scalar>(layer: &dyn Layer<T>, seed: u64, judged
     let wide: Vec<f64> = x.iter().map(|x| x.wide()).collect();
     let Some(meant) = rational::value(&layer.describe(), input, &rational::vector(&wide)) else { return Ok(()) };
     let Ok(proof) = proof(layer) else { return Ok(()) };
-    // The proof of a network is one of its layers.
-    let proof = if let Map::Chain(_) = layer.describe() { &proof } else { proof.layers().next().unwrap_or(&proof) };
     let (batch, mut tape) = (Batch::new(input, x).unwrap(), Tape::recording());
     layer.widen().forward(batch.cast(), &mut tape);
-    let Ok(errors) = layer.rounding(proof, &Rounding::of::<T>(), &tape, &[0.0]) else { return Ok(()) };
+    let Ok(errors) = layer.rounding(&proof, &Rounding::of::<T>(), &tape, &[0.0]) else { return Ok(()) };
     if !errors[0].is_finite() {
         return Ok(());
     }

@@ -2,7 +2,10 @@
 
 mod rounding;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    cmp::Ordering,
+    sync::{Arc, OnceLock},
+};
 
 use super::Layer;
 use crate::{
@@ -121,7 +124,7 @@ impl<T: Scalar> Flow<T> {
             Step::Relative(part) => {
                 return Err(Error::parameter("step", part, "a fraction of the longest step lies in (0, 1]"));
             }
-            Step::Horizon(horizon) if !(T::of(horizon).wide() > 0.0) => {
+            Step::Horizon(horizon) if T::of(horizon).wide().partial_cmp(&0.0) != Some(Ordering::Greater) => {
                 return Err(Error::parameter("horizon", horizon, "a horizon is positive"));
             }
             Step::Horizon(horizon) if fields.len() > 1 => quotient(horizon, steps),

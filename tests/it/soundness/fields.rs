@@ -147,7 +147,6 @@ fn split_steps(rule: Rule) {
             panic!("no flow")
         };
         let Ok(proof) = proof::<f64>(layer) else { return Ok(()) };
-        // The proof of a network of one flow: the flow, and its step.
         let step = &proof.premises()[0];
         if step.rule() != rule {
             return Ok(());
