@@ -6,21 +6,16 @@ use dahlquist::{
     activation::Activation,
     certificate::{NormProof, Rule, file::CertificateFile},
     check::{Verdict, check},
-    field::ResidualField,
-    layer::{ActivationLayer, AffineLayer, Branches, Flow, Layer, Normalize, Reshape, Step},
+    layer::{ActivationLayer, AffineLayer, Layer},
     model::Model,
-    operator::{Affine, Conv2d, Dense, Geometry, MeanPool, Operator},
-    rigor::torus::PaddingMode,
+    operator::{Affine, Dense, Operator},
     scalar::Scalar,
-    tableau::Tableau,
     tensor::Shape,
 };
 use dahlquist_testkit::{
     known::{self, Truth},
     models::{certificate_of, dense_f32, every_layer, every_layer_f64, model_bytes, runs, tightened},
 };
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use crate::forgery::{every_change, failed_parts, implied, issued, parse, places};
