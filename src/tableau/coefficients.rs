@@ -51,8 +51,8 @@ pub struct Coefficients<T> {
     pub b: Vec<T>,
     /// The nodes `c`.
     pub c: Vec<T>,
-    /// A proved bound of `|â − a| / |a|` for all coefficients, 0 if and only if all of them are numbers of `T`. It is at
-    /// most the unit roundoff of `T`, but for its own rounding, unless a coefficient is too small or too large for `T`.
+    /// A proved bound of `|â − a| / |a|` for all coefficients: at most the unit roundoff of `T`, and 0 if and only if
+    /// all of them are numbers of `T`.
     pub error: f64,
 }
 
