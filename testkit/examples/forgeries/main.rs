@@ -103,6 +103,7 @@ fn main() -> Result<ExitCode> {
             let mut draft = original.clone();
             forge(&mut draft, &subjects, subject, &mut rng);
             if draft != original {
+                draft.settle(&mut rng);
                 return Ok((kind, subject.name.clone(), judge(&draft, subject)));
             }
         }

@@ -180,5 +180,4 @@ fn finish(draft: &mut Draft, rng: &mut ChaCha8Rng) {
     if rng.random_range(0..20) > 0 {
         draft.sign(rng);
     }
-    draft.settle(rng);
 }

@@ -36,7 +36,6 @@ pub fn radius(draft: &mut Draft, rng: &mut ChaCha8Rng) {
         let s = rng.random_range(0..radii.len());
         grow(&mut radii[s]);
     }
-    draft.settle(rng);
 }
 
 /// Predictions are shifted, or one of them is another class.
@@ -50,7 +49,6 @@ pub fn prediction(draft: &mut Draft, rng: &mut ChaCha8Rng) {
         let s = rng.random_range(0..predictions.len());
         other(&mut predictions[s]);
     }
-    draft.settle(rng);
 }
 
 /// Claims are exchanged, dropped or doubled, in one list or in all of them.
@@ -76,7 +74,6 @@ pub fn lists(draft: &mut Draft, rng: &mut ChaCha8Rng) {
             _ => all.reverse(),
         }
     }
-    draft.settle(rng);
 }
 
 /// Radii of another meaning: exact ones for the program, those of the declared order for any, or local ones.
@@ -93,7 +90,6 @@ pub fn meaning(draft: &mut Draft, subject: &Subject, rng: &mut ChaCha8Rng) {
             }
         }
     }
-    draft.settle(rng);
 }
 
 /// Labels and accuracies.
@@ -112,9 +108,6 @@ pub fn accuracy(draft: &mut Draft, rng: &mut ChaCha8Rng) {
         _ => {
             samples["certified_accuracy"] = json!([{"eps": 0.0, "accuracy": 1.0}, {"eps": 0.0, "accuracy": 0.0}]);
         }
-    }
-    if rng.random() {
-        draft.settle(rng);
     }
 }
 
@@ -147,7 +140,6 @@ pub fn data(draft: &mut Draft, rng: &mut ChaCha8Rng) {
         }
     }
     draft.sign(rng);
-    draft.settle(rng);
 }
 
 /// Any place of the claims about samples becomes something else.
@@ -159,5 +151,4 @@ pub fn anything(draft: &mut Draft, rng: &mut ChaCha8Rng) {
     if let Some(value) = draft.certificate.pointer_mut(place) {
         *value = pick(rng, &others).clone();
     }
-    draft.settle(rng);
 }
