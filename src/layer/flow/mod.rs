@@ -1,5 +1,6 @@
 //! A vector field, or one a step, integrated by an explicit Runge–Kutta method for a number of steps.
 
+mod choice;
 mod rounding;
 
 use std::{
@@ -7,12 +8,15 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+pub use choice::Step;
+use choice::{MOST_ESTIMATED, quotient};
+
 use super::Layer;
 use crate::{
     certificate::Certificate,
     error::{Error, Result},
     field::VectorField,
-    model::{self, Map, Method, length},
+    model::{self, Map, Method},
     rigor::{
         Rounding, Summation,
         directed::{add_up, mul_down, mul_up},
@@ -23,20 +27,6 @@ use crate::{
     tape::Tape,
     tensor::{Batch, Shape},
 };
-
-/// How the length of a step is chosen.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Step {
-    /// The length `h` itself.
-    Fixed(f64),
-    /// This fraction, in `(0, 1]`, of the longest step that circle contractivity proves, `2rν`. In training an estimate
-    /// of `ν` stands in for its proof; sealing fixes the step by the proved one.
-    Relative(f64),
-    /// The whole time `T`, over `n` steps of `T/n`: `n = ⌈T/(2rν)⌉`, so that each is within the limit of circle
-    /// contractivity, or as many as are asked for, if that is more. In training an estimate of `ν` stands in for its proof;
-    /// sealing fixes `n` by the proved one. With one field a step, `n` is the number of fields.
-    Horizon(f64),
-}
 
 /// The flow of `x' = f(t, x)` over `steps` steps of length `h` of an explicit method: a layer from a space to itself.
 ///
@@ -392,12 +382,4 @@ impl<T: Scalar> Layer<T> for Flow<T> {
         }
         Ok(())
     }
-}
-
-/// The most steps that an estimate chooses in training; a proof may choose more.
-const MOST_ESTIMATED: f64 = 1000.0;
-
-/// `horizon/steps` in the format of the network, as files mean it.
-fn quotient<T: Scalar>(horizon: f64, steps: usize) -> T {
-    T::of(length(T::of(horizon).wide(), steps, &|x| x))
 }
