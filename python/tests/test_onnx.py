@@ -19,8 +19,8 @@ class Graph:
         self.shape, self.opset, self.nodes, self.constants, self.last = shape, opset, [], [], "x"
 
     def __call__(self, op, *inputs, x=None, outputs=1, **attributes):
-        names = [self.last if x is None else x]
-        for value in inputs:
+        names: list[str] = []
+        for value in [self.last if x is None else x, *inputs]:
             if isinstance(value, str):
                 names.append(value)
             elif value is None:
@@ -102,6 +102,17 @@ def test_normalization_of_its_own_and_max_pools(rng):
     g("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     g("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
     g("ReduceMean", np.int64([2, 3]), keepdims=0)
+    g.agrees(rng)
+
+
+@needs("channel_affine")
+def test_constants_on_either_side(rng):
+    g = Graph(3)
+    g("Sub", "x", x=normal(rng, 3))
+    g("Mul", g.last, x=normal(rng, 3))
+    g("Sub", normal(rng, 3))
+    g("Div", np.float32([1, 2, 4]))
+    g("Gemm", normal(rng, 3, 2))
     g.agrees(rng)
 
 

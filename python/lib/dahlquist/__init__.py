@@ -45,6 +45,7 @@ __all__ = [
     "attack",
     "check",
     "costates",
+    "data",
     "errors",
     "falsify",
     "flow",
@@ -62,7 +63,7 @@ def __getattr__(name: str):
     # Drawing and tables are loaded when they are asked for: matplotlib takes longer than all the rest.
     import importlib
 
-    if name in ("plot", "torch"):
+    if name in ("data", "plot", "torch"):
         return importlib.import_module(f"{__name__}.{name}")
     if name == "table":
         return importlib.import_module(f"{__name__}._table").table

@@ -55,10 +55,11 @@ def progress(what: str, total: int):
     if total < 1000 or not (sys.stderr.isatty() or "ipykernel" in sys.modules):
         return None, lambda: None
     try:
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
     except ImportError:
         return None, lambda: None
-    bar = tqdm(total=total, desc=what, leave=False)
+    # What ends soon needs no bar.
+    bar = tqdm(total=total, desc=what, leave=False, delay=2)
 
     def tell(done: int) -> None:
         bar.update(min(done, total) - bar.n)
