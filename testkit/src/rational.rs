@@ -268,7 +268,8 @@ fn shifted(activation: Activation, z: &[Q], bias: Option<&Tensor>) -> Option<Vec
     z.iter().enumerate().map(|(i, z)| activated(activation, &(z + number(i)))).collect()
 }
 
-fn slope(field: &Field, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
+/// The value of a field at a point; none if it is not rational.
+pub fn slope(field: &Field, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
     let minus = Q::from_integer(BigInt::from(-1));
     let n = x.len();
     match field {

@@ -50,7 +50,9 @@ pub fn consistent(draft: &mut Draft, rng: &mut ChaCha8Rng) {
     let above =
         |end: usize| place.is_char_boundary(end) && (end == place.len() || place[end..].starts_with("/premises"));
     for end in ("/network".len()..=place.len()).filter(|&end| above(end)) {
-        draft.certificate.pointer_mut(&place[..end]).map(|node| change(&mut node["claims"]));
+        if let Some(node) = draft.certificate.pointer_mut(&place[..end]) {
+            change(&mut node["claims"]);
+        }
     }
     for key in ["lipschitz", "features"] {
         draft.certificate[key] = json!(less(draft.certificate[key].as_f64().unwrap_or(1.0)));
@@ -126,7 +128,7 @@ pub fn evidence(draft: &mut Draft, rng: &mut ChaCha8Rng) {
         .filter(|place| draft.certificate.pointer(place).is_some_and(|node| node.get("evidence").is_some()))
         .collect();
     let place = *pick(rng, &holders);
-    let from: &String = *pick(rng, &holders);
+    let from: &String = pick(rng, &holders);
     let other = draft.certificate.pointer(from).map(|node| node["evidence"].clone());
     let side = |rng: &mut ChaCha8Rng| *pick(rng, &[1u64, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 1 << 30]);
     let torus = |rng: &mut ChaCha8Rng| {

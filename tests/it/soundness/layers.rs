@@ -166,7 +166,7 @@ fn windows() {
                     let (row, column) = (at(0, a), at(1, b));
                     if row < height && column < width {
                         let x = Real::of(x[(c * height + row) * width + column]);
-                        sum = sum + &x * &x;
+                        sum += &x * &x;
                     }
                 }
                 let half = |r: Real| if y == 0.0 { r } else { (&sum / &r + &r) * Real::of(0.5) };
