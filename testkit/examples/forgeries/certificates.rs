@@ -128,7 +128,7 @@ pub fn evidence(draft: &mut Draft, rng: &mut ChaCha8Rng) {
         .filter(|place| draft.certificate.pointer(place).is_some_and(|node| node.get("evidence").is_some()))
         .collect();
     let place = *pick(rng, &holders);
-    let from: &String = pick(rng, &holders);
+    let from = *pick(rng, &holders);
     let other = draft.certificate.pointer(from).map(|node| node["evidence"].clone());
     let side = |rng: &mut ChaCha8Rng| *pick(rng, &[1u64, 2, 3, 4, 5, 6, 7, 8, 9, 12, 16, 1 << 30]);
     let torus = |rng: &mut ChaCha8Rng| {

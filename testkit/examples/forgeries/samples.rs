@@ -55,7 +55,7 @@ pub fn prediction(draft: &mut Draft, rng: &mut ChaCha8Rng) {
 pub fn lists(draft: &mut Draft, rng: &mut ChaCha8Rng) {
     let count = draft.samples.labels.len();
     let (kind, i, j) = (rng.random_range(0..4), rng.random_range(0..count), rng.random_range(0..count));
-    let keys: &[&str] = pick(
+    let keys = *pick(
         rng,
         &[
             &["radii"][..],
