@@ -119,26 +119,25 @@ impl Program {
         Some(x.iter().map(|x| x * x).sum::<f64>() - s[0])
     }
 
-    /// A point of the domain: the multipliers of early stages are so much larger that they pay for later ones.
-    fn start(&self) -> Option<Point> {
-        for k in 0..40 {
+    /// Points of the domain: the multipliers of early stages are so much larger that they pay for later ones.
+    fn starts(&self) -> impl Iterator<Item = Point> {
+        (0..40).filter_map(|k| {
             let ratio = 4f64.powi(k);
             let each =
                 |v: usize| 2.0 * self.units[v / self.stages] * ratio.powi((self.stages - 1 - v % self.stages) as i32);
             let y: Vec<f64> = (0..self.terms.len()).map(each).collect();
-            if !y.iter().all(|y| *y < 1e200) {
-                return None;
-            }
-            if let Some(least) = self.least(&y).filter(|x| x.is_finite()) {
-                return Some(Point { squared: 2.0 * least.max(0.0) + 1.0, y });
-            }
-        }
-        None
+            let least = if y.iter().all(|y| *y < 1e200) { self.least(&y)? } else { return None };
+            least.is_finite().then(|| Point { squared: 2.0 * least.max(0.0) + 1.0, y })
+        })
     }
 
     /// Multipliers of ever smaller gaps, the last ones first.
     fn solve(&self) -> Vec<Vec<f64>> {
-        let Some(mut point) = self.start() else { return Vec::new() };
+        // From a point where a direction is lost to rounding, another one leads on.
+        self.starts().take(3).map(|start| self.path(start)).find(|found| !found.is_empty()).unwrap_or_default()
+    }
+
+    fn path(&self, mut point: Point) -> Vec<Vec<f64>> {
         let size = (self.n + self.terms.len()) as f64;
         let mut tau = size / point.squared;
         let (mut found, mut last) = (Vec::new(), 0);
