@@ -70,6 +70,17 @@ def test_training_moves_the_step_and_evaluation_nothing():
     assert torch.equal(a, b) and all(torch.equal(before[k], v) for k, v in network.state_dict().items())
 
 
+def test_half_precision_does_not_touch_the_step():
+    torch.manual_seed(6)
+    flow, x = GradientFlow(6, 8), torch.rand(4, 6)
+    for _ in range(30):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = flow(x)
+    assert y.isfinite().all() and flow.step.dtype == torch.float32
+    norm = torch.linalg.matrix_norm(flow.weight.detach().double(), 2)
+    assert abs(float(flow.step) * norm**2 / 2 - 1) < 1e-4
+
+
 def test_losses():
     torch.manual_seed(4)
     logits, labels = torch.randn(7, 5, dtype=torch.float64), torch.randint(0, 5, (7,))
