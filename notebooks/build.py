@@ -38,6 +38,9 @@ def build(source: Path, target: Path) -> None:
         NotebookClient(notebook, timeout=1200, startup_timeout=600, resources={"metadata": {"path": folder}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if "outputs" in cell:
+            # Progress bars and warnings are of this run, not of the notebook.
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     nbformat.write(notebook, target)
 
 

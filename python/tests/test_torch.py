@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # The networks are small, and threads that wait for each other are slow.
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm  # noqa: E402
@@ -313,6 +314,12 @@ def test_what_would_be_another_function_is_refused():
         dq.from_torch(nn.Linear(2, 2).state_dict(), 2)
     with pytest.raises(dq.errors.ParameterError, match="without the batch"):
         dq.from_torch(nn.Linear(2, 2), (1, 3, 8, 8))
+
+
+def test_what_distributes_a_network_is_passed_over():
+    network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    model = dq.from_torch(nn.DataParallel(network), 3)
+    assert model.sha256 == dq.from_torch(network, 3).sha256
 
 
 def test_a_hook_whose_effect_is_not_known_is_refused():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # The networks are small, and threads that wait for each other are slow.
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
@@ -68,6 +69,17 @@ def test_training_moves_the_step_and_evaluation_nothing():
     before = {k: v.clone() for k, v in network.state_dict().items()}
     a, b = network(x), network(x)
     assert torch.equal(a, b) and all(torch.equal(before[k], v) for k, v in network.state_dict().items())
+
+
+def test_half_precision_does_not_touch_the_step():
+    torch.manual_seed(6)
+    flow, x = GradientFlow(6, 8), torch.rand(4, 6)
+    for _ in range(30):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = flow(x)
+    assert y.isfinite().all() and flow.step.dtype == torch.float32
+    norm = torch.linalg.matrix_norm(flow.weight.detach().double(), 2)
+    assert abs(float(flow.step) * norm**2 / 2 - 1) < 1e-4
 
 
 def test_losses():

@@ -108,7 +108,7 @@ class GradientFlow(nn.Module):
     def _improve(self, x: torch.Tensor, rounds: int = 1) -> torch.Tensor:
         """Improves the estimate of the norm, and returns the step that follows from it, with its gradient."""
         weight = self.weight
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
             v = self.direction
             if v.shape[1:] != x.shape[1:] or v.numel() == 0:
                 generator = torch.Generator().manual_seed(0)
@@ -117,7 +117,9 @@ class GradientFlow(nn.Module):
                 v = self._adjoint(self._linear(v))
                 v = v / v.norm().clamp_min(torch.finfo(v.dtype).tiny)
             self.direction = v
-        curvature = self._slope * self._linear(v).square().sum()
+        # Never in half precision: three digits of a norm are too few.
+        with torch.autocast(weight.device.type, enabled=False):
+            curvature = self._slope * self._linear(v).square().sum()
         step = self.fraction * 2 * self._radius / curvature.clamp_min(1e-12)
         with torch.no_grad():
             self.step.copy_(step)

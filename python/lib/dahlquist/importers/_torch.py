@@ -61,7 +61,10 @@ def trace(network: nn.Module) -> fx.Graph:
 
 
 def whole(network: nn.Module) -> nn.Module:
-    """Returns the network, in a module of its own if it is a single layer, which would be traced into."""
+    """Returns the network without what compiles or distributes it, and in a module of its own if it is a single layer, which
+    would be traced into."""
+    while type(network).__name__ in ("DataParallel", "DistributedDataParallel", "OptimizedModule"):
+        network = network._orig_mod if type(network).__name__ == "OptimizedModule" else network.module
     return nn.Sequential(network) if module_rule(network) is not None else network
 
 
