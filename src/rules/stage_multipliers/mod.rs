@@ -39,6 +39,8 @@
 mod form;
 mod search;
 
+use std::{collections::VecDeque, sync::Mutex};
+
 use super::{Numbers, require};
 use crate::{
     certificate::{Claims, Evidence, Inequality, StageInequality},
@@ -48,6 +50,7 @@ use crate::{
         Upper,
         directed::{div_down, mul_down, mul_up},
     },
+    tableau::Tableau,
 };
 use form::Coefficients;
 
@@ -105,13 +108,44 @@ fn cocoercive(h: f64, field: &Numbers) -> Option<f64> {
 pub fn propose(step: Step<'_>, field: &Numbers) -> Option<(Claims, Evidence)> {
     let inequalities = inequalities(step.length, field)?;
     let tableau = step.method.tableau().ok()?;
-    for (bound, found) in search::candidates(&Coefficients::of(&tableau), &inequalities) {
+    let prove = |(bound, found): (f64, Vec<StageInequality>)| {
         let evidence = Evidence::Stages(found);
-        if let Ok(claims) = self::bound(step, field, &evidence, bound) {
-            return Some((claims, evidence));
+        self::bound(step, field, &evidence, bound).ok().map(|claims| (claims, evidence))
+    };
+    let key = (tableau.clone(), inequalities.clone());
+    if let Some(found) = remembered(&key) {
+        return prove(found);
+    }
+    for candidate in search::candidates(&Coefficients::of(&tableau), &inequalities) {
+        if let Some(proved) = prove(candidate.clone()) {
+            remember(key, candidate);
+            return Some(proved);
         }
     }
     None
+}
+
+/// A method, and what is known of a field.
+type Key = (Tableau, Vec<Inequality>);
+/// A bound and its multipliers.
+type Found = (f64, Vec<StageInequality>);
+
+/// What searches found: the same flow is proved again wherever it is sealed, certified or tested. It is proved from the
+/// multipliers each time, so nothing rests on what is remembered.
+static FOUND: Mutex<VecDeque<(Key, Found)>> = Mutex::new(VecDeque::new());
+/// How many are remembered.
+const REMEMBERED: usize = 64;
+
+fn remembered(key: &Key) -> Option<Found> {
+    let found = FOUND.lock().ok()?;
+    found.iter().find(|(known, _)| known == key).map(|(_, found)| found.clone())
+}
+
+fn remember(key: Key, found: Found) {
+    if let Ok(mut all) = FOUND.lock() {
+        all.truncate(REMEMBERED - 1);
+        all.push_front((key, found));
+    }
 }
 
 /// The numbers that a search deals with.
