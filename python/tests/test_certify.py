@@ -150,12 +150,11 @@ def test_tables_say_what_is_proved(model):
     assert "together" in repr(deep.seal(tighten=64))
 
 
-def test_a_step_that_is_too_long_is_refused(rng):
+def test_a_step_beyond_the_limit_of_its_method_has_a_constant(rng):
     w = rng.normal(size=(4, 4))
     field = dq.GradientField(w / np.linalg.norm(w, 2), activation="relu")
     assert field.model(method="rk4", h=1.9).seal().lipschitz == 1.0
-    with pytest.raises(dq.errors.StepTooLongError):
-        field.model(method="three_eighths", h=1.9).seal()
+    assert 1.0 <= field.model(method="three_eighths", h=1.9).seal().lipschitz < 2.0
 
 
 def slow(rng):
@@ -187,10 +186,15 @@ def test_control_c_is_answered(rng):
     sealed = model.seal()
     # The signal comes while the work goes on, whenever it begins.
     timer = threading.Timer(0.05, lambda: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        timer.start()
-        while True:
-            sealed.certify(x)
+    # A job in the background is started with the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            timer.start()
+            for _ in range(1000):
+                sealed.certify(x)
+    finally:
+        signal.signal(signal.SIGINT, before)
     # And the next call works.
     assert len(sealed.certify(x[:3])) == 3
 

@@ -38,6 +38,8 @@ use crate::{
 
 /// The largest number of entries of a layer's matrix.
 const LARGEST_MATRIX: usize = 1 << 22;
+/// The most products of two numbers for the bounds over one ball: about a second for the thirty balls of a sample.
+const MOST_PRODUCTS: usize = 1 << 29;
 /// How often the slopes of margins are improved.
 const REFINEMENTS: usize = 4;
 /// The unit roundoff and the smallest number of `f64`.
@@ -76,9 +78,9 @@ struct Input {
 }
 
 impl Stages {
-    /// The stages of a network; none if it has another layer, or one that is too large.
+    /// The stages of a network; none if it has another layer, or is too large.
     pub(super) fn new(map: &Map, network: &Network<f64>, input: Shape) -> Option<Self> {
-        let (mut stages, mut shape) = (Vec::new(), input);
+        let (mut stages, mut shape, mut width) = (Vec::new(), input, input.len());
         for (map, layer) in map.layers().iter().zip(network.layers()) {
             let output = map.output(shape).ok()?;
             stages.push(match map {
@@ -92,6 +94,18 @@ impl Stages {
                 _ => return None,
             });
             shape = output;
+        }
+        let (mut entries, mut products) = (0usize, 0usize);
+        for stage in &stages {
+            match stage {
+                Stage::Affine { w, .. } => (entries, width) = (entries + w.nrows() * w.ncols(), w.nrows()),
+                // Both bounds of every argument are pulled back to the input.
+                Stage::Kink { .. } => products = products.saturating_add(2 * width * entries),
+                Stage::Same => {}
+            }
+        }
+        if products > MOST_PRODUCTS {
+            return None;
         }
         let last = stages.iter().rev().find(|stage| !matches!(stage, Stage::Same));
         (stages.iter().any(|stage| matches!(stage, Stage::Kink { .. })) && matches!(last, Some(Stage::Affine { .. })))

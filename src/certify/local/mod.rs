@@ -76,8 +76,8 @@ impl<T: Scalar> Sealed<T> {
     /// cannot switch counts as what it is. Errors of the program count with the sensitivity of the margin to them.
     ///
     /// For networks of affine layers (dense, convolutions, pools of means, normalizations) and ReLU, leaky ReLU or the
-    /// absolute value, linear bounds of the margins over the ball count, too, where the matrix of every layer has at most
-    /// 2²² entries. They are computed in `f64`, and every rounding is charged.
+    /// absolute value, linear bounds of the margins over the ball count, too, where they take at most 2²⁹ products for a
+    /// ball. They are computed in `f64`, and every rounding is charged.
     ///
     /// A sample costs a proof of the norms of the dense layers' matrices for each of about ten balls, and as many backward
     /// passes, far more than a forward pass. For other layers, and for flows, nothing is gained.
