@@ -56,6 +56,7 @@ class Model:
     #: What an importer remembers for :meth:`verify_export`.
     _normalize: tuple | None = None
     _origins: list | None = None
+    _given: tuple | None = None
 
     def __init__(
         self,

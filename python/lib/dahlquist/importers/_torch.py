@@ -73,6 +73,7 @@ def import_network(network, input_shape, normalize, ignore_hooks: bool) -> Model
     shape, layers, origins = read_network(network, input_shape, ignore_hooks)
     model = Model(shape, layers, normalize=normalize)
     model._normalize, model._origins = normalize, origins
+    model._given = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
     return model
 
 
@@ -271,4 +272,6 @@ def torch_input(model: Model, network: nn.Module, x) -> torch.Tensor:
         x = (x - mean.reshape(axes)) / std.reshape(axes)
     weight = next((p for p in [*network.parameters(), *network.buffers()] if p.is_floating_point()), None)
     kind, device = (weight.dtype, weight.device) if weight is not None else (torch.float32, "cpu")
-    return torch.from_numpy(np.ascontiguousarray(x)).to(device=device, dtype=kind)
+    # A signal is an image of one row to the model, and none to the network.
+    given = model._given if model._given is not None else x.shape[1:]
+    return torch.from_numpy(np.ascontiguousarray(x.reshape(len(x), *given))).to(device=device, dtype=kind)
