@@ -296,7 +296,7 @@ fn a_network_without_a_proof_is_not_certified() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("steep.safetensors: not certified"), "{text}");
-    assert!(succeeds(&folder.run("show @steep.safetensors")).contains("layer"));
+    assert!(succeeds(&folder.run("show @steep.safetensors")).contains("dense"));
 }
 
 #[test]
