@@ -1,4 +1,4 @@
-(* Shear: one half of a symplectic step (ahead of the code).
+(* Shear: one half of a symplectic step.
 
    S(p, q) = (p - h grad V(q), q), with |h grad V(q) - h grad V(q')| <= s |q - q'|.  For every c >= 1 with c^2 >= 1 + s c
        |S(p, q) - S(p', q')| <= c |(p, q) - (p', q')|;
