@@ -61,7 +61,7 @@ pub use tableau::all as tableau;
 pub type Verdict = Result<(), TestCaseError>;
 
 /// How many cases [`hold`] tries.
-pub const CASES: u32 = 96;
+pub const CASES: u32 = 48;
 
 /// Looks for a subject, among `cases` of them, that breaks a law, and returns the simplest one found with its seed.
 ///
