@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Pair;
+use super::{Pair, shapes::LARGEST_SAMPLE};
 use crate::{
     error::{Error, Result},
     rigor::{
@@ -50,15 +50,18 @@ impl Pooling {
     /// The shape of an image of windows; what is left over at the lower and right border is dropped.
     ///
     /// # Errors
-    /// [`Error::Parameter`] if the input is no image, a size or a stride is 0, a window does not fit into the padded
-    /// image, or the padding exceeds half of a window: every window holds a point of the image.
+    /// [`Error::Parameter`] if the input is no image, a size or a stride is 0 or exceeds what a sample may hold, a window
+    /// does not fit into the padded image, or the padding exceeds half of a window: every window holds a point of the
+    /// image.
     pub fn output(&self, input: Shape) -> Result<Shape> {
         let (channels, height, width) = input.as_image("pooling")?;
         let (size, stride, padding) = (self.size.0, self.stride().0, self.padding.0);
         let mut sides = [height, width];
         for (i, side) in sides.iter_mut().enumerate() {
-            if size[i] == 0 || stride[i] == 0 {
-                return Err(Error::parameter("size", size[i], "windows and their strides are at least 1"));
+            for (name, value) in [("size", size[i]), ("stride", stride[i])] {
+                if !(1..=LARGEST_SAMPLE).contains(&value) {
+                    return Err(Error::parameter(name, value, format!("from 1 to {LARGEST_SAMPLE}")));
+                }
             }
             if padding[i] > size[i] / 2 {
                 return Err(Error::parameter("padding", padding[i], "it is at most half of a window"));

@@ -178,5 +178,18 @@ fn what_does_not_fit_is_refused_by_name() {
     refused(json!({"type": "activation", "function": "relu", "channels": [2, 5]}), &["channels", "[2, 5]"]);
     refused(json!({"type": "max_pool", "size": 2}), &["pooling"]);
     refused(json!({"type": "first_channels", "channels": 9}), &["channels", "9"]);
+    for kind in ["max_pool", "l2_pool", "avg_pool"] {
+        for (window, word) in [
+            (json!({"size": [u64::MAX, 1], "padding": [u64::MAX / 2, 0]}), "size"),
+            (json!({"size": 2, "stride": u64::MAX}), "stride"),
+            (json!({"size": 2, "stride": 0}), "stride"),
+            (json!({"size": 2, "padding": u64::MAX}), "padding"),
+        ] {
+            let mut layer = window;
+            layer["type"] = json!(kind);
+            let error = Model::parse(&file(json!([1, 4, 4]), &json!([layer]), &tensors, 5)).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
     refused(flow("euler", 0.1, json!({"type": "hamiltonian", "kinetic": 1})), &["Potential"]);
 }

@@ -219,17 +219,19 @@ impl<'a, T: Scalar> Local<'a, T> {
         linear::search(proved, |radii| {
             let [added, head] = self.added(pass, radii, semantics)?;
             let holds = |s: usize| {
+                // Each of these runs on a thread of its own.
+                environment::check()?;
                 if radii[s] == 0.0 || !radii[s].is_finite() {
-                    return false;
+                    return Ok(false);
                 }
                 let added: Vec<f64> = added.iter().map(|layer| layer[s]).collect();
                 let ball = Ball { centre: points.wide.sample(s), radius: radii[s], added: &added };
                 let class = classes[s];
                 let others = (0..count).filter(|&j| j != class);
                 let needed: Vec<f64> = others.map(|j| add_up(head[s][class], head[s][j])).collect();
-                stages.separate(class, &needed, &ball)
+                Ok(stages.separate(class, &needed, &ball))
             };
-            Ok((0..radii.len()).into_par_iter().map(holds).collect())
+            (0..radii.len()).into_par_iter().map(holds).collect()
         })
     }
 
