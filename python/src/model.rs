@@ -3,15 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use dahlquist::{
-    Network, Result, certificate::NormProof, certify::SealOptions, data::Dataset, model, network::AnyNetwork,
-    rigor::Summation, scalar::Scalar,
+    certificate::NormProof, certify::SealOptions, data::Dataset, model, network::AnyNetwork,
+    rigor::Summation,
 };
-use numpy::Element;
 use pyo3::{prelude::*, types::PyBytes};
 
 use crate::{
     errors::OrRaise,
-    samples::{Samples, array, sizes},
+    samples::{Samples, array, forward, sizes},
     sealed::{AnySealed, Sealed},
     task, with_format,
 };
@@ -110,9 +109,6 @@ fn declare(network: AnyNetwork) -> AnyNetwork {
     }
 }
 
-/// The samples that are taken at a time.
-const GROUP: usize = 1024;
-
 fn predict<'py>(
     py: Python<'py>,
     network: Arc<AnyNetwork>,
@@ -130,19 +126,4 @@ fn predict<'py>(
         })
     })?;
     with_format!(Numbers, numbers, data => Ok(array(py, data, shape)?.into_any()))
-}
-
-/// The outputs of all samples, one after the other.
-pub(crate) fn forward<T: Scalar + Element>(
-    network: &Network<T>,
-    dataset: &Dataset,
-    observe: &dyn Fn(usize),
-) -> Result<Vec<T>> {
-    let mut numbers = Vec::with_capacity(dataset.len() * network.output().len());
-    for start in (0..dataset.len()).step_by(GROUP) {
-        let indices: Vec<usize> = (start..dataset.len().min(start + GROUP)).collect();
-        numbers.extend_from_slice(network.forward(&dataset.batch(&indices)?)?.data());
-        observe(indices.len());
-    }
-    Ok(numbers)
 }

@@ -1,7 +1,7 @@
 //! Arrays as samples, and numbers as arrays.
 
 use dahlquist::{
-    Error, Result,
+    Error, Network, Result,
     data::Dataset,
     scalar::Scalar,
     tensor::{Batch, Shape},
@@ -44,7 +44,7 @@ fn numbers<T: Scalar + Element>(
     finish(labels, count, classes, |labels, names| Dataset::from_samples(&batch, labels, names))
 }
 
-/// The number of samples in an array of so many sizes.
+/// The number of samples in an array: the first of its sizes.
 fn count(sizes: &[usize], shape: Shape) -> PyResult<usize> {
     match sizes {
         [count, rest @ ..] if rest == Vec::from(shape) => Ok(*count),
@@ -85,7 +85,25 @@ pub fn array<'py, T: Element>(
     PyArray1::from_vec(py, data).reshape(sizes.into_iter().collect::<Vec<_>>())
 }
 
-/// The sizes of an array of so many samples.
+/// The sizes of an array that holds samples of a shape.
 pub fn sizes(samples: usize, shape: Shape) -> Vec<usize> {
     std::iter::once(samples).chain(Vec::from(shape)).collect()
+}
+
+/// The samples that are taken at a time.
+const GROUP: usize = 1024;
+
+/// The outputs of all samples, one after the other.
+pub fn forward<T: Scalar + Element>(
+    network: &Network<T>,
+    dataset: &Dataset,
+    observe: &dyn Fn(usize),
+) -> Result<Vec<T>> {
+    let mut numbers = Vec::with_capacity(dataset.len() * network.output().len());
+    for start in (0..dataset.len()).step_by(GROUP) {
+        let indices: Vec<usize> = (start..dataset.len().min(start + GROUP)).collect();
+        numbers.extend_from_slice(network.forward(&dataset.batch(&indices)?)?.data());
+        observe(indices.len());
+    }
+    Ok(numbers)
 }

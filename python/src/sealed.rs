@@ -15,8 +15,7 @@ use pyo3::prelude::*;
 
 use crate::{
     errors::OrRaise,
-    model::forward,
-    samples::{Samples, array, sizes},
+    samples::{Samples, array, forward, sizes},
     task, with_format,
 };
 

@@ -164,7 +164,7 @@ def falsify(sealed, seconds: float = 10.0, *, x=None, rounds: int | None = None,
     x : array, optional
         Samples whose radii are attacked, too.
     rounds : int, optional
-        The search ends after so many rounds; the result then depends on them and the seed alone.
+        The search ends after this many rounds. The result then depends only on them and on the seed.
     seed : int
         Of the search.
     """

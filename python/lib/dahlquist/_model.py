@@ -160,7 +160,7 @@ class Model:
         norm_proof : {"torus", "tight"}
             How norms of convolutions are proved: fast and up to a few percent loose, or slower and tight.
         tighten : int
-            Dense layers in a row, of up to so many neurons together, are proved as one map by a quadratic constraint.
+            The most neurons of dense layers in a row that one quadratic constraint proves together; 0 for none.
         summation : {"any", "declared"}
             The order of sums that executed radii hold for: any, so that another program may run the network, or that of
             this crate's kernels.

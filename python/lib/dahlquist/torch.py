@@ -258,7 +258,8 @@ class Shift(nn.Module):
     Parameters
     ----------
     groups : sequence of (int, int, int)
-        So many channels move so many rows down and so many columns to the right. Channels behind the last group stay.
+        Each group is ``(channels, down, right)``: that many channels move by that many rows and columns. The channels
+        behind the last group stay.
     """
 
     def __init__(self, groups):

@@ -1,24 +1,20 @@
-//! Whether a forgery is accepted, and whether what is accepted is true.
+//! Whether what is accepted is true.
 //!
-//! It is accepted if `dahlquist check CERTIFICATE MODEL --data SAMPLES` would end with status 0. What is accepted is true if it
-//! says no more than the crate itself issues for exactly that model and these samples, in any of its ways; or, of a model
-//! whose constants are known, if it contradicts none of them; or if it follows from proofs of the leaves, rule by rule. No
-//! number is compared with a tolerance. What goes beyond is tried with counterexamples ([`crate::refute`]), and counts as
-//! undecided if none is found.
+//! What is accepted ([`crate::accept`]) is true if it says no more than the crate itself issues for exactly that model and
+//! these samples, in any of its ways; or, of a model whose constants are known, if it contradicts none of them; or if it
+//! follows from proofs of the leaves, rule by rule. No number is compared with a tolerance. What goes beyond is tried with
+//! counterexamples ([`crate::refute`]), and counts as undecided if none is found.
 
 use dahlquist::{
-    Network, Result, Semantics,
+    Result, Semantics,
     certificate::{Claimed, ClaimedSamples, KERNELS, NormProof, file::CertificateFile},
-    certify::{SampleCertificate, SealOptions, Summation, check_samples},
-    check::{Finding, Verdict, Verified, check},
-    data::Dataset,
-    model::Model,
+    certify::{SampleCertificate, SealOptions, Summation},
     network::AnyNetwork,
-    scalar::Scalar,
 };
 use dahlquist_testkit::forgery::implied;
 
 use crate::{
+    accept::{Accepted, accepts},
     draft::Draft,
     refute,
     subject::{Samples, Sealing, Subject, Way, certify},
@@ -34,50 +30,6 @@ pub enum Fate {
     Undecided(String),
     /// Accepted and false.
     False(String),
-}
-
-/// An accepted certificate, and what it was accepted for.
-pub struct Accepted {
-    pub claimed: CertificateFile,
-    pub model: Model,
-    pub data: Dataset,
-}
-
-/// What the program would accept: every finding is a proof, or recomputed.
-pub fn accepts(certificate: &[u8], model: &[u8], samples: &Samples) -> Option<Accepted> {
-    let claimed = CertificateFile::parse(certificate).ok()?;
-    let model = Model::parse(model).ok()?;
-    let network = model.network().ok()?;
-    let report = check(&claimed, &model);
-    let mut findings = report.findings;
-    let data = samples.dataset().ok()?;
-    if let Some(claims) = &claimed.samples {
-        let verified = report.verified.as_ref()?;
-        findings.retain(|finding| finding.part != "samples");
-        findings.extend(match network {
-            AnyNetwork::F32(network) => recomputed(network, verified, &claimed, claims, &data),
-            AnyNetwork::F64(network) => recomputed(network, verified, &claimed, claims, &data),
-        }?);
-    }
-    let holds = |finding: &Finding| matches!(finding.verdict, Verdict::Proved | Verdict::Recomputed);
-    findings.iter().all(holds).then_some(Accepted { claimed, model, data })
-}
-
-fn recomputed<T: Scalar>(
-    network: Network<T>,
-    verified: &Verified,
-    claimed: &CertificateFile,
-    claims: &ClaimedSamples,
-    data: &Dataset,
-) -> Option<Vec<Finding>> {
-    // The program refuses samples of another shape, and labels that are no classes.
-    let classes = network.output().len();
-    if data.shape() != network.input() || data.labels().iter().any(|&label| label >= classes) {
-        return None;
-    }
-    let options = SealOptions { summation: claimed.summation, norm_proof: claimed.norm_proof };
-    let sealed = network.seal_by(verified, options).ok()?;
-    check_samples(claims, &sealed, data, &|_| {}).ok()
 }
 
 /// The fate of a forgery of a subject's files.

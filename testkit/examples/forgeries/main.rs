@@ -11,6 +11,7 @@
 //! refuse. What is refused is counted, and what is accepted is judged (`judge.rs`). The program fails if something is accepted
 //! that is false; what is accepted and cannot be decided is printed and counted apart.
 
+mod accept;
 mod certificates;
 mod draft;
 mod judge;

@@ -9,7 +9,7 @@ use dahlquist::{
 use dahlquist_testkit::rational::{exact, squared_distance, value, vector};
 use num_rational::BigRational;
 
-use crate::{judge::Accepted, subject::Samples};
+use crate::{accept::Accepted, subject::Samples};
 
 /// Where a network has no rational value, a pair counts if it is stretched by this much more: far above the rounding of `f64`.
 const CLEARLY: f64 = 1.0 + 1e-6;

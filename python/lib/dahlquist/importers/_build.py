@@ -260,7 +260,7 @@ def avg_pool(x: Node, kernel, stride, padding, ceil: bool, count_pad: bool, divi
 
 
 def adaptive_avg_pool(x: Node, output, axes: int) -> Node:
-    """Returns means of windows, so many that the output has a given size."""
+    """Returns the means of equal windows that split the image into ``output`` rows and columns."""
     _image(x, axes, "adaptive mean pooling")
     output = (output,) * axes if isinstance(output, (int, np.integer)) or output is None else tuple(output)
     output = tuple(n if o is None else int(o) for o, n in zip(output, x.shape[1:]))
