@@ -1,0 +1,191 @@
+//! Flows and steps of split methods, below, at and above what is proved to be contractive.
+
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use super::{
+    bias, explicit_tableau, fields::family, gradient_field, matrix, moderate, monotone_activation, residual_field,
+    steep_gradient_field, structured_field, wide,
+};
+use crate::{
+    activation::Activation,
+    field::{GradientField, ResidualField, StructuredField, VectorField},
+    integrate::Tableau,
+    layer::{Flow, Layer, Splitting, Step},
+    model::SplitMethod,
+    operator::{Affine, Dense},
+    rules::Prover,
+    scalar::Scalar,
+    tensor::Shape,
+};
+
+/// Whether a step is neither so short nor so long that its products with derivatives leave the format on their way.
+fn is_moderate(h: f64) -> bool {
+    (1e-6..1e6).contains(&h.abs())
+}
+
+/// The steps of [`steep_splitting`] whose derivatives can be compared.
+pub fn splitting<T: Scalar>() -> BoxedStrategy<Splitting<T>> {
+    steep_splitting::<T>()
+        .prop_filter("its derivatives leave the format", |layer| is_moderate(layer.step().wide()))
+        .boxed()
+}
+
+/// The flows of [`steep_structured_flow`] whose derivatives can be compared.
+pub fn structured_flow<T: Scalar>() -> BoxedStrategy<Flow<T>> {
+    steep_structured_flow::<T>()
+        .prop_filter("its derivatives leave the format", |flow| is_moderate(flow.step().wide()))
+        .boxed()
+}
+
+/// Steps of split methods, of any sign and length.
+pub fn steep_splitting<T: Scalar>() -> BoxedStrategy<Splitting<T>> {
+    let hamiltonian = [SplitMethod::SymplecticEuler, SplitMethod::StormerVerlet].map(|method| (3, method));
+    let methods = hamiltonian.into_iter().chain([(1, SplitMethod::ExponentialEuler)]).collect::<Vec<_>>();
+    (select(methods), any::<bool>())
+        .prop_flat_map(|((kind, method), images)| {
+            let space = if images { Shape::image(2, 3, 2) } else { Shape::Features(4) };
+            (family::<T>(kind, images), Just(space), Just(method), -1.0..1.0f64, 1..=2usize)
+        })
+        .prop_filter_map("refused", |(field, space, method, ratio, steps)| {
+            let l = Prover::default().field(&field, space).ok()?.bound().get();
+            let field = StructuredField::<T>::new(&field, space).ok()?;
+            Splitting::new(field, method, ratio / l.max(1e-3), steps).ok()
+        })
+        .boxed()
+}
+
+/// Flows of fields of the by every method, with steps that are a part of what the Lipschitz constant suggests.
+pub fn steep_structured_flow<T: Scalar>() -> BoxedStrategy<Flow<T>> {
+    (structured_field::<T>(), explicit_tableau(), -1.0..1.5f64, 1..=2usize)
+        .prop_filter_map("refused", |(field, tableau, ratio, steps)| {
+            let l = Prover::default().field(&field.describe(), field.shape()).ok()?.bound().get();
+            Flow::new(field, tableau, Step::Fixed(T::of(ratio / l.max(1e-3)).wide()), steps).ok()
+        })
+        .boxed()
+}
+
+/// The length of a step as a multiple of the longest one that circle contractivity proves (or that Euler's method has,
+/// for a method without a radius): below it, at it, above it, and negative.
+pub fn step_ratio() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        2 => 0.0..1.0f64,
+        2 => Just(1.0),
+        1 => select(vec![1.0 + 1e-9, 1.01, 1.5, 3.0]),
+        1 => select(vec![-0.1, -1.0]),
+    ]
+}
+
+/// A flow of a gradient field by any explicit method, its steps below, at and above the limit of contractivity.
+pub fn gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
+    (gradient_field::<T>(), explicit_tableau(), step_ratio(), any::<bool>(), 1..=3usize)
+        .prop_filter_map("refused", |(field, tableau, ratio, relative, steps)| {
+            flow(field, tableau, ratio, relative, steps)
+        })
+}
+
+/// A flow of a gradient field by one method, its steps as those of [`gradient_flow`].
+///
+/// # Panics
+/// If there is no method of this name.
+pub fn gradient_flow_by<T: Scalar>(method: &str) -> impl Strategy<Value = Flow<T>> + use<T> {
+    let tableau = Tableau::by_name(method).expect("the name of a method");
+    (gradient_field::<T>(), step_ratio(), any::<bool>(), 1..=3usize)
+        .prop_filter_map("refused", move |(field, ratio, relative, steps)| {
+            flow(field, tableau.clone(), ratio, relative, steps)
+        })
+}
+
+/// A flow whose steps have gradient fields of their own, its steps below, at and above the limit of contractivity.
+pub fn varying_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
+    (1..=4usize, 2..=3usize)
+        .prop_flat_map(|(n, steps)| {
+            let field = (1..=3usize)
+                .prop_flat_map(move |m| (Just(m), matrix::<T>(m, n), bias::<T>(m), monotone_activation()))
+                .prop_map(move |(m, w, b, a)| (m, n, w, b, a));
+            (vec(field, steps), explicit_tableau(), step_ratio(), any::<bool>())
+        })
+        .prop_filter_map("refused", |(parts, tableau, ratio, relative)| {
+            let mut fields: Vec<Box<dyn VectorField<T>>> = Vec::new();
+            for (m, n, w, b, a) in parts {
+                fields.push(Box::new(GradientField::new(Affine::new(Dense::new(m, n, w).ok()?, b).ok()?, a).ok()?));
+            }
+            let steps = fields.len();
+            let relative = relative && ratio > 0.0 && ratio <= 1.0 && tableau.circle_radius().is_ok();
+            let step = if relative { Step::Relative(ratio) } else { Step::Fixed(ratio) };
+            let mut flow = Flow::boxed(fields, tableau, step, steps).ok()?;
+            flow.seal(&Prover::default()).ok()?;
+            Some(flow)
+        })
+}
+
+/// A flow of [`steep_gradient_field`], its steps below, at and above the limit of contractivity.
+pub fn steep_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
+    (steep_gradient_field::<T>(), explicit_tableau(), step_ratio(), any::<bool>(), 1..=3usize)
+        .prop_filter_map("refused", |(field, tableau, ratio, relative, steps)| {
+            flow(field, tableau, ratio, relative, steps)
+        })
+}
+
+/// A flow of a residual field by Euler's method and others, its steps moderate.
+pub fn residual_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
+    let tableau = prop_oneof![3 => Just(Tableau::euler()), 1 => explicit_tableau()];
+    (residual_field::<T>(), tableau, -1.5..1.5f64, 1..=2usize)
+        .prop_filter_map("refused", |(field, tableau, h, steps)| Flow::new(field, tableau, Step::Fixed(h), steps).ok())
+}
+
+/// A flow of a residual field whose activation has a slope near the end of the exponent range, and whose outer map makes
+/// up for it: values are moderate as long as nothing overflows on the way. Some steps have any magnitude.
+pub fn steep_residual_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
+    let top = libm::ilogb(T::LARGEST);
+    let tableau = prop_oneof![2 => Just(Tableau::euler()), 1 => explicit_tableau()];
+    (1..=3usize, 1..=3usize)
+        .prop_flat_map(|(n, m)| (Just((n, m)), vec(moderate::<T>(), m * n), vec(moderate::<T>(), n * m)))
+        .prop_flat_map(move |maps| (Just(maps), top - 14..=top))
+        .prop_flat_map(move |maps| {
+            (Just(maps), tableau.clone(), prop_oneof![3 => -1.5..1.5f64, 1 => wide::<T>().prop_map(T::wide)])
+        })
+        .prop_filter_map("refused", |((((n, m), w, v), e), tableau, h)| {
+            let inner = Affine::new(Dense::new(m, n, w).ok()?, None).ok()?;
+            let outer = Affine::new(Dense::new(n, m, times_power(&v, -e)).ok()?, None).ok()?;
+            let slope = libm::scalbn(1.0, e);
+            let field = ResidualField::new(inner, Activation::LeakyRelu { slope }, outer).ok()?;
+            Flow::new(field, tableau, Step::Fixed(h), 1).ok()
+        })
+}
+
+/// A flow of a gradient field with so small weights that the longest steps are near the end of the exponent range: a
+/// product of the step with a coefficient may overflow, and slopes are near the other end.
+pub fn long_step_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
+    let half = libm::ilogb(T::LARGEST) / 2;
+    (1..=3usize, 1..=3usize)
+        .prop_flat_map(|(m, n)| (Just((m, n)), vec(moderate::<T>(), m * n), vec(moderate::<T>(), m)))
+        .prop_flat_map(move |map| (Just(map), half - 3..=half + 2, explicit_tableau(), step_ratio()))
+        .prop_filter_map("refused", |(((m, n), w, b), e, tableau, ratio)| {
+            let map = Affine::new(Dense::new(m, n, times_power(&w, -e)).ok()?, Some(times_power(&b, -e))).ok()?;
+            flow(GradientField::new(map, Activation::Relu {}).ok()?, tableau, ratio, ratio < 1.0, 1)
+        })
+}
+
+fn times_power<T: Scalar>(x: &[T], e: i32) -> Vec<T> {
+    x.iter().map(|x| T::of(libm::scalbn(x.wide(), e))).collect()
+}
+
+/// The flow with a step of `ratio` times the limit: relative and sealed, where that is possible and asked for.
+pub fn flow<T: Scalar>(
+    field: GradientField<T>,
+    tableau: Tableau,
+    ratio: f64,
+    relative: bool,
+    steps: usize,
+) -> Option<Flow<T>> {
+    let radius = tableau.circle_radius();
+    if relative && radius.is_ok() && ratio > 0.0 && ratio <= 1.0 {
+        let mut flow = Flow::new(field, tableau, Step::Relative(ratio), steps).ok()?;
+        flow.seal(&Prover::default()).ok()?;
+        return Some(flow);
+    }
+    let claims = Prover::default().field(&field.describe(), field.shape()).ok()?.claims();
+    let limit = claims.cocoercivity?.get() * 2.0 * radius.map_or(1.0, |r| r.get());
+    let h = if limit.is_finite() { ratio * limit } else { ratio };
+    Flow::new(field, tableau, Step::Fixed(T::round_down(h).wide()), steps).ok()
+}
