@@ -3,8 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use dahlquist::{
-    certificate::NormProof, certify::SealOptions, data::Dataset, model, network::AnyNetwork,
-    rigor::Summation,
+    certificate::NormProof, certify::SealOptions, data::Dataset, model, network::AnyNetwork, rigor::Summation,
 };
 use pyo3::{prelude::*, types::PyBytes};
 
