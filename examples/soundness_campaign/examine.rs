@@ -29,7 +29,7 @@ const POINTS: [usize; 2] = [120, 40];
 /// How a network is drawn and its claims are understated.
 #[derive(Debug, Clone, Copy)]
 pub struct Draw {
-    /// Its kind, one of [`crate::subject::KINDS`].
+    /// Its kind, one of [`crate::draw::KINDS`].
     pub kind: usize,
     /// Whether it is trained, and whether its numbers are stretched over the range of exponents.
     pub trained: bool,

@@ -6,8 +6,8 @@
 //! cargo run --release --example soundness_campaign -- --understate 0.99999            must find violations
 //! ```
 //!
-//! Networks of seven kinds, drawn at random or trained, run in `f32`, on samples in `f32` or `f64`, or in `f64`, in any
-//! order of summation or in the declared one. Flows are by every explicit method that is certified. Of two networks in
+//! Networks of twelve kinds, drawn at random or trained, run in `f32`, on samples in `f32` or `f64`, or in `f64`, in any
+//! order of summation or in the declared one. Flows are by every explicit method, and of every field, that is certified. Of two networks in
 //! five, weights, biases, steps and slopes are stretched over the range of exponents, from subnormal numbers to the largest
 //! ones. Around each sample, points `x'` within its certified radii, global and local, are drawn and pulled towards other
 //! classes. Over the real numbers, `‖f(x) − f(x')‖ ≤ L‖x − x'‖` and the class of `x'` are decided without any tolerance: in
@@ -17,6 +17,7 @@
 //! sharp, and local ones of others often are: that is why claims of slightly more are found to be false.
 
 mod counts;
+mod draw;
 mod examine;
 mod interval;
 mod points;
@@ -36,12 +37,12 @@ use dahlquist::{
     io,
     network::{self, AnyNetwork},
 };
+use draw::KINDS;
 use examine::{Draw, examine};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde_json::json;
-use subject::KINDS;
 
 #[derive(Parser)]
 struct Options {

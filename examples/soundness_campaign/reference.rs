@@ -10,7 +10,10 @@ use dahlquist::{
     tensor::{Batch, Shape},
 };
 
-use dahlquist_testkit::oracle::{self, Function, Matrix, Method, Num, gradient_field, row};
+use dahlquist_testkit::{
+    described,
+    oracle::{self, Function, Matrix, Method, Num, gradient_field, row},
+};
 
 use crate::subject::{Part, Subject};
 
@@ -77,6 +80,10 @@ fn stage<N: Num, T: Scalar>(part: &Part<T>, input: Shape, step: f64) -> Result<S
                 let points = x.len() / mean.len();
                 x.iter().enumerate().map(|(i, x)| x.minus(&mean[i / points]).times(&scale)).collect()
             })
+        }
+        Part::Described(map) => {
+            let map = map.clone();
+            Box::new(move |x| described::value(&map, input, &x).expect("a map that has a value in these numbers"))
         }
         // Moves coordinates: where to is seen from their numbers, 0 being none.
         Part::PadChannels(_) | Part::SpaceToDepth(_) | Part::Flatten => {

@@ -54,7 +54,8 @@ impl<T: Scalar> Subject<T> {
                     *step = scaled::<T>(*step, -c).wide();
                 }
                 Part::Normalize { mean, .. } => mean.iter_mut().for_each(|m| *m = scaled(m.wide(), s)),
-                Part::PadChannels(_) | Part::SpaceToDepth(_) | Part::Flatten => {}
+                // What describes itself was drawn with numbers from anywhere in the range.
+                Part::PadChannels(_) | Part::SpaceToDepth(_) | Part::Flatten | Part::Described(_) => {}
             }
         }
     }

@@ -7,15 +7,15 @@
 //! | [`lanczos`] | lower bounds of norms |
 //! | [`smooth`] | references of smooth activations with a proved error |
 //! | [`known`] | networks of which every constant is known exactly |
-//! | [`rational`] | networks over the rational numbers, read off from their descriptions |
+//! | [`described`] | the value of a network, read off from its description |
 //! | [`forgery`] | changes of certificates, and what still follows from them |
 //! | [`models`] | small networks with one layer of every kind |
 
+pub mod described;
 pub mod forgery;
 pub mod known;
 pub mod lanczos;
 pub mod models;
 pub mod oracle;
 pub mod orders;
-pub mod rational;
 pub mod smooth;

@@ -11,7 +11,7 @@ use dahlquist::{
     tape::Tape,
     tensor::Batch,
 };
-use dahlquist_testkit::{models::proof, rational};
+use dahlquist_testkit::{described, models::proof};
 use num_rational::BigRational;
 use num_traits::Signed;
 use proptest::prelude::*;
@@ -20,14 +20,14 @@ use rand_chacha::ChaCha8Rng;
 
 /// Whether `|a − b| ≤ e` for every coordinate, exactly.
 fn near(a: &[BigRational], b: &[BigRational], e: f64) -> bool {
-    a.iter().zip(b).all(|(a, b)| (a - b).abs() <= rational::exact(e))
+    a.iter().zip(b).all(|(a, b)| (a - b).abs() <= described::exact(e))
 }
 
 fn computes_what_it_describes<T: Scalar>(layer: &dyn Layer<T>, seed: u64, judged: &Cell<u32>) -> Verdict {
     let (input, mut rng) = (layer.input(), ChaCha8Rng::seed_from_u64(seed));
     let x: Vec<T> = (0..input.len()).map(|_| T::of(rng.random_range(-2.0..2.0))).collect();
     let wide: Vec<f64> = x.iter().map(|x| x.wide()).collect();
-    let Some(meant) = rational::value(&layer.describe(), input, &rational::vector(&wide)) else { return Ok(()) };
+    let Some(meant) = described::value(&layer.describe(), input, &described::vector(&wide)) else { return Ok(()) };
     let Ok(proof) = proof(layer) else { return Ok(()) };
     let (batch, mut tape) = (Batch::new(input, x).unwrap(), Tape::recording());
     layer.widen().forward(batch.cast(), &mut tape);
@@ -37,7 +37,7 @@ fn computes_what_it_describes<T: Scalar>(layer: &dyn Layer<T>, seed: u64, judged
     }
     judged.set(judged.get() + 1);
     let value: Vec<f64> = layer.forward(batch, &mut Tape::idle()).data().iter().map(|y| y.wide()).collect();
-    if near(&rational::vector(&value), &meant, errors[0]) {
+    if near(&described::vector(&value), &meant, errors[0]) {
         return Ok(());
     }
     let meant: Vec<String> = meant.iter().map(ToString::to_string).collect();

@@ -6,7 +6,7 @@ use dahlquist::{
     scalar::Scalar,
     tensor::{Batch, argmax},
 };
-use dahlquist_testkit::rational::{exact, squared_distance, value, vector};
+use dahlquist_testkit::described::{exact, squared_distance, value, vector};
 use num_rational::BigRational;
 
 use crate::{accept::Accepted, subject::Samples};

@@ -16,7 +16,7 @@ use dahlquist::{
     scalar::Scalar,
     witness::Witness,
 };
-use dahlquist_testkit::rational::{squared_distance, value, vector};
+use dahlquist_testkit::described::{squared_distance, value, vector};
 use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::Signed;

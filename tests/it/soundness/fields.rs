@@ -11,8 +11,8 @@ use dahlquist::{
     tensor::Shape,
 };
 use dahlquist_testkit::{
+    described::{exact, slope, squared_distance, value, vector},
     models::proof,
-    rational::{exact, slope, squared_distance, value, vector},
 };
 use num_rational::BigRational;
 use rand::Rng;

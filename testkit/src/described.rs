@@ -1,47 +1,71 @@
-//! A network over the rational numbers: its value at a point, exactly, read off from its description alone.
+//! The value of a network at a point, read off from its description alone: over the rational numbers, or over any numbers that
+//! the oracle computes with.
 //!
-//! It shares no arithmetic with the crate, and no code with its layers. Smooth activations, implicit methods and methods with
-//! irrational coefficients have no rational value.
+//! It shares no arithmetic with the crate, and no code with its layers. Smooth activations, Euclidean norms, implicit methods and
+//! methods with irrational coefficients have no value here.
 
 use dahlquist::{
     activation::Activation,
     model::{Conv2d, Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Pooling, SplitMethod, Tensor, Window},
     rigor::torus::PaddingMode,
+    tableau::Surd,
     tensor::Shape,
 };
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::{Signed, Zero};
+use num_traits::{Signed, ToPrimitive};
 
-type Q = BigRational;
+use crate::oracle::{self, Num};
+
+impl Num for BigRational {
+    fn of(x: f64) -> Self {
+        Self::from_float(x).expect("a finite number")
+    }
+
+    fn ratio(p: i64, q: i64) -> Self {
+        Self::new(BigInt::from(p), BigInt::from(q))
+    }
+
+    fn plus(&self, other: &Self) -> Self {
+        self + other
+    }
+
+    fn times(&self, other: &Self) -> Self {
+        self * other
+    }
+
+    fn positive(&self) -> bool {
+        self.is_positive()
+    }
+}
 
 /// The rational number that a float is.
 ///
 /// # Panics
 /// For a NaN or an infinity.
-pub fn exact(x: f64) -> Q {
-    Q::from_float(x).expect("a finite number")
+pub fn exact(x: f64) -> BigRational {
+    Num::of(x)
 }
 
 /// Returns the rational numbers that floats are.
-pub fn vector(x: &[f64]) -> Vec<Q> {
+pub fn vector(x: &[f64]) -> Vec<BigRational> {
     x.iter().map(|&x| exact(x)).collect()
 }
 
 /// `‖x − y‖²`.
-pub fn squared_distance(x: &[Q], y: &[Q]) -> Q {
+pub fn squared_distance(x: &[BigRational], y: &[BigRational]) -> BigRational {
     x.iter().zip(y).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// The value of a map at a point; none if it is not rational, or the map does not fit the shape.
-pub fn value(map: &Map, input: Shape, x: &[Q]) -> Option<Vec<Q>> {
+/// The value of a map at a point; none if these numbers do not hold it, or the map does not fit the shape.
+pub fn value<N: Num>(map: &Map, input: Shape, x: &[N]) -> Option<Vec<N>> {
     match map {
         Map::Linear(linear) => affine(linear, input, x),
         Map::Activation(function) => x.iter().map(|z| activated(*function, z)).collect(),
         Map::Partial(Partial { function, channels: [from, to] }) => {
             let points = if let Shape::Image { height, width, .. } = input { height * width } else { 1 };
             let inside = |i: usize| (*from..*to).contains(&(i / points));
-            let each = |(i, z): (usize, &Q)| if inside(i) { activated(*function, z) } else { Some(z.clone()) };
+            let each = |(i, z): (usize, &N)| if inside(i) { activated(*function, z) } else { Some(z.clone()) };
             x.iter().enumerate().map(each).collect()
         }
         Map::Window(window) => windowed(window, input, x),
@@ -54,42 +78,72 @@ pub fn value(map: &Map, input: Shape, x: &[Q]) -> Option<Vec<Q>> {
             Some(x)
         }
         Map::Sum(branches) => sum(branches, input, x),
-        Map::Mean(branches) => {
-            let count = Q::from_integer(BigInt::from(branches.len()));
-            Some(sum(branches, input, x)?.into_iter().map(|y| y / &count).collect())
-        }
+        Map::Mean(branches) => Some(times(&share(branches.len()), sum(branches, input, x)?)),
         Map::Opaque(_) => None,
     }
 }
 
-fn sum(branches: &[Map], input: Shape, x: &[Q]) -> Option<Vec<Q>> {
-    let values: Vec<Vec<Q>> = branches.iter().map(|map| value(map, input, x)).collect::<Option<_>>()?;
-    Some((0..values.first()?.len()).map(|i| values.iter().map(|y| &y[i]).sum()).collect())
+fn zero<N: Num>() -> N {
+    N::of(0.0)
+}
+
+/// `1/count`.
+fn share<N: Num>(count: usize) -> N {
+    N::ratio(1, count as i64)
+}
+
+/// The number that a reciprocal is, if its denominator is a power of two or a ratio of small numbers.
+fn reciprocal<N: Num>(x: f64) -> Option<N> {
+    let inverse = exact(x).recip();
+    let double = inverse.to_f64().filter(|double| double.is_finite() && exact(*double) == inverse);
+    double.map(N::of).or_else(|| fraction(&inverse))
+}
+
+/// A rational number, if its numerator and its denominator are small.
+fn fraction<N: Num>(x: &BigRational) -> Option<N> {
+    Some(N::ratio(x.numer().to_i64()?, x.denom().to_i64()?))
+}
+
+fn sum<N: Num>(branches: &[Map], input: Shape, x: &[N]) -> Option<Vec<N>> {
+    let values: Vec<Vec<N>> = branches.iter().map(|map| value(map, input, x)).collect::<Option<_>>()?;
+    values.into_iter().reduce(|sum, y| plus(sum, &y))
 }
 
 /// Sorted groups, and largest numbers; a norm is no rational number.
-fn windowed(window: &Window, input: Shape, x: &[Q]) -> Option<Vec<Q>> {
+fn windowed<N: Num>(window: &Window, input: Shape, x: &[N]) -> Option<Vec<N>> {
     match window {
         Window::Sort { group } => {
             let points = if let Shape::Image { height, width, .. } = input { height * width } else { 1 };
             let mut y = x.to_vec();
             for (first, point) in (0..x.len() / points).step_by(*group).flat_map(|f| (0..points).map(move |p| (f, p))) {
-                let mut sorted: Vec<Q> = (0..*group).map(|i| x[(first + i) * points + point].clone()).collect();
-                sorted.sort();
+                let mut sorted: Vec<N> = (0..*group).map(|i| x[(first + i) * points + point].clone()).collect();
+                ascending(&mut sorted);
                 sorted.into_iter().enumerate().for_each(|(i, value)| y[(first + i) * points + point] = value);
             }
             Some(y)
         }
         Window::MaxPool(pooling) => {
-            let mut y: Vec<Option<Q>> = vec![None; window.output(input).ok()?.len()];
+            let mut y: Vec<Option<N>> = vec![None; window.output(input).ok()?.len()];
             for (to, from) in windows(pooling, input)? {
-                if y[to].as_ref().is_none_or(|largest| x[from] > *largest) {
+                if y[to].as_ref().is_none_or(|largest| !x[from].at_most(largest)) {
                     y[to] = Some(x[from].clone());
                 }
             }
             y.into_iter().collect()
         }
         Window::L2Pool(_) => None,
+    }
+}
+
+/// Sorts by insertion, which ends whatever numbers that cannot be told apart say of their order.
+fn ascending<N: Num>(numbers: &mut [N]) {
+    for end in 1..numbers.len() {
+        for i in (0..end).rev() {
+            if numbers[i].at_most(&numbers[i + 1]) {
+                break;
+            }
+            numbers.swap(i, i + 1);
+        }
     }
 }
 
@@ -109,36 +163,30 @@ fn windows(pooling: &Pooling, input: Shape) -> Option<Vec<(usize, usize)>> {
     Some(all)
 }
 
-fn activated(function: Activation, z: &Q) -> Option<Q> {
-    let slope = match function {
-        Activation::Hardtanh { min, max } => return Some(z.clone().min(exact(max)).max(exact(min))),
-        Activation::Identity {} => 1.0,
-        Activation::Relu {} => 0.0,
-        Activation::LeakyRelu { slope } => slope,
-        Activation::Abs {} => -1.0,
-        _ => return None,
-    };
-    Some(if z.is_negative() { z * exact(slope) } else { z.clone() })
+fn activated<N: Num>(function: Activation, z: &N) -> Option<N> {
+    oracle::piecewise(function).map(|function| function(z))
 }
 
 /// The weights of an affine map as a list: output `to` reads input `from` with weight `w`.
-fn entries(linear: &Linear, input: Shape) -> Option<Vec<(usize, usize, Q)>> {
-    let one = || Q::from_integer(BigInt::from(1));
-    let mean = |count: usize| Q::new(BigInt::from(1), BigInt::from(count));
+fn entries<N: Num>(linear: &Linear, input: Shape) -> Option<Vec<(usize, usize, N)>> {
+    let one = || N::of(1.0);
     let n = input.len();
     Some(match linear {
-        Linear::Normalize { std, .. } => (0..n).map(|i| (i, i, exact(std[i / (n / std.len())]).recip())).collect(),
+        Linear::Normalize { std, .. } => {
+            let scales: Vec<N> = std.iter().map(|&std| reciprocal(std)).collect::<Option<_>>()?;
+            (0..n).map(|i| (i, i, scales[i / (n / std.len())].clone())).collect()
+        }
         Linear::Dense { weight, .. } => {
-            weight.wide().iter().enumerate().map(|(k, &w)| (k / n, k % n, exact(w))).collect()
+            weight.wide().iter().enumerate().map(|(k, &w)| (k / n, k % n, N::of(w))).collect()
         }
         Linear::Conv2d(conv) => taps(conv, image(input)?, image(linear.output(input).ok()?)?)?,
         Linear::AvgPool(pooling) => {
-            let share = mean(pooling.area());
+            let share: N = share(pooling.area());
             windows(pooling, input)?.into_iter().map(|(to, from)| (to, from, share.clone())).collect()
         }
         Linear::ChannelAffine { scale, .. } => {
             let points = n / scale.count();
-            (0..n).map(|i| (i, i, exact(scale.wide()[i / points]))).collect()
+            (0..n).map(|i| (i, i, N::of(scale.wide()[i / points]))).collect()
         }
         Linear::FirstChannels { .. } => (0..linear.output(input).ok()?.len()).map(|i| (i, i, one())).collect(),
         Linear::Mirror {} => {
@@ -162,7 +210,7 @@ fn entries(linear: &Linear, input: Shape) -> Option<Vec<(usize, usize, Q)>> {
         }
         Linear::GlobalAvgPool {} => {
             let points = n / image(input)?.0;
-            (0..n).map(|i| (i / points, i, mean(points))).collect()
+            (0..n).map(|i| (i / points, i, share(points))).collect()
         }
         Linear::Flatten {} | Linear::PadChannels { .. } => (0..n).map(|i| (i, i, one())).collect(),
         Linear::SpaceToDepth { block } => {
@@ -179,7 +227,7 @@ fn entries(linear: &Linear, input: Shape) -> Option<Vec<(usize, usize, Q)>> {
 
 type Image = (usize, usize, usize);
 
-fn taps(conv: &Conv2d, (_, height, width): Image, (_, rows, columns): Image) -> Option<Vec<(usize, usize, Q)>> {
+fn taps<N: Num>(conv: &Conv2d, (_, height, width): Image, (_, rows, columns): Image) -> Option<Vec<(usize, usize, N)>> {
     let &[outputs, per_group, ky, kx] = conv.weight.shape() else { return None };
     let Padding::Sides(Pair(padding)) = conv.padding else { return None };
     let place = |axis: usize, at: usize, tap: usize, size: usize| -> Option<usize> {
@@ -195,7 +243,7 @@ fn taps(conv: &Conv2d, (_, height, width): Image, (_, rows, columns): Image) -> 
         let channel = o / (outputs / conv.groups) * per_group + c;
         for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
             if let (Some(y), Some(x)) = (place(0, i, a, height), place(1, j, b, width)) {
-                all.push(((o * rows + i) * columns + j, (channel * height + y) * width + x, exact(w)));
+                all.push(((o * rows + i) * columns + j, (channel * height + y) * width + x, N::of(w)));
             }
         }
     }
@@ -206,71 +254,77 @@ fn image(shape: Shape) -> Option<Image> {
     if let Shape::Image { channels, height, width } = shape { Some((channels, height, width)) } else { None }
 }
 
-fn affine(linear: &Linear, input: Shape, x: &[Q]) -> Option<Vec<Q>> {
+fn affine<N: Num>(linear: &Linear, input: Shape, x: &[N]) -> Option<Vec<N>> {
     let output = linear.output(input).ok()?.len();
-    let shifted: Vec<Q> = match linear {
+    let shifted: Vec<N> = match linear {
         Linear::Normalize { mean, .. } => {
-            x.iter().enumerate().map(|(i, x)| x - exact(mean[i / (input.len() / mean.len())])).collect()
+            let mean = |i: usize| N::of(mean[i / (input.len() / mean.len())]);
+            x.iter().enumerate().map(|(i, x)| x.minus(&mean(i))).collect()
         }
         _ => x.to_vec(),
     };
-    let mut y = vec![Q::zero(); output];
-    for (to, from, w) in entries(linear, input)? {
-        y[to] += w * &shifted[from];
+    let mut y = vec![zero::<N>(); output];
+    for (to, from, w) in entries::<N>(linear, input)? {
+        y[to] = y[to].plus(&w.times(&shifted[from]));
     }
     if let Linear::Dense { bias: Some(bias), .. }
     | Linear::Conv2d(Conv2d { bias: Some(bias), .. })
     | Linear::ChannelAffine { shift: Some(bias), .. } = linear
     {
         let each = output / bias.count();
-        y.iter_mut().zip(0..).for_each(|(y, i): (&mut Q, usize)| *y += exact(bias.wide()[i / each]));
+        y.iter_mut().enumerate().for_each(|(i, y)| *y = y.plus(&N::of(bias.wide()[i / each])));
     }
     Some(y)
 }
 
 /// `Wᵀy`.
-fn adjoint(linear: &Linear, input: Shape, y: &[Q]) -> Option<Vec<Q>> {
-    let mut x = vec![Q::zero(); input.len()];
-    for (to, from, w) in entries(linear, input)? {
-        x[from] += w * &y[to];
+fn adjoint<N: Num>(linear: &Linear, input: Shape, y: &[N]) -> Option<Vec<N>> {
+    let mut x = vec![zero::<N>(); input.len()];
+    for (to, from, w) in entries::<N>(linear, input)? {
+        x[from] = x[from].plus(&w.times(&y[to]));
     }
     Some(x)
 }
 
 /// `Wᵀσ(Wx + b)`, times weights where there are some.
-fn gradient(activation: Activation, w: &Linear, space: Shape, x: &[Q], weights: Option<&Tensor>) -> Option<Vec<Q>> {
-    let mut z = affine(w, space, x)?.iter().map(|z| activated(activation, z)).collect::<Option<Vec<Q>>>()?;
+fn gradient<N: Num>(
+    activation: Activation,
+    w: &Linear,
+    space: Shape,
+    x: &[N],
+    weights: Option<&Tensor>,
+) -> Option<Vec<N>> {
+    let mut z = affine(w, space, x)?.iter().map(|z| activated(activation, z)).collect::<Option<Vec<N>>>()?;
     if let Some(weights) = weights {
         let repeat = z.len() / weights.count();
-        z.iter_mut().enumerate().for_each(|(i, z)| *z *= exact(weights.wide()[i / repeat]));
+        z.iter_mut().enumerate().for_each(|(i, z)| *z = z.times(&N::of(weights.wide()[i / repeat])));
     }
     adjoint(w, space, &z)
 }
 
-fn times(c: &Q, x: Vec<Q>) -> Vec<Q> {
-    x.into_iter().map(|x| x * c).collect()
+fn times<N: Num>(c: &N, x: Vec<N>) -> Vec<N> {
+    x.iter().map(|x| x.times(c)).collect()
 }
 
-fn plus(x: Vec<Q>, y: &[Q]) -> Vec<Q> {
-    x.into_iter().zip(y).map(|(x, y)| x + y).collect()
+fn plus<N: Num>(x: Vec<N>, y: &[N]) -> Vec<N> {
+    x.iter().zip(y).map(|(x, y)| x.plus(y)).collect()
 }
 
 /// `(S − Sᵀ − γI)x`.
-fn skew(s: &Linear, damping: f64, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
-    let minus = Q::from_integer(BigInt::from(-1));
-    let turned = plus(affine(s, space, x)?, &times(&minus, adjoint(s, space, x)?));
-    Some(plus(turned, &times(&exact(-damping), x.to_vec())))
+fn skew<N: Num>(s: &Linear, damping: f64, space: Shape, x: &[N]) -> Option<Vec<N>> {
+    let turned = plus(affine(s, space, x)?, &times(&N::of(-1.0), adjoint(s, space, x)?));
+    Some(plus(turned, &times(&N::of(-damping), x.to_vec())))
 }
 
 /// `σ(z + b)`, with one number for each channel.
-fn shifted(activation: Activation, z: &[Q], bias: Option<&Tensor>) -> Option<Vec<Q>> {
-    let number = |i: usize| bias.map_or_else(Q::zero, |bias| exact(bias.wide()[i / (z.len() / bias.count())]));
-    z.iter().enumerate().map(|(i, z)| activated(activation, &(z + number(i)))).collect()
+fn shifted<N: Num>(activation: Activation, z: &[N], bias: Option<&Tensor>) -> Option<Vec<N>> {
+    let number = |i: usize| bias.map_or_else(zero, |bias| N::of(bias.wide()[i / (z.len() / bias.count())]));
+    z.iter().enumerate().map(|(i, z)| activated(activation, &z.plus(&number(i)))).collect()
 }
 
 /// The value of a field at a point; none if it is not rational.
-pub fn slope(field: &Field, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
-    let minus = Q::from_integer(BigInt::from(-1));
+pub fn slope<N: Num>(field: &Field, space: Shape, x: &[N]) -> Option<Vec<N>> {
+    let minus = N::of(-1.0);
     let n = x.len();
     match field {
         Field::Gradient { activation, operator, weights } => {
@@ -278,7 +332,7 @@ pub fn slope(field: &Field, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
         }
         Field::Residual { activation, inner, outer } => {
             let z = affine(inner, space, x)?;
-            let y: Vec<Q> = z.iter().map(|z| activated(*activation, z)).collect::<Option<_>>()?;
+            let y: Vec<N> = z.iter().map(|z| activated(*activation, z)).collect::<Option<_>>()?;
             affine(outer, inner.output(space).ok()?, &y)
         }
         Field::Lurie { activation, linear, inner, outer } => {
@@ -308,7 +362,7 @@ pub fn slope(field: &Field, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
         }
         Field::Nais { activation, factor, bias, epsilon } => {
             let square = adjoint(factor, space, &affine(factor, space, x)?)?;
-            let z = plus(times(&minus, square), &times(&exact(-epsilon), x.to_vec()));
+            let z = plus(times(&minus, square), &times(&N::of(-epsilon), x.to_vec()));
             shifted(*activation, &z, bias.as_ref())
         }
         Field::Opaque(_) => None,
@@ -316,14 +370,14 @@ pub fn slope(field: &Field, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
 }
 
 /// A kick, a drift, and their like, of a Hamiltonian field: only the second half moves, or only the first.
-fn split(flow: &Flow<Tensor>, method: SplitMethod, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
-    let ([field @ Field::Hamiltonian { .. }], h, n) = (&flow.fields[..], exact(flow.step), x.len()) else {
+fn split<N: Num>(flow: &Flow<Tensor>, method: SplitMethod, space: Shape, x: &[N]) -> Option<Vec<N>> {
+    let ([field @ Field::Hamiltonian { .. }], h, n) = (&flow.fields[..], N::of(flow.step), x.len()) else {
         return None;
     };
-    let half = &h / Q::from_integer(BigInt::from(2));
-    let moves = |x: &[Q], first: bool, h: &Q| -> Option<Vec<Q>> {
+    let half = h.times(&N::of(0.5));
+    let moves = |x: &[N], first: bool, h: &N| -> Option<Vec<N>> {
         let f = slope(field, space, x)?;
-        Some((0..n).map(|i| if (i < n / 2) == first { &x[i] + h * &f[i] } else { x[i].clone() }).collect())
+        Some((0..n).map(|i| if (i < n / 2) == first { x[i].plus(&h.times(&f[i])) } else { x[i].clone() }).collect())
     };
     let mut x = x.to_vec();
     for _ in 0..flow.steps {
@@ -336,17 +390,17 @@ fn split(flow: &Flow<Tensor>, method: SplitMethod, space: Shape, x: &[Q]) -> Opt
     Some(x)
 }
 
-fn integrated(flow: &Flow<Tensor>, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
+fn integrated<N: Num>(flow: &Flow<Tensor>, space: Shape, x: &[N]) -> Option<Vec<N>> {
     if let Method::Split(method) = flow.method {
         return split(flow, method, space, x);
     }
     let tableau = flow.method.tableau().ok().filter(|tableau| tableau.is_explicit())?;
-    let h = exact(flow.step);
-    let combine = |x: &[Q], row: &[dahlquist::tableau::Surd], slopes: &[Vec<Q>]| -> Option<Vec<Q>> {
+    let h = N::of(flow.step);
+    let combine = |x: &[N], row: &[Surd], slopes: &[Vec<N>]| -> Option<Vec<N>> {
         let mut y = x.to_vec();
         for (a, k) in row.iter().zip(slopes) {
-            let a = a.rational()? * &h;
-            y.iter_mut().zip(k).for_each(|(y, k)| *y += &a * k);
+            let a = fraction::<N>(&a.rational()?)?.times(&h);
+            y.iter_mut().zip(k).for_each(|(y, k)| *y = y.plus(&a.times(k)));
         }
         Some(y)
     };
