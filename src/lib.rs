@@ -62,6 +62,7 @@
 //! | [`certificate`] | proof trees, and certificate files |
 //! | [`rules`] | one theorem a file: how a bound follows, and how to look for it |
 //! | [`check`] | the checker of certificate files: one fold over the two trees |
+//! | [`parametrize`] | weights that are trained in another form |
 //! | [`operator`], [`field`], [`layer`], [`network`] | what runs: linear maps, right-hand sides, layers, layers in order |
 //! | [`data`], [`certify`] | images and samples; sealing, and the radius of a sample |
 //! | [`attack`] | PGD against the label, a search for counterexamples against the certificate |
@@ -91,6 +92,7 @@ pub mod layer;
 pub mod model;
 pub mod network;
 pub mod operator;
+pub mod parametrize;
 pub mod rigor;
 pub mod rules;
 pub mod scalar;

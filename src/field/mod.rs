@@ -69,6 +69,12 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     /// The parameters, to be changed.
     fn parameters_mut(&mut self) -> Vec<&mut [T]>;
 
+    /// Computes the weights that are evaluated from those that are trained ([`crate::parametrize`]).
+    fn prepare(&mut self) {}
+
+    /// Turns a gradient by the weights that are evaluated into one by those that are trained, in place.
+    fn pull_back(&self, _gradient: &mut [Vec<T>]) {}
+
     /// For each sample `x`, a bound of `‖fl(f(x')) − f(x')‖` and one of `‖fl(f(x'))‖`, for every `x'` within `reach`
     /// of `x`, `fl` being evaluation in the format of `rounding`. Infinite where an overflow cannot be excluded.
     ///

@@ -86,6 +86,17 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
         self.inner.parameters_mut().into_iter().chain(self.outer.parameters_mut()).collect()
     }
 
+    fn prepare(&mut self) {
+        self.inner.prepare();
+        self.outer.prepare();
+    }
+
+    fn pull_back(&self, gradient: &mut [Vec<T>]) {
+        let (inner, outer) = gradient.split_at_mut(self.inner.parameters().len());
+        self.inner.pull_back(inner);
+        self.outer.pull_back(outer);
+    }
+
     fn rounding(
         &self,
         proof: &Certificate,

@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     model::{Linear, Map},
     operator::Affine,
+    parametrize::Form,
     rigor::{Rounding, Summation},
     scalar::Scalar,
     tape::Tape,
@@ -14,26 +15,17 @@ use crate::{
 
 /// `x ↦ Wx + b` for any operator: `‖W‖₂`-Lipschitz.
 ///
-/// With unit rows, the matrix that is evaluated has the rows of a free one, each divided by its norm. Logits of such a
-/// head measure distances, which a margin loss needs: nothing is gained by scaling it. The claim does not rest on the
-/// rows having norm 1; the norms that count are proved from the weights as they are.
+/// The weights may be trained in another form: [`Affine::parametrized`]. With unit rows, logits of a head measure distances,
+/// which a margin loss needs: nothing is gained by scaling it.
 #[derive(Debug)]
 pub struct AffineLayer<T: Scalar> {
     map: Affine<T>,
-    direct: Option<Rows<T>>,
-}
-
-/// The free matrix behind one with unit rows.
-#[derive(Debug)]
-struct Rows<T> {
-    weight: Vec<T>,
-    length: usize,
 }
 
 impl<T: Scalar> AffineLayer<T> {
     /// An affine map as a layer.
     pub fn new(map: Affine<T>) -> Self {
-        Self { map, direct: None }
+        Self { map }
     }
 
     /// A matrix whose rows are kept at norm 1 during training.
@@ -44,10 +36,7 @@ impl<T: Scalar> AffineLayer<T> {
         let Linear::Dense { .. } = map.describe() else {
             return Err(Error::parameter("operator", map.describe().kind(), "only a dense layer can have unit rows"));
         };
-        let rows = Rows { weight: map.operator().weight().to_vec(), length: map.operator().input().len() };
-        let mut layer = Self { map, direct: Some(rows) };
-        layer.prepare();
-        Ok(layer)
+        Ok(Self::new(map.parametrized(Form::UnitRows)?))
     }
 }
 
@@ -100,50 +89,22 @@ impl<T: Scalar> Layer<T> for AffineLayer<T> {
     }
 
     fn widen(&self) -> Box<dyn Layer<f64>> {
-        Box::new(AffineLayer { map: self.map.widen(), direct: None })
+        Box::new(AffineLayer { map: self.map.widen() })
     }
 
     fn parameters(&self) -> Vec<&[T]> {
-        match &self.direct {
-            Some(rows) => std::iter::once(&rows.weight[..]).chain(self.map.bias()).collect(),
-            None => self.map.parameters(),
-        }
+        self.map.parameters()
     }
 
     fn parameters_mut(&mut self) -> Vec<&mut [T]> {
-        let mut parameters = self.map.parameters_mut();
-        if let (Some(rows), Some(weight)) = (&mut self.direct, parameters.first_mut()) {
-            *weight = &mut rows.weight;
-        }
-        parameters
+        self.map.parameters_mut()
     }
 
     fn prepare(&mut self) {
-        let Some(rows) = &self.direct else { return };
-        let Some(explicit) = self.map.parameters_mut().into_iter().next() else { return };
-        for (to, from) in explicit.chunks_mut(rows.length).zip(rows.weight.chunks(rows.length)) {
-            let norm = norm(from);
-            for (to, &from) in to.iter_mut().zip(from) {
-                *to = from / norm;
-            }
-        }
+        self.map.prepare();
     }
 
     fn pull_back(&self, gradient: &mut [Vec<T>]) {
-        let (Some(rows), Some(gradient)) = (&self.direct, gradient.first_mut()) else { return };
-        // d(w/‖w‖) = (I − ŵŵᵀ)/‖w‖ dw with ŵ = w/‖w‖.
-        for (g, w) in gradient.chunks_mut(rows.length).zip(rows.weight.chunks(rows.length)) {
-            let norm = norm(w);
-            let along: T = g.iter().zip(w).map(|(&g, &w)| g * w / norm).sum();
-            for (g, &w) in g.iter_mut().zip(w) {
-                *g = (*g - along * w / norm) / norm;
-            }
-        }
+        self.map.pull_back(gradient);
     }
-}
-
-/// The norm of a row as computed, or 1 for a row of zeros, which stays as it is.
-fn norm<T: Scalar>(row: &[T]) -> T {
-    let squares: T = row.iter().map(|&w| w * w).sum();
-    if squares > T::zero() { num_traits::Float::sqrt(squares) } else { T::one() }
 }

@@ -116,6 +116,14 @@ impl<T: Scalar> Layer<T> for Splitting<T> {
         self.field.parameters_mut()
     }
 
+    fn prepare(&mut self) {
+        self.field.prepare();
+    }
+
+    fn pull_back(&self, gradient: &mut [Vec<T>]) {
+        self.field.pull_back(gradient);
+    }
+
     fn widen(&self) -> Box<dyn Layer<f64>> {
         let (method, steps, step) = (self.method, self.steps, self.step.clone());
         Box::new(Splitting { field: self.field.widened(), method, h: self.h.wide(), steps, step })

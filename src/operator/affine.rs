@@ -3,7 +3,8 @@
 use super::Operator;
 use crate::{
     error::{Error, Result},
-    model::{Linear, Tensor, units},
+    model::{Conv2d, Linear, Tensor, units},
+    parametrize::{Form, Parametrized},
     rigor::{
         Rounding, Summation,
         directed::{add_up, mul_add_over, mul_up, norm_up, sqrt_up},
@@ -17,6 +18,7 @@ use crate::{
 pub struct Affine<T: Scalar> {
     operator: Box<dyn Operator<T>>,
     bias: Option<Vec<T>>,
+    parametrized: Option<Parametrized<T>>,
 }
 
 impl<T: Scalar> Affine<T> {
@@ -42,7 +44,36 @@ impl<T: Scalar> Affine<T> {
             }
             finite("bias", bias)?;
         }
-        Ok(Self { operator, bias })
+        Ok(Self { operator, bias, parametrized: None })
+    }
+
+    /// Returns the map with weights that are trained in another form, beginning at those that it has.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for an operator without a matrix of weights.
+    pub fn parametrized(mut self, form: Form) -> Result<Self> {
+        let weight = self.operator.weight().to_vec();
+        let rows = match self.operator.describe() {
+            Linear::Dense { weight, .. } | Linear::Conv2d(Conv2d { weight, .. }) => weight.shape()[0],
+            _ => 0,
+        };
+        self.parametrized = Some(Parametrized::new(form, weight, rows)?);
+        self.prepare();
+        Ok(self)
+    }
+
+    /// Computes the weights that are evaluated from those that are trained.
+    pub fn prepare(&mut self) {
+        if let Some(parametrized) = &mut self.parametrized {
+            parametrized.explicit(self.operator.weight_mut());
+        }
+    }
+
+    /// Turns a gradient by the weights that are evaluated into one by those that are trained, in place.
+    pub fn pull_back(&self, gradient: &mut [Vec<T>]) {
+        if let (Some(parametrized), Some(weight)) = (&self.parametrized, gradient.first_mut()) {
+            parametrized.pull_back(weight);
+        }
     }
 
     /// The operator `W`.
@@ -107,15 +138,20 @@ impl<T: Scalar> Affine<T> {
         }
     }
 
-    /// Weight and bias, those that there are.
+    /// Weight and bias, those that there are; the weight in the form in which it is trained.
     pub fn parameters(&self) -> Vec<&[T]> {
-        let weight = Some(self.operator.weight()).filter(|w| !w.is_empty());
+        let weight = self.parametrized.as_ref().map_or_else(|| self.operator.weight(), Parametrized::direct);
+        let weight = Some(weight).filter(|w| !w.is_empty());
         weight.into_iter().chain(self.bias.as_deref()).collect()
     }
 
-    /// Weight and bias, to be changed.
+    /// Weight and bias, to be changed; [`Self::prepare`] must follow if the weight is trained in another form.
     pub fn parameters_mut(&mut self) -> Vec<&mut [T]> {
-        let weight = Some(self.operator.weight_mut()).filter(|w| !w.is_empty());
+        let weight = match &mut self.parametrized {
+            Some(parametrized) => parametrized.direct_mut(),
+            None => self.operator.weight_mut(),
+        };
+        let weight = Some(weight).filter(|w| !w.is_empty());
         weight.into_iter().chain(self.bias.as_deref_mut()).collect()
     }
 
@@ -246,7 +282,8 @@ impl<T: Scalar> Affine<T> {
 
     /// The same map over `f64`, exactly.
     pub fn widen(&self) -> Affine<f64> {
-        Affine { operator: self.operator.widen(), bias: self.bias.as_deref().map(cast) }
+        let (operator, bias) = (self.operator.widen(), self.bias.as_deref().map(cast));
+        Affine { operator, bias, parametrized: None }
     }
 
     /// What the map is, as data.

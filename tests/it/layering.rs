@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The modules of the library. Each may import those before it, and no other.
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 30] = [
     "block",
     "shape",
     "lanes",
@@ -26,6 +26,7 @@ const ORDER: [&str; 29] = [
     "rules",
     "check",
     "integrate",
+    "parametrize",
     "operator",
     "field",
     "layer",

@@ -29,6 +29,7 @@ mod map;
 mod naive;
 mod norms;
 mod norms_tight;
+mod parametrize;
 mod quadratic_constraint;
 mod rigor;
 mod samples;

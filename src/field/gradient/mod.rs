@@ -140,6 +140,14 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
         self.map.parameters_mut()
     }
 
+    fn prepare(&mut self) {
+        self.map.prepare();
+    }
+
+    fn pull_back(&self, gradient: &mut [Vec<T>]) {
+        self.map.pull_back(gradient);
+    }
+
     fn rounding(
         &self,
         proof: &Certificate,

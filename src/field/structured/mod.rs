@@ -12,6 +12,7 @@ use crate::{
     error::{Error, Result},
     model::{Field, Form, SplitMethod, Tensor},
     operator::{Affine, Diagonal},
+    parametrize,
     rigor::{Rounding, Summation},
     scalar::Scalar,
     tape::Tape,
@@ -99,6 +100,20 @@ impl<T: Scalar> StructuredField<T> {
 }
 
 impl<T: Scalar> StructuredField<T> {
+    /// Returns the field with the weights of operator `i`, in the order of [`Field::parts`], trained in another form.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if there is no such operator, or it has no matrix of weights.
+    pub fn parametrized(mut self, i: usize, form: parametrize::Form) -> Result<Self> {
+        let count = self.parameters.operators.len();
+        if i >= count {
+            return Err(Error::parameter("operator", i, format!("the field has {count} operators, counted from 0")));
+        }
+        let operator = self.parameters.operators.remove(i).parametrized(form)?;
+        self.parameters.operators.insert(i, operator);
+        Ok(self)
+    }
+
     pub(crate) fn parts(&self) -> &Parameters<T> {
         &self.parameters
     }
@@ -266,6 +281,18 @@ impl<T: Scalar> VectorField<T> for StructuredField<T> {
     fn parameters_mut(&mut self) -> Vec<&mut [T]> {
         let operators = self.parameters.operators.iter_mut().flat_map(Affine::parameters_mut);
         operators.chain(self.parameters.vectors.iter_mut().map(Vec::as_mut_slice)).collect()
+    }
+
+    fn prepare(&mut self) {
+        self.parameters.operators.iter_mut().for_each(Affine::prepare);
+    }
+
+    fn pull_back(&self, mut gradient: &mut [Vec<T>]) {
+        for operator in &self.parameters.operators {
+            let (slots, rest) = gradient.split_at_mut(operator.parameters().len());
+            operator.pull_back(slots);
+            gradient = rest;
+        }
     }
 
     fn rounding(

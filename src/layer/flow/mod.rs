@@ -332,6 +332,7 @@ impl<T: Scalar> Layer<T> for Flow<T> {
     }
 
     fn prepare(&mut self) {
+        self.fields.iter_mut().for_each(|field| field.prepare());
         if matches!(self.choice, Step::Fixed(_)) || matches!(self.choice, Step::Horizon(_)) && self.fields.len() > 1 {
             return;
         }
@@ -355,10 +356,18 @@ impl<T: Scalar> Layer<T> for Flow<T> {
 
     /// With `h = 2rθ/β`, the gradient by `β` is `−h/β` times that by `h`. A number of steps has no gradient.
     fn pull_back(&self, gradient: &mut [Vec<T>]) {
-        let (Step::Relative(_), (estimate, steepest)) = (self.choice, self.estimate) else { return };
         let Some((slot, fields)) = gradient.split_last_mut() else { return };
-        if let (true, Some(slots)) = (estimate > 0.0, self.slots(steepest, Some(fields))) {
+        if let (Step::Relative(_), (estimate, steepest)) = (self.choice, self.estimate)
+            && estimate > 0.0
+            && let Some(slots) = self.slots(steepest, Some(&mut *fields))
+        {
             self.field(steepest).curvature_gradient(-slot[0] * self.h / T::of(estimate), slots);
+        }
+        let mut rest = fields;
+        for field in &self.fields {
+            let (slots, others) = rest.split_at_mut(field.parameters().len());
+            field.pull_back(slots);
+            rest = others;
         }
     }
 
