@@ -67,6 +67,7 @@ pub struct Options {
     steps: usize,
     starts: usize,
     seed: u64,
+    first_sample: usize,
     range: Option<[f64; 2]>,
     keep_inputs: bool,
 }
@@ -91,6 +92,7 @@ pub fn attack<'py>(
         steps: options.steps,
         starts: options.starts,
         seed: options.seed,
+        first_sample: options.first_sample,
         range: options.range,
         keep_inputs: options.keep_inputs,
         ..Attack::default()

@@ -9,6 +9,7 @@ use dahlquist::{
     data::Dataset,
     model,
     scalar::Scalar,
+    tensor::Batch,
 };
 use numpy::{PyArray1, PyArrayDyn};
 use pyo3::prelude::*;
@@ -18,6 +19,11 @@ use crate::{
     samples::{Samples, array, forward, sizes},
     task, with_format,
 };
+
+/// Numbers in double precision.
+type Wide<'py> = Bound<'py, PyArrayDyn<f64>>;
+/// Predictions, radii and labels.
+type Claims = (Vec<usize>, Vec<f64>, Option<Vec<usize>>);
 
 /// A sealed network of either format.
 pub(crate) enum AnySealed {
@@ -92,6 +98,53 @@ impl Sealed {
         })?;
         let shape = with_format!(AnySealed, &*self.sealed, sealed => sizes(count, sealed.network().output()));
         with_format!(Numbers, numbers, data => Ok(array(py, data, shape)?.into_any()))
+    }
+
+    /// Logits in double precision, and for each one how far from it that of a program may be.
+    fn enclose<'py>(&self, py: Python<'py>, x: Samples<'py>) -> PyResult<(Wide<'py>, Wide<'py>)> {
+        let dataset = x.dataset(self.file.input(), None, 1)?;
+        let sealed = Arc::clone(&self.sealed);
+        let (logits, bounds) = task::run(py, None, move |_| {
+            let x = dataset.batch::<f64>(&(0..dataset.len()).collect::<Vec<_>>())?;
+            with_format!(AnySealed, &*sealed, sealed => sealed.enclose(&x))
+        })?;
+        let wide = |x: Batch<f64>| array(py, x.data().to_vec(), sizes(x.samples(), x.shape()));
+        Ok((wide(logits)?, wide(bounds)?))
+    }
+
+    /// The samples of a set of a size that are certified together, as ranges.
+    fn pieces(&self, samples: usize) -> Vec<(usize, usize)> {
+        let pieces = with_format!(AnySealed, &*self.sealed, sealed => sealed.pieces(samples));
+        pieces.into_iter().map(|piece| (piece.start, piece.end)).collect()
+    }
+
+    /// The SHA-256 of samples and their labels.
+    fn samples_sha256(&self, py: Python<'_>, x: Samples<'_>, labels: Option<Vec<i64>>) -> PyResult<String> {
+        let classes = with_format!(AnySealed, &*self.sealed, sealed => sealed.network().output().len());
+        let dataset = x.dataset(self.file.input(), labels, classes)?;
+        Ok(py.detach(|| dataset.sha256()).or_raise()?.to_string())
+    }
+
+    /// The certificate file about the network and about samples with the hash and the claims that are given, which nothing
+    /// proves here.
+    fn certificate_of(&self, sha256: &str, meaning: (bool, bool), claims: Claims, eps: Vec<f64>) -> PyResult<String> {
+        let hash = serde_json::from_value(serde_json::Value::from(sha256));
+        let sha256 = hash.map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))?;
+        let semantics = if meaning.0 { Semantics::Executed } else { Semantics::Exact };
+        let (predictions, radii, labels) = claims;
+        let samples = ClaimedSamples {
+            sha256,
+            semantics,
+            local: meaning.1,
+            predictions,
+            radii,
+            labels,
+            clean_accuracy: None,
+            certified_accuracy: Vec::new(),
+        };
+        let mut file = self.certificate_file();
+        file.samples = Some(samples.with_accuracies(&eps).or_raise()?);
+        text(&file)
     }
 
     /// Certifies samples.

@@ -65,6 +65,9 @@ pub struct Attack {
     pub range: Option<[f64; 2]>,
     /// The seed of the random starts. Default 0.
     pub seed: u64,
+    /// The number of the first sample. Random starts depend on the numbers of samples: a group of [`AT_ONCE`] samples that
+    /// keep their numbers is attacked as it is in the whole set. Default 0.
+    pub first_sample: usize,
     /// Whether the adversarial inputs are kept in the result. Default no.
     pub keep_inputs: bool,
 }
@@ -80,6 +83,7 @@ impl Default for Attack {
             step_size: StepSize::Cosine(5.0),
             range: Some([0.0, 1.0]),
             seed: 0,
+            first_sample: 0,
             keep_inputs: false,
         }
     }
@@ -209,6 +213,7 @@ impl Attack {
         observe: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<Option<Broken<T>>>> {
         let balls = self.check(network, x, labels, eps, first)?;
+        let numbered = self.first_sample.wrapping_add(first);
         let logits = network.forward(x)?;
         let clean = |s: usize| {
             let (value, label) = (logits.sample(s), labels[s]);
@@ -229,7 +234,7 @@ impl Attack {
                                 ball,
                                 x.sample(s),
                                 previous[s].as_ref(),
-                                first + s,
+                                numbered.wrapping_add(s),
                                 k * self.starts + start,
                                 start,
                             )

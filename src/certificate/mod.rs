@@ -9,6 +9,7 @@
 //! binary numbers that they are.
 
 pub mod file;
+pub mod part;
 mod rule;
 mod samples;
 mod stages;

@@ -60,6 +60,19 @@ impl ClaimedSamples {
         holds.count() as f64 / self.predictions.len() as f64
     }
 
+    /// The same claims with the accuracies that follow from them at each `ε`; none without labels.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if there is not one prediction, radius and label for each sample.
+    pub fn with_accuracies(mut self, eps: &[f64]) -> Result<Self> {
+        self.lengths()?;
+        let Some(labels) = &self.labels else { return Ok(self) };
+        let accuracy = |&eps: &f64| ClaimedAccuracy { eps, accuracy: self.accuracy(labels, Some(eps)) };
+        let (clean, certified) = (self.accuracy(labels, None), eps.iter().map(accuracy).collect());
+        (self.clean_accuracy, self.certified_accuracy) = (Some(clean), certified);
+        Ok(self)
+    }
+
     /// Refuses claims that contradict themselves: what can be seen without the samples.
     ///
     /// There is one prediction, radius and label for each sample and at least one sample; radii are finite and not

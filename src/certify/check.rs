@@ -5,7 +5,7 @@
 
 use super::{SampleCertificate, Sealed, Semantics};
 use crate::{
-    certificate::{ClaimedAccuracy, ClaimedSamples},
+    certificate::ClaimedSamples,
     check::{Finding, Verdict, require, same},
     data::Dataset,
     error::{Error, Result},
@@ -30,7 +30,7 @@ impl ClaimedSamples {
         eps: &[f64],
     ) -> Result<Self> {
         let down = |claim: &SampleCertificate| f64::from(<f32 as Scalar>::round_down(claim.radius.get()));
-        let mut claimed = Self {
+        let claimed = Self {
             sha256,
             semantics,
             local,
@@ -40,14 +40,7 @@ impl ClaimedSamples {
             clean_accuracy: None,
             certified_accuracy: Vec::new(),
         };
-        claimed.lengths()?;
-        if labels.is_empty() {
-            return Ok(claimed);
-        }
-        claimed.clean_accuracy = Some(claimed.accuracy(labels, None));
-        let accuracy = |&eps: &f64| ClaimedAccuracy { eps, accuracy: claimed.accuracy(labels, Some(eps)) };
-        claimed.certified_accuracy = eps.iter().map(accuracy).collect();
-        Ok(claimed)
+        claimed.with_accuracies(eps)
     }
 }
 

@@ -5,6 +5,7 @@ mod claim;
 mod dataset;
 mod head;
 mod local;
+mod logits;
 mod radius;
 mod seal;
 

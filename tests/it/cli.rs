@@ -5,6 +5,7 @@
 #[path = "cli/samples.rs"]
 mod claims;
 mod outputs;
+mod shards;
 mod units;
 mod witness;
 

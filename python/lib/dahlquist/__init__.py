@@ -17,12 +17,12 @@ from . import errors
 from ._attack import Attacked, Falsification, attack, falsify
 from ._check import CheckReport, Finding, check
 from ._flow import Field, GradientField, ResidualField, costates, flow
+from ._imports import from_onnx, from_state_dict, from_torch
 from ._model import Model, kinds, load
 from ._native import __version__
 from ._sealed import Certificate, Certified, Sealed
 from ._tableau import Tableau
 from .errors import DahlquistError, ExportError, NotProvedError, UnsupportedError
-from .importers import from_onnx, from_state_dict, from_torch
 
 __all__ = [
     "Attacked",
@@ -43,6 +43,7 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "attack",
+    "certify_distributed",
     "check",
     "costates",
     "data",
@@ -56,15 +57,25 @@ __all__ = [
     "load",
     "plot",
     "table",
+    "vnnlib",
 ]
+
+
+#: What is loaded when it is asked for, and where it is.
+_LAZY = {
+    "certify_distributed": ("dask", "certify"),
+    "table": ("_table", "table"),
+    "vnnlib": ("_vnnlib", "vnnlib"),
+}
 
 
 def __getattr__(name: str):
     # Drawing and tables are loaded when they are asked for: matplotlib takes longer than all the rest.
     import importlib
 
-    if name in ("data", "plot", "torch"):
+    if name in ("dask", "data", "plot", "torch"):
         return importlib.import_module(f"{__name__}.{name}")
-    if name == "table":
-        return importlib.import_module(f"{__name__}._table").table
+    if name in _LAZY:
+        module, attribute = _LAZY[name]
+        return getattr(importlib.import_module(f"{__name__}.{module}"), attribute)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

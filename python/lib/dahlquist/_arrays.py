@@ -40,6 +40,18 @@ def weights(x) -> np.ndarray:
     raise ParameterError(f"weights hold {x.dtype}, not float32 or float64")
 
 
+def sample_shape(shape) -> tuple[int, ...]:
+    """Returns the shape of one sample: a sequence of a one-dimensional convolution is an image of one row."""
+    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if not 1 <= len(shape) <= 3 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in shape):
+        raise ParameterError(
+            f"input_shape = {shape}: a sample is (features,), (channels, length) or (channels, height, width), "
+            "without the batch"
+        )
+    shape = tuple(int(n) for n in shape)
+    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
+
+
 def samples(x, shape: tuple[int, ...]) -> np.ndarray:
     """Returns samples of a shape, samples first, as bytes, single or double precision, which are the numbers given."""
     x = to_numpy(x)

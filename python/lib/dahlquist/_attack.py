@@ -7,7 +7,6 @@ import json
 import numpy as np
 
 from . import _arrays, _native, _text
-from ._model import Model
 
 
 class Attacked:
@@ -35,6 +34,23 @@ class Attacked:
         self.prediction: np.ndarray = native.predictions()
         self.inputs: np.ndarray | None = native.inputs()
 
+    def _pieces(self) -> dict[str, np.ndarray]:
+        """Returns what was found of each sample."""
+        found = {"distance": self.distance, "prediction": self.prediction}
+        return found if self.inputs is None else {**found, "inputs": self.inputs}
+
+    @classmethod
+    def _of(cls, pieces: list[dict[str, np.ndarray]], eps: np.ndarray, norm: str) -> Attacked:
+        """Returns what was found of all samples, from what was found of some after the others."""
+        self = cls.__new__(cls)
+        self.eps, self.norm = eps, norm
+        whole = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
+        self.distance, self.prediction, self.inputs = whole["distance"], whole["prediction"], whole.get("inputs")
+        count = len(self.distance)
+        self.clean_accuracy = np.count_nonzero(self.distance > 0) / count
+        self._accuracy = np.array([np.count_nonzero(self.distance > e) / count for e in eps])
+        return self
+
     def accuracy(self, eps=None):
         """Returns the fraction of samples for which nothing was found within each distance.
 
@@ -56,7 +72,7 @@ class Attacked:
 
 
 def attack(
-    model: Model,
+    model,
     x,
     y=None,
     *,
@@ -67,6 +83,7 @@ def attack(
     seed: int = 0,
     range: tuple[float, float] | None | str = "auto",
     keep_inputs: bool = False,
+    first_sample: int = 0,
 ) -> Attacked:
     """Searches for adversarial examples by projected gradient descent.
 
@@ -90,6 +107,9 @@ def attack(
         Every coordinate of an input stays in it. ``"auto"``: [0, 1] if the samples are.
     keep_inputs : bool
         Whether the inputs that were found are kept.
+    first_sample : int
+        The number of the first sample. Random starts depend on the numbers of samples: 1024 samples of a set, from a multiple of
+        1024 on, are attacked as in the whole set if they keep their numbers.
     """
     model = getattr(model, "model", model)
     _arrays.choice("norm", norm, ("l2", "linf"))
@@ -100,12 +120,15 @@ def attack(
         unit = x.dtype == np.uint8 or (x.size > 0 and x.min() >= 0 and x.max() <= 1)
         range = (0.0, 1.0) if unit else None
     options = {
-        "linf": norm == "linf", "steps": steps, "starts": starts, "seed": seed,
+        "linf": norm == "linf", "steps": steps, "starts": starts, "seed": seed, "first_sample": first_sample,
         "range": None if range is None else [float(v) for v in range], "keep_inputs": keep_inputs,
     }
+    labels = _arrays.labels(y, len(x))
+    if labels is None:
+        labels = model.predict(x).reshape(len(x), -1).argmax(axis=1).tolist()
     report, close = _text.progress("attack", len(x) * len(eps) * starts)
     try:
-        found = _native.attack(model._native, x, _arrays.labels(y, len(x)), eps.tolist(), options, report)
+        found = _native.attack(model._native, x, labels, eps.tolist(), options, report)
     finally:
         close()
     return Attacked(found, eps, norm)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from . import _arrays, _native, _safetensors, _text
-from .errors import ParameterError
+from . import _arrays, _attack, _native, _safetensors, _text
+from ._sealed import Sealed
 
 #: Keys whose numbers stand in the architecture itself, not in tensors.
 _CONSTANTS = ("mean", "std", "size", "stride", "padding", "dilation", "channels", "groups")
@@ -57,6 +57,8 @@ class Model:
     _normalize: tuple | None = None
     _origins: list | None = None
     _given: tuple | None = None
+    #: What :meth:`seal` proves without options, once it is proved.
+    _proved = None
 
     def __init__(
         self,
@@ -66,7 +68,7 @@ class Model:
         *,
         normalize: tuple | None = None,
     ):
-        shape = _shape(input_shape)
+        shape = _arrays.sample_shape(input_shape)
         layers = list(layers)
         if normalize is not None:
             layers.insert(0, _normalization(normalize, shape))
@@ -174,17 +176,20 @@ class Model:
         NotProvedError
             If a layer has no proof.
         """
-        from ._sealed import Sealed
-
         _arrays.choice("norm_proof", norm_proof, ("torus", "tight"))
         _arrays.choice("summation", summation, ("any", "declared"))
-        return Sealed(self, self._native.seal(norm_proof == "tight", summation == "declared", int(tighten)))
+        options = {"norm_proof": norm_proof, "tighten": int(tighten), "summation": summation}
+        plain = options == {"norm_proof": "torus", "tighten": 0, "summation": "any"}
+        if plain and self._proved is not None:
+            return self._proved
+        sealed = Sealed(self, self._native.seal(norm_proof == "tight", summation == "declared", int(tighten)), options)
+        if plain:
+            self._proved = sealed
+        return sealed
 
     def attack(self, x, y=None, *, eps, **options):
         """Searches for adversarial examples: see :func:`dahlquist.attack`."""
-        from ._attack import attack
-
-        return attack(self, x, y, eps=eps, **options)
+        return _attack.attack(self, x, y, eps=eps, **options)
 
     def verify_export(self, network, x, *, rtol: float | None = None) -> float:
         """Compares the logits of this model with those of the PyTorch network that it was imported from.
@@ -204,8 +209,16 @@ class Model:
 
         Returns
         -------
-        float
-            The largest difference of two logits, relative to the largest logit.
+        Agreement
+            A float: the largest difference of two logits, relative to the largest logit. Its ``proved`` says whether every
+            logit of the network is within the *proved* bound of rounding errors of this model's, as executed with any order of
+            sums; ``bound`` is the largest of them. Otherwise the difference is within `rtol`, a tolerance, and ``basis`` says
+            what may be the reason.
+
+        Notes
+        -----
+        The bound needs the proofs of :meth:`seal`, which are kept for it. It is about the samples `x`: other samples can differ
+        by more, and a network that agrees on them is not proved to be the model.
 
         Raises
         ------
@@ -232,17 +245,6 @@ def kinds() -> tuple[list[str], list[str]]:
     """Returns the types of layers that this version reads, and the names of its activation functions."""
     layers, functions = _native.kinds()
     return layers, list(dict.fromkeys(functions))
-
-
-def _shape(shape) -> tuple[int, ...]:
-    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    if not 1 <= len(shape) <= 3 or not all(isinstance(n, (int, np.integer)) and n > 0 for n in shape):
-        raise ParameterError(
-            f"input_shape = {shape}: a sample is (features,), (channels, length) or (channels, height, width), "
-            "without the batch"
-        )
-    shape = tuple(int(n) for n in shape)
-    return (shape[0], 1, shape[1]) if len(shape) == 2 else shape
 
 
 def _normalization(normalize, shape: tuple[int, ...]) -> dict:

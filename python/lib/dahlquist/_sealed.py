@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import _arrays, _text
+from . import _arrays, _attack, _text
 
 #: The distances of the literature on CIFAR-10.
 EPS = (36 / 255, 72 / 255, 108 / 255)
@@ -25,9 +25,11 @@ class Sealed:
         The network.
     """
 
-    def __init__(self, model, native):
+    def __init__(self, model, native, options: dict | None = None):
         self.model = model
         self._native = native
+        #: What it was sealed with.
+        self._options = options or {}
 
     @property
     def lipschitz(self) -> float:
@@ -96,15 +98,11 @@ class Sealed:
 
     def attack(self, x, y=None, *, eps, **options):
         """Searches for adversarial examples: see :func:`dahlquist.attack`."""
-        from ._attack import attack
-
-        return attack(self.model, x, y, eps=eps, **options)
+        return _attack.attack(self.model, x, y, eps=eps, **options)
 
     def falsify(self, seconds: float = 10.0, *, x=None, rounds: int | None = None, seed: int = 0):
         """Searches for inputs that refute the certificate: see :func:`dahlquist.falsify`."""
-        from ._attack import falsify
-
-        return falsify(self, seconds, x=x, rounds=rounds, seed=seed)
+        return _attack.falsify(self, seconds, x=x, rounds=rounds, seed=seed)
 
     def _rows(self) -> list[list[str]]:
         rows = [["layer", "kind", "rule", "bound"]]
@@ -295,6 +293,34 @@ class Certificate:
         return isinstance(other, Certificate) and self.to_dict() == other.to_dict()
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class Collected:
+    """Claims about samples that were certified elsewhere, in pieces: what :class:`Certified` holds."""
+
+    def __init__(self, sealed: Sealed, x: np.ndarray, labels, meaning: tuple[bool, bool], pieces: list[tuple]):
+        self._about, self._labels, self._meaning = sealed._native, labels, meaning
+        self._predictions = np.concatenate([piece[0] for piece in pieces])
+        self._radii = np.concatenate([piece[1] for piece in pieces])
+        self._refusals = [reason for piece in pieces for reason in piece[2]]
+        self._sha256 = sealed._native.samples_sha256(x, labels)
+
+    def predictions(self) -> np.ndarray:
+        """Returns the classes."""
+        return self._predictions
+
+    def radii(self) -> np.ndarray:
+        """Returns the radii."""
+        return self._radii
+
+    def refusals(self) -> list[str | None]:
+        """Returns why radii are 0."""
+        return self._refusals
+
+    def certificate_json(self, eps: list[float]) -> str:
+        """Returns the certificate file about the network and the samples."""
+        claims = (self._predictions.tolist(), self._radii.tolist(), self._labels)
+        return self._about.certificate_of(self._sha256, self._meaning, claims, eps)
 
 
 def _evidence(evidence) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import html
 import os
-import tempfile
 from collections.abc import Sequence
 
 
@@ -16,6 +14,8 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
 
 def html_table(rows: Sequence[Sequence[str]], caption: str = "") -> str:
     """Returns an HTML table whose first row is its head."""
+    import html
+
     line = lambda row, tag: "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row) + "</tr>"  # noqa: E731
     head = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     body = "".join(line(row, "td") for row in rows[1:])
@@ -34,6 +34,9 @@ def number(x: float) -> str:
 
 def write(path, data: bytes) -> None:
     """Writes a file, whole or not at all."""
+    # Half of what importing this package took.
+    import tempfile
+
     path = os.path.realpath(os.fspath(path))
     handle, beside = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".dahlquist-")
     try:

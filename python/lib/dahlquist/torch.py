@@ -22,10 +22,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from ._flow import GradientField
+from ._stiefel import Stiefel
 from ._tableau import Tableau
 from .importers._graph import Node, Unsupported
 
-__all__ = ["EMMA", "GradientFlow", "MarginCrossEntropy", "MaxMin", "Shift", "UnitRows", "prove_steps"]
+__all__ = ["EMMA", "GradientFlow", "MarginCrossEntropy", "MaxMin", "Shift", "Stiefel", "UnitRows", "prove_steps"]
 
 #: Functions with slopes in [0, L], and L.
 _ACTIVATIONS = {
@@ -165,7 +166,7 @@ class GradientFlow(nn.Module):
 
     def to_dahlquist(self, input_shape):
         """Returns the layer as a model."""
-        from .importers import from_torch
+        from ._imports import from_torch
 
         return from_torch(self, input_shape)
 
@@ -226,7 +227,7 @@ class UnitRows(nn.Module):
 
     def to_dahlquist(self, input_shape=None):
         """Returns the layer as a model."""
-        from .importers import from_torch
+        from ._imports import from_torch
 
         return from_torch(self, input_shape or self.weight.shape[1])
 
@@ -247,7 +248,7 @@ class MaxMin(nn.Module):
 
     def to_dahlquist(self, input_shape):
         """Returns the layer as a model."""
-        from .importers import from_torch
+        from ._imports import from_torch
 
         return from_torch(self, input_shape)
 
@@ -282,7 +283,7 @@ class Shift(nn.Module):
 
     def to_dahlquist(self, input_shape):
         """Returns the layer as a model."""
-        from .importers import from_torch
+        from ._imports import from_torch
 
         return from_torch(self, input_shape)
 

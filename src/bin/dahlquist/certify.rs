@@ -8,7 +8,12 @@ use std::{
 use clap::{Args, ValueEnum};
 use dahlquist::{
     Error, Network, Result, Sealed, Semantics,
-    certificate::{ClaimedSamples, file::CertificateFile},
+    certificate::{
+        ClaimedSamples,
+        file::CertificateFile,
+        part::{Part, Shard},
+    },
+    certify::SampleCertificate,
     data::Dataset,
     model::Model,
     scalar::Scalar,
@@ -51,6 +56,12 @@ pub(super) struct Certify {
     /// Compute larger radii, more slowly: fix neurons that cannot switch within the ball, bound margins by linear functions
     #[arg(long, requires = "path")]
     local: bool,
+    /// Certify one of N parts of the samples, the first as 1/N; `dahlquist merge` puts their certificates together
+    #[arg(
+        long, value_name = "I/N", requires_all = ["path", "certificate"],
+        conflicts_with_all = ["json", "csv", "plot", "witness"]
+    )]
+    shard: Option<Shard>,
     /// Write a certificate, for `dahlquist check`
     #[arg(long, value_name = "OUT")]
     certificate: Option<Out>,
@@ -104,10 +115,13 @@ impl Certify {
             }
         };
         input::note_expansive(sealed.map(), sealed.certificate());
+        let options = sealed.options();
+        let mut claimed = CertificateFile::new(sealed.certificate(), file, options.norm_proof, options.summation);
+        if let (Some(shard), Some(dataset), Some(out)) = (self.shard, &dataset, &self.certificate) {
+            return self.part(&sealed, dataset, claimed, shard, out);
+        }
         let samples = dataset.as_ref().map(|dataset| self.samples(&sealed, dataset)).transpose()?;
         if let Some(path) = &self.certificate {
-            let options = sealed.options();
-            let mut claimed = CertificateFile::new(sealed.certificate(), file, options.norm_proof, options.summation);
             claimed.samples = samples.as_ref().map(|samples| samples.claimed.clone());
             claimed.write(&**path)?;
         }
@@ -139,19 +153,58 @@ impl Certify {
 
     /// Certifies the samples.
     fn samples<T: Scalar>(&self, sealed: &Sealed<T>, dataset: &Dataset) -> Result<Samples> {
+        let certified = self.radii(sealed, dataset, 0..dataset.len())?;
+        let eps = self.distances();
+        let values: Vec<f64> = eps.iter().map(|eps| eps.value).collect();
+        let claimed = ClaimedSamples::new(dataset.sha256()?, self.meaning(), &certified, dataset.labels(), &values)?;
+        Ok(Samples { claimed, refusals: certified.iter().map(|claim| claim.refusal).collect(), eps })
+    }
+
+    /// Certifies a shard of the samples, and writes what is claimed about it.
+    fn part<T: Scalar>(
+        &self,
+        sealed: &Sealed<T>,
+        dataset: &Dataset,
+        certificate: CertificateFile,
+        shard: Shard,
+        out: &Out,
+    ) -> Result<Outcome> {
+        let range = shard.range(&sealed.pieces(dataset.len()))?;
+        let certified = self.radii(sealed, dataset, range.clone())?;
+        let eps = self.distances().iter().map(|eps| eps.value).collect();
+        let labels = dataset.labels().get(range.clone()).unwrap_or_default();
+        let mut claims = ClaimedSamples::new(dataset.sha256()?, self.meaning(), &certified, labels, &[])?;
+        claims.clean_accuracy = None;
+        let (samples, first) = (dataset.len(), range.start);
+        Part { shard, samples, first, eps, certificate, claims }.write(out)?;
+        let Range { start, end } = range;
+        Ok(Outcome::done(format!("shard {shard}: samples {start} to {} of {samples}\n", end - 1)))
+    }
+
+    fn radii<T: Scalar>(
+        &self,
+        sealed: &Sealed<T>,
+        dataset: &Dataset,
+        range: Range<usize>,
+    ) -> Result<Vec<SampleCertificate>> {
+        let bar = output::progress("certify", range.len());
+        let certified = sealed.certify_part(dataset, range, self.meaning(), &|count| bar.inc(count as u64))?;
+        bar.finish_and_clear();
+        Ok(certified)
+    }
+
+    fn meaning(&self) -> (Semantics, bool) {
         let semantics = match self.semantics {
             Some(Meaning::Exact) => Semantics::Exact,
             Some(Meaning::Executed) | None => Semantics::Executed,
         };
-        let bar = output::progress("certify", dataset.len());
-        let certified = sealed.certify_dataset(dataset, (semantics, self.local), &|count| bar.inc(count as u64))?;
-        bar.finish_and_clear();
+        (semantics, self.local)
+    }
+
+    /// The distances at which accuracies are claimed.
+    fn distances(&self) -> Vec<Eps> {
         let default = || EPS.parse().into_iter().collect();
-        let eps: Vec<Eps> = input::ascending(&if self.eps.is_empty() { default() } else { self.eps.clone() });
-        let values: Vec<f64> = eps.iter().map(|eps| eps.value).collect();
-        let (hash, meaning) = (dataset.sha256()?, (semantics, self.local));
-        let claimed = ClaimedSamples::new(hash, meaning, &certified, dataset.labels(), &values)?;
-        Ok(Samples { claimed, refusals: certified.iter().map(|claim| claim.refusal).collect(), eps })
+        input::ascending(&if self.eps.is_empty() { default() } else { self.eps.clone() })
     }
 
     /// Writes the witness, and says what it claims.

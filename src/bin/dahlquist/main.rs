@@ -8,6 +8,7 @@ mod certify;
 mod check;
 mod falsify;
 mod input;
+mod merge;
 mod networks;
 mod output;
 mod plot;
@@ -51,6 +52,8 @@ enum Command {
     Predict(predict::Predict),
     /// Prove the Lipschitz constant of a network and the ℓ2 radius of every sample
     Certify(certify::Certify),
+    /// Merge the parts that `certify --shard` wrote into one certificate
+    Merge(merge::Merge),
     /// Check every claim of a certificate again
     Check(check::Check),
     /// Search for adversarial examples by projected gradient descent
@@ -76,6 +79,7 @@ impl Command {
             Self::Show(command) => command,
             Self::Predict(command) => command,
             Self::Certify(command) => command,
+            Self::Merge(command) => command,
             Self::Check(command) => command,
             Self::Attack(command) => command,
             Self::Falsify(command) => command,

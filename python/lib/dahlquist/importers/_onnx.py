@@ -7,15 +7,15 @@ import os
 
 import numpy as np
 
-from .._model import Model, _shape
+from .._arrays import sample_shape
 from ..errors import FormatError, UnsupportedError
 from ._graph import Node, Tree, Unsupported
 from ._onnx_ops import OPERATORS
 from ._permute import lower
 
 
-def import_onnx(source, input_shape, normalize) -> Model:
-    """See :func:`dahlquist.from_onnx`."""
+def read_onnx(source, input_shape) -> tuple:
+    """Returns the shape of a sample and the layers: see :func:`dahlquist.from_onnx`."""
     try:
         import onnx
     except ImportError as error:
@@ -42,7 +42,7 @@ def import_onnx(source, input_shape, normalize) -> Model:
     if reader.problems or tree is None:
         raise UnsupportedError(name, reader.problems)
     layers = lower(tree.layers) or [{"type": "activation", "function": "identity"}]
-    return Model(reader.start.shape, layers, normalize=normalize)
+    return reader.start.shape, layers
 
 
 class Reader:
@@ -119,7 +119,7 @@ def _weight_name(node, place: str) -> str:
 def _input_shape(value, given) -> tuple[int, ...]:
     if given is not None:
         shape = (given,) if isinstance(given, int) else tuple(given)
-        _shape(shape)
+        sample_shape(shape)
         return shape
     sizes = [d.dim_value if d.HasField("dim_value") else 0 for d in value.type.tensor_type.shape.dim]
     if len(sizes) < 2 or not all(sizes[1:]) or math.prod(sizes[1:]) == 0:

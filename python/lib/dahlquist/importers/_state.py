@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .. import _arrays, _safetensors
-from .._model import Model
 from ..errors import FormatError, UnsupportedError
 from . import _build as build
 
 
-def import_state(layers, state, input_shape, normalize) -> Model:
-    """See :func:`dahlquist.from_state_dict`."""
+def read_state(layers, state) -> tuple:
+    """Returns the layers and their tensors: see :func:`dahlquist.from_state_dict`."""
     if isinstance(state, (str, os.PathLike)):
         state = _read(state)
     for inner in ("state_dict", "model_state_dict", "model"):
@@ -23,7 +22,7 @@ def import_state(layers, state, input_shape, normalize) -> Model:
     folded = _fold(list(layers), state, "", problems)
     if problems:
         raise UnsupportedError("the state_dict", problems)
-    return Model(input_shape, folded, state, normalize=normalize)
+    return folded, state
 
 
 def _read(path) -> Mapping:

@@ -10,7 +10,6 @@ import torch
 from torch import fx, nn
 
 from .. import _arrays
-from .._model import Model, _shape
 from ..errors import UnsupportedError
 from ._graph import Node, Tree, Unsupported
 from ._permute import lower
@@ -68,21 +67,12 @@ def whole(network: nn.Module) -> nn.Module:
     return nn.Sequential(network) if module_rule(network) is not None else network
 
 
-def import_network(network, input_shape, normalize, ignore_hooks: bool) -> Model:
-    """See :func:`dahlquist.from_torch`."""
-    shape, layers, origins = read_network(network, input_shape, ignore_hooks)
-    model = Model(shape, layers, normalize=normalize)
-    model._normalize, model._origins = normalize, origins
-    model._given = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
-    return model
-
-
 def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
     """Returns the shape of a sample, the layers in the format of model files, and the nodes of the graph behind them."""
     if not isinstance(network, nn.Module):
         raise TypeError(f"a torch.nn.Module is expected, not {type(network).__name__}; a state_dict is for from_state_dict")
     shape = (input_shape,) if isinstance(input_shape, (int, np.integer)) else tuple(input_shape)
-    _shape(shape)
+    _arrays.sample_shape(shape)
     network = whole(network)
     with evaluation_mode(network):
         reader = Reader(network, trace(network), tuple(int(n) for n in shape))
@@ -260,7 +250,7 @@ def _describe(value) -> str:
     return f"a {type(value).__name__}" if not isinstance(value, torch.Tensor) else "a constant"
 
 
-def torch_input(model: Model, network: nn.Module, x) -> torch.Tensor:
+def torch_input(model, network: nn.Module, x) -> torch.Tensor:
     """Returns samples of a model as the network takes them: normalized, in its format, on its device."""
     x = _arrays.samples(x, model.input_shape)
     if x.dtype == np.uint8:

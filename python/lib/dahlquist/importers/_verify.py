@@ -5,10 +5,39 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _arrays
-from ..errors import ExportError
+from ..errors import DahlquistError, ExportError
 
 
-def verify(model, network, x, rtol: float | None) -> float:
+class Agreement(float):
+    """How far two networks are apart: made by :meth:`dahlquist.Model.verify_export`.
+
+    As a number, the largest difference of two logits, relative to the largest logit.
+
+    Attributes
+    ----------
+    bound : float or None
+        The largest proved bound of a logit's rounding error in any program that executes the model, with any order of sums,
+        relative to the largest logit. None where nothing is proved.
+    proved : bool
+        Whether every difference is within its own proved bound: rounding alone explains it.
+    basis : str
+        What was compared with what, in words.
+    """
+
+    bound: float | None
+    proved: bool
+    basis: str
+
+    def __new__(cls, distance: float, bound: float | None, proved: bool, basis: str):
+        self = super().__new__(cls, distance)
+        self.bound, self.proved, self.basis = bound, proved, basis
+        return self
+
+    def __repr__(self) -> str:
+        return f"<{float(self):.3g}: {self.basis}>"
+
+
+def verify(model, network, x, rtol: float | None) -> Agreement:
     """See :meth:`dahlquist.Model.verify_export`."""
     import torch
 
@@ -23,12 +52,35 @@ def verify(model, network, x, rtol: float | None) -> float:
         if not isinstance(expected, torch.Tensor):
             raise ExportError(f"the network returns a {type(expected).__name__}, not one tensor")
         distance = _distance(model.predict(x), expected)
+        bound, proved, basis = _within(model, x, expected, rtol)
         if distance <= rtol:
-            return distance
+            return Agreement(distance, bound, proved, basis)
         network = whole(network)
         place = _first_difference(model, network, trace(network), given, x, rtol)
     raise ExportError(
-        f"the logits differ by {distance:.3g} times the largest one, which is more than rtol = {rtol:g}; {place}"
+        f"the logits differ by {distance:.3g} times the largest one, which is more than rtol = {rtol:g}; {place}; {basis}"
+    )
+
+
+def _within(model, x, expected, rtol: float) -> tuple[float | None, bool, str]:
+    """Returns the proved bound of rounding errors, whether every logit is within its own, and both in words."""
+    tolerance = f"rtol = {rtol:g} is a tolerance, and no proof"
+    try:
+        logits, bounds = model.seal()._native.enclose(_arrays.samples(x, model.input_shape))
+    except DahlquistError as error:
+        return None, False, f"no bound of rounding errors is proved ({error}); {tolerance}"
+    logits, bounds = (a.reshape(len(a), -1) for a in (logits, bounds))
+    expected = _arrays.to_numpy(expected).astype(np.float64).reshape(len(expected), -1)
+    if expected.shape != logits.shape or not np.isfinite(bounds).all():
+        return None, False, f"no bound of rounding errors is proved of these logits; {tolerance}"
+    # The difference is rounded once, and its rounding is on the side of a refusal.
+    proved = bool((np.nextafter(np.abs(expected - logits), np.inf) <= bounds).all())
+    bound = float(bounds.max(initial=0.0) / max(np.abs(expected).max(initial=0.0), np.finfo(np.float32).tiny))
+    if proved:
+        return bound, True, f"every logit is within its proved bound of rounding errors, of at most {bound:.3g}"
+    return bound, False, (
+        f"rounding of the model alone, of which {bound:.3g} is proved, does not explain it: the network has other weights "
+        f"(folded normalizations are rounded), another precision or other functions; {tolerance}"
     )
 
 
@@ -50,8 +102,6 @@ def _first_difference(model, network, graph, given, x, rtol: float) -> str:
     import torch
     from torch import fx
 
-    from .._model import Model
-
     origins = model._origins
     if origins is None:
         return "at which layer is not known"
@@ -72,7 +122,7 @@ def _first_difference(model, network, graph, given, x, rtol: float) -> str:
     for i, origin in enumerate(origins):
         if origin is None or origin.origin is None or origin.origin.name not in values:
             continue
-        part = Model(architecture["input"], layers[: first + i + 1], tensors)
+        part = type(model)(architecture["input"], layers[: first + i + 1], tensors)
         place = f"layer {first + i} ({layers[first + i]['type']}), which is {origin.origin.target!s} of the network"
         distance = _distance(part.predict(x), values[origin.origin.name])
         if distance > rtol:

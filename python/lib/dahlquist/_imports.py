@@ -1,0 +1,115 @@
+"""Networks of other libraries as models.
+
+The importers are no part of what is proved. They make a :class:`~dahlquist.Model`, and certificates are about *its* numbers;
+:meth:`dahlquist.Model.verify_export` compares its logits with those of the network that it came from.
+"""
+
+from __future__ import annotations
+
+from ._model import Model
+
+__all__ = ["from_onnx", "from_state_dict", "from_torch"]
+
+
+def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = False):
+    """Returns the model that a PyTorch network computes in evaluation mode.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        It is traced by torch.fx, on its own weights, and left as it was: its mode, its hooks, its parametrizations.
+    input_shape : int or tuple of int
+        The shape of one sample, without the batch: ``(features,)``, ``(channels, length)`` or
+        ``(channels, height, width)``.
+    normalize : (mean, std), optional
+        The normalization of the samples that the network was trained with, by channel. It becomes the first layer of the
+        model, which then takes pixels in [0, 1], and radii are in their units.
+    ignore_hooks : bool
+        Take a network with forward hooks, whose effect cannot be read, as if it had none.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    UnsupportedError
+        With everything that it cannot take, each with its path in the network.
+
+    Notes
+    -----
+    ==========================  =====================================================================================
+    layer                       becomes
+    ==========================  =====================================================================================
+    Linear, Conv1d, Conv2d      dense, conv2d: stride, padding (also "same", zeros or circular), dilation, groups
+    BatchNorm1d, 2d             folded into the layer before it, else an affine map of each channel; in evaluation mode
+    ReLU and its kin            activation: relu, leaky_relu, tanh, sigmoid, softplus, elu, silu, gelu, hardtanh
+    MaxPool, AvgPool            max_pool, avg_pool; AdaptiveAvgPool of one point: global_avg_pool
+    GroupSort, MaxMin           sort
+    Flatten, PixelUnshuffle     flatten, space_to_depth
+    a + b, a - b, a * constant  sum of branches, an affine map of each channel
+    Dropout, Identity           nothing
+    parametrizations, old-style weight_norm, spectral_norm: the weight that they evaluate to
+    ==========================  =====================================================================================
+
+    PyTorch's softplus is the identity beyond 20, where the one that is proved is larger by up to 2e-9.
+    """
+    from .importers._torch import read_network
+
+    shape, layers, origins = read_network(network, input_shape, ignore_hooks)
+    model = Model(shape, layers, normalize=normalize)
+    model._normalize, model._origins = normalize, origins
+    model._given = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+    return model
+
+
+def from_onnx(path, *, input_shape=None, normalize=None):
+    """Returns the model that an ONNX file describes. Needs the package ``onnx``.
+
+    Parameters
+    ----------
+    path : path, bytes or onnx.ModelProto
+        The file, or what it holds.
+    input_shape : tuple of int, optional
+        The shape of one sample, if the file does not say it.
+    normalize : (mean, std), optional
+        As for :func:`from_torch`.
+
+    Raises
+    ------
+    UnsupportedError
+        With every operator that it cannot take, each with its name.
+    """
+    from .importers._onnx import read_onnx
+
+    return Model(*read_onnx(path, input_shape), normalize=normalize)
+
+
+def from_state_dict(layers, state, input_shape, *, normalize=None):
+    """Returns the model of layers whose weights are in a ``state_dict``.
+
+    Parameters
+    ----------
+    layers : sequence of dict
+        The layers in the format of model files, weights by their names in `state`. Besides its types there is
+        ``{"type": "batch_norm", "name": "bn1"}``, the normalization with the running statistics of that name; ``eps`` is
+        1e-5 if it is not given.
+    state : mapping of str to array, or path
+        The weights: of PyTorch or NumPy, or a file that ``torch.load`` reads with ``weights_only=True``, or a safetensors
+        file.
+    input_shape : int or tuple of int
+        The shape of one sample, without the batch.
+    normalize : (mean, std), optional
+        As for :func:`from_torch`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> state = {"0.weight": np.eye(3, 2, dtype=np.float32), "0.bias": np.zeros(3, np.float32), "steps": np.int64(7)}
+    >>> from_state_dict([{"type": "dense", "weight": "0.weight", "bias": "0.bias"}], state, 2)
+    Model: 2 -> 3, float32, 1 layers
+    0  dense
+    """
+    from .importers._state import read_state
+
+    return Model(input_shape, *read_state(layers, state), normalize=normalize)
