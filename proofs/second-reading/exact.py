@@ -4,6 +4,7 @@ import json
 import math
 import struct
 from fractions import Fraction as Q
+from functools import cache
 from math import lcm
 
 
@@ -121,6 +122,7 @@ class Tensors:
 
 # ---- slopes of smooth functions, from above
 
+@cache
 def silu_slope():
     """1/2 + t/4 at the root of `t tanh(t/2) = 2`, that is of `e^t (t - 2) = t + 2`, rounded up to 110 bits by bisection."""
     low, high = Q(2), Q(3)
@@ -135,6 +137,7 @@ def silu_slope():
     return Q(1, 2) + high / 4
 
 
+@cache
 def gelu_slope():
     """`Phi(t) + t Phi'(t)` at `t = sqrt 2`, that is `1/2 + (S + 1/e)/sqrt(pi)` with `erf 1 = 2 S/sqrt(pi)`, rounded up."""
     s = sum(Q((-1) ** k, math.factorial(k) * (2 * k + 1)) for k in range(41))  # alternating, ends above

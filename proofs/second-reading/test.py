@@ -118,6 +118,7 @@ def models():
 RULES = ("operator_norm", "isometry", "slope", "windows", "gradient_field", "residual_field", "dissipative_field",
          "hamiltonian_field", "nais_field", "gradient_step", "shears", "exponential_step", "circle_contractivity",
          "stage_multipliers", "lipschitz_step", "one_sided_lipschitz", "quadratic_constraint", "composition", "sum")
+MOST = 40  # false claims for each model
 UNKNOWN = ("exponential_euler", "which are not rational", "an implicit method")
 
 
@@ -162,8 +163,8 @@ def corrupted(certificate, rng):
             return f"{node['path']} {node['rule']}: {what}", other
         method = node.get("evidence", {}).get("norm")
         if node["rule"] in ("operator_norm", "isometry"):
-            # On a torus a bound may be up to a third above the norm, the others are sharp.
-            by = 0.6 if isinstance(method, dict) else 0.9
+            # On a torus, or of overlapping windows, a bound may be up to a third above the norm, the others are sharp.
+            by = 0.9 if method in (None, "residual", "banded") else 0.6
             yield changed(f"norm times {by}", lambda n, by=by: n["claims"].update(bound=n["claims"]["bound"] * by))
         elif node["claims"]["bound"] > 0:
             yield changed("bound less 1 %", lambda n: n["claims"].update(bound=n["claims"]["bound"] * 0.99))
@@ -212,7 +213,8 @@ def main(program, seed=1):
             faults += [f"{name}: {v}: {place}: {what}" for v, place, what in verdicts
                        if v == REFUSED or v == UNREAD and not any(known in what for known in UNKNOWN)]
             before = [(v, place) for v, place, _ in verdicts]
-            for what, other in corrupted(certificate, rng):
+            false = list(corrupted(certificate, rng))
+            for what, other in rng.sample(false, min(len(false), MOST)):
                 after = read(json.dumps(other), data, samples)
                 if status(after) != 1 and [(v, p) for v, p, _ in after] == before and "exponential_step" not in what:
                     faults.append(f"{name}: accepted although false: {what}")
