@@ -1,0 +1,414 @@
+"""The claims of a certificate, node by node: what each rule allows, from what is claimed of the nodes below, in exact numbers."""
+
+from fractions import Fraction as Q
+from math import prod
+
+from exact import Refused, Unread, above_root, is_psd, is_psd_with_root, method
+from network import points
+
+PROVED, REFUSED, UNREAD = "proved", "REFUSED", "not checked"
+LARGEST = 400  # rows of a matrix that is proved semidefinite
+WINDOWS, SPLIT = ("sort", "max_pool", "l2_pool"), ("symplectic_euler", "stormer_verlet", "exponential_euler")
+
+
+def numbers(proof):
+    return {key: Q(x) for key, x in proof["claims"].items()}
+
+
+def join(path, name):
+    return f"{path}.{name}" if path else str(name)
+
+
+def evidence(proof, key):
+    if key not in proof.get("evidence", {}):
+        raise Refused(f"it has no {key} as evidence")
+    return proof["evidence"][key]
+
+
+def semidefinite(s):
+    if len(s) > LARGEST:
+        raise Unread(f"a matrix of {len(s)} rows")
+    return is_psd(s)
+
+
+def shifted(g, d, c):
+    """`c I - G/d`, times `d`: of the same definiteness."""
+    return [[(c * d if i == j else 0) - x for j, x in enumerate(row)] for i, row in enumerate(g)]
+
+
+def norm(matrix, weights=None):
+    """`b >= ||W||` is that `b^2 I - W'W` is semidefinite, `s <= min ||Wx||/||x||` that `W'W - s^2 I` is."""
+    def once(key, decide):
+        if key not in matrix.decided:
+            matrix.decided[key] = decide()
+        return matrix.decided[key]
+    above = lambda b: b >= 0 and once(b, lambda: semidefinite(shifted(*matrix.gram(False, weights), b * b)))
+    below = lambda s: s <= 0 or once(-s, lambda: semidefinite(
+        [[-x for x in row] for row in shifted(*matrix.gram(True, weights), s * s)]))
+    return {"bound": above, "inverse": below}
+
+
+def slope(slopes):
+    m, l = slopes
+    allowed = {"bound": lambda c: c >= max(abs(m), abs(l))}
+    return allowed | ({"averaged": lambda a: (1 - m) / 2 <= a < 1} if -1 < m and l <= 1 else {})
+
+
+def composition(parts):
+    """Constants multiply; averaged maps compose by `phi = sum a/(1 - a)`."""
+    allowed = {"bound": lambda c: c >= prod(p["bound"] for p in parts)}
+    if all("inverse" in p for p in parts):
+        allowed["inverse"] = lambda c: c <= prod(max(p["inverse"], Q(0)) for p in parts)
+    if parts and all(0 <= p.get("averaged", 1) < 1 for p in parts):
+        phi = sum(p["averaged"] / (1 - p["averaged"]) for p in parts)
+        allowed["averaged"] = lambda c: phi / (1 + phi) <= c < 1
+    return allowed
+
+
+def curvature(slopes, operator):
+    """Between what `W'DW` lies, for slopes `D` in `[m, L]`."""
+    m, l = slopes
+    w, s = operator["bound"], max(operator.get("inverse", Q(0)), Q(0))
+    return m * (s * s if m >= 0 else w * w), l * w * w
+
+
+def field_claims(field, parts):
+    """A difference of two values of the field is a matrix, known up to what its functions do, times that of the points."""
+    kind, r = field.kind, field.damping
+    slopes, size = [f.slopes for f in field.functions], max([f.size for f in field.functions], default=Q(1))
+    if kind in ("residual", "lurie"):
+        l = parts[-2]["bound"] * parts[-1]["bound"] * size + (parts[0]["bound"] if kind == "lurie" else 0)
+        return "residual_field", {"bound": lambda c: c >= l, "one_sided_lipschitz": lambda c: c >= l}
+    if kind == "gradient":
+        low, high = curvature(slopes[0], parts[0])
+        if slopes[0][0] < 0:
+            raise Refused("a gradient field needs slopes that are not negative")
+        return "gradient_field", {
+            "bound": lambda c: c >= high, "one_sided_lipschitz": lambda c: c >= -low,
+            "strong_convexity": lambda c: c <= low, "cocoercivity": lambda c: c * high <= 1}
+    if kind in ("dissipative", "skew_linear"):  # K - G, with a <= G <= b
+        a, b = curvature(slopes[0], parts[0]) if kind == "dissipative" else (Q(0), Q(0))
+        a, b, k = a + r, b + r, parts[-1]["bound"]
+        allowed = {"bound": lambda c: above_root(c, (b - a) / 2, k * k + (a + b) ** 2 / 4),
+                   "one_sided_lipschitz": lambda c: c >= -a}
+        if a > 0 or a == 0 == k:
+            allowed["cocoercivity"] = lambda c: c * (a * b + k * k) <= a if a else c * b <= 1
+        return "dissipative_field", allowed
+    if kind == "nais":  # -DP
+        p, (m, l) = [r + x for x in curvature((Q(1), Q(1)), parts[0])], slopes[0]
+        most = max(map(abs, p))
+        mu = min((l - m) / 2 * most - min((m + l) / 2 * x for x in p), size * most)
+        return "nais_field", {"bound": lambda c: c >= size * most, "one_sided_lipschitz": lambda c: c >= mu}
+    # (K - r I) G or G (K - r I), with G between low and high
+    if kind == "hamiltonian":
+        both, k, r = [curvature(s, p) for s, p in zip(slopes, parts)], Q(1), Q(0)
+        low, high = min(x for x, _ in both), max(x for _, x in both)
+    elif kind == "antisymmetric":
+        (low, high), k = slopes[0], parts[0]["bound"]
+    else:
+        low, high = (x + y for x, y in zip(curvature(slopes[0], parts[0]), curvature((Q(1), Q(1)), parts[1])))
+        k = parts[2]["bound"]
+    most, square = max(abs(low), abs(high)), k * k + r * r
+    lipschitz = lambda c: above_root(c, Q(0), most * most * square)
+    one_sided = lambda c: above_root(c, -r * (low + high) / 2, (high - low) ** 2 / 4 * square) or lipschitz(c)
+    return "hamiltonian_field", {"bound": lipschitz, "one_sided_lipschitz": one_sided}
+
+
+# ---- steps of a flow. Numbers of the coefficients are pairs (x, y), meaning x + y sqrt(d).
+
+def plus(p, q):
+    return [p[0] + q[0], p[1] + q[1]]
+
+
+def times(p, q, d):
+    return [p[0] * q[0] + d * p[1] * q[1], p[0] * q[1] + p[1] * q[0]]
+
+
+def step_claims(rule, name, h, field, parts, proof):
+    known, size = parts[0], abs(h)
+    l, nu, low = known["bound"], known.get("cocoercivity"), known.get("strong_convexity")
+    mu = min(known.get("one_sided_lipschitz", l), l) if h >= 0 else l
+    if rule == "shears":
+        c = lambda i, part: shear(size * part * field.functions[i].size * parts[i]["bound"] ** 2)
+        if field.kind != "hamiltonian" or name == "exponential_euler":
+            raise Refused("shears are steps of Hamiltonian fields")
+        kicks = [c(1, Q(1)), c(0, Q(1))] if name == "symplectic_euler" else [c(1, Q(1, 2)), c(0, Q(1)), c(1, Q(1, 2))]
+        high = prod(kicks)
+        return {"bound": lambda c: c >= high, "inverse": lambda c: c * high <= 1}
+    if rule == "exponential_step":
+        raise Unread("a step of exponential_euler: its two numbers are what a library makes of an exponential")
+    a, b, d = method(name)
+    s, euler = len(b), (a, b) == ([[[0, 0]]], [[1, 0]])
+    if rule == "quadratic_constraint" and euler and field.kind == "residual":
+        return {"bound": lambda c: quadratic_constraint([field.o[0]], field.functions, field.o[1], h, proof, c)}
+    if rule == "gradient_step" and euler and low is not None:
+        low = max(low, Q(0))
+        allowed = {"bound": lambda c: c >= max(abs(1 - h * low), abs(1 - h * l))}
+        return allowed | ({"averaged": lambda c: h * l / 2 <= c < 1} if h >= 0 else {})
+    if rule == "one_sided_lipschitz" and euler:
+        return {"bound": lambda c: above_root(c, Q(0), max(1 + 2 * size * mu + h * h * l * l, Q(0)))}
+    if rule == "lipschitz_step" and all(x == [0, 0] for i, row in enumerate(a) for x in row[i:]):
+        stages = []
+        for row in a + [b]:
+            stages.append(1 + size * l * sum(abs(x[0]) * y for x, y in zip(row, stages)))
+        return {"bound": lambda c: c >= stages[-1]}
+    if rule == "circle_contractivity" and (nu is not None or low is not None and l == 0):
+        # |x1|^2 = |x|^2 + 2h sum b_i <f_i, X_i> - h^2 sum m_ij <f_i, f_j>, so it does if M + (2 nu/h) B is semidefinite.
+        def contracts(c):
+            if h < 0 or nu is not None and nu <= 0 < h or not all(is_psd_with_root([[x]], d) and x != [0, 0] for x in b):
+                return False
+            minus = lambda p: [-p[0], -p[1]]
+            m = [[plus(plus(times(b[i], a[i][j], d), times(b[j], a[j][i], d)), minus(times(b[i], b[j], d)))
+                  for j in range(s)] for i in range(s)]
+            for i in range(s if h and nu is not None else 0):
+                m[i][i] = plus(m[i][i], times([2 * nu / h, Q(0)], b[i], d))
+            return c >= 1 and (h == 0 or nu is None or is_psd_with_root(m, d))
+        return {"bound": contracts}
+    if rule == "stage_multipliers":
+        def form(rho):
+            """The form of `(x, psi)` in `psi_i = h f_i`: rho^2 x^2 - x1^2 + sum t (p psi^2 + 2 q psi xi + r xi^2)."""
+            vector = lambda row: [[Q(1), Q(0)]] + row
+            unit = lambda i: [[Q(int(k == i + 1)), Q(0)] for k in range(s + 1)]
+            total = [[[rho * rho if i == j == 0 else Q(0), Q(0)] for j in range(s + 1)] for i in range(s + 1)]
+            def add(t, u, v):
+                """t (uv' + vu')/2"""
+                for i in range(s + 1):
+                    for j in range(s + 1):
+                        both = plus(times(u[i], v[j], d), times(u[j], v[i], d))
+                        total[i][j] = plus(total[i][j], [t * both[0] / 2, t * both[1] / 2])
+            add(Q(-1), vector(b), vector(b))
+            for entry in evidence(proof, "stages"):
+                p, q, r = inequality(entry["inequality"], h, known)
+                if len(entry["multipliers"]) != s or min(entry["multipliers"]) < 0:
+                    raise Refused("multipliers are one for each stage, and not negative")
+                for i, t in enumerate(map(Q, entry["multipliers"])):
+                    add(t * p, unit(i), unit(i))
+                    add(t * 2 * q, unit(i), vector(a[i]))
+                    add(t * r, vector(a[i]), vector(a[i]))
+            return rho >= 0 and is_psd_with_root(total, d)
+        return {"bound": form}
+    raise Refused(f"the rule {rule} is none for this step, or lacks what it needs of the field")
+
+
+def shear(s):
+    """`(s + sqrt(s^2 + 4))/2`, from above within 2^-300."""
+    from math import floor, isqrt
+    return (s + Q(isqrt(floor((s * s + 4) * 4 ** 300)) + 1, 2 ** 300)) / 2
+
+
+def inequality(spec, h, known):
+    """`p`, `q`, `r` of `p|psi|^2 + 2q <psi, X> + r|X|^2 <= 0`, if it follows from what is claimed of the field."""
+    (kind, x), l, size = *spec.items(), known["bound"], abs(h)
+    mu = min(known.get("one_sided_lipschitz", l), l) if h >= 0 else l
+    if kind == "curvature" and "strong_convexity" in known:
+        (low, high), ends = map(Q, x), sorted((h * known["strong_convexity"], h * l))
+        if low <= ends[0] and ends[1] <= high:
+            return Q(1), (low + high) / 2, low * high
+    elif kind == "one_sided" and Q(x) >= size * mu:
+        return Q(0), Q(1, 2), -Q(x)
+    elif kind == "lipschitz" and Q(x) >= size * l:
+        return Q(1), Q(0), -Q(x) ** 2
+    elif kind == "cocoercive" and h > 0 and "cocoercivity" in known and Q(x) * h <= known["cocoercivity"]:
+        return Q(x), Q(1, 2), Q(0)
+    raise Refused(f"the inequality {kind} does not follow from the constants of the field")
+
+
+def quadratic_constraint(matrices, functions, outer, h, proof, c):
+    """`y = x + h B f(Ax)`, or `y = B f(W .. f(W x))` for `h` none: with `(ds - m dz)(ds - L dz) <= 0` of each neuron and
+    multipliers T, the form `c^2|x|^2 - |y|^2 + 2 sum T (s - m z)(s - L z)` is semidefinite.
+
+    Multipliers are in units in which the largest entry of each matrix lies in [1, 2)."""
+    blocks, scaled, e = evidence(proof, "multipliers"), [], Q(1)
+    for matrix in matrices + ([outer] if outer else []):
+        rows = matrix.dense()
+        most, unit = max(abs(x) for row in rows for x in row), Q(1)
+        while most and not 1 <= most / unit < 2:
+            unit = unit * 2 if most >= 2 * unit else unit / 2
+        e *= unit
+        scaled.append([[x / unit for x in row] for row in rows])
+    if [len(t) for t in blocks] != [len(w.rows) for w in matrices] or min(map(min, blocks)) < 0:
+        raise Refused("multipliers are one for each neuron, and not negative")
+    at = [0, prod(matrices[0].source)]
+    for t in blocks:
+        at.append(at[-1] + len(t))
+    c, h = (c, h * e) if h is not None else (c / e, h)
+    s = [[c * c if i == j < at[1] else Q(0) for j in range(at[-1])] for i in range(at[-1])]
+
+    def add(t, row):
+        for i, x in row.items():
+            for j, y in row.items():
+                s[i][j] += t * x * y
+    for k, (w, f, t) in enumerate(zip(scaled, functions, blocks)):
+        m, l = f.slopes
+        for i, (row, weight) in enumerate(zip(w, map(Q, t))):
+            # 2 (s - mz)(s - Lz) = 2 (s - (m+L)/2 z)^2 - (L-m)^2/2 z^2
+            z = {at[k] + j: x for j, x in enumerate(row) if x}
+            add(2 * weight, {j: -(m + l) / 2 * x for j, x in z.items()} | {at[k + 1] + i: Q(1)})
+            add(-(l - m) ** 2 / 2 * weight, z)
+    last = scaled[-1] if outer else [[Q(int(i == j)) for j in range(len(blocks[-1]))] for i in range(len(blocks[-1]))]
+    for i, row in enumerate(last):
+        y = {at[-2] + j: (h if h is not None else 1) * x for j, x in enumerate(row) if x}
+        add(Q(-1), y if h is None else {i: Q(1)} | y)
+    return c > 0 and semidefinite(s)
+
+
+class Reading:
+    """One walk over the tree: a verdict for each node."""
+
+    def __init__(self, model):
+        self.model, self.verdicts, self.known = model, [], model.known
+
+    def say(self, verdict, place, what):
+        self.verdicts.append((verdict, place or "the whole", what))
+
+    def once(self, make, spec, shape):
+        """What `make` says of a part of the tree, computed once."""
+        key = (spec if isinstance(spec, tuple) else id(spec), shape)
+        if key not in self.known:
+            self.known[key] = make(spec, shape)
+        return self.known[key]
+
+    def node(self, proof, path, rules, below, allowed):
+        """One node: its place, its rule, its premises, and each number that it claims."""
+        what = f"{proof['rule']} {proof['claims']['bound']}"
+        try:
+            if set(proof) - {"path", "span", "rule", "claims", "evidence", "premises"}:
+                raise Unread("a key of a node that is not known")
+            if proof["rule"] == "asserted":
+                raise Unread("it is asserted, and not proved")
+            if proof["path"] != path or proof["rule"] not in rules:
+                raise Refused(f"the place {proof['path']!r} or the rule {proof['rule']} is not one here")
+            premises = proof.get("premises", [])
+            if len(below) != len(premises):
+                raise Refused(f"it has {len(premises)} premises, not {len(below)}")
+            allowed = allowed([numbers(p) for p in premises])
+            for key, value in numbers(proof).items():
+                if key not in allowed or not allowed[key](value):
+                    raise Refused(f"{key} {float(value)!r} does not follow")
+            self.say(PROVED, path, what)
+        except (Refused, Unread) as error:
+            self.say(REFUSED if isinstance(error, Refused) else UNREAD, path, f"{what}: {error}")
+        for visit, premise in zip(below, proof.get("premises", [])):
+            self.guard(premise, visit)
+
+    def guard(self, proof, visit):
+        """Visits a node; what cannot be read below it is its verdict."""
+        try:
+            visit(proof)
+        except (Refused, Unread) as error:
+            self.say(REFUSED if isinstance(error, Refused) else UNREAD, proof["path"], f"{proof['rule']}: {error}")
+
+    def output(self, spec, shape):
+        """The shape behind a layer, or a list of them."""
+        if isinstance(spec, list):
+            for layer in spec:
+                shape = self.output(layer, shape)
+            return shape
+        kind = spec["type"]
+        if kind in ("activation", "sort", "flow"):
+            return shape
+        if kind in ("sum", "mean"):
+            shapes = {self.output(branch, shape) for branch in spec["branches"]}
+            if len(shapes) != 1:
+                raise Refused(f"the branches of a {kind} have several shapes")
+            return shapes.pop()
+        if kind in WINDOWS:
+            return self.model.windows({k: v for k, v in spec.items() if k != "type"}, shape)[2]
+        return self.once(self.model.matrix, spec, shape).target
+
+    def covered(self, proof, specs, place, first, shape, inside=False):
+        """The visits of premises that are about maps one after the other, the first having the number `first`."""
+        visits, at = [], 0
+        for premise in proof.get("premises", []):
+            span = premise.get("span", 1)
+            run, path = specs[at:at + span], join(place, first + at)
+            if span < 1 or len(run) != span or inside and span > 1:
+                raise Refused(f"the premises of {proof['path']!r} do not cover its maps")
+            if span == 1:
+                visits.append(lambda p, spec=run[0], path=path, shape=shape: self.map(p, spec, path, shape))
+            else:
+                visits.append(lambda p, run=run, n=first + at, shape=shape: self.run(p, run, place, n, shape))
+            at, shape = at + span, self.output(run, shape)
+        if at != len(specs):
+            raise Refused(f"the premises of {proof['path']!r} do not cover all of its maps")
+        return visits
+
+    def run(self, proof, specs, place, first, shape):
+        """Maps in a row, proved as one: affine ones as their product, stacks by a quadratic constraint."""
+        def allowed(parts):
+            rule = proof["rule"]
+            if rule == "composition":
+                return composition(parts)
+            if rule == "operator_norm":
+                whole, at = None, shape
+                for spec in specs:
+                    if spec["type"] in WINDOWS + ("activation", "sum", "mean", "flow"):
+                        raise Refused("they are not all affine")
+                    matrix = self.once(self.model.matrix, spec, at)
+                    whole, at = matrix.after(whole) if whole else matrix, matrix.target
+                whole = self.once(lambda *_: whole, specs[0], (shape, len(specs)))
+                return {"bound": norm(whole)["bound"]}
+            if [spec["type"] for spec in specs] != (["dense", "activation"] * len(specs))[:len(specs)]:
+                raise Refused("they are no stack of matrices and activations in turn")
+            maps, at = [], shape
+            for spec in specs[::2]:
+                maps.append(self.once(self.model.matrix, spec, at))
+                at = maps[-1].target
+            functions = [self.model.function({k: v for k, v in s.items() if k != "type"}) for s in specs[1::2]]
+            inner = maps[:len(functions)]
+            outer = maps[-1] if len(maps) > len(functions) else None
+            return {"bound": lambda c: quadratic_constraint(inner, functions, outer, None, proof, c)}
+        below = self.covered(proof, specs, place, first, shape, True)
+        self.node(proof, join(place, first), ("composition", "operator_norm", "quadratic_constraint"), below, allowed)
+
+    def map(self, proof, spec, path, shape):
+        kind = "chain" if isinstance(spec, list) else spec["type"]
+        bare = {} if kind == "chain" else {k: v for k, v in spec.items() if k != "type"}
+        if kind == "chain":
+            self.node(proof, path, ("composition",), self.covered(proof, spec, path, 0, shape), composition)
+        elif kind in ("sum", "mean"):
+            branches = [b if isinstance(b, list) else [b] for b in spec["branches"]]
+            below = [lambda p, b=b, i=i: self.map(p, b, join(path, i), shape) for i, b in enumerate(branches)]
+            count = len(branches) if kind == "mean" else 1
+            self.node(proof, path, ("sum",), below, lambda parts: {
+                "bound": lambda c: c * count >= sum(p["bound"] for p in parts)})
+        elif kind == "activation":
+            rest = [(Q(1), Q(1))] if bare.pop("channels", None) else []
+            slopes = [self.model.function(bare).slopes] + rest
+            both = min(m for m, _ in slopes), max(l for _, l in slopes)
+            self.node(proof, path, ("slope",), [], lambda _: slope(both))
+        elif kind in WINDOWS:
+            # As many windows as one point lies in: of the image at hand, counted.
+            windows = [] if kind == "sort" else self.model.windows(bare, shape)[0]
+            most = max((sum(j in w for w in windows) for j in range(points(shape))), default=1) if windows else 1
+            self.node(proof, path, ("windows",), [], lambda _: {"bound": lambda c: above_root(c, Q(0), Q(most))})
+        elif kind == "flow":
+            count = proof.get("evidence", {}).get("steps")
+            h, steps, name, fields = self.once(lambda s, at: self.model.steps(s, *at), spec, (shape, count))
+            one = len(fields) == 1
+            below = [lambda p, f=f, k=k: self.step(p, join(path, "step" if one else f"steps.{k}"), name, h, f)
+                     for k, f in enumerate(fields)]
+            self.node(proof, path, ("composition",), below, lambda parts: composition(parts * (steps if one else 1)))
+        else:
+            self.node(proof, path, ("operator_norm", "isometry"), [],
+                      lambda _: norm(self.once(self.model.matrix, spec, shape)))
+
+    def step(self, proof, path, name, h, field):
+        operators = self.operators(join(path, "field"), field)
+        below = operators if name in SPLIT else [lambda p: self.field(p, join(path, "field"), field, operators)]
+        rules = ("gradient_step", "one_sided_lipschitz", "lipschitz_step", "circle_contractivity", "stage_multipliers",
+                 "quadratic_constraint") if name not in SPLIT else ("shears", "exponential_step")
+        self.node(proof, path, rules, below, lambda parts: step_claims(proof["rule"], name, h, field, parts, proof))
+
+    def operators(self, path, field):
+        weights = [field.weights if i == 0 else None for i in range(len(field.o))]
+        return [lambda p, n=n, m=m, w=w: self.node(p, join(path, n), ("operator_norm", "isometry"), [], lambda _: norm(m, w))
+                for n, m, w in zip(field.names, field.about, weights)]
+
+    def field(self, proof, path, field, operators):
+        def allowed(parts):
+            rule, claims = field_claims(field, parts)
+            if rule != proof["rule"]:
+                raise Refused(f"the rule of this field is {rule}")
+            return claims
+        self.node(proof, path, (proof["rule"],), operators, allowed)

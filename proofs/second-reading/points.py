@@ -1,0 +1,170 @@
+"""Claims about samples: the exact value of the network at each, and how far its margins reach."""
+
+import hashlib
+from fractions import Fraction as Q
+
+from claims import PROVED, REFUSED, UNREAD, join
+from exact import Refused, Tensors, Unread, method
+from network import points
+
+
+def plus(*terms):
+    return [sum(values) for values in zip(*terms)]
+
+
+def times(c, x):
+    return [c * v for v in x]
+
+
+def value(reading, spec, shape, x, counts, path=""):
+    """The exact value of a layer, or of a list of them, and its shape; `counts` has the steps of flows that leave them open."""
+    model, place = reading.model, lambda i: join(path, i)
+    if isinstance(spec, list):
+        for i, layer in enumerate(spec):
+            x, shape = value(reading, layer, shape, x, counts, place(i))
+        return x, shape
+    kind, bare = spec["type"], {key: v for key, v in spec.items() if key != "type"}
+    if kind == "activation":
+        first, last = bare.pop("channels", [0, shape[0]])
+        f, size = model.function(bare), points(shape)
+        return [f.value(v) if first * size <= i < last * size else v for i, v in enumerate(x)], shape
+    if kind in ("sum", "mean"):
+        branches = [b if isinstance(b, list) else [b] for b in spec["branches"]]
+        values = [value(reading, b, shape, x, counts, place(i)) for i, b in enumerate(branches)]
+        total = plus(*(v for v, _ in values))
+        return times(Q(1, len(values)) if kind == "mean" else 1, total), values[0][1]
+    if kind == "sort":
+        size, result = points(shape), list(x)
+        for start in range(0, shape[0], spec["group"]):
+            for at in range(size):
+                group = [(start + c) * size + at for c in range(spec["group"])]
+                for j, v in zip(group, sorted(x[j] for j in group)):
+                    result[j] = v
+        return result, shape
+    if kind == "max_pool":
+        inside, _, target = model.windows(bare, shape)
+        return [max(x[c * points(shape) + j] for j in w) for c in range(shape[0]) for w in inside], target
+    if kind == "l2_pool":
+        raise Unread("values of l2_pool, which are not rational")
+    if kind == "flow":
+        h, steps, name, fields = reading.once(lambda s, at: model.steps(s, *at), spec, (shape, counts.get(path)))
+        for k in range(steps):
+            x = step(fields[k % len(fields)], name, h, x)
+        return x, shape
+    matrix = reading.once(model.matrix, spec, shape)
+    return matrix.value(x), matrix.target
+
+
+def gradient(field, i, x):
+    """`W' D f(Wx + b)` of the operator `i`."""
+    f = field.functions[min(i, len(field.functions) - 1)]
+    z = [f.value(v) for v in field.o[i].value(x)]
+    return field.o[i].adjoint([v * w for v, w in zip(z, field.weights)] if field.weights else z)
+
+
+def slope_at(field, x):
+    """The value of the field."""
+    kind, o, half, r = field.kind, field.o, len(x) // 2, field.damping
+    image = lambda z: [field.functions[0].value(v) for v in z]
+    if kind == "gradient":
+        return times(-1, gradient(field, 0, x))
+    if kind == "residual":
+        return o[1].value(image(o[0].value(x)))
+    if kind == "lurie":
+        return plus(o[0].value(x), o[2].value(image(o[1].value(x))))
+    if kind == "dissipative":
+        return plus(times(-1, gradient(field, 0, x)), field.about[1].apply(x), times(-r, x))
+    if kind == "hamiltonian":
+        return gradient(field, 0, x[half:]) + times(-1, gradient(field, 1, x[:half]))
+    if kind == "skew_linear":
+        return field.about[0].apply(x)
+    if kind == "dissipative_hamiltonian":
+        g = plus(gradient(field, 0, x), o[1].adjoint(o[1].apply(x)))
+        return plus(field.about[2].apply(g), times(-r, g))
+    linear = field.about[0].apply(x) if kind == "antisymmetric" else times(-1, o[0].adjoint(o[0].apply(x)))
+    return image(plus(linear, times(-r, x), field.bias or [Q(0)] * len(x)))
+
+
+def step(field, name, h, x):
+    """One step of a method."""
+    half = len(x) // 2
+    if name in ("symplectic_euler", "stormer_verlet"):
+        q, p, part = x[:half], x[half:], h if name == "symplectic_euler" else h / 2
+        p = plus(p, times(-part, gradient(field, 1, q)))
+        q = plus(q, times(h, gradient(field, 0, p)))
+        return q + (p if part == h else plus(p, times(-part, gradient(field, 1, q))))
+    if name == "exponential_euler":
+        raise Unread("values of exponential_euler, which rest on a library's exponential")
+    a, b, _ = method(name)
+    if any(entry != [0, 0] for i, row in enumerate(a) for entry in row[i:]):
+        raise Unread(f"values of an implicit method, {name!r}")
+    slopes = []
+    for row in a + [b]:
+        moved = [v + h * sum((c[0] * k[i] for c, k in zip(row, slopes)), Q(0)) for i, v in enumerate(x)]
+        if len(slopes) < len(b):
+            slopes.append(slope_at(field, moved))
+    return moved
+
+
+def steps_of(proof, counts):
+    """The number of steps of each flow that says so, by its place."""
+    if isinstance(proof.get("evidence"), dict) and "steps" in proof["evidence"]:
+        counts[proof["path"]] = proof["evidence"]["steps"]
+    for premise in proof.get("premises", []):
+        steps_of(premise, counts)
+    return counts
+
+
+def check_samples(reading, certificate, data):
+    """Adds a verdict for each sample: in exact semantics its class, and its radius by the constant of the features."""
+    claimed, model = certificate["samples"], reading.model
+    tensors = Tensors(data)
+    raw, numbers, (count, *_) = tensors.raw("x")
+    labels = list(tensors.raw("y")[1]) if "y" in tensors.header else []
+    numbers = [Q(x, 255) if tensors.type("x") == "U8" else Q(x) for x in numbers]
+    digest = hashlib.sha256(raw + b"".join(label.to_bytes(8, "little") for label in labels)).hexdigest()
+    classes, radii = claimed["predictions"], claimed["radii"]
+    if digest != claimed["sha256"] or len(classes) != count or len(radii) != count:
+        return reading.say(REFUSED, "samples", "they are others")
+    if claimed.get("labels", labels) != labels or not accurate(claimed):
+        reading.say(REFUSED, "samples", "labels and accuracies do not follow")
+    if claimed.get("local"):
+        return reading.say(UNREAD, "samples", "local radii rest on more than the constant of the features")
+    head = model.layers[-1]
+    mixes = isinstance(head, dict) and head["type"] in ("dense", "conv2d", "avg_pool", "global_avg_pool")
+    counts, size = steps_of(certificate["network"], {}), len(numbers) // count
+    for s in range(count):
+        try:
+            layers, x = model.layers[:-1] if mixes else model.layers, tuple(numbers[s * size:][:size])
+            x, shape = reading.once(lambda x, _: value(reading, layers, model.input, x, counts), x, repr(counts))
+            rows = None
+            if mixes:
+                last = reading.once(model.matrix, head, shape)
+                x, rows = last.value(x), last.dense()
+            verdict, why = margin(x, rows, classes[s], Q(radii[s]), Q(certificate["features"]))
+            if verdict == PROVED and claimed["semantics"] != "exact":
+                verdict, why = UNREAD, f"{why}; what the program rounds is not"
+            reading.say(verdict, f"sample {s}", why)
+        except (Refused, Unread) as error:
+            reading.say(UNREAD, f"sample {s}", str(error))
+
+
+def margin(logits, rows, i, radius, lipschitz):
+    """Within `radius`, `z_i - z_j` falls by less than `L |w_i - w_j| radius`."""
+    if radius < 0 or i != max(range(len(logits)), key=lambda j: (logits[j], -j)):
+        return REFUSED, f"the class is not {i}"
+    for j, z in enumerate(logits):
+        gap, apart = logits[i] - z, sum((a - b) ** 2 for a, b in zip(rows[i], rows[j])) if rows else 2
+        if j != i and radius > 0 and (gap <= 0 or gap * gap < (radius * lipschitz) ** 2 * apart):
+            return REFUSED, f"class {i} within {float(radius)!r}: class {j} may overtake it"
+    return PROVED, f"class {i} within {float(radius)!r}"
+
+
+def accurate(claimed):
+    """Whether the accuracies are those that follow from predictions, radii and labels."""
+    labels, classes, radii = claimed.get("labels"), claimed["predictions"], claimed["radii"]
+    certified = claimed.get("certified_accuracy", [])
+    if labels is None:
+        return "clean_accuracy" not in claimed and not certified
+    share = lambda eps: sum(c == l and (eps is None or r > eps) for c, l, r in zip(classes, labels, radii)) / len(labels)
+    return claimed.get("clean_accuracy", share(None)) == share(None) and all(c["accuracy"] == share(c["eps"]) for c in certified)
