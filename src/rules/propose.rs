@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::{
-    Numbers, Part, Subject, circle_contractivity, composition, derived, exponential_step, field_rule, gradient_step,
-    is_isometry, isometry, lipschitz_step, of_field, one_sided_lipschitz, operator_norm, quadratic_constraint, shears,
-    slope, stage_multipliers, steps_of, sum, windows,
+    Numbers, Part, Subject, algebraic_stability, circle_contractivity, composition, derived, exponential_step, field_rule,
+    gradient_step, householder, implicit_step, is_isometry, isometry, lipschitz_step, of_field, one_sided_lipschitz,
+    operator_norm, quadratic_constraint, shears, skew_flow, slope, stage_multipliers, steps_of, sum, windows,
 };
 use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},
@@ -151,6 +151,9 @@ impl Prover {
                 Ok(node(part, Rule::Slope, slope::of_some(partial.function), vec![]))
             }
             Subject::Map(Map::Window(window)) => Ok(node(part, Rule::Windows, windows::bound(window), vec![])),
+            Subject::Map(Map::Householder(map)) => {
+                Ok(node(part, Rule::Householder, householder::bound(map, part.input)?, vec![]))
+            }
             Subject::Map(Map::Flow(flow)) => {
                 if flow.is_open() {
                     return Err(Error::not_proved("a flow with a horizon", "its number of steps is not chosen yet"));
@@ -231,29 +234,27 @@ impl Prover {
         if let Method::Split(method) = step.method {
             return self.split_step(part, step, *method);
         }
-        let tableau = step.method.tableau()?;
-        if !tableau.is_explicit() {
-            let reason = "a flow needs an explicit method".into();
-            return Err(Error::Tableau { name: tableau.name().into(), reason });
-        }
         let field = self.part(&part.below("field", part.input, Subject::Field(step.field)))?;
         let numbers = field.claims().numbers();
-        let plain = |(rule, claims): (Rule, Result<Claims>)| Some((rule, claims.ok()?, Evidence::Nothing));
-        let mut candidates: Vec<(Rule, Claims, Evidence)> = [
+        implicit_step::is_solvable(step, &numbers)?;
+        let skew = skew_flow::propose(step, &numbers).map(|claims| (Rule::SkewFlow, claims, Evidence::Nothing));
+        let plain = [
             (Rule::GradientStep, gradient_step::bound(step, &numbers)),
             (Rule::CircleContractivity, circle_contractivity::bound(step, &numbers)),
             (Rule::OneSidedLipschitz, one_sided_lipschitz::bound(step, &numbers)),
+            (Rule::AlgebraicStability, algebraic_stability::bound(step, &numbers)),
+            (Rule::ImplicitStep, implicit_step::bound(step, &numbers)),
             (Rule::LipschitzStep, lipschitz_step::bound(step, &numbers)),
         ]
         .into_iter()
-        .filter_map(plain)
-        .collect();
+        .filter_map(|(rule, claims)| Some((rule, claims.ok()?, Evidence::Nothing)));
+        let mut candidates: Vec<(Rule, Claims, Evidence)> = skew.into_iter().chain(plain).collect();
         let least = |candidates: &[(Rule, Claims, Evidence)]| {
             candidates.iter().map(|(_, claims, _)| claims.bound.get()).fold(f64::INFINITY, f64::min)
         };
-        // The factor of an Euler step of a gradient is sharp. Of other fields a constant one may be among those that the
+        // The factors of an Euler step of a gradient, and of a step of a skew linear field, are sharp. Of other fields a constant one may be among those that the
         // numbers allow, and then no step contracts.
-        let sharp = candidates.iter().any(|(rule, ..)| *rule == Rule::GradientStep);
+        let sharp = candidates.iter().any(|(rule, ..)| matches!(rule, Rule::GradientStep | Rule::SkewFlow));
         let contracts = [numbers.strong_convexity, numbers.one_sided_lipschitz.map(|mu| -mu)];
         let contracts = contracts.into_iter().flatten().any(|mu| mu > 0.0);
         if !sharp

@@ -5,6 +5,7 @@
 //! allowed: it hides no violation that exceeds that.
 mod fields;
 mod flows;
+mod implicit;
 mod layers;
 mod networks;
 
@@ -25,7 +26,7 @@ use rand_distr::StandardNormal;
 #[test]
 fn every_rule_has_its_test() {
     let source =
-        [include_str!("fields.rs"), include_str!("flows.rs"), include_str!("layers.rs"), include_str!("networks.rs")]
+        [include_str!("fields.rs"), include_str!("flows.rs"), include_str!("implicit.rs"), include_str!("layers.rs"), include_str!("networks.rs")]
             .concat();
     for rule in Rule::ALL {
         let test = format!("#[test]\nfn {}() {{", rule.name());
