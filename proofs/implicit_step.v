@@ -42,23 +42,22 @@ have -> : \sum_j C i j *: D j = q i + h *: \sum_j C i j *: (\sum_k A j k *: g k)
   by rewrite stages scalerDr !scalerA (mulrC h).
 congr (_ + _ *: _).
 have -> : \sum_j C i j *: (\sum_k A j k *: g k) = \sum_k (C *m A) i k *: g k.
-  under eq_bigr do rewrite scaler_sumr.
-  rewrite exchange_big; apply: eq_bigr => k _; rewrite mxE scaler_suml.
-  by apply: eq_bigr => j _; rewrite scalerA.
+  rewrite (eq_bigr (fun j => \sum_k (C i j * A j k) *: g k)); last first.
+    by move=> j _; rewrite scaler_sumr; apply: eq_bigr => k _; rewrite scalerA.
+  by rewrite exchange_big; apply: eq_bigr => k _; rewrite mxE scaler_suml.
 rewrite CA (bigD1 i) //= mxE eqxx scale1r big1 ?addr0 // => k ki.
 by rewrite mxE eq_sym (negbTE ki) scale0r.
 Qed.
 
 Lemma form_sum : alpha * (\sum_i w i * sqn (D i)) <= \sum_i w i * dot (D i) (\sum_j C i j *: D j).
 Proof.
-have e1 : \sum_i w i * sqn (D i) = \sum_l \sum_i w i * (D i l 0) ^+ 2.
+have e1 : \sum_l \sum_i w i * (D i l 0) ^+ 2 = \sum_i w i * sqn (D i).
   rewrite exchange_big; apply: eq_bigr => i _; rewrite -mulr_sumr; congr (_ * _).
-  by apply: eq_bigr => l _; rewrite expr2.
-have e2 : \sum_i w i * dot (D i) (\sum_j C i j *: D j) =
-          \sum_l \sum_i w i * (D i l 0 * \sum_j C i j * D j l 0).
+have e2 : \sum_l \sum_i w i * (D i l 0 * \sum_j C i j * D j l 0) =
+          \sum_i w i * dot (D i) (\sum_j C i j *: D j).
   rewrite exchange_big; apply: eq_bigr => i _; rewrite -mulr_sumr; congr (_ * _).
-  apply: eq_bigr => l _; rewrite summxE; congr (_ * _); apply: eq_bigr => j _; by rewrite mxE.
-rewrite e1 e2 mulr_sumr; apply: ler_sum => l _; exact: form.
+  rewrite /dot /=; apply: eq_bigr => l _; rewrite summxE; congr (_ * _); apply: eq_bigr => j _; by rewrite mxE.
+rewrite -e1 -e2 mulr_sumr; apply: ler_sum => l _; exact: form.
 Qed.
 
 Theorem implicit_stages :
@@ -80,8 +79,9 @@ have low : (alpha - h * mu) * S <= P.
 have square : 0 <= Q - 2%:R * (alpha - h * mu) * P + (alpha - h * mu) ^+ 2 * S.
   have -> : Q - 2%:R * (alpha - h * mu) * P + (alpha - h * mu) ^+ 2 * S =
             \sum_i w i * sqn (q i - (alpha - h * mu) *: D i).
-    rewrite /Q /P /S -/q !mulr_sumr -sumrB -big_split /=; apply: eq_bigr => i _.
-    by rewrite sqnB dotZr sqnZ (dotC (q i)) /q; ring.
+    have -> : Q = \sum_i w i * sqn (q i) by [].
+    rewrite /P /S !mulr_sumr -sumrB -big_split /=; apply: eq_bigr => i _.
+    rewrite sqnB dotZr sqnZ (dotC (q i) (D i)); move: (sqn (q i)) (dot (D i) (q i)) (sqn (D i)) => a b c; ring.
   by apply: sumr_ge0 => i _; rewrite mulr_ge0 ?sqn_ge0.
 have d := ler_wpmul2l (ltW k0) low; rewrite -subr_ge0 in d.
 have d2 := addr_ge0 square (mulr_ge0 (ler0n F 2) d).

@@ -48,7 +48,7 @@ have e : W *: (S * T) = S * T * S + T * S * T.
   have w : W%:M = S + T by rewrite /T addrC subrK.
   have -> : W *: (S * T) = W%:M * (S * T) by rewrite -mulmxE mul_scalar_mx.
   rewrite w mulrDl; congr (_ + _); first by rewrite -mulrA commute.
-  by rewrite commute -mulrA -commute -mulrA.
+  by rewrite mulrA.
 have p : 0 <= dot z ((W *: (S * T)) *m z).
   rewrite e mulmxDl dotDr (conjugated _ _ S_sym) (conjugated _ _ T_sym).
   by rewrite addr_ge0 ?T_low ?S_low.
@@ -62,18 +62,19 @@ have cST k : T * S ^+ k = S ^+ k * T by exact: (commrX k (esym commute)).
 elim/ltn_ind: a b z => a IHa b z.
 case: a IHa => [|[|a]] IHa; last first.
   have -> : S ^+ a.+2 * T ^+ b = S * (S ^+ a * T ^+ b) * S.
-    by rewrite exprS exprSr -!mulrA cTS.
+    by rewrite exprS exprSr -!mulrA; congr (_ * (_ * _)); exact: cTS.
   by rewrite (conjugated _ _ S_sym); apply: IHa.
 all: elim/ltn_ind: b z {IHa} => b IHb z; case: b IHb => [|[|b]] IHb.
 - by rewrite expr1 expr0 mulr1; exact: S_low.
 - by rewrite !expr1; exact: product_low.
 - have -> : S ^+ 1 * T ^+ b.+2 = T * (S ^+ 1 * T ^+ b) * T.
-    by rewrite mulrA cST exprS exprSr -!mulrA.
+    have -> : T ^+ b.+2 = T * T ^+ b * T by rewrite exprS exprSr mulrA.
+    by rewrite !mulrA; congr (_ * _ * _); exact: (esym (cST 1%N)).
   by rewrite (conjugated _ _ T_sym); apply: IHb.
 - by rewrite !expr0 mulr1 mul1mx; exact: sqn_ge0.
 - by rewrite expr0 mul1r expr1; exact: T_low.
 - have -> : S ^+ 0 * T ^+ b.+2 = T * (S ^+ 0 * T ^+ b) * T.
-    by rewrite !expr0 !mul1r exprS exprSr -!mulrA.
+    by rewrite !expr0 !mul1r exprS exprSr mulrA.
   by rewrite (conjugated _ _ T_sym); apply: IHb.
 Qed.
 
