@@ -96,7 +96,7 @@ impl Motion {
         }
         let above = |row: &[Surd]| row.iter().map(|x| x.abs().upper()).collect::<Vec<f64>>();
         let a = tableau.a().iter().map(|row| above(row)).collect();
-        let rest = (&Surd::from(1) - &stages.end.iter().cloned().sum()).abs().upper();
+        let rest = (&Surd::from(1) - &stages.end.iter().cloned().sum::<Surd>()).abs().upper();
         Ok(Self { a, b: above(tableau.b()), end: above(&stages.end), rest, hmu, hl, factors, stages })
     }
 

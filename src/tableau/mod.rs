@@ -6,7 +6,7 @@
 //! | [`Tableau`] | a method whose order conditions hold exactly; its coefficients rounded to `f32` or `f64` |
 //! | [`CircleRadius`] | how long a step of a method may be without expanding a cocoercive field |
 //! | [`Stages`] | which stages are solved together, and what makes them solvable |
-//! | [`StabilityFunction`] | `|R(iy)|²` as a quotient of polynomials in `y²` |
+//! | [`StabilityFunction`] | `\|R(iy)\|²` as a quotient of polynomials in `y²` |
 //! | [`ShuOsher`] | a method as convex combinations of Euler steps, and the Lipschitz factor that it inherits |
 //!
 //! No radius and no factor is typed in: each is derived from the coefficients and proved in exact arithmetic.

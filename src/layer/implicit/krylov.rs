@@ -17,10 +17,10 @@ const MOST_PRODUCTS: usize = 60;
 /// It is the method of generalized conjugate residuals (Eisenstat, Elman, Schultz, SIAM J. Numer. Anal. 20, 1983): the
 /// least residual over a Krylov space, for matrices whose symmetric part is definite. How good the solution is decides nothing:
 /// whoever needs that looks at a residual.
-pub(super) fn solve<T: Scalar>(matrix: impl Fn(&Block<T>) -> Block<T>, b: &Block<T>, target: &[f64]) -> Block<T> {
+pub(super) fn solve<T: Scalar>(matrix: impl Fn(&[Batch<T>]) -> Block<T>, b: &[Batch<T>], target: &[f64]) -> Block<T> {
     let samples = target.len();
     let mut x: Block<T> = b.iter().map(|b| Batch::zeros(b.shape(), samples)).collect();
-    let mut left = b.clone();
+    let mut left = b.to_vec();
     let mut known: Vec<[Block<T>; 2]> = Vec::new();
     let mut sizes = norms(&left);
     for _ in 0..MOST_PRODUCTS {
@@ -57,14 +57,14 @@ pub(super) fn solve<T: Scalar>(matrix: impl Fn(&Block<T>) -> Block<T>, b: &Block
 }
 
 /// For each sample, an upper bound of the norm over all stages; infinite if it holds a NaN.
-pub(super) fn norms<T: Scalar>(x: &Block<T>) -> Vec<f64> {
+pub(super) fn norms<T: Scalar>(x: &[Batch<T>]) -> Vec<f64> {
     let stages: Vec<Vec<f64>> = x.iter().map(Batch::norms_up).collect();
     let samples = x.first().map_or(0, Batch::samples);
     (0..samples).map(|s| norm_up(&stages.iter().map(|norms| norms[s]).collect::<Vec<f64>>())).collect()
 }
 
 /// `⟨x, y⟩` of sample `s`.
-fn dot<T: Scalar>(x: &Block<T>, y: &Block<T>, s: usize) -> f64 {
+fn dot<T: Scalar>(x: &[Batch<T>], y: &[Batch<T>], s: usize) -> f64 {
     let each = |(x, y): (&Batch<T>, &Batch<T>)| -> f64 {
         x.sample(s).iter().zip(y.sample(s)).map(|(x, y)| x.wide() * y.wide()).sum()
     };
@@ -72,7 +72,7 @@ fn dot<T: Scalar>(x: &Block<T>, y: &Block<T>, s: usize) -> f64 {
 }
 
 /// `x ← x + aₛy`, sample by sample.
-pub(super) fn add<T: Scalar>(x: &mut Block<T>, a: &[f64], y: &Block<T>) {
+pub(super) fn add<T: Scalar>(x: &mut [Batch<T>], a: &[f64], y: &[Batch<T>]) {
     for (x, y) in x.iter_mut().zip(y) {
         for (s, &a) in a.iter().enumerate().filter(|(_, a)| **a != 0.0) {
             let a = T::of(a);
@@ -81,7 +81,7 @@ pub(super) fn add<T: Scalar>(x: &mut Block<T>, a: &[f64], y: &Block<T>) {
     }
 }
 
-fn scale_by<T: Scalar>(x: &mut Block<T>, a: &[f64]) {
+fn scale_by<T: Scalar>(x: &mut [Batch<T>], a: &[f64]) {
     for x in x {
         a.iter().enumerate().for_each(|(s, &a)| x.sample_mut(s).iter_mut().for_each(|x| *x *= T::of(a)));
     }

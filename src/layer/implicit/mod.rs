@@ -43,7 +43,7 @@ use crate::{
 /// | monotone, Gauss, Radau IIA, Lobatto IIIC, implicit midpoint | [`crate::certificate::Rule::AlgebraicStability`] | 1 |
 /// | cocoercive, radius `r`, `0 ≤ h ≤ 2rν` | [`crate::certificate::Rule::CircleContractivity`] | 1 |
 /// | any of which more is known than `ℓ` | [`crate::certificate::Rule::StageMultipliers`] | the least that multipliers prove |
-/// | skew linear | [`crate::certificate::Rule::SkewFlow`] | the largest `|R(iy)|`, `|y| ≤ hκ` |
+/// | skew linear | [`crate::certificate::Rule::SkewFlow`] | the largest `\|R(iy)\|`, `\|y\| ≤ hκ` |
 ///
 /// Derivatives are those of the implicit function theorem, by the same Krylov method.
 ///
@@ -159,7 +159,7 @@ impl<T: Scalar> Implicit<T> {
         steps: usize,
         tolerance: Option<f64>,
     ) -> Self {
-        let rest = &Surd::from(1) - &method.stages.end.iter().cloned().sum();
+        let rest = &Surd::from(1) - &method.stages.end.iter().cloned().sum::<Surd>();
         Self {
             fields,
             coefficients: method.tableau.rounded::<T>(),
@@ -206,7 +206,7 @@ impl<T: Scalar> Implicit<T> {
     }
 
     /// The residual to which a linear system with such right-hand sides is solved for derivatives.
-    fn sharp(right: &Block<T>) -> Vec<f64> {
+    fn sharp(right: &[Batch<T>]) -> Vec<f64> {
         krylov::norms(right).into_iter().map(|norm| 4.0 * T::UNIT_ROUNDOFF * norm).collect()
     }
 
@@ -241,7 +241,7 @@ impl<T: Scalar> Implicit<T> {
             let found = if block.solvable.is_none() {
                 right
             } else {
-                let matrix = |v: &Block<T>| {
+                let matrix = |v: &[Batch<T>]| {
                     // (Aᵀ⊗Jᵀ)v, the transposed Jacobian being applied to sums of stages.
                     let zeros: Block<T> = v.iter().map(|v| Batch::zeros(v.shape(), v.samples())).collect();
                     let sums = self.less(&zeros, v, first, |i, j| a[j][i]);
@@ -288,7 +288,7 @@ impl<T: Scalar> Implicit<T> {
             let found = if block.solvable.is_none() {
                 right
             } else {
-                let matrix = |v: &Block<T>| {
+                let matrix = |v: &[Batch<T>]| {
                     let w: Block<T> = v.iter().enumerate().map(|(k, v)| moved(first + k, v)).collect();
                     self.less(v, &w, first, |i, j| a[i][j])
                 };

@@ -116,9 +116,9 @@ impl<T: Scalar> Implicit<T> {
         &self,
         field: &dyn VectorField<T>,
         first: usize,
-        r: &Block<T>,
+        r: &[Batch<T>],
         at: &Iterate<T>,
-        newton: &Block<T>,
+        newton: &[Batch<T>],
         targets: &[f64],
     ) -> Option<Iterate<T>> {
         let samples = targets.len();
@@ -140,7 +140,7 @@ impl<T: Scalar> Implicit<T> {
         None
     }
 
-    fn evaluate(&self, field: &dyn VectorField<T>, first: usize, r: &Block<T>, stages: Block<T>) -> Iterate<T> {
+    fn evaluate(&self, field: &dyn VectorField<T>, first: usize, r: &[Batch<T>], stages: Block<T>) -> Iterate<T> {
         let (mut slopes, mut tapes) = (Vec::new(), Vec::new());
         for stage in &stages {
             let mut tape = Tape::recording();
@@ -159,14 +159,14 @@ impl<T: Scalar> Implicit<T> {
     }
 
     /// `v − hA⊗J v`.
-    fn linearized(&self, field: &dyn VectorField<T>, at: &Iterate<T>, first: usize, v: &Block<T>) -> Block<T> {
+    fn linearized(&self, field: &dyn VectorField<T>, at: &Iterate<T>, first: usize, v: &[Batch<T>]) -> Block<T> {
         let moved: Block<T> =
             v.iter().enumerate().map(|(j, v)| field.jvp(&at.stages[j], &at.tapes[j], v)).collect();
         self.less(v, &moved, first, |i, j| self.coefficients.a[i][j])
     }
 
     /// `v − h Σⱼ aᵢⱼ wⱼ`, in a block that begins with a stage.
-    pub(super) fn less(&self, v: &Block<T>, w: &Block<T>, first: usize, a: impl Fn(usize, usize) -> T) -> Block<T> {
+    pub(super) fn less(&self, v: &[Batch<T>], w: &[Batch<T>], first: usize, a: impl Fn(usize, usize) -> T) -> Block<T> {
         let each = |(i, v): (usize, &Batch<T>)| {
             let mut y = v.clone();
             for (j, w) in w.iter().enumerate() {
