@@ -28,7 +28,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window, field::Constants, json,
+    Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window,
+    field::Constants,
+    json,
     shapes::LARGEST_SAMPLE,
     traverse::{VECTORS, join},
 };
@@ -252,13 +254,9 @@ impl<'a> Tensors<'a> {
     fn read(&self, name: &str, axes: usize, scalar: &str) -> Result<Tensor> {
         let refuse = |reason: String| Error::parameter("tensor", name, reason);
         let info = self.metadata.info(name).ok_or_else(|| refuse("the file has no tensor of this name".into()))?;
-        let (fits, wanted) = if axes == VECTORS {
-            ([1, 2].contains(&info.shape.len()), "1 or 2".to_string())
-        } else {
-            (info.shape.len() == axes, axes.to_string())
-        };
-        if !fits {
-            return Err(refuse(format!("it has the shape {:?}, not one of {wanted} axes", info.shape)));
+        let most = if axes == VECTORS { 2 } else { axes };
+        if !(axes.max(1)..=most).contains(&info.shape.len()) {
+            return Err(refuse(format!("it has the shape {:?}, not one of {most} axes", info.shape)));
         }
         let (from, to) = info.data_offsets;
         let bytes = self.bytes.get(self.start + from..self.start + to).unwrap_or_default();

@@ -69,7 +69,8 @@ impl Householder {
             _ => None,
         };
         fits.ok_or_else(|| {
-            let reason = format!("a vector whose length divides the {} channels or features, or one a group", units(input));
+            let reason =
+                format!("a vector whose length divides the {} channels or features, or one a group", units(input));
             Error::parameter("vector", format!("of the shape {:?}", self.vector.shape()), reason)
         })
     }

@@ -5,8 +5,8 @@ use crate::{
     error::{Error, Result},
     field::{GradientField, ResidualField, StructuredField, VectorField},
     layer::{
-        ActivationLayer, AffineLayer, Branches, Flow, Householder, Implicit, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection,
-        Splitting, Step,
+        ActivationLayer, AffineLayer, Branches, Flow, Householder, Implicit, L2Pool, Layer, Normalize,
+        PartialActivation, Reshape, Selection, Splitting, Step,
     },
     model::{self, Field, Linear, Map, Method, Partial, Window, join},
     operator::Affine,

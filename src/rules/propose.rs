@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::{
-    Numbers, Part, Subject, algebraic_stability, circle_contractivity, composition, derived, exponential_step, field_rule,
-    gradient_step, householder, implicit_step, is_isometry, isometry, lipschitz_step, of_field, one_sided_lipschitz,
-    operator_norm, quadratic_constraint, shears, skew_flow, slope, stage_multipliers, steps_of, sum, windows,
+    Numbers, Part, Subject, algebraic_stability, circle_contractivity, composition, derived, exponential_step,
+    field_rule, gradient_step, householder, implicit_step, is_isometry, isometry, lipschitz_step, of_field,
+    one_sided_lipschitz, operator_norm, quadratic_constraint, shears, skew_flow, slope, stage_multipliers, steps_of,
+    sum, windows,
 };
 use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},

@@ -80,13 +80,21 @@ impl Tableau {
             }
             let stages = first..end;
             let explicit = stages.len() == 1 && self.a[first][first] == zero;
-            let solvable = if explicit { None } else { Some(self.solvable(&stages).ok_or_else(|| refuse("the matrix of stages that are solved together is singular"))?) };
+            let solvable = if explicit {
+                None
+            } else {
+                Some(
+                    self.solvable(&stages)
+                        .ok_or_else(|| refuse("the matrix of stages that are solved together is singular"))?,
+                )
+            };
             blocks.push(StageBlock { stages, solvable });
             first = end;
         }
         let transposed: Vec<Vec<Surd>> = (0..s).map(|j| (0..s).map(|i| self.a[i][j].clone()).collect()).collect();
         let right = self.b.iter().map(|b| vec![b.clone()]).collect();
-        let end = solve(transposed, right).ok_or_else(|| refuse("the end of a step is no combination of its stages"))?;
+        let end =
+            solve(transposed, right).ok_or_else(|| refuse("the end of a step is no combination of its stages"))?;
         Ok(Stages { blocks, end: end.into_iter().flatten().collect() })
     }
 

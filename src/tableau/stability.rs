@@ -19,8 +19,7 @@ impl Tableau {
     /// The stability function on the imaginary axis.
     pub fn stability_function(&self) -> StabilityFunction {
         let s = self.stages();
-        let shifted: Vec<Vec<Surd>> =
-            (0..s).map(|i| (0..s).map(|j| &self.a[i][j] - &self.b[j]).collect()).collect();
+        let shifted: Vec<Vec<Surd>> = (0..s).map(|i| (0..s).map(|j| &self.a[i][j] - &self.b[j]).collect()).collect();
         StabilityFunction {
             numerator: squared(&reversed_characteristic(&shifted)),
             denominator: squared(&reversed_characteristic(&self.a)),

@@ -6,7 +6,10 @@
 
 use dahlquist::{
     activation::Activation,
-    model::{Conv2d, Field, Flow, Householder, Linear, Map, Method, Padding, Pair, Partial, Pooling, SplitMethod, Tensor, Window},
+    model::{
+        Conv2d, Field, Flow, Householder, Linear, Map, Method, Padding, Pair, Partial, Pooling, SplitMethod, Tensor,
+        Window,
+    },
     rigor::torus::PaddingMode,
     tableau::Surd,
     tensor::Shape,

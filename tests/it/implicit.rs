@@ -68,7 +68,11 @@ fn a_coarse_solution_is_within_its_declared_error_of_a_fine_one() {
         for h in [0.3, 1.0, 5.0] {
             for kind in 0..2 {
                 let field = |rng: &mut ChaCha8Rng| -> Box<dyn VectorField<f64>> {
-                    if kind == 0 { Box::new(gradient(4, 6, Activation::Tanh {}, rng)) } else { Box::new(dissipative(rng)) }
+                    if kind == 0 {
+                        Box::new(gradient(4, 6, Activation::Tanh {}, rng))
+                    } else {
+                        Box::new(dissipative(rng))
+                    }
                 };
                 let seed = rng.random();
                 let layer = |tolerance: f64| {
@@ -94,7 +98,10 @@ fn a_coarse_solution_is_within_its_declared_error_of_a_fine_one() {
 /// For one step of implicit Euler the error is `τ/(1 − hμ)` and rounding, no more.
 #[test]
 fn the_error_of_a_solve_is_that_of_the_theorem() {
-    let field = GradientField::<f64>::new(Affine::new(Dense::new(1, 1, vec![2.0]).unwrap(), None).unwrap(), Activation::Identity {});
+    let field = GradientField::<f64>::new(
+        Affine::new(Dense::new(1, 1, vec![2.0]).unwrap(), None).unwrap(),
+        Activation::Identity {},
+    );
     let layer = Implicit::new(field.unwrap(), Tableau::implicit_euler(), 0.5, 1, Some(1e-3)).unwrap();
     let (_, errors) = run(&layer, &Batch::new(Shape::Features(1), vec![1.0]).unwrap());
     // μ = −4, so 1 − hμ = 3.
@@ -150,7 +157,14 @@ fn a_solve_takes_few_evaluations() {
             let counted = Counted { field: Box::new(field), values: values.clone(), products: products.clone() };
             let tableau = Tableau::by_name(name).unwrap();
             // Explicit stages are evaluated once.
-            let solved = tableau.stage_blocks().unwrap().blocks.iter().filter(|b| b.solvable.is_some()).map(|b| b.stages.len()).sum::<usize>();
+            let solved = tableau
+                .stage_blocks()
+                .unwrap()
+                .blocks
+                .iter()
+                .filter(|b| b.solvable.is_some())
+                .map(|b| b.stages.len())
+                .sum::<usize>();
             let layer = Implicit::new(counted, tableau, limit, 1, Some(1e-5)).unwrap();
             let x = Batch::new(Shape::Features(32), normal(32 * 16, 1.0, &mut rng)).unwrap();
             let y = layer.forward(x, &mut Tape::idle());
@@ -232,7 +246,8 @@ fn cayley_and_tolerances_are_for_what_they_are_for() {
 fn a_step_that_may_not_exist_is_refused() {
     let space = Shape::Features(1);
     // x' = x, of which only ℓ = 1 is known.
-    let field = Field::Residual { activation: Activation::Identity {}, inner: matrix(1, &[1.0]), outer: matrix(1, &[1.0]) };
+    let field =
+        Field::Residual { activation: Activation::Identity {}, inner: matrix(1, &[1.0]), outer: matrix(1, &[1.0]) };
     let prove = |name: &str, h: f64| {
         let flow = Map::Flow(Flow::of_steps(field.clone(), Method::Named(name.into()), h, 1));
         Prover::default().network(&flow, space)

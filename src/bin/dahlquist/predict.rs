@@ -67,7 +67,11 @@ impl Predict {
             T::NAME,
             input::order(summation),
             accuracy.map_or("no labels".into(), |accuracy| format!("accuracy {}", percent(accuracy))),
-            if unsolved > 0 { format!("; no prediction for {unsolved}, which overflow or are not solved") } else { String::new() }
+            if unsolved > 0 {
+                format!("; no prediction for {unsolved}, which overflow or are not solved")
+            } else {
+                String::new()
+            }
         )))
     }
 }

@@ -66,9 +66,13 @@ pub fn steep_structured_flow<T: Scalar>() -> BoxedStrategy<Flow<T>> {
 
 /// An implicit method, among them one with a singular matrix and one of one's own.
 pub fn implicit_tableau() -> impl Strategy<Value = Tableau> {
-    let own = || Tableau::new("own", 1, vec![vec![Surd::ratio(3, 4).ok()?]], vec![Surd::from(1)], vec![Surd::ratio(3, 4).ok()?]).ok();
-    select(Tableau::names().chain(["own"]).collect::<Vec<_>>())
-        .prop_filter_map("not implicit", move |name| Tableau::by_name(name).ok().or_else(own).filter(|t| !t.is_explicit()))
+    let own = || {
+        Tableau::new("own", 1, vec![vec![Surd::ratio(3, 4).ok()?]], vec![Surd::from(1)], vec![Surd::ratio(3, 4).ok()?])
+            .ok()
+    };
+    select(Tableau::names().chain(["own"]).collect::<Vec<_>>()).prop_filter_map("not implicit", move |name| {
+        Tableau::by_name(name).ok().or_else(own).filter(|t| !t.is_explicit())
+    })
 }
 
 /// Flows of gradient fields and of fields of the family by implicit methods, their steps short and long.

@@ -9,8 +9,8 @@ use std::{
 };
 
 pub use choice::Step;
-pub(super) use rounding::Weight;
 use choice::{MOST_ESTIMATED, quotient};
+pub(super) use rounding::Weight;
 
 use super::Layer;
 use crate::{

@@ -1,10 +1,6 @@
 //! Linear systems, by a Krylov method that needs nothing but products with the matrix: for each sample its own.
 
-use crate::{
-    rigor::directed::norm_up,
-    scalar::Scalar,
-    tensor::Batch,
-};
+use crate::{rigor::directed::norm_up, scalar::Scalar, tensor::Batch};
 
 /// One batch for each stage of a block.
 pub(super) type Block<T> = Vec<Batch<T>>;
@@ -37,7 +33,8 @@ pub(super) fn solve<T: Scalar>(matrix: impl Fn(&[Batch<T>]) -> Block<T>, b: &[Ba
             add(&mut image, &along, q);
             add(&mut direction, &along, p);
         }
-        let scale: Vec<f64> = norms(&image).iter().map(|&n| if n > 0.0 && n.is_finite() { 1.0 / n } else { 0.0 }).collect();
+        let scale: Vec<f64> =
+            norms(&image).iter().map(|&n| if n > 0.0 && n.is_finite() { 1.0 / n } else { 0.0 }).collect();
         scale_by(&mut image, &scale);
         scale_by(&mut direction, &scale);
         let step: Vec<f64> = (0..samples).map(|s| if open[s] { dot(&left, &image, s) } else { 0.0 }).collect();

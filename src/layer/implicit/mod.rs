@@ -132,7 +132,11 @@ impl<T: Scalar> Implicit<T> {
             return Err(Error::parameter("fields", 0, "a flow has at least one field"));
         };
         if steps == 0 || fields.len() > 1 && fields.len() != steps {
-            return Err(Error::parameter("steps", steps, "a flow has at least one step, and one field or one for each"));
+            return Err(Error::parameter(
+                "steps",
+                steps,
+                "a flow has at least one step, and one field or one for each",
+            ));
         }
         if let Some(other) = fields.iter().find(|field| field.shape() != space) {
             return Err(Error::Shape { what: "fields of a flow".into(), expected: space, found: other.shape() });
@@ -324,9 +328,7 @@ impl<T: Scalar> Layer<T> for Implicit<T> {
     }
 
     fn vjp(&self, tape: &Tape<T>, g: Batch<T>, mut gradient: Option<&mut [Vec<T>]>) -> Batch<T> {
-        (0..self.steps)
-            .rev()
-            .fold(g, |g, step| self.step_vjp(step, tape.inner(step), g, gradient.as_deref_mut()))
+        (0..self.steps).rev().fold(g, |g, step| self.step_vjp(step, tape.inner(step), g, gradient.as_deref_mut()))
     }
 
     fn jvp(&self, tape: &Tape<T>, v: Batch<T>) -> Batch<T> {

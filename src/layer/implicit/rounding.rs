@@ -71,7 +71,8 @@ impl<T: Scalar> Implicit<T> {
                 let residual = |i: usize| {
                     let mut size = add_up(add_up(stage_sizes[i][s], balls[i][s]), start[s]);
                     let mut error = 0.0;
-                    for (weight, slope) in weights[i].iter().zip(&slopes).filter_map(|(w, k)| w.as_ref().zip(k.get(s))) {
+                    for (weight, slope) in weights[i].iter().zip(&slopes).filter_map(|(w, k)| w.as_ref().zip(k.get(s)))
+                    {
                         let of_factor = mul_up(weight.error, slope.size);
                         error = add_up(error, add_up(mul_up(weight.meant, slope.error), of_factor));
                         size = add_up(size, mul_up(weight.executed, slope.size));
@@ -96,7 +97,8 @@ impl<T: Scalar> Implicit<T> {
             }
         }
         let end = |s: usize| {
-            let (mut size, mut off) = (mul_up(self.rest.executed.wide().abs(), start[s]), mul_up(self.rest.off, start[s]));
+            let (mut size, mut off) =
+                (mul_up(self.rest.executed.wide().abs(), start[s]), mul_up(self.rest.off, start[s]));
             for (i, part) in self.end.iter().enumerate().filter(|(_, part)| part.executed != T::zero()) {
                 let stage = add_up(stage_sizes[i][s], balls[i][s]);
                 size = add_up(size, mul_up(part.executed.wide().abs(), stage));

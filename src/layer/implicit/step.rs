@@ -127,7 +127,8 @@ impl<T: Scalar> Implicit<T> {
             let mut stages = at.stages.clone();
             krylov::add(&mut stages, &lengths, newton);
             let next = self.evaluate(field, first, r, stages);
-            let gains = |s: usize| next.norms[s] <= targets[s] || next.norms[s] < at.norms[s] * (1.0 - 1e-4 * lengths[s]);
+            let gains =
+                |s: usize| next.norms[s] <= targets[s] || next.norms[s] < at.norms[s] * (1.0 - 1e-4 * lengths[s]);
             let worse: Vec<usize> = (0..samples).filter(|&s| lengths[s] > 0.0 && !gains(s)).collect();
             if worse.is_empty() {
                 return lengths.iter().any(|&t| t > 0.0).then_some(next);
@@ -160,8 +161,7 @@ impl<T: Scalar> Implicit<T> {
 
     /// `v − hA⊗J v`.
     fn linearized(&self, field: &dyn VectorField<T>, at: &Iterate<T>, first: usize, v: &[Batch<T>]) -> Block<T> {
-        let moved: Block<T> =
-            v.iter().enumerate().map(|(j, v)| field.jvp(&at.stages[j], &at.tapes[j], v)).collect();
+        let moved: Block<T> = v.iter().enumerate().map(|(j, v)| field.jvp(&at.stages[j], &at.tapes[j], v)).collect();
         self.less(v, &moved, first, |i, j| self.coefficients.a[i][j])
     }
 

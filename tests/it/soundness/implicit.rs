@@ -45,10 +45,8 @@ fn obeys(what: &str, claims: dahlquist::certificate::Claims, x: [&Point; 2], y: 
         // ‖Δy − (1 − α)Δx‖ ≤ α‖Δx‖.
         let alpha = exact(alpha.get());
         let rest = exact(1.0) - &alpha;
-        let off: BigRational = (0..x[0].len())
-            .map(|i| (&y[0][i] - &y[1][i]) - &rest * (&x[0][i] - &x[1][i]))
-            .map(|d| &d * &d)
-            .sum();
+        let off: BigRational =
+            (0..x[0].len()).map(|i| (&y[0][i] - &y[1][i]) - &rest * (&x[0][i] - &x[1][i])).map(|d| &d * &d).sum();
         if off > &alpha * &alpha * &before {
             return fail(format!("{what} is not {alpha}-averaged"));
         }
