@@ -104,9 +104,9 @@ impl Tableau {
         let block: Vec<Vec<Surd>> = stages.clone().map(|i| self.a[i][stages.clone()].to_vec()).collect();
         let unit = |i: usize| (0..n).map(|j| Surd::from(i64::from(i == j))).collect::<Vec<Surd>>();
         let identity: Vec<Vec<Surd>> = (0..n).map(unit).collect();
-        let inverse = solve(block.clone(), identity.clone())?;
-        // A solution of a singular system may exist for one right-hand side, and not for all columns of the identity.
-        let weights = weights(&inverse);
+        let inverse = solve(block, identity)?;
+        let about: Vec<Vec<f64>> = inverse.iter().map(|row| row.iter().map(Surd::lower).collect()).collect();
+        let weights = weights(&about);
         let exact: Vec<Surd> = weights.iter().map(|&w| Surd::from_f64(w).ok()).collect::<Option<_>>()?;
         let scaled = |i: usize, j: usize| Some(&(&exact[i] * &inverse[i][j]) * &exact[j].recip()?);
         let scaled: Vec<Vec<Surd>> =
@@ -120,7 +120,7 @@ impl Tableau {
             (0..n).for_each(|i| shifted[i][i] = &shifted[i][i] - &alpha);
             is_positive_semidefinite(shifted)
         };
-        let alpha = largest(estimate(&inverse, &weights), holds);
+        let alpha = largest(estimate(&about, &weights), holds);
         let squares = scaled.iter().flatten().map(|x| x.abs().upper()).map(|x| mul_up(x, x)).fold(0.0, add_up);
         // One number is its own norm.
         let norm = if n == 1 { scaled[0][0].abs().upper() } else { sqrt_up(squares) };
@@ -129,16 +129,16 @@ impl Tableau {
 }
 
 /// About the largest `α` for weights: an eigenvalue.
-fn estimate(inverse: &[Vec<Surd>], weights: &[f64]) -> f64 {
+fn estimate(inverse: &[Vec<f64>], weights: &[f64]) -> f64 {
     let n = weights.len();
-    let c = |i: usize, j: usize| weights[i] * inverse[i][j].lower() / weights[j];
+    let c = |i: usize, j: usize| weights[i] * inverse[i][j] / weights[j];
     let form = Mat::from_fn(n, n, |i, j| 0.5 * (c(i, j) + c(j, i)));
     let least = eigenvalue_estimates(form.as_ref()).and_then(|values| values.first().copied());
     least.filter(|x| x.is_finite()).unwrap_or(0.0)
 }
 
 /// Weights that make `α` large, found by a search in each direction; short numbers, the largest 1.
-fn weights(inverse: &[Vec<Surd>]) -> Vec<f64> {
+fn weights(inverse: &[Vec<f64>]) -> Vec<f64> {
     let n = inverse.len();
     let (mut logs, mut step) = (vec![0.0f64; n], 2.0f64);
     let value = |logs: &[f64]| estimate(inverse, &logs.iter().map(|x| x.exp2()).collect::<Vec<_>>());

@@ -180,17 +180,18 @@ fn a_solve_takes_few_evaluations() {
 fn what_is_not_solved_is_refused() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let flow = |tolerance: f64, rng: &mut _| -> Box<dyn Layer<f64>> {
-        let field = gradient(3, 4, Activation::Tanh {}, rng);
+        let field = gradient(32, 48, Activation::Tanh {}, rng);
         Box::new(Implicit::new(field, Tableau::implicit_midpoint(), 1.0, 1, Some(tolerance)).unwrap())
     };
-    let x = Batch::new(Shape::Features(3), vec![3.0, -1.0, 0.5]).unwrap();
-    let unsolved = Network::new(Shape::Features(3), vec![flow(1e-300, &mut rng)]).unwrap().seal().unwrap();
+    // Of so many sums one at least is not exactly 0.
+    let x = Batch::new(Shape::Features(32), normal(32, 1.0, &mut rng)).unwrap();
+    let unsolved = Network::new(Shape::Features(32), vec![flow(1e-300, &mut rng)]).unwrap().seal().unwrap();
     assert!(unsolved.forward(&x).unwrap().data().iter().all(|y| y.is_nan()));
     for semantics in [Semantics::Exact, Semantics::Executed] {
         let claim = unsolved.certify(&x, semantics).unwrap()[0];
         assert!(claim.refusal.is_some() && claim.radius.get() == 0.0, "{claim:?}");
     }
-    let solved = Network::new(Shape::Features(3), vec![flow(1e-9, &mut rng)]).unwrap().seal().unwrap();
+    let solved = Network::new(Shape::Features(32), vec![flow(1e-9, &mut rng)]).unwrap().seal().unwrap();
     for semantics in [Semantics::Exact, Semantics::Executed] {
         assert!(solved.certify(&x, semantics).unwrap()[0].radius.get() > 0.0);
     }

@@ -7,6 +7,8 @@ pub(super) type Block<T> = Vec<Batch<T>>;
 
 /// The most products with the matrix in one solve.
 const MOST_PRODUCTS: usize = 60;
+/// The most of them in a row that gain nothing.
+const MOST_STALLED: usize = 3;
 
 /// Solves `Mx = b` until for each sample what is left has about the norm `target`, or the search makes no more progress.
 ///
@@ -18,14 +20,15 @@ pub(super) fn solve<T: Scalar>(matrix: impl Fn(&[Batch<T>]) -> Block<T>, b: &[Ba
     let mut x: Block<T> = b.iter().map(|b| Batch::zeros(b.shape(), samples)).collect();
     let mut left = b.to_vec();
     let mut known: Vec<[Block<T>; 2]> = Vec::new();
-    let mut sizes = norms(&left);
+    let (mut sizes, mut stalled) = (norms(&left), 0);
     for _ in 0..MOST_PRODUCTS {
         // What is NaN or infinite is not worked on.
         let open: Vec<bool> = (0..samples).map(|s| sizes[s] > target[s] && sizes[s].is_finite()).collect();
         if !open.contains(&true) {
             break;
         }
-        let mut direction = left.clone();
+        // Where what is left gains nothing, the last image leads on.
+        let mut direction = if stalled == 0 { left.clone() } else { known.last().map_or(&left, |[_, q]| q).clone() };
         let mut image = matrix(&direction);
         // Twice, so that rounding does not spoil what is orthogonal.
         for [p, q] in known.iter().chain(&known) {
@@ -43,9 +46,10 @@ pub(super) fn solve<T: Scalar>(matrix: impl Fn(&[Batch<T>]) -> Block<T>, b: &[Ba
         let back: Vec<f64> = step.iter().map(|a| -a).collect();
         add(&mut left, &back, &image);
         let now = norms(&left);
-        let progress = (0..samples).any(|s| open[s] && now[s] < sizes[s] * (1.0 - 1e-6));
+        let progress = (0..samples).any(|s| open[s] && now[s] < sizes[s] * (1.0 - 1e-3));
+        stalled = if progress { 0 } else { stalled + 1 };
         sizes = now;
-        if !progress {
+        if stalled > MOST_STALLED {
             break;
         }
         known.push([direction, image]);

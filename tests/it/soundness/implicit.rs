@@ -173,7 +173,7 @@ fn householder() {
             let v: Vec<f64> = reflection.vector.wide().iter().map(|v| v * 8.0).collect();
             let mut x: Vec<f64> = normal(space.len(), 1.0, &mut rng);
             let mut pairs = vec![[x.clone(), normal(space.len(), 2.0, &mut rng)]];
-            if space.points() == 1 && v.iter().all(|v| v.abs() < 1e30) {
+            if matches!(space, Shape::Features(_)) && v.iter().all(|v| v.abs() < 1e30) {
                 // Along v, on the side that is reflected, the bound is attained.
                 x = v.iter().cycle().take(space.len()).map(|v| -v).collect();
                 pairs.push([x.clone(), x.iter().map(|x| 3.0 * x).collect()]);
