@@ -7,8 +7,8 @@ use dahlquist::{
     certify::SealOptions,
     field::{GradientField, ResidualField, VectorField},
     layer::{
-        ActivationLayer, AffineLayer, Branches, Flow, Householder, Implicit, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection,
-        Step,
+        ActivationLayer, AffineLayer, Branches, Flow, Householder, Implicit, L2Pool, Layer, Normalize,
+        PartialActivation, Reshape, Selection, Step,
     },
     model::{self, Model, Padding, Pair, Pooling, Tensor, Window},
     network::AnyNetwork,

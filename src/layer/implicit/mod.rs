@@ -365,6 +365,19 @@ impl<T: Scalar> Layer<T> for Implicit<T> {
         Box::new(wide.over(self.horizon))
     }
 
+    fn prepare(&mut self) {
+        self.fields.iter_mut().for_each(|field| field.prepare());
+    }
+
+    fn pull_back(&self, gradient: &mut [Vec<T>]) {
+        let mut rest = gradient;
+        for field in &self.fields {
+            let (slots, others) = rest.split_at_mut(field.parameters().len());
+            field.pull_back(slots);
+            rest = others;
+        }
+    }
+
     fn parameters(&self) -> Vec<&[T]> {
         self.fields.iter().flat_map(|field| field.parameters()).collect()
     }

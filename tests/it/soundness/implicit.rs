@@ -14,8 +14,8 @@ use dahlquist::{
     tensor::Shape,
 };
 use dahlquist_testkit::{
+    described::{exact, slope, squared_distance, value},
     models::{proof, step_rule},
-    rational::{exact, slope, squared_distance, value},
 };
 use num_rational::BigRational;
 use proptest::{prelude::Strategy, sample::select};
