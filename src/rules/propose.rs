@@ -238,8 +238,12 @@ impl Prover {
         let field = self.part(&part.below("field", part.input, Subject::Field(step.field)))?;
         let numbers = field.claims().numbers();
         implicit_step::is_solvable(step, &numbers)?;
-        let skew = skew_flow::propose(step, &numbers).map(|claims| (Rule::SkewFlow, claims, Evidence::Nothing));
-        let plain = [
+        // Of a skew linear field nothing proves more, both ways.
+        if let Some(claims) = skew_flow::propose(step, &numbers) {
+            return Ok(node(part, Rule::SkewFlow, claims, vec![field]));
+        }
+        let plain = |(rule, claims): (Rule, Result<Claims>)| Some((rule, claims.ok()?, Evidence::Nothing));
+        let mut candidates: Vec<(Rule, Claims, Evidence)> = [
             (Rule::GradientStep, gradient_step::bound(step, &numbers)),
             (Rule::CircleContractivity, circle_contractivity::bound(step, &numbers)),
             (Rule::OneSidedLipschitz, one_sided_lipschitz::bound(step, &numbers)),
@@ -248,14 +252,14 @@ impl Prover {
             (Rule::LipschitzStep, lipschitz_step::bound(step, &numbers)),
         ]
         .into_iter()
-        .filter_map(|(rule, claims)| Some((rule, claims.ok()?, Evidence::Nothing)));
-        let mut candidates: Vec<(Rule, Claims, Evidence)> = skew.into_iter().chain(plain).collect();
+        .filter_map(plain)
+        .collect();
         let least = |candidates: &[(Rule, Claims, Evidence)]| {
             candidates.iter().map(|(_, claims, _)| claims.bound.get()).fold(f64::INFINITY, f64::min)
         };
-        // The factors of an Euler step of a gradient, and of a step of a skew linear field, are sharp. Of other fields a constant one may be among those that the
+        // The factor of an Euler step of a gradient is sharp. Of other fields a constant one may be among those that the
         // numbers allow, and then no step contracts.
-        let sharp = candidates.iter().any(|(rule, ..)| matches!(rule, Rule::GradientStep | Rule::SkewFlow));
+        let sharp = candidates.iter().any(|(rule, ..)| *rule == Rule::GradientStep);
         let contracts = [numbers.strong_convexity, numbers.one_sided_lipschitz.map(|mu| -mu)];
         let contracts = contracts.into_iter().flatten().any(|mu| mu > 0.0);
         if !sharp
