@@ -7,6 +7,8 @@
        <f(x) - f(y), x - y> <= - nu |f(x) - f(y)|^2.
    If 0 <= h and h kappa <= 2 nu then |x_1 - y_1| <= |x_0 - y_0| for any two runs of the method.
 
+   algebraic_stability: kappa = 0, and <f(x) - f(y), x - y> <= 0 is enough, for any h >= 0.
+
    kappa = 1/r is the reciprocal of the radius of circle contractivity: h <= 2 r nu.  kappa = 0 is r = infinity: any h >= 0.
    With the gradient field (gradient_step.v), nu = 1/(L K), the condition reads h kappa L K <= 2: gradient_flow.
 
@@ -139,6 +141,20 @@ have d1 : 0 <= - (nu * Q) - P by rewrite subr_ge0.
 have d2 : 0 <= 2%:R * nu - h * kappa by rewrite subr_ge0.
 have d := addr_ge0 (addr_ge0 (mulr_ge0 (mulr_ge0 (ler0n F 2) h0) d1) (mulr_ge0 (mulr_ge0 h0 d2) Q0))
                    (mulr_ge0 (sqr_ge0 h) q).
+by apply: (le_of_diff d); ring.
+Qed.
+
+(* kappa = 0 and nu = 0: a monotone field and an algebraically stable method. *)
+Theorem algebraic_stability : (forall i, 0 <= b i) -> circle_contractive 0 ->
+  (forall x y, dot (f x - f y) (x - y) <= 0) -> 0 <= h -> sqn (x1 - y1) <= sqn (x0 - y0).
+Proof.
+move=> b0 psd mono h0; rewrite energy.
+have q := form_vectors k psd.
+have c : \sum_i b i * dot (X i - Y i) (k i) <= 0.
+  rewrite -oppr_ge0 -sumrN; apply: sumr_ge0 => i _; rewrite -mulrN mulr_ge0 // oppr_ge0 dotC; exact: mono.
+move: q; rewrite mul0r addr0 => q; set P := \sum_i _ in c *.
+have d1 : 0 <= - P by rewrite oppr_ge0.
+have d := addr_ge0 (mulr_ge0 (mulr_ge0 (ler0n F 2) h0) d1) (mulr_ge0 (sqr_ge0 h) q).
 by apply: (le_of_diff d); ring.
 Qed.
 End Run.

@@ -15,7 +15,7 @@
 //!    decomposition, a sample) ever becomes a bound: [`rigor::Estimate`] and [`rigor::Upper`] are different types.
 //! 2. **Two semantics, always named.** [`Semantics::Exact`] is about the network over the real numbers,
 //!    [`Semantics::Executed`] about the program, rounding included.
-//! 3. **A refusal is an answer.** Ties, NaN, overflow, an implicit method, a relative step of a method without a
+//! 3. **A refusal is an answer.** Ties, NaN, overflow, equations that are not solved to their tolerance, a relative step of a method without a
 //!    radius: a typed [`Error`] or the radius 0.
 //!
 //! # Example

@@ -14,6 +14,9 @@ pub enum Rule {
     /// What is 1-Lipschitz in each window (sorting, a maximum, a norm) is `√m`-Lipschitz, if a coordinate lies in at most
     /// `m` windows.
     Windows,
+    /// `z ↦ z` if `vᵀz > 0`, else `z − 2v(vᵀz)`, is `max(1, |1 − 2‖v‖²|)`-Lipschitz: a gradient step of
+    /// `min(vᵀz, 0)²`.
+    Householder,
     /// A reordering of coordinates, or an embedding by zeros, keeps every distance.
     Isometry,
     /// `f(x) = −Wᵀσ(Wx + b)` with slopes in `[m, L]`, `0 ≤ m`, is the gradient field of a potential with curvature in
@@ -39,6 +42,13 @@ pub enum Rule {
     ExponentialStep,
     /// A Runge–Kutta step with `h ≤ 2rν` for a `ν`-cocoercive field and the method's radius `r` is non-expansive.
     CircleContractivity,
+    /// A step of a method with `b ≥ 0` and `BA + AᵀB − bbᵀ ⪰ 0` is non-expansive for a field with `⟨Δf, Δx⟩ ≤ 0`, `h ≥ 0`.
+    AlgebraicStability,
+    /// The stages of an implicit method exist, are unique, and move with what is left of their equations by at most
+    /// `‖A⁻¹ρ‖_D/(α_D − hμ)` in a norm `D`; so its step has a Lipschitz constant, which is `1/(1 − hμ)` for implicit Euler.
+    ImplicitStep,
+    /// A step of `x' = Kx`, `K` skew, is Lipschitz with the largest `|R(iy)|`, `|y| ≤ hκ`, of the stability function.
+    SkewFlow,
     /// A Runge–Kutta step is `ρ`-Lipschitz if multipliers of quadratic inequalities of its field, one for each stage, make
     /// one form in `s + 1` variables positive semidefinite.
     StageMultipliers,
@@ -67,10 +77,11 @@ pub enum Rule {
 
 impl Rule {
     /// Every theorem.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::OperatorNorm,
         Self::Slope,
         Self::Windows,
+        Self::Householder,
         Self::Isometry,
         Self::GradientField,
         Self::ResidualField,
@@ -81,6 +92,9 @@ impl Rule {
         Self::Shears,
         Self::ExponentialStep,
         Self::CircleContractivity,
+        Self::AlgebraicStability,
+        Self::ImplicitStep,
+        Self::SkewFlow,
         Self::StageMultipliers,
         Self::LipschitzStep,
         Self::OneSidedLipschitz,
@@ -97,6 +111,7 @@ impl Rule {
             Self::OperatorNorm => "operator_norm",
             Self::Slope => "slope",
             Self::Windows => "windows",
+            Self::Householder => "householder",
             Self::Isometry => "isometry",
             Self::GradientField => "gradient_field",
             Self::ResidualField => "residual_field",
@@ -107,6 +122,9 @@ impl Rule {
             Self::Shears => "shears",
             Self::ExponentialStep => "exponential_step",
             Self::CircleContractivity => "circle_contractivity",
+            Self::AlgebraicStability => "algebraic_stability",
+            Self::ImplicitStep => "implicit_step",
+            Self::SkewFlow => "skew_flow",
             Self::StageMultipliers => "stage_multipliers",
             Self::LipschitzStep => "lipschitz_step",
             Self::OneSidedLipschitz => "one_sided_lipschitz",
@@ -125,6 +143,7 @@ impl Rule {
             Self::OperatorNorm => ("operator_norm", "residual_certificate"),
             Self::Slope => ("slope", "slope_lipschitz"),
             Self::Windows => ("windows", "windows"),
+            Self::Householder => ("gradient_step", "step_interval"),
             Self::Isometry => ("isometry", "reshape_isometry_diff"),
             Self::GradientField => ("gradient_step", "cocoercive"),
             Self::ResidualField => ("composition", "lipschitz_comp"),
@@ -135,6 +154,9 @@ impl Rule {
             Self::Shears => ("shear", "shear_lipschitz"),
             Self::ExponentialStep => ("family_fields", "dissipative_lipschitz"),
             Self::CircleContractivity => ("circle_contractivity", "circle_contractivity"),
+            Self::AlgebraicStability => ("circle_contractivity", "algebraic_stability"),
+            Self::ImplicitStep => ("implicit_step", "implicit_stages"),
+            Self::SkewFlow => ("skew_flow", "skew_flow"),
             Self::StageMultipliers => ("stage_multipliers", "stage_multipliers"),
             Self::LipschitzStep => ("stage_multipliers", "lipschitz_step"),
             Self::OneSidedLipschitz => ("one_sided_lipschitz", "euler_step"),

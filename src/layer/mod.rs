@@ -4,6 +4,8 @@ mod activation;
 mod affine;
 mod branches;
 mod flow;
+mod householder;
+mod implicit;
 mod l2_pool;
 mod normalize;
 mod partial;
@@ -17,6 +19,8 @@ pub use activation::ActivationLayer;
 pub use affine::AffineLayer;
 pub use branches::Branches;
 pub use flow::{Flow, Step};
+pub use householder::Householder;
+pub use implicit::Implicit;
 pub use l2_pool::L2Pool;
 pub use normalize::Normalize;
 pub use partial::PartialActivation;
@@ -61,7 +65,8 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     /// The shape of a sample that comes out.
     fn output(&self) -> Shape;
 
-    /// The value for each sample; leaves on the tape what the derivatives and error bounds need.
+    /// The value for each sample, or NaN for one that the layer cannot compute, such as a solve that does not end within its
+    /// tolerance: no claim holds for it, and NaN reaches the logits. Leaves on the tape what the derivatives and error bounds need.
     fn forward(&self, x: Batch<T>, tape: &mut Tape<T>) -> Batch<T>;
 
     /// `Jᵀg` for each sample, and the gradient of `Σ ⟨g, y⟩` by the explicit parameters, added to `gradient`.

@@ -28,8 +28,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window, field::Constants, json,
-    shapes::LARGEST_SAMPLE, traverse::join,
+    Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window,
+    field::Constants,
+    json,
+    shapes::LARGEST_SAMPLE,
+    traverse::{VECTORS, join},
 };
 use crate::{
     activation::Activation,
@@ -251,8 +254,9 @@ impl<'a> Tensors<'a> {
     fn read(&self, name: &str, axes: usize, scalar: &str) -> Result<Tensor> {
         let refuse = |reason: String| Error::parameter("tensor", name, reason);
         let info = self.metadata.info(name).ok_or_else(|| refuse("the file has no tensor of this name".into()))?;
-        if info.shape.len() != axes {
-            return Err(refuse(format!("it has the shape {:?}, not one of {axes} axes", info.shape)));
+        let most = if axes == VECTORS { 2 } else { axes };
+        if !(axes.max(1)..=most).contains(&info.shape.len()) {
+            return Err(refuse(format!("it has the shape {:?}, not one of {most} axes", info.shape)));
         }
         let (from, to) = info.data_offsets;
         let bytes = self.bytes.get(self.start + from..self.start + to).unwrap_or_default();
@@ -313,7 +317,8 @@ fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
             sort @ Window::Sort { .. } => sort,
         }),
         Map::Linear(linear) => Map::Linear(padded(linear, round)),
-        Map::Flow(Flow { fields, method, step, steps, horizon }) => here((|| {
+        Map::Householder(householder) => Map::Householder(householder),
+        Map::Flow(Flow { fields, method, step, steps, horizon, tolerance }) => here((|| {
             let field = |mut field: Field| {
                 let Constants { activations, numbers } = field.constants();
                 for function in activations {
@@ -330,7 +335,7 @@ fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
                 split @ Method::Split(_) => split,
                 other => Method::from(&other.tableau()?),
             };
-            let flow = Flow { fields, method, step: round(step), steps, horizon: horizon.map(round) };
+            let flow = Flow { fields, method, step: round(step), steps, horizon: horizon.map(round), tolerance };
             Ok(Map::Flow(flow.over(steps, round)))
         })())?,
         Map::Opaque(opaque) => Map::Opaque(opaque),
@@ -377,9 +382,12 @@ fn small(map: &Map, path: &str, input: Shape) -> Result<Shape> {
             }
             input
         }
-        Map::Linear(_) | Map::Activation(_) | Map::Partial(_) | Map::Window(_) | Map::Opaque(_) => {
-            map.output_at(path, input)?
-        }
+        Map::Linear(_)
+        | Map::Activation(_)
+        | Map::Partial(_)
+        | Map::Window(_)
+        | Map::Householder(_)
+        | Map::Opaque(_) => map.output_at(path, input)?,
     };
     bounded(output).map_err(|e| e.in_layer(path))
 }

@@ -19,6 +19,11 @@ use crate::error::{Error, Result};
 ///
 /// A length `horizon/n` is the quotient in `f64`, rounded to the format of the network. A flow with a horizon that is
 /// written again holds the number of steps that was chosen for it.
+///
+/// An implicit method has a key `tolerance` besides: its equations are solved until what is left of them, as computed, has at
+/// most this Euclidean norm in every step. Where the program does not get there it returns no number. The flow is the
+/// exact solution in any case; the tolerance is part of the rounding error of the program. Without the key it is a few
+/// hundred units of rounding of what a step begins with ([`crate::layer::Implicit`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written<W>", into = "Written<W>", bound(serialize = "W: Clone + Serialize"))]
 pub struct Flow<W = Tensor> {
@@ -32,6 +37,8 @@ pub struct Flow<W = Tensor> {
     pub steps: usize,
     /// The whole time `T`, if `h` is `T` over the number of steps.
     pub horizon: Option<f64>,
+    /// How well the equations of an implicit method are solved.
+    pub tolerance: Option<f64>,
 }
 
 /// One step of a flow.
@@ -57,7 +64,7 @@ impl<W> Copy for Step<'_, W> {}
 impl<W> Flow<W> {
     /// So many steps of the length `h` with one field.
     pub fn of_steps(field: Field<W>, method: Method, h: f64, steps: usize) -> Self {
-        Self { fields: vec![field], method, step: h, steps, horizon: None }
+        Self { fields: vec![field], method, step: h, steps, horizon: None, tolerance: None }
     }
 
     /// The steps that differ: one for all of them, or one for each field.
@@ -101,6 +108,8 @@ struct Written<W> {
     horizon: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     steps: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tolerance: Option<f64>,
 }
 
 fn absent<T>() -> Option<T> {
@@ -111,7 +120,7 @@ impl<W> TryFrom<Written<W>> for Flow<W> {
     type Error = Error;
 
     fn try_from(written: Written<W>) -> Result<Self> {
-        let Written { field, fields, method, step, horizon, steps } = written;
+        let Written { field, fields, method, step, horizon, steps, tolerance } = written;
         let refuse = |reason: String| Err(Error::format(reason));
         let (fields, listed) = match (field, fields) {
             (Some(field), None) => (vec![field], false),
@@ -132,14 +141,14 @@ impl<W> TryFrom<Written<W>> for Flow<W> {
             (false, None, Some(_)) => 0,
             (false, None, None) => return refuse("a flow of one field has a number of steps, or a horizon".into()),
         };
-        let flow = Self { fields, method, step: step.unwrap_or(0.0), steps, horizon };
+        let flow = Self { fields, method, step: step.unwrap_or(0.0), steps, horizon, tolerance };
         Ok(flow.over(steps, &|x| x))
     }
 }
 
 impl<W> From<Flow<W>> for Written<W> {
     fn from(flow: Flow<W>) -> Self {
-        let Flow { mut fields, method, step, steps, horizon } = flow;
+        let Flow { mut fields, method, step, steps, horizon, tolerance } = flow;
         let one = if fields.len() == 1 { fields.pop() } else { None };
         Self {
             steps: (one.is_some() && steps > 0).then_some(steps),
@@ -148,6 +157,7 @@ impl<W> From<Flow<W>> for Written<W> {
             method,
             step: if horizon.is_none() { Some(step) } else { None },
             horizon,
+            tolerance,
         }
     }
 }

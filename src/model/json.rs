@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The types that are neither linear maps nor maps of windows.
-const TREES: [&str; 4] = ["activation", "flow", "sum", "mean"];
+const TREES: [&str; 5] = ["activation", "householder", "flow", "sum", "mean"];
 /// The types of linear maps.
 const LINEAR: [&str; 12] = [
     "normalize",
@@ -73,6 +73,7 @@ fn read_object(mut object: Object<String, Value>, path: &str) -> Result<Map<Stri
             Ok(Map::Partial(Partial { function, channels }))
         }
         "activation" => parse::<Activation>(Value::Object(object)).map(Map::Activation).map_err(here),
+        "householder" => parse(Value::Object(object)).map(Map::Householder).map_err(here),
         "flow" => parse(Value::Object(object)).map(Map::Flow).map_err(here),
         "sum" | "mean" => {
             let Some(Value::Array(branches)) = object.remove("branches") else {
@@ -122,6 +123,7 @@ pub(super) fn write(map: &Map<String>, path: &str) -> Result<Value> {
             Ok(tagged(map.kind(), object))
         }
         Map::Activation(function) => Ok(tagged(map.kind(), object(function, path)?)),
+        Map::Householder(householder) => Ok(tagged(map.kind(), object(householder, path)?)),
         Map::Flow(flow) => Ok(tagged(map.kind(), object(flow, path)?)),
         Map::Opaque(opaque) => {
             let reason = "the file format does not know this kind of layer";
@@ -171,9 +173,10 @@ mod tests {
         let text = r#"[{"type":"sum","branches":[[],[{"type":"dense","weight":"w","bias":null},
             {"type":"activation","function":"leaky_relu","slope":0.5}]]},
             {"type":"conv2d","weight":"c","bias":"b","stride":[2,1],"padding":"same","dilation":1,"groups":1,"padding_mode":"zeros"},
-            {"type":"flow","method":{"a":[["1/2"]],"b":["0","1"]},"step":0.25,"steps":3,
+            {"type":"flow","method":{"a":[["1/2"]],"b":["0","1"]},"step":0.25,"steps":3,"tolerance":1e-6,
              "field":{"type":"gradient","activation":{"function":"relu"},"operator":{"type":"dense","weight":"w","bias":"b"}}},
             {"type":"activation","function":"abs","channels":[0,2]},{"type":"sort","group":2},
+            {"type":"householder","vector":"h"},
             {"type":"max_pool","size":3,"stride":2,"padding":1},{"type":"l2_pool","size":[2,1]},{"type":"avg_pool","size":2},
             {"type":"channel_affine","scale":"s","shift":null},{"type":"first_channels","channels":2},
             {"type":"shift","groups":[[1,0,-1]],"mode":"circular"},{"type":"mirror"}]"#;

@@ -84,6 +84,13 @@ impl Method {
     }
 }
 
+impl Method {
+    /// Whether it is the method of Cayley, which is the implicit midpoint rule for linear fields.
+    pub(crate) fn is_cayley(&self) -> bool {
+        matches!(self, Self::Named(name) if name == Tableau::CAYLEY)
+    }
+}
+
 impl From<&Tableau> for Method {
     fn from(tableau: &Tableau) -> Self {
         let known = Tableau::by_name(tableau.name()).is_ok_and(|known| known == *tableau);

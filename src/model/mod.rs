@@ -47,6 +47,8 @@ pub enum Map<W = Tensor> {
     Partial(Partial),
     /// A nonlinear map of windows of coordinates, each by itself.
     Window(Window),
+    /// Reflections of groups of channels: [`Householder`].
+    Householder(Householder<W>),
     /// A vector field, integrated.
     Flow(Flow<W>),
     /// Maps one after the other; the identity if there are none.
@@ -82,6 +84,15 @@ pub enum Window {
     MaxPool(Pooling),
     /// The Euclidean norm of each window of each channel. Points beyond the border are zeros.
     L2Pool(Pooling),
+}
+
+/// `z ↦ z` if `vᵀz > 0`, else `z − 2v(vᵀz)`, of each group `z` of channels that follow each other, or of features, at each
+/// point: for `‖v‖ = 1` what lies behind the mirror orthogonal to `v` is reflected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Householder<W = Tensor> {
+    /// `v`: one vector for all groups, or a matrix with one row for each group. The groups are as long as it is.
+    pub vector: W,
 }
 
 /// An affine map `x ↦ Wx + b`; without a bias, or with one that is absent, a linear one.
@@ -218,12 +229,22 @@ impl<W> Map<W> {
         }
     }
 
+    /// Whether equations are solved in it: its program returns NaN for a sample for which that does not succeed.
+    pub fn solves(&self) -> bool {
+        match self {
+            Self::Chain(maps) | Self::Sum(maps) | Self::Mean(maps) => maps.iter().any(Self::solves),
+            Self::Flow(flow) => flow.method.tableau().is_ok_and(|tableau| !tableau.is_explicit()),
+            _ => false,
+        }
+    }
+
     /// The name of the kind of map, as in files.
     pub fn kind(&self) -> &str {
         match self {
             Self::Linear(linear) => linear.kind(),
             Self::Activation(_) | Self::Partial(_) => "activation",
             Self::Window(window) => window.kind(),
+            Self::Householder(_) => "householder",
             Self::Flow(_) => "flow",
             Self::Chain(_) => "chain",
             Self::Sum(_) => "sum",

@@ -1,7 +1,7 @@
 //! The shape of the output of a map, and whether its parts fit together.
 
 use super::{
-    Conv2d, Field, Flow, Linear, Map, Method, Partial, SplitMethod, Tensor, Window,
+    Conv2d, Field, Flow, Householder, Linear, Map, Method, Partial, SplitMethod, Tensor, Window,
     field::{Constants, Form},
     traverse::join,
 };
@@ -46,12 +46,33 @@ impl Map {
             Self::Activation(function) => function.rounded(|x| x).map(|_| input).map_err(here),
             Self::Partial(partial) => partial.check(input).map(|()| input).map_err(here),
             Self::Window(window) => window.output(input).map_err(here),
+            Self::Householder(map) => map.groups(input).map(|_| input).map_err(here),
             Self::Flow(flow) => flow.check(input).map(|()| input).map_err(here),
             Self::Opaque(opaque) => {
                 expect(&format!("input of a layer of kind {}", opaque.kind), opaque.input, input).map_err(here)?;
                 Ok(opaque.output)
             }
         }
+    }
+}
+
+impl Householder {
+    /// The number of groups, and of the channels or features of each.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] if the vector is empty or its length does not divide the number of channels, or there is a
+    /// vector for each of another number of groups.
+    pub fn groups(&self, input: Shape) -> Result<[usize; 2]> {
+        let fits = match *self.vector.shape() {
+            [size] if size > 0 && units(input).is_multiple_of(size) => Some([units(input) / size, size]),
+            [groups, size] if size > 0 && groups.checked_mul(size) == Some(units(input)) => Some([groups, size]),
+            _ => None,
+        };
+        fits.ok_or_else(|| {
+            let reason =
+                format!("a vector whose length divides the {} channels or features, or one a group", units(input));
+            Error::parameter("vector", format!("of the shape {:?}", self.vector.shape()), reason)
+        })
     }
 }
 
@@ -273,6 +294,17 @@ impl Flow {
         }
         if let Some(horizon) = self.horizon.filter(|horizon| !(horizon.is_finite() && *horizon > 0.0)) {
             return Err(Error::parameter("horizon", horizon, "a horizon must be a positive finite number"));
+        }
+        if let Some(tolerance) = self.tolerance {
+            if !(tolerance.is_finite() && tolerance > 0.0) {
+                return Err(Error::parameter("tolerance", tolerance, "a tolerance must be a positive finite number"));
+            }
+            if self.method.tableau()?.is_explicit() {
+                return Err(Error::parameter("tolerance", tolerance, "an explicit method has no equations to solve"));
+            }
+        }
+        if self.method.is_cayley() && !self.fields.iter().all(|field| matches!(field, Field::SkewLinear { .. })) {
+            return Err(Error::parameter("method", &self.method, "it is a method for fields of kind skew_linear"));
         }
         self.fields.iter().try_for_each(|field| field.check(input))
     }

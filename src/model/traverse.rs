@@ -1,15 +1,17 @@
 //! The same tree with other weights.
 
-use super::{Conv2d, Flow, Linear, Map};
+use super::{Conv2d, Flow, Householder, Linear, Map};
 
 /// The number of axes of the weights of a matrix, of a convolution, and of a bias.
 const MATRIX: usize = 2;
 const KERNEL: usize = 4;
 const BIAS: usize = 1;
+/// One vector, or several as the rows of a matrix.
+pub(super) const VECTORS: usize = 0;
 
 impl<W> Map<W> {
     /// The tree with `f(path, axes, weight)` in the place of every weight; `path` names its place, and `axes` is the
-    /// number of axes that it must have there.
+    /// number of axes that it must have there, or 0 for one or two.
     ///
     /// # Errors
     /// The first error of `f`.
@@ -22,11 +24,14 @@ impl<W> Map<W> {
             Self::Sum(maps) => Map::Sum(branches(maps)?),
             Self::Mean(maps) => Map::Mean(branches(maps)?),
             Self::Linear(linear) => Map::Linear(linear.try_map(path, f)?),
-            Self::Flow(Flow { fields, method, step, steps, horizon }) => {
+            Self::Householder(Householder { vector }) => {
+                Map::Householder(Householder { vector: f(&join(path, "vector"), VECTORS, vector)? })
+            }
+            Self::Flow(Flow { fields, method, step, steps, horizon, tolerance }) => {
                 let one = fields.len() == 1;
                 let name = |k: usize| if one { join(path, "field") } else { join(path, &format!("fields.{k}")) };
                 let fields = fields.into_iter().enumerate().map(|(k, field)| field.try_map(&name(k), f));
-                Map::Flow(Flow { fields: fields.collect::<Result<_, E>>()?, method, step, steps, horizon })
+                Map::Flow(Flow { fields: fields.collect::<Result<_, E>>()?, method, step, steps, horizon, tolerance })
             }
             Self::Activation(function) => Map::Activation(function),
             Self::Partial(partial) => Map::Partial(partial),
@@ -40,6 +45,7 @@ impl<W> Map<W> {
         match self {
             Self::Chain(maps) | Self::Sum(maps) | Self::Mean(maps) => maps.iter().for_each(|map| map.each(f)),
             Self::Linear(linear) => linear.each(f),
+            Self::Householder(Householder { vector }) => f(vector),
             Self::Flow(flow) => flow.fields.iter().for_each(|field| field.each(f)),
             Self::Activation(_) | Self::Partial(_) | Self::Window(_) | Self::Opaque(_) => {}
         }

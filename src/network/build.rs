@@ -5,8 +5,8 @@ use crate::{
     error::{Error, Result},
     field::{GradientField, ResidualField, StructuredField, VectorField},
     layer::{
-        ActivationLayer, AffineLayer, Branches, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection,
-        Splitting, Step,
+        ActivationLayer, AffineLayer, Branches, Flow, Householder, Implicit, L2Pool, Layer, Normalize,
+        PartialActivation, Reshape, Selection, Splitting, Step,
     },
     model::{self, Field, Linear, Map, Method, Partial, Window, join},
     operator::Affine,
@@ -58,6 +58,7 @@ fn layer<T: Scalar>(map: &Map, path: &str, input: Shape) -> Result<Box<dyn Layer
         }
         Map::Window(Window::L2Pool(pooling)) => Ok(Box::new(L2Pool::new(input, *pooling).map_err(here)?)),
         Map::Window(window) => Ok(Box::new(Selection::new(input, *window).map_err(here)?)),
+        Map::Householder(householder) => Ok(Box::new(Householder::<T>::new(input, householder).map_err(here)?)),
         Map::Flow(flow) => flow_layer(flow, input).map_err(here),
         Map::Opaque(opaque) => Err(here(unknown(&opaque.kind))),
     }
@@ -69,7 +70,12 @@ fn flow_layer<T: Scalar>(flow: &model::Flow, input: Shape) -> Result<Box<dyn Lay
         return Ok(Box::new(Splitting::new(field, *method, flow.step, flow.steps)?));
     }
     let fields = flow.fields.iter().map(|f| field(f, input)).collect::<Result<_>>()?;
-    let layer = Flow::boxed(fields, flow.method.tableau()?, Step::Fixed(flow.step), flow.steps)?;
+    let tableau = flow.method.tableau()?;
+    if !tableau.is_explicit() {
+        let layer = Implicit::boxed(fields, tableau, flow.step, flow.steps, flow.tolerance)?;
+        return Ok(Box::new(layer.over(flow.horizon)));
+    }
+    let layer = Flow::boxed(fields, tableau, Step::Fixed(flow.step), flow.steps)?;
     Ok(Box::new(layer.over(flow.horizon)))
 }
 

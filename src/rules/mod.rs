@@ -11,9 +11,12 @@
 //! | [`isometry`] | a reordering, an embedding by zeros | 1 |
 //! | [`slope`] | an activation | its largest slope |
 //! | [`windows`] | sorting, pooling | 1, or the root of the overlap |
+//! | [`householder`] | reflections of groups | 1, or more for a long vector |
 //! | [`gradient_field`], [`residual_field`], [`dissipative_field`], [`hamiltonian_field`], [`nais_field`] | a vector field | Lipschitz constant, cocoercivity, convexity |
 //! | [`gradient_step`], [`one_sided_lipschitz`] | an Euler step | its factor |
 //! | [`circle_contractivity`], [`stage_multipliers`], [`lipschitz_step`] | a Runge–Kutta step | its factor |
+//! | [`implicit_step`], [`algebraic_stability`] | a step of an implicit method | its factor; that it exists |
+//! | [`skew_flow`] | a Runge–Kutta step of a skew linear field | its factor, both ways |
 //! | [`shears`], [`exponential_step`] | a step of a split method | its factor |
 //! | [`quadratic_constraint`] | an Euler step; a stack of layers | what multipliers prove |
 //! | [`composition`] | a chain; the steps of a flow | the product |
@@ -22,6 +25,7 @@
 //!
 //! [`Prover`] looks for the proofs of a network, [`derive()`] recomputes what one node of a tree claims.
 
+pub mod algebraic_stability;
 pub mod circle_contractivity;
 pub mod composition;
 mod derived;
@@ -32,6 +36,8 @@ pub mod gradient_field;
 pub mod gradient_step;
 pub mod hamiltonian_field;
 mod horizon;
+pub mod householder;
+pub mod implicit_step;
 pub mod isometry;
 pub mod lipschitz_step;
 pub mod margin;
@@ -43,6 +49,7 @@ mod propose;
 pub mod quadratic_constraint;
 pub mod residual_field;
 pub mod shears;
+pub mod skew_flow;
 pub mod slope;
 pub mod stage_multipliers;
 pub mod sum;
@@ -54,7 +61,7 @@ pub use propose::Prover;
 use crate::{
     certificate::{Claimed, Claims, Evidence, Rule},
     error::{Error, Result},
-    model::{Field, Flow, Linear, Map},
+    model::{Field, Flow, Linear, Map, Method, Step},
     rigor::{
         directed::{mul_down, mul_up},
         torus::PaddingMode,
@@ -79,6 +86,11 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
     if proof.evidence() != &Evidence::Nothing && !needs_evidence && !is_flow {
         return Err(Error::format(format!("the rule {rule} needs no evidence")));
     }
+    if let (Subject::Step(step @ Step { method: Method::Named(_) | Method::Own(_), .. }), [field]) =
+        (part.subject, premises)
+    {
+        implicit_step::is_solvable(step, field)?;
+    }
     match (rule, part.subject, premises) {
         (Rule::OperatorNorm, Subject::Map(Map::Linear(linear)) | Subject::Operator(linear), []) => {
             operator_norm::bound(linear, part.input, proof.evidence(), proof.claims().inverse.is_some())
@@ -88,6 +100,7 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
         (Rule::Slope, Subject::Map(Map::Activation(function)), []) => Ok(slope::bound(*function)),
         (Rule::Slope, Subject::Map(Map::Partial(partial)), []) => Ok(slope::of_some(partial.function)),
         (Rule::Windows, Subject::Map(Map::Window(window)), []) => Ok(windows::bound(window)),
+        (Rule::Householder, Subject::Map(Map::Householder(map)), []) => householder::bound(map, part.input),
         (Rule::OperatorNorm, Subject::Derived(part), []) => {
             derived::bound(&part, proof.evidence(), proof.claims().inverse.is_some())
         }
@@ -97,6 +110,9 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
         (Rule::GradientStep, Subject::Step(step), [field]) => gradient_step::bound(step, field),
         (Rule::OneSidedLipschitz, Subject::Step(step), [field]) => one_sided_lipschitz::bound(step, field),
         (Rule::CircleContractivity, Subject::Step(step), [field]) => circle_contractivity::bound(step, field),
+        (Rule::AlgebraicStability, Subject::Step(step), [field]) => algebraic_stability::bound(step, field),
+        (Rule::ImplicitStep, Subject::Step(step), [field]) => implicit_step::bound(step, field),
+        (Rule::SkewFlow, Subject::Step(step), [field]) => skew_flow::bound(step, field, &proof.claims()),
         (Rule::LipschitzStep, Subject::Step(step), [field]) => lipschitz_step::bound(step, field),
         (Rule::StageMultipliers, Subject::Step(step), [field]) => {
             stage_multipliers::bound(step, field, proof.evidence(), proof.claims().bound)

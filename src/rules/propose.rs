@@ -5,9 +5,10 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::{
-    Numbers, Part, Subject, circle_contractivity, composition, derived, exponential_step, field_rule, gradient_step,
-    is_isometry, isometry, lipschitz_step, of_field, one_sided_lipschitz, operator_norm, quadratic_constraint, shears,
-    slope, stage_multipliers, steps_of, sum, windows,
+    Numbers, Part, Subject, algebraic_stability, circle_contractivity, composition, derived, exponential_step,
+    field_rule, gradient_step, householder, implicit_step, is_isometry, isometry, lipschitz_step, of_field,
+    one_sided_lipschitz, operator_norm, quadratic_constraint, shears, skew_flow, slope, stage_multipliers, steps_of,
+    sum, windows,
 };
 use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},
@@ -151,6 +152,9 @@ impl Prover {
                 Ok(node(part, Rule::Slope, slope::of_some(partial.function), vec![]))
             }
             Subject::Map(Map::Window(window)) => Ok(node(part, Rule::Windows, windows::bound(window), vec![])),
+            Subject::Map(Map::Householder(map)) => {
+                Ok(node(part, Rule::Householder, householder::bound(map, part.input)?, vec![]))
+            }
             Subject::Map(Map::Flow(flow)) => {
                 if flow.is_open() {
                     return Err(Error::not_proved("a flow with a horizon", "its number of steps is not chosen yet"));
@@ -231,18 +235,20 @@ impl Prover {
         if let Method::Split(method) = step.method {
             return self.split_step(part, step, *method);
         }
-        let tableau = step.method.tableau()?;
-        if !tableau.is_explicit() {
-            let reason = "a flow needs an explicit method".into();
-            return Err(Error::Tableau { name: tableau.name().into(), reason });
-        }
         let field = self.part(&part.below("field", part.input, Subject::Field(step.field)))?;
         let numbers = field.claims().numbers();
+        implicit_step::is_solvable(step, &numbers)?;
+        // Of a skew linear field nothing proves more, both ways.
+        if let Some(claims) = skew_flow::propose(step, &numbers) {
+            return Ok(node(part, Rule::SkewFlow, claims, vec![field]));
+        }
         let plain = |(rule, claims): (Rule, Result<Claims>)| Some((rule, claims.ok()?, Evidence::Nothing));
         let mut candidates: Vec<(Rule, Claims, Evidence)> = [
             (Rule::GradientStep, gradient_step::bound(step, &numbers)),
             (Rule::CircleContractivity, circle_contractivity::bound(step, &numbers)),
             (Rule::OneSidedLipschitz, one_sided_lipschitz::bound(step, &numbers)),
+            (Rule::AlgebraicStability, algebraic_stability::bound(step, &numbers)),
+            (Rule::ImplicitStep, implicit_step::bound(step, &numbers)),
             (Rule::LipschitzStep, lipschitz_step::bound(step, &numbers)),
         ]
         .into_iter()

@@ -86,6 +86,13 @@ impl Tableau {
         Ok(CircleRadius::Finite(Lower::proved(r)))
     }
 
+    /// Whether the method is algebraically stable, `b ≥ 0` and `M = BA + AᵀB − bbᵀ ⪰ 0`, exactly.
+    ///
+    /// Source: Burrage, Butcher, *Stability criteria for implicit Runge–Kutta methods*, SIAM J. Numer. Anal. 16 (1979).
+    pub fn is_algebraically_stable(&self) -> bool {
+        self.b.iter().all(|b| b.sign() != Ordering::Less) && is_positive_semidefinite(self.algebraic_stability_matrix())
+    }
+
     /// `B + rM ⪰ 0`, exactly: `M + B/r ⪰ 0` for `r > 0`.
     fn contracts(&self, m: &[Vec<Surd>], r: f64) -> bool {
         let Ok(r) = Surd::from_f64(r) else { return false };
@@ -118,7 +125,7 @@ impl Tableau {
 ///
 /// No pivot may be negative, and the row of a pivot that is 0 must be 0: `S_ii = 0 ≠ S_ij` makes `S` indefinite.
 /// Otherwise `S ⪰ 0` if and only if the Schur complement of the pivot is.
-fn is_positive_semidefinite(mut s: Vec<Vec<Surd>>) -> bool {
+pub(super) fn is_positive_semidefinite(mut s: Vec<Vec<Surd>>) -> bool {
     for k in 0..s.len() {
         let pivot = std::mem::take(&mut s[k]);
         match pivot[k].sign() {

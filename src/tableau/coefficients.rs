@@ -154,6 +154,11 @@ impl Tableau {
         self.b.len() == 1 && self.b[0] == Surd::from(1) && self.is_explicit()
     }
 
+    /// Whether a step is `x₁ = x + h f(x₁)`.
+    pub fn is_implicit_euler(&self) -> bool {
+        self.b.len() == 1 && self.b[0] == Surd::from(1) && self.a[0][0] == Surd::from(1)
+    }
+
     /// The coefficients rounded to the nearest numbers of `T`, and a bound of their error.
     pub fn rounded<T: Scalar>(&self) -> Coefficients<T> {
         let round = |row: &[Surd]| row.iter().map(Surd::nearest::<T>).collect::<Vec<T>>();

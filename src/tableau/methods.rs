@@ -61,16 +61,22 @@ const METHODS: [(&str, Method); 19] = [
 ];
 
 impl Tableau {
-    /// The names of all methods but those of the family `ssprk<s>2` ([`Self::ssprk_s2`]).
+    /// The name of [`Self::cayley`].
+    pub(crate) const CAYLEY: &'static str = "cayley";
+
+    /// The names of all methods but those of the family `ssprk<s>2` ([`Self::ssprk_s2`]) and [`Self::cayley`].
     pub fn names() -> impl Iterator<Item = &'static str> {
         METHODS.iter().map(|(name, _)| *name)
     }
 
-    /// The method with a name of [`Self::names`], or `ssprk<s>2`: `ssprk102` has 10 stages.
+    /// The method with a name of [`Self::names`], `cayley`, or `ssprk<s>2`: `ssprk102` has 10 stages.
     ///
     /// # Errors
     /// [`Error::Tableau`] for any other name, [`Error::Parameter`] for a number of stages outside of the family.
     pub fn by_name(name: &str) -> Result<Self> {
+        if name == Self::CAYLEY {
+            return Ok(Self::cayley());
+        }
         if let Some((_, method)) = METHODS.iter().find(|(known, _)| *known == name) {
             return Ok(method());
         }
@@ -185,6 +191,12 @@ impl Tableau {
     /// The implicit midpoint rule, which is Gauss with one stage, order 2. Radius ∞.
     pub fn implicit_midpoint() -> Self {
         tableau("implicit_midpoint", 2, vec![row![1 / 2]], row![1])
+    }
+
+    /// The implicit midpoint rule by the name that it has for skew linear fields `Kx`, the only ones that flows use it for: a
+    /// step is the Cayley transform `(I − hK/2)⁻¹(I + hK/2)x`, an isometry.
+    pub fn cayley() -> Self {
+        tableau(Self::CAYLEY, 2, vec![row![1 / 2]], row![1])
     }
 
     /// The trapezoidal rule, order 2. Radius 2.

@@ -6,7 +6,10 @@
 
 use dahlquist::{
     activation::Activation,
-    model::{Conv2d, Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Pooling, SplitMethod, Tensor, Window},
+    model::{
+        Conv2d, Field, Flow, Householder, Linear, Map, Method, Padding, Pair, Partial, Pooling, SplitMethod, Tensor,
+        Window,
+    },
     rigor::torus::PaddingMode,
     tableau::Surd,
     tensor::Shape,
@@ -69,6 +72,7 @@ pub fn value<N: Num>(map: &Map, input: Shape, x: &[N]) -> Option<Vec<N>> {
             x.iter().enumerate().map(each).collect()
         }
         Map::Window(window) => windowed(window, input, x),
+        Map::Householder(householder) => reflected(householder, input, x),
         Map::Flow(flow) => integrated(flow, input, x),
         Map::Chain(maps) => {
             let (mut shape, mut x) = (input, x.to_vec());
@@ -145,6 +149,23 @@ fn ascending<N: Num>(numbers: &mut [N]) {
             numbers.swap(i, i + 1);
         }
     }
+}
+
+/// `z` if `vᵀz > 0`, else `z − 2v(vᵀz)`, group by group.
+fn reflected<N: Num>(householder: &Householder, input: Shape, x: &[N]) -> Option<Vec<N>> {
+    let [groups, size] = householder.groups(input).ok()?;
+    let vectors: Vec<N> = householder.vector.wide().iter().map(|&v| N::of(v)).collect();
+    let (points, mut y) = (x.len() / (groups * size), x.to_vec());
+    for (group, point) in (0..groups).flat_map(|g| (0..points).map(move |p| (g, p))) {
+        let v = vectors.chunks(size).nth(group).unwrap_or(&vectors[..size]);
+        let place = |i: usize| (group * size + i) * points + point;
+        let along = v.iter().enumerate().fold(N::of(0.0), |sum, (i, v)| sum.plus(&v.times(&x[place(i)])));
+        if !along.positive() {
+            let twice = along.plus(&along);
+            v.iter().enumerate().for_each(|(i, v)| y[place(i)] = y[place(i)].minus(&v.times(&twice)));
+        }
+    }
+    Some(y)
 }
 
 /// Which window, as an output, holds which point, as an input.

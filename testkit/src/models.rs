@@ -7,8 +7,8 @@ use dahlquist::{
     certify::SealOptions,
     field::{GradientField, ResidualField, VectorField},
     layer::{
-        ActivationLayer, AffineLayer, Branches, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection,
-        Step,
+        ActivationLayer, AffineLayer, Branches, Flow, Householder, Implicit, L2Pool, Layer, Normalize,
+        PartialActivation, Reshape, Selection, Step,
     },
     model::{self, Model, Padding, Pair, Pooling, Tensor, Window},
     network::AnyNetwork,
@@ -120,6 +120,8 @@ fn family<T: Scalar>(draw: &mut impl FnMut(usize, f64) -> Vec<T>) -> Result<Vec<
         Box::new(PartialActivation::new::<T>(Activation::Abs {}, [0, 4], image)?),
         Box::new(Reshape::shift(image, vec![(2, 1, 0), (2, 0, -1)], PaddingMode::Circular)?),
         Box::new(Reshape::mirror(image)?),
+        Box::new(Householder::new(image, &model::Householder { vector: Tensor::new(&[2], &draw(2, 0.7)) })?),
+        Box::new(Implicit::new(pointwise(draw(64, 0.2))?, Tableau::radau_iia2(), 0.5, 1, None)?),
         function(Activation::Gelu {})?,
         Box::new(Selection::new(image, Window::MaxPool(around))?),
         Box::new(Reshape::pad_channels(image, 9)?),
@@ -130,6 +132,13 @@ fn family<T: Scalar>(draw: &mut impl FnMut(usize, f64) -> Vec<T>) -> Result<Vec<
         Box::new(AffineLayer::new(Affine::new(MeanPool::windows(image, around)?, None)?)),
         function(Activation::Hardtanh { min: -0.5, max: 0.75 })?,
     ])
+}
+
+/// A gradient field on images of 8 × 4 × 4 with a convolution of one point.
+fn pointwise<T: Scalar>(weights: Vec<T>) -> Result<GradientField<T>> {
+    let (input, mode) = (Shape::image(8, 4, 4), PaddingMode::Zeros);
+    let geometry = Geometry { input, outputs: 8, kernel: (1, 1), stride: 1, padding: 0, mode };
+    GradientField::new(Affine::new(Conv2d::new(geometry, weights)?, None)?, Activation::LeakyRelu { slope: 0.5 })
 }
 
 /// A network with a residual step, affine maps that are better together, a stack, and branches, its weights random.

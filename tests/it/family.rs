@@ -110,7 +110,7 @@ fn fields_of_vectors() {
     let layers = json!([
         flow("euler", 0.1, json!({"type": "gradient", "activation": tanh, "operator": operator, "weights": "d"})),
         flow("rk4", 0.1, dissipative.clone()),
-        flow("exponential_euler", 0.1, dissipative),
+        flow("exponential_euler", 0.1, dissipative.clone()),
         flow("euler", 0.1, json!({"type": "skew_linear", "skew": "s"})),
         flow("symplectic_euler", 0.1, hamiltonian.clone()),
         flow("stormer_verlet", 0.1, hamiltonian),
@@ -120,9 +120,15 @@ fn fields_of_vectors() {
         flow("euler", 0.1, json!({"type": "nais", "factor": "w", "bias": "c", "activation": tanh, "epsilon": 0.01})),
         flow("euler", 0.1, json!({"type": "lurie", "linear": "m", "inner": operator, "activation": tanh,
             "outer": {"type": "dense", "weight": "o"}})),
+        {"type": "flow", "method": "cayley", "step": 0.5, "steps": 2, "tolerance": 1e-5,
+            "field": {"type": "skew_linear", "skew": "s"}},
+        {"type": "flow", "method": "implicit_midpoint", "step": 0.5, "steps": 4, "tolerance": 1e-5, "field": dissipative},
+        {"type": "flow", "method": {"a": [["3/4"]], "b": ["1"]}, "step": 0.5, "steps": 1, "field": dissipative},
+        {"type": "householder", "vector": "v"},
         {"type": "dense", "weight": "h"}
     ]);
-    let tensors: [(&str, &[usize]); 9] = [
+    let tensors: [(&str, &[usize]); 10] = [
+        ("v", &[2]),
         ("w", &[3, 4]),
         ("b", &[3]),
         ("d", &[3]),

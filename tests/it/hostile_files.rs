@@ -80,7 +80,12 @@ fn model_files_that_lie_are_refused() {
         refused(to, &DENSE.replace(from, to), &[w], reason);
     }
     refused("an unknown method", &flow("leapfrog", "0.1", "1"), &[w], "known are");
-    refused("an implicit method", &flow("gauss2", "0.1", "1"), &[w], "explicit");
+    let solved = |method, tolerance| {
+        flow(method, "0.1", "1").replace("\"method\"", &format!("\"tolerance\":{tolerance},\"method\""))
+    };
+    refused("a tolerance of an explicit method", &solved("rk4", "1e-6"), &[w], "explicit");
+    refused("a tolerance that is none", &solved("gauss2", "0"), &[w], "tolerance");
+    refused("the method of Cayley for another field", &solved("cayley", "1e-6"), &[w], "skew_linear");
     refused("no steps", &flow("euler", "0.1", "0"), &[w], "at least one step");
     refused("a step that overflows", &flow("euler", "1e400", "1"), &[w], "out of range");
     refused("a step that overflows f32", &flow("euler", "1e300", "1"), &[w], "finite");

@@ -24,6 +24,7 @@ layer_laws! {
     moves<T>: strategies::moves();
     selection<T>: strategies::selection();
     l2_pool<T>: strategies::l2_pool();
+    householder<T>: strategies::householder::<T>();
     partial_activation<T>: strategies::partial_activation::<T>();
     channel_affine<T>: strategies::channel_affine::<T>().prop_map(AffineLayer::new);
     grouped_conv2d<T>: strategies::grouped_conv2d::<T>().prop_map(AffineLayer::new);
@@ -31,6 +32,7 @@ layer_laws! {
     varying_gradient_flow<T>: strategies::varying_gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
     splitting<T>: strategies::splitting::<T>();
+    implicit_flow<T>: strategies::implicit_flow::<T>();
     structured_flow<T>: strategies::structured_flow::<T>();
     declared_dense<T>: declared::<T, _>(strategies::long_dense::<T>().prop_map(AffineLayer::new));
     declared_conv2d<T>: declared::<T, _>(strategies::long_conv2d::<T>().prop_map(AffineLayer::new));

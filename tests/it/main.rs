@@ -21,6 +21,7 @@ mod groups;
 mod horizon;
 mod hostile;
 mod hostile_files;
+mod implicit;
 mod laws;
 mod layering;
 mod linear_bounds;

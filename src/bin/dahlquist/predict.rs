@@ -48,8 +48,11 @@ impl Predict {
             logits.extend((0..y.samples()).map(|s| y.sample(s).iter().map(|logit| logit.wide()).collect::<Vec<_>>()));
             Ok(())
         })?;
-        let predictions: Vec<usize> = logits.iter().map(|logits| argmax(logits)).collect();
-        let correct = predictions.iter().zip(dataset.labels()).filter(|(p, label)| p == label).count();
+        // Where equations are not solved to their tolerance there are no logits, and no prediction.
+        let predicted = |logits: &Vec<f64>| (!logits.iter().any(|logit| logit.is_nan())).then(|| argmax(logits));
+        let predictions: Vec<Option<usize>> = logits.iter().map(predicted).collect();
+        let unsolved = predictions.iter().filter(|prediction| prediction.is_none()).count();
+        let correct = predictions.iter().zip(dataset.labels()).filter(|(p, label)| **p == Some(**label)).count();
         let accuracy = dataset.is_labelled().then_some(correct as f64 / dataset.len() as f64);
         if let Some(out) = &self.json {
             // A number that overflowed is written as null: JSON has no infinity.
@@ -59,11 +62,16 @@ impl Predict {
             }))?;
         }
         Ok(Outcome::done(format!(
-            "{} samples, executed in {}, {}: {}\n",
+            "{} samples, executed in {}, {}: {}{}\n",
             dataset.len(),
             T::NAME,
             input::order(summation),
-            accuracy.map_or("no labels".into(), |accuracy| format!("accuracy {}", percent(accuracy)))
+            accuracy.map_or("no labels".into(), |accuracy| format!("accuracy {}", percent(accuracy))),
+            if unsolved > 0 {
+                format!("; no prediction for {unsolved}, which overflow or are not solved")
+            } else {
+                String::new()
+            }
         )))
     }
 }

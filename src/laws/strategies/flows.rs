@@ -9,8 +9,8 @@ use super::{
 use crate::{
     activation::Activation,
     field::{GradientField, ResidualField, StructuredField, VectorField},
-    integrate::Tableau,
-    layer::{Flow, Layer, Splitting, Step},
+    integrate::{Surd, Tableau},
+    layer::{Flow, Implicit, Layer, Splitting, Step},
     model::SplitMethod,
     operator::{Affine, Dense},
     rules::Prover,
@@ -60,6 +60,31 @@ pub fn steep_structured_flow<T: Scalar>() -> BoxedStrategy<Flow<T>> {
         .prop_filter_map("refused", |(field, tableau, ratio, steps)| {
             let l = Prover::default().field(&field.describe(), field.shape()).ok()?.bound().get();
             Flow::new(field, tableau, Step::Fixed(T::of(ratio / l.max(1e-3)).wide()), steps).ok()
+        })
+        .boxed()
+}
+
+/// An implicit method, among them one with a singular matrix and one of one's own.
+pub fn implicit_tableau() -> impl Strategy<Value = Tableau> {
+    let own = || {
+        Tableau::new("own", 1, vec![vec![Surd::ratio(3, 4).ok()?]], vec![Surd::from(1)], vec![Surd::ratio(3, 4).ok()?])
+            .ok()
+    };
+    select(Tableau::names().chain(["own"]).collect::<Vec<_>>()).prop_filter_map("not implicit", move |name| {
+        Tableau::by_name(name).ok().or_else(own).filter(|t| !t.is_explicit())
+    })
+}
+
+/// Flows of gradient fields and of fields of the family by implicit methods, their steps short and long.
+pub fn implicit_flow<T: Scalar>() -> BoxedStrategy<Implicit<T>> {
+    let gradient = gradient_field::<T>().prop_map(|field| Box::new(field) as Box<dyn VectorField<T>>);
+    let family = structured_field::<T>().prop_map(|field| Box::new(field) as Box<dyn VectorField<T>>);
+    let lengths = prop_oneof![4 => 0.0..2.0f64, 2 => 2.0..16.0f64, 1 => -0.5..0.0f64];
+    (prop_oneof![gradient, family], implicit_tableau(), lengths, 1..=2usize)
+        .prop_filter_map("refused", |(field, tableau, ratio, steps)| {
+            let l = Prover::default().field(&field.describe(), field.shape()).ok()?.bound().get();
+            let h = T::of(ratio / l.max(1e-3)).wide();
+            Implicit::boxed(vec![field], tableau, h, steps, None).ok().filter(|_| is_moderate(h))
         })
         .boxed()
 }

@@ -2,10 +2,10 @@
 
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-use super::{bias, conv2d, dense, image, moderate, pool, shape, steep_activation};
+use super::{bias, conv2d, dense, image, matrix, moderate, pool, shape, steep_activation};
 use crate::{
-    layer::{ActivationLayer, AffineLayer, L2Pool, Normalize, PartialActivation, Reshape, Selection},
-    model::{Pair, Pooling, Window},
+    layer::{ActivationLayer, AffineLayer, Householder, L2Pool, Normalize, PartialActivation, Reshape, Selection},
+    model::{self, Pair, Pooling, Tensor, Window, units},
     operator::{Affine, Dense},
     rigor::torus::PaddingMode,
     scalar::Scalar,
@@ -66,6 +66,26 @@ pub fn pooling() -> impl Strategy<Value = Pooling> {
         stride,
         padding,
     })
+}
+
+/// Reflections of groups, by one vector or one each, short, of about norm 1, and of any length.
+pub fn householder<T: Scalar>() -> impl Strategy<Value = Householder<T>> {
+    (shape(), 1..=3usize, any::<bool>(), any::<bool>())
+        .prop_flat_map(|(shape, size, each, unit)| {
+            let groups = if each { units(shape) / size } else { 1 };
+            (Just((shape, size, each, unit)), matrix::<T>(groups, size))
+        })
+        .prop_filter_map("refused", |((shape, size, each, unit), mut v)| {
+            for v in v.chunks_mut(size).filter(|_| unit) {
+                let norm = v.iter().map(|v| v.wide() * v.wide()).sum::<f64>().sqrt();
+                v.iter_mut().for_each(|v| *v = T::of(v.wide() / norm));
+            }
+            let shape_of = if each { vec![v.len() / size, size] } else { vec![size] };
+            if v.iter().any(|v| !v.wide().is_finite()) {
+                return None;
+            }
+            Householder::new(shape, &model::Householder { vector: Tensor::new(&shape_of, &v) }).ok()
+        })
 }
 
 /// A layer that selects: groups that are sorted, or max pooling.

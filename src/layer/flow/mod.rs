@@ -10,6 +10,7 @@ use std::{
 
 pub use choice::Step;
 use choice::{MOST_ESTIMATED, quotient};
+pub(super) use rounding::Weight;
 
 use super::Layer;
 use crate::{
@@ -192,7 +193,7 @@ impl<T: Scalar> Layer<T> for Flow<T> {
         let method = Method::from(&self.method.tableau);
         let fields = self.fields.iter().map(|field| field.describe()).collect();
         let (step, steps, horizon) = (self.h.wide(), self.steps, self.horizon);
-        Map::Flow(model::Flow { fields, method, step, steps, horizon })
+        Map::Flow(model::Flow { fields, method, step, steps, horizon, tolerance: None })
     }
 
     fn input(&self) -> Shape {

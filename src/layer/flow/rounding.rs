@@ -18,18 +18,18 @@ use crate::{
 /// The factor of a slope in a stage or a step: `h·a` in the method, `fl(h·â)` in the program, which forms it in its own
 /// format before it meets a slope.
 #[derive(Debug, Clone, Copy)]
-struct Weight {
+pub(in crate::layer) struct Weight {
     /// A bound of `|h·a|`.
-    meant: f64,
+    pub(in crate::layer) meant: f64,
     /// `|fl(h·â)|`: infinite if the product overflows, whatever the slope is.
-    executed: f64,
+    pub(in crate::layer) executed: f64,
     /// A bound of `|fl(h·â) − h·a|`, underflow included.
-    error: f64,
+    pub(in crate::layer) error: f64,
 }
 
 impl Weight {
     /// The weight for the coefficient `a`, of which `â` is known and `|â − a| ≤ coefficient·|a|`.
-    fn new<T: Scalar>(h: T, a: T, coefficient: f64, rounding: &Rounding) -> Self {
+    pub(in crate::layer) fn new<T: Scalar>(h: T, a: T, coefficient: f64, rounding: &Rounding) -> Self {
         let executed = (h * a).wide();
         let (h, a) = (h.wide(), a.wide());
         let product = mul_up(h.abs(), a.abs());

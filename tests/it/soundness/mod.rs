@@ -5,6 +5,7 @@
 //! allowed: it hides no violation that exceeds that.
 mod fields;
 mod flows;
+mod implicit;
 mod layers;
 mod networks;
 
@@ -24,9 +25,14 @@ use rand_distr::StandardNormal;
 /// Each rule has the property test of its name in this folder, so a new rule needs a new test.
 #[test]
 fn every_rule_has_its_test() {
-    let source =
-        [include_str!("fields.rs"), include_str!("flows.rs"), include_str!("layers.rs"), include_str!("networks.rs")]
-            .concat();
+    let source = [
+        include_str!("fields.rs"),
+        include_str!("flows.rs"),
+        include_str!("implicit.rs"),
+        include_str!("layers.rs"),
+        include_str!("networks.rs"),
+    ]
+    .concat();
     for rule in Rule::ALL {
         let test = format!("#[test]\nfn {}() {{", rule.name());
         assert!(source.contains(&test), "the rule {rule} has no property test");

@@ -1,0 +1,191 @@
+//! Steps of implicit methods, of skew flows, and reflections, exactly.
+//!
+//! An equation need not be solved to be tested: from a stage `X` its point `x = X − haf(X)` follows, and the end.
+
+use std::cell::Cell;
+
+use dahlquist::{
+    certificate::Rule,
+    laws::{Verdict, strategies as s},
+    layer::Layer,
+    model::{Field, Flow, Fractions, Linear, Map, Method, Tensor},
+    rules::Prover,
+    scalar::Scalar,
+    tensor::Shape,
+};
+use dahlquist_testkit::{
+    described::{exact, slope, squared_distance, value},
+    models::{proof, step_rule},
+};
+use num_rational::BigRational;
+use proptest::{prelude::Strategy, sample::select};
+
+use super::{fail, generator, hold, normal};
+
+type Point = Vec<BigRational>;
+
+/// The method with one stage `X = x + haf(X)`, `x₁ = x + hf(X)`.
+fn one_stage(a: &str) -> Method {
+    Method::Own(Fractions { a: vec![vec![a.into()]], b: vec!["1".into()] })
+}
+
+/// `‖Δy‖² ≤ L²‖Δx‖²`, and what is claimed besides.
+fn obeys(what: &str, claims: dahlquist::certificate::Claims, x: [&Point; 2], y: [&Point; 2]) -> Verdict {
+    let (before, after) = (squared_distance(x[0], x[1]), squared_distance(y[0], y[1]));
+    let l = exact(claims.bound.get());
+    if after > &l * &l * &before {
+        return fail(format!("{what} is not {}-Lipschitz", claims.bound));
+    }
+    if let Some(inverse) = claims.inverse
+        && after < exact(inverse.get()) * exact(inverse.get()) * &before
+    {
+        return fail(format!("{what} shrinks a distance more than {inverse}"));
+    }
+    if let Some(alpha) = claims.averaged {
+        // ‖Δy − (1 − α)Δx‖ ≤ α‖Δx‖.
+        let alpha = exact(alpha.get());
+        let rest = exact(1.0) - &alpha;
+        let off: BigRational =
+            (0..x[0].len()).map(|i| (&y[0][i] - &y[1][i]) - &rest * (&x[0][i] - &x[1][i])).map(|d| &d * &d).sum();
+        if off > &alpha * &alpha * &before {
+            return fail(format!("{what} is not {alpha}-averaged"));
+        }
+    }
+    Ok(())
+}
+
+/// The rule of a step in a proof of a flow with one field.
+fn certified(field: &Field, space: Shape, method: &Method, h: f64) -> Option<(Rule, dahlquist::certificate::Claims)> {
+    let flow = Map::Flow(Flow::of_steps(field.clone(), method.clone(), h, 1));
+    let proof = Prover::default().network(&flow, space).ok()?;
+    Some((step_rule(&proof), proof.premises()[0].claims()))
+}
+
+/// Steps of methods with one stage, of fields of the family whose values are rational; counts those proved by `rule`.
+fn one_stage_steps(stages: &[&'static str], rule: Rule) -> u32 {
+    let count = Cell::new(0);
+    let lengths = select(vec![0.01, 0.5, 1.0, 4.0, 64.0, -0.25]);
+    let subjects = (s::structured::<f32>(), select(stages.to_vec()), lengths);
+    hold(subjects, |((field, space), a, ratio), seed| {
+        let method = one_stage(a);
+        let Ok(known) = Prover::default().field(field, *space) else { return Ok(()) };
+        let h = ratio / known.bound().get().clamp(1e-3, 1e6);
+        let Some((found, claims)) = certified(field, *space, &method, h) else { return Ok(()) };
+        let (numerator, denominator) = a.split_once('/').unwrap_or((a, "1"));
+        let a = exact(numerator.parse().unwrap()) / exact(denominator.parse().unwrap());
+        let (mut rng, n) = (generator(seed), space.len());
+        for scale in [1.0, 1e-3, 100.0] {
+            let step = |stage: Point| -> Option<[Point; 2]> {
+                let f = slope(field, *space, &stage)?;
+                let start: Point = stage.iter().zip(&f).map(|(x, f)| x - &a * exact(h) * f).collect();
+                let end = start.iter().zip(&f).map(|(x, f)| x + exact(h) * f).collect();
+                Some([start, end])
+            };
+            let draw = |rng: &mut _| normal::<f64>(n, scale, rng).into_iter().map(exact).collect::<Point>();
+            let (first, second) = (draw(&mut rng), draw(&mut rng));
+            let (Some([x, y]), Some([x2, y2])) = (step(first), step(second)) else { return Ok(()) };
+            obeys(&format!("{found} with h = {h}"), claims, [&x, &x2], [&y, &y2])?;
+        }
+        count.set(count.get() + u32::from(found == rule));
+        Ok(())
+    });
+    count.get()
+}
+
+#[test]
+fn implicit_step() {
+    let found = one_stage_steps(&["1", "3/4", "1/2", "-1/3"], Rule::ImplicitStep);
+    assert!(found > 10, "{found}");
+    // x' = −x/2 with h = 3: 1/(1 + 3/2), to the last bits.
+    let field = Field::Lurie {
+        activation: dahlquist::activation::Activation::Relu {},
+        linear: matrix(1, &[-0.5]),
+        inner: matrix(1, &[0.0]),
+        outer: matrix(1, &[0.0]),
+    };
+    assert!(certified(&field, Shape::Features(1), &Method::Named("implicit_euler".into()), 3.0).is_none());
+    let field = gradient(&[0.5f64.sqrt()]);
+    let (rule, claims) = certified(&field, Shape::Features(1), &Method::Named("implicit_euler".into()), 3.0).unwrap();
+    assert_eq!(rule, Rule::ImplicitStep);
+    assert!((0.4..0.4 + 1e-12).contains(&claims.bound.get()), "{}", claims.bound);
+    assert_eq!(claims.averaged.unwrap().get(), 0.5);
+}
+
+/// `−wᵀ(wx)` in one dimension.
+fn gradient(w: &[f64]) -> Field {
+    let activation = dahlquist::activation::Activation::Identity {};
+    Field::Gradient { activation, operator: matrix(w.len(), w), weights: None }
+}
+
+fn matrix(columns: usize, w: &[f64]) -> Linear {
+    Linear::Dense { weight: Tensor::new(&[w.len() / columns, columns], w), bias: None }
+}
+
+#[test]
+fn algebraic_stability() {
+    let found = one_stage_steps(&["1/2", "1/2", "3/5"], Rule::AlgebraicStability);
+    assert!(found > 5, "{found}");
+}
+
+#[test]
+fn skew_flow() {
+    // K turns the plane with speed 1: every direction moves by |R(iy)|, y = h.
+    let field = Field::SkewLinear { skew: matrix(2, &[0.0, 0.5, -0.5, 0.0]) };
+    let space = Shape::Features(2);
+    let named = |name: &str| Method::Named(name.into());
+    let points = [[3.0, 1.0], [-0.5, 0.25]].map(|x| x.map(exact).to_vec());
+    for name in ["euler", "midpoint", "heun", "heun3", "kutta3", "rk4", "ssprk43", "dopri5", "ssprk102"] {
+        for h in [0.1, -0.75, 1.0, 1.7, 1.8, 2.5, 2.82, 2.84, 5.0, 20.0] {
+            let (rule, claims) = certified(&field, space, &named(name), h).unwrap();
+            assert_eq!(rule, Rule::SkewFlow, "{name}");
+            let flow = Map::Flow(Flow::of_steps(field.clone(), named(name), h, 1));
+            let [x, x2] = &points;
+            let [y, y2] = [x, x2].map(|x| value(&flow, space, x).unwrap());
+            obeys(name, claims, [x, x2], [&y, &y2]).unwrap();
+        }
+    }
+    let claim = |name: &str, h: f64| certified(&field, space, &named(name), h).unwrap().1;
+    // The limits of the stability functions: √3 and 2√2; beyond them something grows.
+    for (name, limit) in [("kutta3", 3f64.sqrt()), ("rk4", 8f64.sqrt())] {
+        assert_eq!(claim(name, limit * (1.0 - 1e-9)).bound.get(), 1.0, "{name}");
+        assert!(claim(name, limit * 1.001).bound.get() > 1.0, "{name}");
+    }
+    // Heun: |R|² = 1 + y⁴/4.
+    assert!((claim("heun", 1.5).bound.get() - (1.0 + 1.5f64.powi(4) / 4.0).sqrt()).abs() < 1e-12);
+    for name in ["implicit_midpoint", "gauss2", "cayley"] {
+        for h in [0.1, 3.0, 1e3] {
+            let claims = claim(name, h);
+            assert_eq!((claims.bound.get(), claims.inverse.unwrap().get()), (1.0, 1.0), "{name}");
+        }
+    }
+}
+
+#[test]
+fn householder() {
+    fn holds<T: Scalar>() {
+        let layers = s::householder::<T>().prop_filter("large", |layer| Layer::<T>::input(layer).len() <= 24);
+        hold(layers, |layer, seed| {
+            let Ok(proof) = proof::<T>(layer) else { return Ok(()) };
+            assert_eq!(proof.rule(), Rule::Householder);
+            let (map, space) = (Layer::<T>::describe(layer), Layer::<T>::input(layer));
+            let Map::Householder(reflection) = &map else { panic!("{map:?}") };
+            let mut rng = generator(seed);
+            let v: Vec<f64> = reflection.vector.wide().iter().map(|v| v * 8.0).collect();
+            let mut x: Vec<f64> = normal(space.len(), 1.0, &mut rng);
+            let mut pairs = vec![[x.clone(), normal(space.len(), 2.0, &mut rng)]];
+            if matches!(space, Shape::Features(_)) && v.iter().all(|v| v.abs() < 1e30) {
+                // Along v, on the side that is reflected, the bound is attained.
+                x = v.iter().cycle().take(space.len()).map(|v| -v).collect();
+                pairs.push([x.clone(), x.iter().map(|x| 3.0 * x).collect()]);
+            }
+            for pair in pairs {
+                let [x, y] = pair.map(|x| x.into_iter().map(exact).collect::<Point>());
+                let (Some(a), Some(b)) = (value(&map, space, &x), value(&map, space, &y)) else { return Ok(()) };
+                obeys("a reflection", proof.claims(), [&x, &y], [&a, &b])?;
+            }
+            Ok(())
+        });
+    }
+    holds::<f32>();
+    holds::<f64>();
+}
