@@ -10,14 +10,16 @@
 
 pub mod file;
 pub mod part;
+mod perturbation;
 mod rule;
 mod samples;
 mod stages;
 
 use serde::{Deserialize, Serialize};
 
+pub use perturbation::{Norm, Perturbation};
 pub use rule::Rule;
-pub use samples::{ClaimedAccuracy, ClaimedSamples};
+pub use samples::{ClaimedAccuracy, ClaimedSamples, RadiusProof};
 pub use stages::{Inequality, StageInequality};
 
 use crate::rigor::{Lower, Upper, torus::Torus};

@@ -166,6 +166,7 @@ impl Part {
         let mut whole = ClaimedSamples {
             predictions: Vec::new(),
             radii: Vec::new(),
+            by: Vec::new(),
             labels: first.claims.labels.as_ref().map(empty),
             ..first.claims.clone()
         };
@@ -177,6 +178,7 @@ impl Part {
             }
             whole.predictions.extend(part.claims.predictions);
             whole.radii.extend(part.claims.radii);
+            whole.by.extend(part.claims.by);
             if let (Some(labels), Some(more)) = (&mut whole.labels, part.claims.labels) {
                 labels.extend(more);
             }
@@ -201,6 +203,7 @@ impl Part {
             ("certificate of the network", self.certificate == other.certificate),
             ("hash of the samples", a.sha256 == b.sha256),
             ("semantics", (a.semantics, a.local) == (b.semantics, b.local)),
+            ("norm or range", a.within == b.within),
             ("knowledge of labels", a.labels.is_some() == b.labels.is_some()),
         ];
         shared.into_iter().find(|(_, same)| !same).map(|(what, _)| what)

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{SampleCertificate, Sealed, Semantics};
-use crate::{data::Dataset, error::Result, network::chunks_of, scalar::Scalar};
+use crate::{certificate::Perturbation, data::Dataset, error::Result, network::chunks_of, scalar::Scalar};
 
 /// The number of samples that are certified at a time: enough for every thread, and little enough for the memory.
 const AT_ONCE: usize = 1024;
@@ -17,22 +17,23 @@ impl<T: Scalar> Sealed<T> {
     pub fn certify_dataset(
         &self,
         dataset: &Dataset,
-        meaning: (Semantics, bool),
+        (semantics, local): (Semantics, bool),
         observe: &dyn Fn(usize),
     ) -> Result<Vec<SampleCertificate>> {
-        self.certify_part(dataset, 0..dataset.len(), meaning, observe)
+        let local = local.then(Perturbation::default);
+        self.certify_part(dataset, 0..dataset.len(), (semantics, local.as_ref()), observe)
     }
 
-    /// As [`Self::certify_dataset`] for some of the samples. Where they begin and end with [`Self::pieces`], the result is
-    /// bit for bit that of the whole.
+    /// As [`Self::certify_dataset`] for some of the samples, with local radii of inputs in a norm and a range where these are
+    /// given. Where the samples begin and end with [`Self::pieces`], the result is bit for bit that of the whole.
     ///
     /// # Errors
-    /// As [`Self::certify_dataset`].
+    /// As [`Self::certify_locally_within`] and [`Dataset::batch`].
     pub fn certify_part(
         &self,
         dataset: &Dataset,
         part: Range<usize>,
-        (semantics, local): (Semantics, bool),
+        (semantics, local): (Semantics, Option<&Perturbation>),
         observe: &dyn Fn(usize),
     ) -> Result<Vec<SampleCertificate>> {
         let mut certified = Vec::with_capacity(part.len());
@@ -44,8 +45,8 @@ impl<T: Scalar> Sealed<T> {
             // The numbers of the file, whatever the format of the network.
             let x = dataset.batch::<f64>(&indices)?;
             let claims = match local {
-                true => self.certify_locally(&x, semantics)?,
-                false => self.certify(&x, semantics)?,
+                Some(perturbation) => self.certify_locally_within(&x, semantics, perturbation)?,
+                None => self.certify(&x, semantics)?,
             };
             certified.extend(claims.into_iter().map(|claim| claim.moved_by(dataset.distance_up())));
             observe(indices.len());

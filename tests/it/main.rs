@@ -25,6 +25,7 @@ mod implicit;
 mod laws;
 mod layering;
 mod linear_bounds;
+mod linear_graphs;
 mod local;
 mod map;
 mod naive;

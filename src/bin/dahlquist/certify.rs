@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use dahlquist::{
     Error, Network, Result, Sealed, Semantics,
     certificate::{
-        ClaimedSamples,
+        ClaimedSamples, Perturbation,
         file::CertificateFile,
         part::{Part, Shard},
     },
@@ -188,7 +188,10 @@ impl Certify {
         range: Range<usize>,
     ) -> Result<Vec<SampleCertificate>> {
         let bar = output::progress("certify", range.len());
-        let certified = sealed.certify_part(dataset, range, self.meaning(), &|count| bar.inc(count as u64))?;
+        let (semantics, local) = self.meaning();
+        let within = local.then(Perturbation::default);
+        let meaning = (semantics, within.as_ref());
+        let certified = sealed.certify_part(dataset, range, meaning, &|count| bar.inc(count as u64))?;
         bar.finish_and_clear();
         Ok(certified)
     }
