@@ -39,3 +39,4 @@ mod surds;
 mod tableaux;
 mod tamper;
 mod torus;
+mod train;
