@@ -81,7 +81,12 @@ impl<T: Scalar> State<T> {
             second: vec![T::zero(); w.len()],
         };
         let layers = network.layers().enumerate().map(|(i, layer)| {
-            layer.parameters().into_iter().zip(layer.parameter_rows()).map(|parameter| slot(i < last, parameter)).collect()
+            layer
+                .parameters()
+                .into_iter()
+                .zip(layer.parameter_rows())
+                .map(|parameter| slot(i < last, parameter))
+                .collect()
         });
         Self { steps: 0, layers: layers.collect() }
     }
@@ -90,8 +95,7 @@ impl<T: Scalar> State<T> {
     pub fn step(&mut self, network: &mut Network<T>, gradient: &Gradient<T>, rule: &Optimiser, rate: f64, scale: f64) {
         self.steps += 1;
         let update = Update::new(rule, rate, scale, self.steps);
-        for ((weights, gradient), slots) in
-            network.parameters_mut().into_iter().zip(&gradient.0).zip(&mut self.layers)
+        for ((weights, gradient), slots) in network.parameters_mut().into_iter().zip(&gradient.0).zip(&mut self.layers)
         {
             for ((w, g), Slot { rows, first, second }) in weights.into_iter().zip(gradient).zip(slots) {
                 if let (Optimiser::Muon { momentum, weight_decay, .. }, Some(rows)) = (*rule, *rows) {

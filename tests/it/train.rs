@@ -124,9 +124,10 @@ fn matrices_move_along_orthogonal_ones_and_vectors_by_adam() {
         network.layers().map(|layer| layer.parameters().iter().map(|p| p.to_vec()).collect()).collect()
     };
     let before = parameters(&network);
-    let slots = before.iter().enumerate().map(|(i, layer)| {
-        layer.iter().enumerate().map(|(j, p)| normal(p.len(), 1.0, (10 * i + j) as u64)).collect()
-    });
+    let slots = before
+        .iter()
+        .enumerate()
+        .map(|(i, layer)| layer.iter().enumerate().map(|(j, p)| normal(p.len(), 1.0, (10 * i + j) as u64)).collect());
     let gradient = Gradient(slots.collect());
     let rule = Optimiser::Muon { momentum: 0.9, weight_decay: 0.0, betas: (0.9, 0.99), vector_rate: 0.5 };
     State::new(&network).step(&mut network, &gradient, &rule, 0.1, 1.0);
