@@ -47,38 +47,3 @@ impl<T: Scalar> Average<T> {
         network.prepare();
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        layer::AffineLayer,
-        operator::{Affine, Dense},
-        tensor::Shape,
-    };
-
-    #[test]
-    fn averages_are_those_of_the_recursion() {
-        let dense = Dense::new(1, 2, vec![1.0, -1.0]).unwrap();
-        let layer = AffineLayer::new(Affine::new(dense, Some(vec![0.0])).unwrap());
-        let mut network = Network::<f64>::new(Shape::Features(2), vec![Box::new(layer)]).unwrap();
-        let (mut average, mut expected) = (Average::new(0.5), [0.0; 3]);
-        for k in 1..=30 {
-            let w = [f64::from(k), f64::from(k * k), 1.0 / f64::from(k)];
-            let mut parameters = network.parameters_mut().remove(0);
-            parameters[0].copy_from_slice(&w[..2]);
-            parameters[1].copy_from_slice(&w[2..]);
-            average.add(&network);
-            // β is reached at k = 10, where (k − 1)/(k + 8) = 1/2.
-            let beta = if k < 10 { f64::from(k - 1) / f64::from(k + 8) } else { 0.5 };
-            for (a, w) in expected.iter_mut().zip(w) {
-                *a = beta * *a + (1.0 - beta) * w;
-            }
-        }
-        average.install(&mut network);
-        let found: Vec<f64> = network.layers().flat_map(|layer| layer.parameters().concat()).collect();
-        for (found, expected) in found.iter().zip(expected) {
-            assert!((found - expected).abs() < 1e-12 * expected.abs(), "{found} for {expected}");
-        }
-    }
-}

@@ -11,7 +11,7 @@ use dahlquist::{
     operator::{Affine, Conv2d, Dense, Geometry},
     rigor::torus::PaddingMode,
     tensor::Shape,
-    train::{Emma, Loss, MarginCrossEntropy, OneCycle, Optimiser, Recipe, State, train},
+    train::{Average, Emma, Loss, MarginCrossEntropy, OneCycle, Optimiser, Recipe, State, train},
 };
 use faer::Mat;
 use rand::{RngExt, SeedableRng};
@@ -155,4 +155,29 @@ fn emma_needs_a_head_with_rows() {
     let loss = Emma { temperature: 0.25, radius: 0.1 }.into();
     let found = train(&mut headless, &data, &Recipe { loss, ..recipe(Optimiser::MUON, 0.1) }, |_| ());
     assert!(matches!(found, Err(Error::NotProved { .. })), "{found:?}");
+}
+
+#[test]
+fn averages_are_those_of_the_recursion() {
+    let dense = Dense::new(1, 2, vec![1.0, -1.0]).unwrap();
+    let layer = AffineLayer::new(Affine::new(dense, Some(vec![0.0])).unwrap());
+    let mut network = Network::<f64>::new(Shape::Features(2), vec![Box::new(layer)]).unwrap();
+    let (mut average, mut expected) = (Average::new(0.5), [0.0; 3]);
+    for k in 1..=30_i32 {
+        let w = [f64::from(k), f64::from(k * k), 1.0 / f64::from(k)];
+        let mut parameters = network.parameters_mut().remove(0);
+        parameters[0].copy_from_slice(&w[..2]);
+        parameters[1].copy_from_slice(&w[2..]);
+        average.add(&network);
+        // β is reached at k = 10, where (k − 1)/(k + 8) = 1/2.
+        let beta = if k < 10 { f64::from(k - 1) / f64::from(k + 8) } else { 0.5 };
+        for (a, w) in expected.iter_mut().zip(w) {
+            *a = beta * *a + (1.0 - beta) * w;
+        }
+    }
+    average.install(&mut network);
+    let found: Vec<f64> = network.layers().flat_map(|layer| layer.parameters().concat()).collect();
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-12 * expected.abs(), "{found} for {expected}");
+    }
 }

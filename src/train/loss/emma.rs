@@ -24,8 +24,8 @@ pub struct Emma {
 }
 
 impl Emma {
-    /// Returns the loss when the fraction `t` of the training is over.
-    pub(super) fn at(self, t: f64) -> Self {
+    /// Returns the loss when the fraction `t`, in `[0, 1]`, of the training is over.
+    pub fn at(self, t: f64) -> Self {
         Self { radius: self.radius * (0.1 + 0.9 * (2.0 * t).min(1.0)), ..self }
     }
 
@@ -44,43 +44,5 @@ impl Emma {
                 *f += (own - *f).max(0.01 * most).min(most);
             }
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tensor::Shape;
-
-    #[test]
-    fn a_sample_is_asked_for_what_it_may_have() {
-        let loss = Emma { temperature: 0.5, radius: 0.2 };
-        let distances = vec![vec![0.0, 1.0, 2.0], vec![1.0, 0.0, 1.0], vec![2.0, 1.0, 0.0]];
-        // Against class 1 the sample has radius 0.1, which is less than 0.2; against class 2, 0.5.
-        let logits = Batch::new(Shape::Features(3), vec![1.0, 0.9, 0.0]).unwrap();
-        let ((value, correct), g) = loss.gradient::<f64>(&logits, &[0], &distances);
-        let shifted: [f64; 3] = [1.0, 0.9 + 0.1, 0.0 + 0.4];
-        let total: f64 = shifted.iter().map(|f| (f / 0.5).exp()).sum();
-        assert!((value - (0.5 * total.ln() - 1.0)).abs() < 1e-12, "{value}");
-        assert_eq!(correct, 1);
-        for (j, (g, f)) in g.data().iter().zip(shifted).enumerate() {
-            let expected = (f / 0.5).exp() / total - f64::from(u8::from(j == 0));
-            assert!((g - expected).abs() < 1e-12, "{j}: {g}");
-        }
-        // A sample that is classified wrongly is asked for a hundredth.
-        let ((value, correct), _) = loss.gradient::<f64>(&logits, &[2], &distances);
-        let shifted: [f64; 3] = [1.0 + 0.004, 0.9 + 0.002, 0.0];
-        let total: f64 = shifted.iter().map(|f| (f / 0.5).exp()).sum();
-        assert!((value - 0.5 * total.ln()).abs() < 1e-12, "{value}");
-        assert_eq!(correct, 0);
-    }
-
-    #[test]
-    fn the_radius_grows_over_the_first_half() {
-        let loss = Emma { temperature: 0.5, radius: 0.2 };
-        let radii = [0.0, 0.25, 0.5, 1.0].map(|t| loss.at(t).radius);
-        for (found, expected) in radii.into_iter().zip([0.02, 0.11, 0.2, 0.2]) {
-            assert!((found - expected).abs() < 1e-15, "{found}");
-        }
     }
 }
