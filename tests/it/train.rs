@@ -44,7 +44,7 @@ fn flow(map: Affine<f32>) -> Box<dyn Layer<f32>> {
 
 /// Layers: blocks, a convolution, flat, a matrix, a head with unit rows.
 fn network() -> Network<f32> {
-    let layers = vec![
+    let layers: Vec<Box<dyn Layer<f32>>> = vec![
         Box::new(Reshape::space_to_depth(IMAGE, 4).unwrap()),
         flow(convolution()),
         Box::new(Reshape::flatten(BLOCKS)),
