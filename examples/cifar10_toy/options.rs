@@ -91,7 +91,7 @@ impl Options {
         match (self.preset, self.data.is_some()) {
             (Preset::Smoke, _) => settings(Size::SMALL, [512, 64], [1, 1], [5, 1], 0),
             (Preset::Default, false) => settings(Size::SMALL, [8_000, 1_000], [5, 5], [20, 1], 0),
-            (Preset::Default, true) => settings(Size::SMALL, [50_000, 1_000], [16, 8], [20, 1], 1),
+            (Preset::Default, true) => settings(Size::SMALL, [50_000, 1_000], [14, 4], [20, 1], 1),
             (Preset::Long, false) => settings(Size::LARGE, [50_000, 4_000], [10, 10], [50, 2], 0),
             (Preset::Long, true) => settings(Size::LARGE, [50_000, 10_000], [30, 10], [40, 2], 2),
         }
@@ -105,7 +105,7 @@ impl Settings {
             epochs: self.epochs,
             optimiser: Optimiser::MUON,
             schedule: OneCycle { peak: 0.1, rise: 0.1 },
-            loss: MarginCrossEntropy { temperature: 0.25, offset: 0.2 }.into(),
+            loss: MarginCrossEntropy { temperature: 0.25, offset: 0.3 }.into(),
             ..self.plain(seed)
         }
     }

@@ -50,7 +50,7 @@ pub(super) struct Train {
     #[arg(long, default_value_t = 0.25)]
     temperature: f64,
     /// ℓ2 radius that the loss `margin` asks for, in units of the pixels in [0, 1]
-    #[arg(long, default_value_t = 0.2)]
+    #[arg(long, default_value_t = 0.3)]
     offset: f64,
     /// ℓ2 radius that the loss `emma` asks for at most, in the same units
     #[arg(long, default_value_t = 0.2)]
