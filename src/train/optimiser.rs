@@ -76,7 +76,7 @@ impl<T: Scalar> State<T> {
     pub fn new(network: &Network<T>) -> Self {
         let last = network.layers().len() - 1;
         let slot = |hidden: bool, (w, rows): (&[T], usize)| Slot {
-            rows: Some(rows).filter(|&rows| hidden && 1 < rows && rows < w.len()),
+            rows: Some(rows).filter(|&rows| hidden && 1 < rows && rows < w.len() && w.len().is_multiple_of(rows)),
             first: vec![T::zero(); w.len()],
             second: vec![T::zero(); w.len()],
         };
