@@ -1,14 +1,14 @@
 //! The two networks: the same shape, with and without the structure that makes a field stable.
 //!
-//! Both see an image as 8 × 8 blocks of 4 × 4 pixels, with 48 channels: an isometry. Then come three convolutional and
-//! three dense blocks, each one Euler step, and a linear head.
+//! Both see an image, around its middle gray, as 8 × 8 blocks of 4 × 4 pixels with 48 channels: an isometry. Then come
+//! convolutional and dense blocks, each one Euler step, and a linear head.
 
 use dahlquist::{
     Network, Result,
     activation::Activation,
     field::{GradientField, ResidualField},
     integrate::Tableau,
-    layer::{AffineLayer, Flow, Layer, Reshape, Step},
+    layer::{AffineLayer, Flow, Layer, Normalize, Reshape, Step},
     operator::{Affine, Conv2d, Dense, Geometry},
     rigor::torus::PaddingMode,
     tensor::Shape,
@@ -21,6 +21,22 @@ const IMAGE: Shape = Shape::image(3, 32, 32);
 const BLOCKS: Shape = Shape::image(48, 8, 8);
 const FEATURES: usize = 48 * 8 * 8;
 const CLASSES: usize = 10;
+
+/// How many steps there are, and how wide the maps inside them are.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// The number of convolutional steps, and the channels of each of their maps `W`.
+    pub convolutions: (usize, usize),
+    /// The number of dense steps, and the rows of each of their matrices `W`.
+    pub dense: (usize, usize),
+}
+
+impl Size {
+    /// 1.7 million parameters.
+    pub const SMALL: Self = Self { convolutions: (3, 48), dense: (2, 256) };
+    /// 2.5 million parameters, and three times the arithmetic.
+    pub const LARGE: Self = Self { convolutions: (6, 64), dense: (2, 384) };
+}
 
 /// Normally distributed weights.
 struct Weights(ChaCha8Rng);
@@ -52,21 +68,29 @@ impl Weights {
     }
 }
 
+/// Subtracts the middle gray, so that no direction is larger than the others, and takes the image apart.
+fn blocks() -> Result<Vec<Box<dyn Layer<f32>>>> {
+    let gray = Normalize::new(IMAGE, vec![0.5; 3], vec![1.0; 3])?;
+    Ok(vec![Box::new(gray), Box::new(Reshape::space_to_depth(IMAGE, 4)?)])
+}
+
 /// Blocks of Euler steps of `x' = −Wᵀ relu(Wx + b)` with the longest step that does not expand, and a head whose rows
 /// have norm 1.
-pub fn stable(seed: u64) -> Result<Network<f32>> {
+pub fn stable(size: Size, seed: u64) -> Result<Network<f32>> {
     let mut weights = Weights(ChaCha8Rng::seed_from_u64(seed));
     let flow = |map| -> Result<Box<dyn Layer<f32>>> {
         let field = GradientField::new(map, Activation::Relu {})?;
         Ok(Box::new(Flow::new(field, Tableau::euler(), Step::Relative(1.0), 1)?))
     };
-    let mut layers: Vec<Box<dyn Layer<f32>>> = vec![Box::new(Reshape::space_to_depth(IMAGE, 4)?)];
-    for _ in 0..3 {
-        layers.push(flow(weights.convolution(48, 48, 1.0)?)?);
+    let mut layers = blocks()?;
+    let (count, width) = size.convolutions;
+    for _ in 0..count {
+        layers.push(flow(weights.convolution(48, width, 1.0)?)?);
     }
     layers.push(Box::new(Reshape::flatten(BLOCKS)));
-    for _ in 0..3 {
-        layers.push(flow(weights.dense(FEATURES, 512, 1.0)?)?);
+    let (count, width) = size.dense;
+    for _ in 0..count {
+        layers.push(flow(weights.dense(FEATURES, width, 1.0)?)?);
     }
     layers.push(Box::new(AffineLayer::with_unit_rows(weights.dense(FEATURES, CLASSES, 1.0)?)?));
     Network::new(IMAGE, layers)
@@ -74,19 +98,23 @@ pub fn stable(seed: u64) -> Result<Network<f32>> {
 
 /// Residual blocks `x + V relu(Wx + b) + c` with free `V`, half as wide in the dense part so that there are as many
 /// parameters, and a free head.
-pub fn plain(seed: u64) -> Result<Network<f32>> {
+pub fn plain(size: Size, seed: u64) -> Result<Network<f32>> {
     let mut weights = Weights(ChaCha8Rng::seed_from_u64(seed));
     let block = |inner, outer| -> Result<Box<dyn Layer<f32>>> {
         let field = ResidualField::new(inner, Activation::Relu {}, outer)?;
         Ok(Box::new(Flow::new(field, Tableau::euler(), Step::Fixed(1.0), 1)?))
     };
-    let mut layers: Vec<Box<dyn Layer<f32>>> = vec![Box::new(Reshape::space_to_depth(IMAGE, 4)?)];
-    for _ in 0..3 {
-        layers.push(block(weights.convolution(48, 48, 1.4)?, weights.convolution(48, 48, 0.5)?)?);
+    let mut layers = blocks()?;
+    let (count, width) = size.convolutions;
+    for _ in 0..count {
+        let inner = weights.convolution(48, width, 1.4)?;
+        layers.push(block(inner, weights.convolution(width, 48, 0.5)?)?);
     }
     layers.push(Box::new(Reshape::flatten(BLOCKS)));
-    for _ in 0..3 {
-        layers.push(block(weights.dense(FEATURES, 256, 1.4)?, weights.dense(256, FEATURES, 0.5)?)?);
+    let (count, width) = size.dense;
+    for _ in 0..count {
+        let inner = weights.dense(FEATURES, width / 2, 1.4)?;
+        layers.push(block(inner, weights.dense(width / 2, FEATURES, 0.5)?)?);
     }
     layers.push(Box::new(AffineLayer::new(weights.dense(FEATURES, CLASSES, 1.0)?)));
     Network::new(IMAGE, layers)

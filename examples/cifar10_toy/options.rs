@@ -8,6 +8,8 @@ use dahlquist::{
     train::{MarginCrossEntropy, OneCycle, Optimiser, Recipe},
 };
 
+use crate::networks::Size;
+
 /// Certified against empirical robustness of a stable and a plain network.
 #[derive(Debug, Parser)]
 pub struct Options {
@@ -47,7 +49,11 @@ pub enum Preset {
 pub struct Settings {
     pub train_images: usize,
     pub test_images: usize,
+    /// Passes over the training images for the stable network.
     pub epochs: usize,
+    /// Passes for the plain network: it learns its images by heart sooner.
+    pub plain_epochs: usize,
+    pub size: Size,
     pub attack_steps: usize,
     pub attack_starts: usize,
     crop: usize,
@@ -71,43 +77,48 @@ impl Options {
 
     /// What the preset stands for.
     pub fn settings(&self) -> Settings {
-        let settings = |train_images, test_images, epochs, attack_steps, attack_starts, crop| Settings {
-            train_images,
-            test_images,
-            epochs,
-            attack_steps,
-            attack_starts,
-            crop,
-        };
+        let settings =
+            |size, [train_images, test_images], [epochs, plain_epochs], [attack_steps, attack_starts], crop| Settings {
+                size,
+                train_images,
+                test_images,
+                epochs,
+                plain_epochs,
+                attack_steps,
+                attack_starts,
+                crop,
+            };
         match (self.preset, self.data.is_some()) {
-            (Preset::Smoke, _) => settings(512, 64, 1, 5, 1, 0),
-            (Preset::Default, false) => settings(8_000, 1_000, 5, 20, 1, 0),
-            (Preset::Default, true) => settings(50_000, 1_000, 8, 20, 1, 1),
-            (Preset::Long, false) => settings(50_000, 4_000, 10, 50, 2, 0),
-            (Preset::Long, true) => settings(50_000, 10_000, 40, 40, 2, 2),
+            (Preset::Smoke, _) => settings(Size::SMALL, [512, 64], [1, 1], [5, 1], 0),
+            (Preset::Default, false) => settings(Size::SMALL, [8_000, 1_000], [5, 5], [20, 1], 0),
+            (Preset::Default, true) => settings(Size::SMALL, [50_000, 1_000], [14, 4], [20, 1], 1),
+            (Preset::Long, false) => settings(Size::LARGE, [50_000, 4_000], [10, 10], [50, 2], 0),
+            (Preset::Long, true) => settings(Size::LARGE, [50_000, 10_000], [30, 10], [40, 2], 2),
         }
     }
 }
 
 impl Settings {
-    /// How the stable network is trained: its loss asks for margins.
+    /// How the stable network is trained: its loss asks for margins, and its weights move along orthogonalized gradients.
     pub fn stable(&self, seed: u64) -> Recipe {
-        let loss = MarginCrossEntropy { temperature: 0.25, offset: 0.2 };
-        self.recipe(seed, loss, 0.01)
-    }
-
-    /// How the plain network is trained: for accuracy, on the same images in the same order, for as many epochs.
-    pub fn plain(&self, seed: u64) -> Recipe {
-        self.recipe(seed, MarginCrossEntropy::PLAIN, 0.001)
-    }
-
-    fn recipe(&self, seed: u64, loss: MarginCrossEntropy, peak: f64) -> Recipe {
         Recipe {
             epochs: self.epochs,
+            optimiser: Optimiser::MUON,
+            schedule: OneCycle { peak: 0.1, rise: 0.1 },
+            loss: MarginCrossEntropy { temperature: 0.25, offset: 0.3 }.into(),
+            ..self.plain(seed)
+        }
+    }
+
+    /// How the plain network is trained: for accuracy, on the same images.
+    pub fn plain(&self, seed: u64) -> Recipe {
+        Recipe {
+            epochs: self.plain_epochs,
             batch: 256,
             optimiser: Optimiser::ADAM,
-            schedule: OneCycle { peak, rise: 0.25 },
-            loss,
+            schedule: OneCycle { peak: 0.001, rise: 0.25 },
+            loss: MarginCrossEntropy::PLAIN.into(),
+            average: None,
             flip: true,
             crop: self.crop,
             seed,

@@ -46,7 +46,7 @@ pub struct Row {
 impl Evaluation {
     /// Gathers the results of certificates and attack, image by image.
     pub fn new(
-        name: &'static str,
+        (name, parameters): (&'static str, usize),
         sealed: &Sealed<f32>,
         labels: &[usize],
         exact: &[SampleCertificate],
@@ -75,7 +75,7 @@ impl Evaluation {
         Self {
             name,
             clean: found.clean(),
-            parameters: sealed.network().parameter_count(),
+            parameters,
             lipschitz: sealed.features().get(),
             by_eps: EPS.iter().enumerate().map(row).collect(),
             broken: EPS.iter().map(|&eps| broken(eps)).sum(),

@@ -75,6 +75,11 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     /// Turns a gradient by the weights that are evaluated into one by those that are trained, in place.
     fn pull_back(&self, _gradient: &mut [Vec<T>]) {}
 
+    /// The number of rows of each parameter that is a matrix, row by row, and 1 for any other.
+    fn parameter_rows(&self) -> Vec<usize> {
+        vec![1; self.parameters().len()]
+    }
+
     /// For each sample `x`, a bound of `‖fl(f(x')) − f(x')‖` and one of `‖fl(f(x'))‖`, for every `x'` within `reach`
     /// of `x`, `fl` being evaluation in the format of `rounding`. Infinite where an overflow cannot be excluded.
     ///

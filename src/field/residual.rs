@@ -97,6 +97,10 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
         self.outer.pull_back(outer);
     }
 
+    fn parameter_rows(&self) -> Vec<usize> {
+        [self.inner.parameter_rows(), self.outer.parameter_rows()].concat()
+    }
+
     fn rounding(
         &self,
         proof: &Certificate,

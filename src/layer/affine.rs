@@ -100,6 +100,10 @@ impl<T: Scalar> Layer<T> for AffineLayer<T> {
         self.map.parameters_mut()
     }
 
+    fn parameter_rows(&self) -> Vec<usize> {
+        self.map.parameter_rows()
+    }
+
     fn prepare(&mut self) {
         self.map.prepare();
     }

@@ -178,6 +178,10 @@ impl<T: Scalar> Layer<T> for Branches<T> {
         self.branches.iter_mut().flat_map(Layer::parameters_mut).collect()
     }
 
+    fn parameter_rows(&self) -> Vec<usize> {
+        self.parts().flat_map(|part| part.parameter_rows()).collect()
+    }
+
     fn gradient(&self) -> Vec<Vec<T>> {
         gradient_of(self.parts())
     }

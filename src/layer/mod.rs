@@ -128,6 +128,12 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
         Vec::new()
     }
 
+    /// The number of rows of each direct parameter that is a matrix, row by row, and 1 for any other: what training along
+    /// orthogonalized gradients needs to know.
+    fn parameter_rows(&self) -> Vec<usize> {
+        vec![1; self.parameters().len()]
+    }
+
     /// A gradient of zeros by the explicit parameters. The direct parameters come first, slot by slot.
     fn gradient(&self) -> Vec<Vec<T>> {
         self.parameters().iter().map(|p| vec![T::zero(); p.len()]).collect()

@@ -73,6 +73,10 @@ impl<T: Scalar> Layer<T> for Network<T> {
         self.layers.iter_mut().flat_map(|layer| layer.parameters_mut()).collect()
     }
 
+    fn parameter_rows(&self) -> Vec<usize> {
+        self.layers().flat_map(|layer| layer.parameter_rows()).collect()
+    }
+
     fn gradient(&self) -> Vec<Vec<T>> {
         gradient_of(self.layers())
     }

@@ -3,6 +3,7 @@
 mod as_layer;
 mod build;
 mod file;
+mod mirror;
 
 use rayon::prelude::*;
 

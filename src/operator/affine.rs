@@ -155,6 +155,12 @@ impl<T: Scalar> Affine<T> {
         weight.into_iter().chain(self.bias.as_deref_mut()).collect()
     }
 
+    /// The number of rows of each parameter: one row of weights for each feature or channel of the output, and 1 for a bias.
+    pub fn parameter_rows(&self) -> Vec<usize> {
+        let weight = Some(units(self.operator.output())).filter(|_| !self.operator.weight().is_empty());
+        weight.into_iter().chain(self.bias.as_ref().map(|_| 1)).collect()
+    }
+
     /// Makes the kernels keep to an order of summation.
     pub fn set_summation(&mut self, summation: Summation) {
         self.operator.set_summation(summation);

@@ -1,49 +1,102 @@
-//! The loss.
+//! The losses.
+
+mod emma;
+mod margin;
+
+pub use emma::Emma;
+pub use margin::MarginCrossEntropy;
 
 use crate::{
+    error::{Error, Result},
+    model::{Linear, Map},
+    network::Network,
     scalar::Scalar,
     tensor::{Batch, argmax, cast},
 };
 
-/// Cross-entropy with a temperature `τ` and a margin offset `κ`:
-///
-/// ```math
-/// -τ \log \frac{e^{(f_y - \sqrt 2 κ)/τ}}{e^{(f_y - \sqrt 2 κ)/τ} + \sum_{j \ne y} e^{f_j/τ}} .
-/// ```
-///
-/// Logits of a 1-Lipschitz network with unit rows measure distances, so `κ` is the radius in units of the input that
-/// the loss asks for (the `√2` is the largest distance of two orthogonal unit rows), and a low temperature makes it
-/// care for the samples near it.
-///
-/// Source: Prach, Lampert, *Almost-orthogonal layers for efficient general-purpose Lipschitz networks*, ECCV 2022.
+/// What training makes small.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct MarginCrossEntropy {
-    /// `τ > 0`.
-    pub temperature: f64,
-    /// `κ ≥ 0`, in units of the input.
-    pub offset: f64,
+pub enum Loss {
+    /// Cross-entropy that asks every sample for the same margin.
+    Margin(MarginCrossEntropy),
+    /// Cross-entropy that asks for the margin of a radius, class by class, as far as a sample is able to have it.
+    Emma(Emma),
 }
 
-impl MarginCrossEntropy {
-    /// The common cross-entropy: `τ = 1`, `κ = 0`.
-    pub const PLAIN: Self = Self { temperature: 1.0, offset: 0.0 };
-
-    /// The sum of the losses, the number of correct predictions, and the gradient by the logits.
-    pub fn gradient<T: Scalar>(&self, logits: &Batch<T>, labels: &[usize]) -> ((f64, usize), Batch<T>) {
-        let mut g = Batch::zeros(logits.shape(), logits.samples());
-        let (mut loss, mut correct) = (0.0, 0);
-        for (s, &label) in labels.iter().enumerate() {
-            let mut f: Vec<f64> = cast(logits.sample(s));
-            correct += usize::from(argmax(&f) == label);
-            f[label] -= std::f64::consts::SQRT_2 * self.offset;
-            let largest = f.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let weights: Vec<f64> = f.iter().map(|f| ((f - largest) / self.temperature).exp()).collect();
-            let total: f64 = weights.iter().sum();
-            loss += self.temperature * total.ln() + largest - f[label];
-            for (j, (g, weight)) in g.sample_mut(s).iter_mut().zip(&weights).enumerate() {
-                *g = T::of(weight / total - f64::from(u8::from(j == label)));
-            }
-        }
-        ((loss, correct), g)
+impl From<MarginCrossEntropy> for Loss {
+    fn from(loss: MarginCrossEntropy) -> Self {
+        Self::Margin(loss)
     }
+}
+
+impl From<Emma> for Loss {
+    fn from(loss: Emma) -> Self {
+        Self::Emma(loss)
+    }
+}
+
+/// A loss at one step of the training: it may depend on the step and on the head.
+#[derive(Debug)]
+pub(super) enum Current {
+    Margin(MarginCrossEntropy),
+    Emma(Emma, Vec<Vec<f64>>),
+}
+
+impl Loss {
+    /// Returns the loss when the fraction `t`, in `[0, 1]`, of the training is over.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] for EMMA on a network whose last layer is not dense: it has no distances of rows.
+    pub(super) fn at<T: Scalar>(&self, t: f64, network: &Network<T>) -> Result<Current> {
+        Ok(match self {
+            Self::Margin(loss) => Current::Margin(*loss),
+            Self::Emma(loss) => Current::Emma(loss.at(t), distances(network)?),
+        })
+    }
+}
+
+impl Current {
+    /// Returns the sum of the losses, the number of correct predictions, and the gradient by the logits.
+    pub(super) fn gradient<T: Scalar>(&self, logits: &Batch<T>, labels: &[usize]) -> ((f64, usize), Batch<T>) {
+        match self {
+            Self::Margin(loss) => loss.gradient(logits, labels),
+            Self::Emma(loss, distances) => loss.gradient(logits, labels, distances),
+        }
+    }
+}
+
+/// Returns the distances `‖wᵢ − wⱼ‖` of the rows of the last layer.
+fn distances<T: Scalar>(network: &Network<T>) -> Result<Vec<Vec<f64>>> {
+    let Some(Map::Linear(Linear::Dense { weight, .. })) = network.layers().last().map(|layer| layer.describe()) else {
+        return Err(Error::not_proved("the loss EMMA", "the last layer is not dense"));
+    };
+    let weight: Vec<f64> = weight.numbers();
+    let rows: Vec<&[f64]> = weight.chunks(weight.len() / network.output().len()).collect();
+    let distance = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+    Ok(rows.iter().map(|a| rows.iter().map(|b| distance(a, b)).collect()).collect())
+}
+
+/// Sums `-τ log softmax(s/τ)_y` over the samples, `s` being what `shift` makes of the logits of a sample and its label
+/// `y`; counts the labels that have the largest logit, and returns the gradient by `s`.
+fn cross_entropy<T: Scalar>(
+    temperature: f64,
+    logits: &Batch<T>,
+    labels: &[usize],
+    shift: impl Fn(&mut [f64], usize),
+) -> ((f64, usize), Batch<T>) {
+    let mut g = Batch::zeros(logits.shape(), logits.samples());
+    let (mut loss, mut correct) = (0.0, 0);
+    for (s, &label) in labels.iter().enumerate() {
+        let mut f: Vec<f64> = cast(logits.sample(s));
+        correct += usize::from(argmax(&f) == label);
+        shift(&mut f, label);
+        let largest = f.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = f.iter().map(|f| ((f - largest) / temperature).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        loss += temperature * total.ln() + largest - f[label];
+        for (j, (g, weight)) in g.sample_mut(s).iter_mut().zip(&weights).enumerate() {
+            *g = T::of(weight / total - f64::from(u8::from(j == label)));
+        }
+    }
+    ((loss, correct), g)
 }

@@ -1,15 +1,20 @@
-//! Training: a loss that asks for margins, an optimiser, a schedule, and the constraint kept on the way.
+//! Training: a loss that asks for margins, an optimiser, a schedule, averaged weights, and the constraint kept on the way.
 
+mod average;
 mod loss;
 mod optimiser;
+mod orthogonal;
 mod schedule;
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-pub use loss::MarginCrossEntropy;
+pub use average::Average;
+use loss::Current;
+pub use loss::{Emma, Loss, MarginCrossEntropy};
 pub use optimiser::{Optimiser, State};
+pub use orthogonal::orthogonalize;
 pub use schedule::OneCycle;
 
 use crate::{
@@ -32,7 +37,9 @@ pub struct Recipe {
     /// The learning rate over the training.
     pub schedule: OneCycle,
     /// The loss.
-    pub loss: MarginCrossEntropy,
+    pub loss: Loss,
+    /// The `β` of the average of the weights that is kept in the end ([`Average`]); the last weights without one.
+    pub average: Option<f64>,
     /// Whether half of the images are mirrored.
     pub flip: bool,
     /// The largest shift of an image, in pixels.
@@ -64,7 +71,7 @@ pub struct Progress {
 ///
 /// # Errors
 /// [`Error::Parameter`] for an empty data set, no epochs, an empty batch or labels beyond the logits;
-/// [`Error::NotProved`] if the loss ceases to be finite.
+/// [`Error::NotProved`] if the loss ceases to be finite, or needs a dense head that is not there.
 pub fn train<T: Scalar>(
     network: &mut Network<T>,
     data: &Dataset,
@@ -87,6 +94,7 @@ pub fn train<T: Scalar>(
     let per_epoch = data.len().div_ceil(recipe.batch);
     let steps = recipe.epochs * per_epoch;
     let mut state = State::new(network);
+    let mut average = recipe.average.map(Average::new);
     let mut shards: Vec<Gradient<T>> = Vec::new();
     for epoch in 0..recipe.epochs {
         order.shuffle(&mut rng);
@@ -94,7 +102,9 @@ pub fn train<T: Scalar>(
             let step = epoch * per_epoch + i;
             let mut x: Batch<T> = data.batch(indices)?;
             augment(&mut x, &mut rng, recipe.flip, recipe.crop)?;
-            let sums = gradient(network, &x, &data.labels_at(indices)?, &recipe.loss, &mut shards)?;
+            let passed = step as f64 / steps as f64;
+            let loss = recipe.loss.at(passed, network)?;
+            let sums = gradient(network, &x, &data.labels_at(indices)?, &loss, &mut shards)?;
             let scale = 1.0 / indices.len() as f64;
             let progress = Progress {
                 step: step + 1,
@@ -107,11 +117,17 @@ pub fn train<T: Scalar>(
                 return Err(Error::not_proved("convergence", format!("the loss of step {step} is {}", progress.loss)));
             }
             network.pull_back(&mut shards[0]);
-            let rate = recipe.schedule.rate(step as f64 / steps as f64);
+            let rate = recipe.schedule.rate(passed);
             state.step(network, &shards[0], &recipe.optimiser, rate, scale);
             network.prepare();
+            if let Some(average) = &mut average {
+                average.add(network);
+            }
             observe(progress);
         }
+    }
+    if let Some(average) = average {
+        average.install(network);
     }
     Ok(())
 }
@@ -128,7 +144,7 @@ fn gradient<T: Scalar>(
     network: &Network<T>,
     x: &Batch<T>,
     labels: &[usize],
-    loss: &MarginCrossEntropy,
+    loss: &Current,
     shards: &mut Vec<Gradient<T>>,
 ) -> Result<Sums> {
     let size = x.samples().div_ceil(rayon::current_num_threads());

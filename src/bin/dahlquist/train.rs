@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use dahlquist::{
     Result,
     data::cifar10,
     network,
-    train::{MarginCrossEntropy, OneCycle, Optimiser, Recipe, train},
+    train::{Emma, Loss, MarginCrossEntropy, OneCycle, Optimiser, Recipe, train},
 };
 use serde_json::json;
 
@@ -31,15 +31,33 @@ pub(super) struct Train {
     /// Images of one step of the optimizer
     #[arg(long, default_value_t = 256)]
     batch: usize,
-    /// Largest learning rate
-    #[arg(long, default_value_t = 0.01)]
-    rate: f64,
+    /// How weights move
+    #[arg(long, value_enum, default_value_t = Rule::Muon)]
+    optimizer: Rule,
+    /// Largest learning rate; by default 0.1 for muon and 0.01 for adam
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Fraction of the steps over which the rate rises; then it falls to 0 along half a cosine
+    #[arg(long, default_value_t = 0.1)]
+    rise: f64,
+    /// Keep an exponential moving average of the weights with this decay a step, such as 0.99
+    #[arg(long, value_name = "DECAY")]
+    average: Option<f64>,
+    /// What the loss asks for: the same margin of every image, or of each as much of a radius as it may have
+    #[arg(long, value_enum, default_value_t = Kind::Margin)]
+    loss: Kind,
     /// Temperature of the loss: the lower, the more weight for images near a boundary
     #[arg(long, default_value_t = 0.25)]
     temperature: f64,
-    /// ℓ2 radius that the loss asks for, in units of the pixels in [0, 1]
-    #[arg(long, default_value_t = 0.2)]
+    /// ℓ2 radius that the loss `margin` asks for, in units of the pixels in [0, 1]
+    #[arg(long, default_value_t = 0.3)]
     offset: f64,
+    /// ℓ2 radius that the loss `emma` asks for at most, in the same units
+    #[arg(long, default_value_t = 0.2)]
+    radius: f64,
+    /// Write the mean over an image and its mirror image: better, at two passes an image
+    #[arg(long)]
+    mirror_mean: bool,
     /// Largest random shift of an image, in pixels
     #[arg(long, default_value_t = 1)]
     crop: usize,
@@ -54,41 +72,92 @@ pub(super) struct Train {
     json: Option<Out>,
 }
 
+/// How weights move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rule {
+    /// Adam
+    Adam,
+    /// Orthogonalized momentum for matrices and kernels, Adam for biases and the head
+    Muon,
+}
+
+/// What is made small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Cross-entropy with a margin
+    Margin,
+    /// EMMA: cross-entropy with margins that fit the image
+    Emma,
+}
+
+impl Train {
+    /// Returns the largest learning rate.
+    fn peak(&self) -> f64 {
+        self.rate.unwrap_or(match self.optimizer {
+            Rule::Adam => 0.01,
+            Rule::Muon => 0.1,
+        })
+    }
+
+    fn recipe(&self) -> Recipe {
+        let temperature = self.temperature;
+        Recipe {
+            epochs: self.epochs,
+            batch: self.batch,
+            optimiser: match self.optimizer {
+                Rule::Adam => Optimiser::ADAM,
+                Rule::Muon => Optimiser::MUON,
+            },
+            schedule: OneCycle { peak: self.peak(), rise: self.rise },
+            loss: match self.loss {
+                Kind::Margin => Loss::Margin(MarginCrossEntropy { temperature, offset: self.offset }),
+                Kind::Emma => Loss::Emma(Emma { temperature, radius: self.radius }),
+            },
+            average: self.average,
+            flip: true,
+            crop: self.crop,
+            seed: self.seed,
+        }
+    }
+
+    /// Refuses numbers that no training can have.
+    fn check(&self) -> Result<()> {
+        let refuse = |name, value: f64, reason: &str| {
+            Err(dahlquist::Error::Parameter { name, value: value.to_string(), reason: reason.into() })
+        };
+        for (name, value) in [("rate", self.peak()), ("temperature", self.temperature), ("radius", self.radius)] {
+            if !(value.is_finite() && value > 0.0) {
+                return refuse(name, value, "it must be a positive number");
+            }
+        }
+        if !(self.offset.is_finite() && self.offset >= 0.0) {
+            return refuse("offset", self.offset, "it must be a number that is not negative");
+        }
+        for (name, value) in [("rise", Some(self.rise)), ("average", self.average)] {
+            if let Some(value) = value.filter(|value| !(0.0..1.0).contains(value)) {
+                return refuse(name, value, "it must lie in [0, 1)");
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Run for Train {
     fn outputs(&self) -> Vec<&Out> {
         [Some(&self.out), self.json.as_ref()].into_iter().flatten().collect()
     }
 
     fn run(&self) -> Result<Outcome> {
-        for (name, value) in [("rate", self.rate), ("temperature", self.temperature)] {
-            if !(value.is_finite() && value > 0.0) {
-                let reason = "it must be a positive number".into();
-                return Err(dahlquist::Error::Parameter { name, value: value.to_string(), reason });
-            }
-        }
-        if !(self.offset.is_finite() && self.offset >= 0.0) {
-            let reason = "it must be a number that is not negative".into();
-            return Err(dahlquist::Error::Parameter { name: "offset", value: self.offset.to_string(), reason });
-        }
+        self.check()?;
         let (mut data, _) = cifar10::load(&self.data)?;
         if let Some(limit) = self.limit.filter(|&limit| limit < data.len()) {
             data = data.subset(&(0..limit).collect::<Vec<_>>())?;
         }
-        let recipe = Recipe {
-            epochs: self.epochs,
-            batch: self.batch,
-            optimiser: Optimiser::ADAM,
-            schedule: OneCycle { peak: self.rate, rise: 0.25 },
-            loss: MarginCrossEntropy { temperature: self.temperature, offset: self.offset },
-            flip: true,
-            crop: self.crop,
-            seed: self.seed,
-        };
         let mut network = networks::stable(self.seed)?;
         let steps = data.len().div_ceil(self.batch.max(1)).saturating_mul(self.epochs);
         let bar = output::progress("train", steps);
         let (mut loss, mut accuracy) = (0.0, 0.0);
-        train(&mut network, &data, &recipe, |progress| {
+        train(&mut network, &data, &self.recipe(), |progress| {
             // Means over about the last hundred steps.
             let weight = (1.0 / progress.step as f64).max(0.01);
             loss += weight * (progress.loss - loss);
@@ -98,11 +167,14 @@ impl Run for Train {
         })?;
         bar.finish_and_clear();
         let seconds = bar.elapsed().as_secs_f64();
-        let sealed = network.seal()?;
+        let mut sealed = network.seal()?;
+        if self.mirror_mean {
+            sealed = sealed.network().mirror_mean()?.seal()?;
+        }
         network::save(sealed.network(), &self.out)?;
         if let Some(out) = &self.json {
             out.json(&json!({
-                "images": data.len(), "epochs": self.epochs, "batch": self.batch, "rate": self.rate, "seed": self.seed,
+                "images": data.len(), "epochs": self.epochs, "batch": self.batch, "rate": self.peak(), "seed": self.seed,
                 "seconds": seconds, "loss": loss, "accuracy": accuracy, "lipschitz": sealed.certificate().bound(),
             }))?;
         }

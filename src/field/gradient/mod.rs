@@ -148,6 +148,10 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
         self.map.pull_back(gradient);
     }
 
+    fn parameter_rows(&self) -> Vec<usize> {
+        self.map.parameter_rows()
+    }
+
     fn rounding(
         &self,
         proof: &Certificate,

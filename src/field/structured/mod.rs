@@ -283,6 +283,11 @@ impl<T: Scalar> VectorField<T> for StructuredField<T> {
         operators.chain(self.parameters.vectors.iter_mut().map(Vec::as_mut_slice)).collect()
     }
 
+    fn parameter_rows(&self) -> Vec<usize> {
+        let operators = self.parameters.operators.iter().flat_map(Affine::parameter_rows);
+        operators.chain(self.parameters.vectors.iter().map(|_| 1)).collect()
+    }
+
     fn prepare(&mut self) {
         self.parameters.operators.iter_mut().for_each(Affine::prepare);
     }

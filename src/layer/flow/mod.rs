@@ -327,6 +327,10 @@ impl<T: Scalar> Layer<T> for Flow<T> {
         self.fields.iter_mut().flat_map(|field| field.parameters_mut()).collect()
     }
 
+    fn parameter_rows(&self) -> Vec<usize> {
+        self.fields.iter().flat_map(|field| field.parameter_rows()).collect()
+    }
+
     /// The explicit parameters are those of the fields and the step.
     fn gradient(&self) -> Vec<Vec<T>> {
         self.parameters().iter().map(|p| p.len()).chain([1]).map(|n| vec![T::zero(); n]).collect()
