@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The modules of the library. Each may import those before it, and no other.
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 31] = [
     "block",
     "shape",
     "lanes",
@@ -32,6 +32,8 @@ const ORDER: [&str; 29] = [
     "network",
     "data",
     "certify",
+    "control",
+    "lyapunov",
     "attack",
     "train",
     "witness",
