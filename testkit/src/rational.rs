@@ -311,7 +311,7 @@ pub fn slope(field: &Field, space: Shape, x: &[Q]) -> Option<Vec<Q>> {
             let z = plus(times(&minus, square), &times(&exact(-epsilon), x.to_vec()));
             shifted(*activation, &z, bias.as_ref())
         }
-        Field::Opaque(_) => None,
+        Field::LyapunovProjected { .. } | Field::Opaque(_) => None,
     }
 }
 

@@ -33,6 +33,7 @@ mod norms;
 mod norms_tight;
 mod optimal_control;
 mod parareal;
+mod projected;
 mod quadratic_constraint;
 mod rigor;
 mod samples;
