@@ -93,7 +93,8 @@ impl Graph {
                 let energy = self.sum(vec![(1.0, force), (1.0, square)], None);
                 self.skew(skew, *damping, space, energy)?
             }
-            Field::Opaque(_) => return None,
+            // Its factor is no function of one coordinate.
+            Field::LyapunovProjected { .. } | Field::Opaque(_) => return None,
         })
     }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::matrix::Matrix;
 use crate::{
     activation::Activation,
-    model::{Linear, Map, Partial, Pooling, Window, units},
+    model::{Householder, Linear, Map, Partial, Pooling, Window, units},
     tensor::Shape,
 };
 
@@ -151,6 +151,7 @@ impl Graph {
                 let terms = terms.collect::<Option<Vec<_>>>()?;
                 Some(self.sum(terms, None))
             }
+            Map::Householder(householder) => self.householder(householder, shape, from),
             Map::Flow(flow) => self.flow(flow, shape, from),
             Map::Opaque(_) => None,
         }
@@ -187,6 +188,25 @@ impl Graph {
             at = self.sum(vec![(1.0, at), (1.0, moved)], None);
         }
         Some(at)
+    }
+
+    /// Groups of channels reflected where they lie behind their mirror: `z + 2v relu(−vᵀz)`.
+    fn householder(&mut self, map: &Householder, shape: Shape, from: usize) -> Option<usize> {
+        let [groups, size] = map.groups(shape).ok()?;
+        let (v, points, n) = (map.vector.wide(), shape.points(), shape.len());
+        let (mut rows, mut moved) = (Vec::new(), vec![Vec::new(); n]);
+        for (group, point) in (0..groups).flat_map(|group| (0..points).map(move |point| (group, point))) {
+            let of = |i: usize| ((group * size + i) * points + point, v[(group * size + i) % v.len()]);
+            (0..size).map(of).for_each(|(place, v)| moved[place].push((rows.len(), 2.0 * v)));
+            rows.push((0..size).map(of).map(|(place, v)| (place, -v)).collect());
+        }
+        // A number that is twice another one is exact, unless it overflows.
+        moved.iter().flatten().all(|(_, twice)| twice.is_finite()).then_some(())?;
+        let count = rows.len();
+        let behind = self.times(Matrix::Sparse { columns: n, rows }, None, from);
+        let excess = self.function(Activation::Relu {}, behind);
+        let moved = self.times(Matrix::Sparse { columns: count, rows: moved }, None, excess);
+        Some(self.sum(vec![(1.0, from), (1.0, moved)], None))
     }
 
     /// The largest numbers of windows, as a knockout: `a + relu(b − a)` for two at a time.
