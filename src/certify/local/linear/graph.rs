@@ -1,7 +1,7 @@
 //! A network as a graph of affine maps, sums, and functions of one number: what linear bounds pass through.
 //!
-//! Skips are sums of what comes out of two nodes. Flows are in `flows`. The larger of two numbers is `a + relu(b − a)`, so maxima and sorted groups are matrices and ReLUs, and the interval of a difference is
-//! known as well as that of any other argument.
+//! Skips are sums of what comes out of two nodes. Flows are in `flows`. The larger of two numbers is `a + relu(b − a)`, so maxima
+//! and sorted groups are matrices and ReLUs, and the interval of a difference is known as well as that of any other argument.
 
 use std::ops::Range;
 
