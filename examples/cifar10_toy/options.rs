@@ -77,17 +77,16 @@ impl Options {
 
     /// What the preset stands for.
     pub fn settings(&self) -> Settings {
-        let settings =
-            |size, [train_images, test_images], [epochs, plain_epochs], [attack_steps, attack_starts], crop| Settings {
-                size,
-                train_images,
-                test_images,
-                epochs,
-                plain_epochs,
-                attack_steps,
-                attack_starts,
-                crop,
-            };
+        let settings = |size, images: [usize; 2], epochs: [usize; 2], attack: [usize; 2], crop| Settings {
+            size,
+            train_images: images[0],
+            test_images: images[1],
+            epochs: epochs[0],
+            plain_epochs: epochs[1],
+            attack_steps: attack[0],
+            attack_starts: attack[1],
+            crop,
+        };
         match (self.preset, self.data.is_some()) {
             (Preset::Smoke, _) => settings(Size::SMALL, [512, 64], [1, 1], [5, 1], 0),
             (Preset::Default, false) => settings(Size::SMALL, [8_000, 1_000], [5, 5], [20, 1], 0),
