@@ -1,22 +1,11 @@
 //! The set that an attack may move in: a ball around the sample, and the range of the pixels.
 
-use serde::{Deserialize, Serialize};
-
+pub use crate::certificate::Norm;
 use crate::{
     error::{Error, Result},
     rigor::directed::{U, add_down, add_up, mul_up, norm_up, sub_down, sub_up},
     scalar::Scalar,
 };
-
-/// How the distance of two inputs is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Norm {
-    /// `‖x‖₂ = √(Σ xᵢ²)`: the norm that certificates are about.
-    L2,
-    /// `‖x‖_∞ = max |xᵢ|`.
-    Linf,
-}
 
 impl Norm {
     /// An upper bound of the exact distance `‖y − x‖`, by outward rounding; infinite if a difference is NaN.

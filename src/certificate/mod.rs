@@ -9,12 +9,14 @@
 //! binary numbers that they are.
 
 pub mod file;
+mod perturbation;
 mod rule;
 mod samples;
 mod stages;
 
 use serde::{Deserialize, Serialize};
 
+pub use perturbation::{Norm, Perturbation};
 pub use rule::Rule;
 pub use samples::{ClaimedAccuracy, ClaimedSamples};
 pub use stages::{Inequality, StageInequality};

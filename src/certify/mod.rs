@@ -10,6 +10,7 @@ mod seal;
 
 pub use check::check_samples;
 pub use claim::{Gaps, Refusal, SampleCertificate};
+pub use local::LinearBounds;
 pub use seal::{SealOptions, Sealed};
 
 pub use crate::{certificate::Semantics, rigor::Summation};

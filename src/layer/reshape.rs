@@ -89,7 +89,7 @@ impl Reshape {
     }
 
     /// Calls `visit(input index, output index)` for every coordinate of a sample of the input that is one of the output.
-    fn visit(&self, mut visit: impl FnMut(usize, usize)) {
+    pub(crate) fn visit(&self, mut visit: impl FnMut(usize, usize)) {
         let Shape::Image { channels, height, width } = self.input else {
             return (0..self.input.len().min(self.output.len())).for_each(|i| visit(i, i));
         };

@@ -9,41 +9,40 @@
 //! A constant that holds on the ball of radius `ε` certifies no more than `ε`. The best ball is sought by bisection
 //! between the global radius and what the constant of that ball promises; each of its steps is a proof.
 //!
-//! Where all layers are affine or have a kink ([`linear`]), the margins over the ball are bounded by linear functions as
-//! well, and the larger radius counts, sample by sample.
+//! The margins over the ball are bounded by linear functions as well ([`linear`]), and the larger radius counts, sample by
+//! sample. These bounds know other norms, ranges and boxes, too.
 //!
 //! Sources: Huang, Zhang, Shi, Kolter, Anandkumar, *Training certifiably robust neural networks with efficient local
 //! Lipschitz bounds*, NeurIPS 2021; Zhang, Zhang, Hsieh, *RecurJac*, AAAI 2019.
 
+mod boxes;
+mod extend;
 mod linear;
 mod motion;
 mod sensitivity;
 
 use std::collections::BTreeMap;
 
+pub use boxes::LinearBounds;
 use faer::Mat;
 use rayon::prelude::*;
 
-use self::{
-    linear::{Ball, Stages},
-    motion::Motion,
-    sensitivity::Sensitivity,
-};
+use self::{linear::Tail, motion::Motion, sensitivity::Sensitivity};
 use super::{
-    Sealed,
+    Refusal, Sealed,
     claim::Errors,
     head::{Distances, LARGEST_RADIUS},
     radius::Points,
 };
 use crate::{
     activation::Activation,
-    certificate::Semantics,
+    certificate::{Norm, Perturbation, Semantics},
     certify::SampleCertificate,
     error::{Error, Result},
     model::{Linear, Map},
     rigor::{
         Lower, Rounding,
-        directed::{add_up, div_down, mul_up, norm_up, sub_down},
+        directed::{add_up, div_down, mul_up, norm_up, sqrt_up, sub_down},
         environment,
     },
     scalar::Scalar,
@@ -75,12 +74,12 @@ impl<T: Scalar> Sealed<T> {
     /// As [`Self::certify`], with radii that are at least as large: within its ball, a neuron of a dense layer that
     /// cannot switch counts as what it is. Errors of the program count with the sensitivity of the margin to them.
     ///
-    /// For networks of affine layers (dense, convolutions, pools of means, normalizations) and ReLU, leaky ReLU or the
-    /// absolute value, linear bounds of the margins over the ball count, too, where they take at most 2²⁹ products for a
-    /// ball. They are computed in `f64`, and every rounding is charged.
+    /// Linear bounds of the margins over the ball count, too: for all layers of this crate (explicit flows, skips, pools, every
+    /// function), or for as many of the last ones as take at most 2³³ products for a ball. They are computed in `f64`, and
+    /// every rounding is charged.
     ///
     /// A sample costs a proof of the norms of the dense layers' matrices for each of about ten balls, and as many backward
-    /// passes, far more than a forward pass. For other layers, and for flows, nothing is gained.
+    /// passes, far more than a forward pass.
     ///
     /// # Errors
     /// As [`Self::certify`].
@@ -101,12 +100,27 @@ impl<T: Scalar> Sealed<T> {
     /// # Ok::<(), dahlquist::Error>(())
     /// ```
     pub fn certify_locally<S: Scalar>(&self, x: &Batch<S>, semantics: Semantics) -> Result<Vec<SampleCertificate>> {
+        self.certify_locally_within(x, semantics, &Perturbation::default())
+    }
+
+    /// As [`Self::certify_locally`], for inputs at a distance in a norm, in a range where one is given: there is no other input.
+    /// Radii are in that norm.
+    ///
+    /// # Errors
+    /// As [`Self::certify`], and [`Error::Parameter`] for a range that is none.
+    pub fn certify_locally_within<S: Scalar>(
+        &self,
+        x: &Batch<S>,
+        semantics: Semantics,
+        perturbation: &Perturbation,
+    ) -> Result<Vec<SampleCertificate>> {
+        perturbation.validate()?;
         let local = Local::new(self);
         let claims: Vec<Vec<SampleCertificate>> = self
             .wide()
             .chunks(x.samples())
             .into_par_iter()
-            .map(|range| local.certify(&Points::new(x, range, semantics)?))
+            .map(|range| local.certify(&Points::new(x, range, semantics)?, perturbation))
             .collect::<Result<_>>()?;
         Ok(claims.into_iter().flatten().collect())
     }
@@ -120,12 +134,14 @@ struct Local<'a, T: Scalar> {
     frobenius: Vec<f64>,
     /// The matrix of a dense head.
     head: Option<Mat<f64>>,
-    /// The layers as linear bounds know them.
-    stages: Option<Stages>,
+    /// The layers that linear bounds pass, up to the last.
+    tail: Option<Tail>,
 }
 
 /// Samples, and the pass over them that margins are computed with.
 struct Pass {
+    /// What goes into the layers that linear bounds pass.
+    front: Batch<f64>,
     logits: Batch<f64>,
     tape: Tape<f64>,
     /// For each layer, bounds of the rounding errors of its inputs on the tape.
@@ -161,37 +177,59 @@ impl<'a, T: Scalar> Local<'a, T> {
             }
             Part::Flatten | Part::Other => 0.0,
         };
-        let has_head = sealed.map().head().is_some();
-        let stages = has_head.then(|| Stages::new(sealed.map(), sealed.wide(), sealed.network().input())).flatten();
-        Self { sealed, frobenius: parts.iter().map(frobenius).collect(), parts, head, stages }
+        let tail = Tail::new(sealed.map(), sealed.network().input());
+        Self { sealed, frobenius: parts.iter().map(frobenius).collect(), parts, head, tail }
     }
 
-    fn certify(&self, points: &Points<T>) -> Result<Vec<SampleCertificate>> {
-        environment::check()?;
-        let samples = points.wide.samples();
-        let (logits, tape) = self.sealed.wide().forward_recording(points.wide.clone())?;
+    /// A pass over samples.
+    fn pass(&self, wide: &Batch<f64>) -> Result<Pass> {
+        let samples = wide.samples();
+        let (logits, tape) = self.sealed.wide().forward_recording(wide.clone())?;
         let inputs = self.input_errors(&tape, samples)?;
         let centre = self.sealed.errors(&tape, vec![0.0; samples], Semantics::Exact)?;
-        let exact = Points { wide: points.wide.clone(), read: None, apart: vec![0.0; samples] };
-        let mut claims = self.sealed.certify_recorded(&exact, &logits, &tape)?;
         let distances = self.sealed.distances(&logits);
-        let pass = Pass { logits, tape, inputs, centre, distances };
+        Ok(Pass { front: self.front(wide), logits, tape, inputs, centre, distances })
+    }
+
+    fn certify(&self, points: &Points<T>, perturbation: &Perturbation) -> Result<Vec<SampleCertificate>> {
+        environment::check()?;
+        let samples = points.wide.samples();
+        let pass = self.pass(&points.wide)?;
+        let exact = Points { wide: points.wide.clone(), read: None, apart: vec![0.0; samples] };
+        let mut claims = self.sealed.certify_recorded(&exact, &pass.logits, &pass.tape)?;
         let radii = |claims: &[SampleCertificate]| claims.iter().map(|claim| claim.radius.get()).collect::<Vec<_>>();
         let mut proved = radii(&claims);
         let (mut beyond, mut known) = self.prove(&pass, &proved, Semantics::Exact, &[])?;
         self.search(&pass, Semantics::Exact, (&mut proved, &mut beyond), &mut known)?;
         let predictions: Vec<usize> = claims.iter().map(|claim| claim.prediction).collect();
         let by_motion = proved.clone();
-        self.extend(points, &pass, &predictions, Semantics::Exact, &mut proved)?;
+        let ball = Perturbation::default();
+        self.extend(&pass, &predictions, (Semantics::Exact, &ball), None, &mut proved)?;
         if points.read.is_some() {
             claims = self.sealed.certify_recorded(points, &pass.logits, &pass.tape)?;
             // An executed radius is never above the exact one.
             beyond = by_motion;
             let exact = std::mem::replace(&mut proved, radii(&claims));
             self.search(&pass, Semantics::Executed, (&mut proved, &mut beyond), &mut known)?;
-            self.extend(points, &pass, &predictions, Semantics::Executed, &mut proved)?;
+            self.extend(&pass, &predictions, (Semantics::Executed, &ball), Some(&exact), &mut proved)?;
             // An executed radius is never above the exact one, wherever the two searches ended.
             proved.iter_mut().zip(&exact).for_each(|(proved, &exact)| *proved = proved.min(exact));
+        }
+        if !perturbation.is_plain() {
+            // A ball in another norm holds what the Euclidean one in it does, and cutting a ball loses nothing.
+            let width = sqrt_up(points.wide.shape().len() as f64);
+            if perturbation.norm == Norm::Linf {
+                proved.iter_mut().for_each(|radius| *radius = div_down(*radius, width).max(0.0));
+            }
+            let semantics = if points.read.is_some() { Semantics::Executed } else { Semantics::Exact };
+            for (s, claim) in claims.iter_mut().enumerate().filter(|(_, claim)| claim.refusal.is_none()) {
+                let radius = proved[s].min(claim.radius.get());
+                let is_unreadable = points.apart[s] > 0.0 && radius <= points.apart[s];
+                let refusal = is_unreadable.then_some(Refusal::Unreadable);
+                let radius = if is_unreadable { Lower::ZERO } else { Lower::proved(radius) };
+                *claim = SampleCertificate { radius, refusal, ..*claim };
+            }
+            self.extend(&pass, &predictions, (semantics, perturbation), None, &mut proved)?;
         }
         for (s, (claim, radius)) in claims.iter_mut().zip(proved).enumerate() {
             // What the program reads must lie in the ball, or be the sample itself.
@@ -203,64 +241,6 @@ impl<'a, T: Scalar> Local<'a, T> {
             }
         }
         Ok(claims)
-    }
-
-    /// Enlarges what is proved by linear bounds, where the network has them.
-    fn extend(
-        &self,
-        points: &Points<T>,
-        pass: &Pass,
-        classes: &[usize],
-        semantics: Semantics,
-        proved: &mut [f64],
-    ) -> Result<()> {
-        let Some(stages) = &self.stages else { return Ok(()) };
-        let count = pass.logits.shape().len();
-        linear::search(proved, |radii| {
-            let [added, head] = self.added(pass, radii, semantics)?;
-            let holds = |s: usize| {
-                // Each of these runs on a thread of its own.
-                environment::check()?;
-                if radii[s] == 0.0 || !radii[s].is_finite() {
-                    return Ok(false);
-                }
-                let added: Vec<f64> = added.iter().map(|layer| layer[s]).collect();
-                let ball = Ball { centre: points.wide.sample(s), radius: radii[s], added: &added };
-                let class = classes[s];
-                let others = (0..count).filter(|&j| j != class);
-                let needed: Vec<f64> = others.map(|j| add_up(head[s][class], head[s][j])).collect();
-                Ok(stages.separate(class, &needed, &ball))
-            };
-            (0..radii.len()).into_par_iter().map(holds).collect()
-        })
-    }
-
-    /// For each layer of the features and each sample what it adds within the ball when it is executed, as a norm, and for
-    /// each sample what the head adds to each logit; zeros in exact semantics.
-    fn added(&self, pass: &Pass, radii: &[f64], semantics: Semantics) -> Result<[Vec<Vec<f64>>; 2]> {
-        let features = self.sealed.feature_layers();
-        let samples = radii.len();
-        if semantics == Semantics::Exact {
-            let logits = vec![vec![0.0; pass.logits.shape().len()]; samples];
-            return Ok([vec![vec![0.0; samples]; features], logits]);
-        }
-        let (mut reach, mut off) = (radii.to_vec(), vec![0.0; samples]);
-        let mut added = Vec::new();
-        let layers = self.sealed.network().layers().zip(self.sealed.certificate().layers());
-        for (i, (layer, proof)) in layers.take(features).enumerate() {
-            let around: Vec<f64> = (0..samples).map(|s| add_up(add_up(reach[s], off[s]), pass.inputs[i][s])).collect();
-            let local = layer.rounding(proof, &Rounding::of::<T>(), pass.tape.inner(i), &around);
-            let local = local.map_err(|e| e.in_layer(i.to_string()))?;
-            let l = proof.bound().get();
-            for s in 0..samples {
-                off[s] = add_up(mul_up(l, off[s]), local[s]);
-                reach[s] = mul_up(l, reach[s]);
-            }
-            added.push(local);
-        }
-        let around: Vec<f64> =
-            (0..samples).map(|s| add_up(add_up(reach[s], off[s]), pass.inputs[features][s])).collect();
-        Ok([added, self.head_rounding(&pass.tape, &around, semantics)?])
     }
 
     /// Enlarges what is proved, towards `beyond`.

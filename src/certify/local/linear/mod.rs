@@ -1,0 +1,200 @@
+//! Linear bounds: a margin over a region is at least a linear function of the input, found node by node from behind.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `graph` | a network as a graph: matrices, sums, functions of one number, Euclidean norms |
+//! | `matrix` | affine maps in plain numbers |
+//! | `region` | the inputs: a ball, a box, both; the least value of a linear function there |
+//! | `lines` | lines above and below a function, their intercepts proved |
+//! | `norms` | linear functions above and below a norm |
+//! | `intervals` | forward: an interval of every number |
+//! | `backward` | backward: linear functions pulled back to the input, every rounding charged |
+//! | `search` | the largest radius that holds |
+//!
+//! Of the lines through 0 below a ReLU any is one: the slopes of those that margins use are improved by a few steps against
+//! the point of the region at which the linear function is least. Nothing rests on how they were found.
+//!
+//! A graph may begin behind the first layers, where these are not known or too large: then its region is the ball that the
+//! Lipschitz constant of the first layers allows.
+//!
+//! Source: Zhang, Weng, Chen, Hsieh, Daniel, *Efficient neural network robustness certification with general activation
+//! functions* (CROWN), NeurIPS 2018; for the slopes Xu et al., *Fast and complete* (α-CROWN), ICLR 2021.
+
+mod backward;
+mod graph;
+mod intervals;
+mod lines;
+mod matrix;
+mod norms;
+mod region;
+mod search;
+
+use self::{
+    backward::{Start, Trace},
+    graph::{Graph, Op},
+    intervals::Known,
+    matrix::Coefficients,
+};
+pub(super) use self::{
+    region::{Region, circumradius},
+    search::search,
+};
+use crate::{
+    model::Map,
+    rigor::directed::{add_up, sub_down},
+    tensor::Shape,
+};
+
+/// The most products of two numbers for the intervals within one region: a second or two.
+const MOST_PRODUCTS: usize = 1 << 33;
+/// How often the slopes of margins are improved.
+const REFINEMENTS: usize = 6;
+
+/// The layers of a network from one of them on.
+#[derive(Debug)]
+pub(super) struct Tail {
+    /// The first layer.
+    pub(super) first: usize,
+    graph: Graph,
+}
+
+impl Tail {
+    /// As many of the last layers of a network as are known and not too large.
+    pub(super) fn new(map: &Map, input: Shape) -> Option<Self> {
+        let (layers, mut shapes) = (map.layers(), vec![input]);
+        for layer in layers {
+            shapes.push(layer.output(shapes[shapes.len() - 1]).ok()?);
+        }
+        let mut costs = Vec::new();
+        let mut first = layers.len();
+        while first > 0 {
+            let Some(graph) = Graph::new(&layers[first - 1..first], 0, shapes[first - 1]) else { break };
+            costs.insert(0, Cost::new(&graph));
+            if total(&costs) > MOST_PRODUCTS {
+                break;
+            }
+            first -= 1;
+        }
+        let graph = Graph::new(&layers[first..], first, shapes[first])?;
+        Some(Self { first, graph })
+    }
+
+    /// Whether a function or a norm is in it: else linear bounds are the Lipschitz constant of the layers before.
+    pub(super) fn bends(&self) -> bool {
+        self.graph.nodes.iter().any(|node| matches!(node.op, Op::Function { .. } | Op::Norms { .. }))
+    }
+
+    /// The least of `fᵢ − fⱼ − needed` that is proved over the region, for the class `i` and the other classes `j` in order: the
+    /// class is separated if it is positive. `added` is what each layer of the network adds when it is executed, as a norm; what
+    /// the last layer adds to the logits is in `needed`.
+    pub(super) fn separate(&self, class: usize, needed: &[f64], region: &Region, added: &[f64]) -> f64 {
+        let added = self.added(added);
+        let known = self.graph.known(region, &added);
+        let mut open: Vec<usize> = (0..=needed.len()).filter(|&j| j != class).collect();
+        let of = |j: usize| needed[if j < class { j } else { j - 1 }];
+        let mut proved = vec![f64::NEG_INFINITY; needed.len() + 1];
+        proved[class] = f64::INFINITY;
+        let mut slopes: Vec<(usize, Coefficients)> = Vec::new();
+        for refinement in 0..=REFINEMENTS {
+            let mut rows = Coefficients::zeros(open.len(), needed.len() + 1);
+            for (row, &j) in open.iter().enumerate() {
+                rows.column_mut(class)[row] = 1.0;
+                rows.column_mut(j)[row] = -1.0;
+            }
+            let mut trace = Trace::default();
+            let bounds = self.bound(rows, &known, region, &added, &slopes, Some(&mut trace));
+            let (mut gained, mut missing) = (0.0f64, 0.0f64);
+            for (&j, bound) in open.iter().zip(&bounds) {
+                let lead = sub_down(*bound, of(j));
+                gained = gained.max(lead - proved[j]);
+                proved[j] = proved[j].max(lead);
+                missing = missing.max(-proved[j]);
+            }
+            // What is far from proved is not saved by any slopes.
+            let is_far = refinement > 0 && gained * ((REFINEMENTS - refinement) as f64) < missing;
+            if missing < 0.0 || proved.iter().all(|&lead| lead > 0.0) || is_far || refinement == REFINEMENTS {
+                break;
+            }
+            slopes = self.graph.refined(&slopes, &trace, &known, region, 1.0 / (refinement as f64 + 2.0));
+            // The rows that are proved are done.
+            let kept: Vec<usize> = (0..open.len()).filter(|&row| proved[open[row]] <= 0.0).collect();
+            slopes.iter_mut().for_each(|(_, slopes)| *slopes = slopes.only(&kept));
+            open = kept.into_iter().map(|row| open[row]).collect();
+        }
+        proved.into_iter().fold(f64::INFINITY, f64::min)
+    }
+
+    /// Lower bounds of linear functions of what comes out, over a region.
+    pub(super) fn least(&self, rows: &[Vec<f64>], region: &Region, added: &[f64]) -> Vec<f64> {
+        let added = self.added(added);
+        let known = self.graph.known(region, &added);
+        let mut coefficients = Coefficients::zeros(rows.len(), self.graph.nodes[self.graph.output].width);
+        for (r, row) in rows.iter().enumerate() {
+            row.iter().enumerate().for_each(|(j, c)| coefficients.column_mut(j)[r] = *c);
+        }
+        let (mut best, mut slopes) = (vec![f64::NEG_INFINITY; rows.len()], Vec::new());
+        for refinement in 0..=REFINEMENTS {
+            let mut trace = Trace::default();
+            let bounds = self.bound(coefficients.clone(), &known, region, &added, &slopes, Some(&mut trace));
+            best.iter_mut().zip(bounds).for_each(|(best, bound)| *best = best.max(bound));
+            if trace.behind.is_empty() {
+                break;
+            }
+            slopes = self.graph.refined(&slopes, &trace, &known, region, 1.0 / (refinement as f64 + 2.0));
+        }
+        best
+    }
+
+    fn bound(
+        &self,
+        rows: Coefficients,
+        known: &[Known],
+        region: &Region,
+        added: &[f64],
+        slopes: &[(usize, Coefficients)],
+        trace: Option<&mut Trace>,
+    ) -> Vec<f64> {
+        self.graph.lower_bounds(self.graph.output, Start::Rows(rows), known, region, added, slopes, trace)
+    }
+
+    /// What each node adds.
+    fn added(&self, by_layer: &[f64]) -> Vec<f64> {
+        let of = |layers: &[usize]| layers.iter().filter_map(|&i| by_layer.get(i)).fold(0.0, |sum, &e| add_up(sum, e));
+        self.graph.nodes.iter().map(|node| of(&node.layers)).collect()
+    }
+}
+
+/// What a layer costs: products of one row with all its matrices, and for each node whose intervals are wanted twice its width
+/// and the products before it.
+struct Cost {
+    products: usize,
+    wanted: Vec<(usize, usize)>,
+}
+
+impl Cost {
+    fn new(graph: &Graph) -> Self {
+        let mut cost = Self { products: 0, wanted: Vec::new() };
+        for node in &graph.nodes {
+            match &node.op {
+                Op::Affine { matrix, .. } => cost.products += matrix.products(),
+                Op::Function { coordinates, .. } => cost.wanted.push((2 * coordinates.len(), cost.products)),
+                Op::Norms { groups, .. } => {
+                    cost.wanted.push((2 * groups.iter().map(Vec::len).sum::<usize>(), cost.products));
+                }
+                Op::Input | Op::Sum { .. } => {}
+            }
+        }
+        cost
+    }
+}
+
+fn total(costs: &[Cost]) -> usize {
+    let (mut before, mut all) = (0usize, 0usize);
+    for cost in costs {
+        for (rows, products) in &cost.wanted {
+            all = all.saturating_add(rows.saturating_mul(before + products));
+        }
+        before += cost.products;
+    }
+    all.saturating_add(before)
+}
