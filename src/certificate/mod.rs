@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use perturbation::{Norm, Perturbation};
 pub use rule::Rule;
-pub use samples::{ClaimedAccuracy, ClaimedSamples};
+pub use samples::{ClaimedAccuracy, ClaimedSamples, RadiusProof};
 pub use stages::{Inequality, StageInequality};
 
 use crate::rigor::{Lower, Upper, torus::Torus};

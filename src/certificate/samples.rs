@@ -5,11 +5,12 @@
 //!  "clean_accuracy": 0.5, "certified_accuracy": [{"eps": 0.1, "accuracy": 0.5}]}
 //! ```
 //!
-//! `local` is absent where radii are not local, `labels` and the accuracies where the labels are not known.
+//! `local` is absent where radii are not local, `labels` and the accuracies where the labels are not known. Radii in another norm
+//! than the Euclidean one, or of inputs in a range alone, say so: `"within": {"norm": "linf", "range": [0.0, 1.0]}`.
 
 use serde::{Deserialize, Serialize};
 
-use super::Semantics;
+use super::{Perturbation, Semantics};
 use crate::{
     error::{Error, Result},
     io::Digest,
@@ -26,10 +27,17 @@ pub struct ClaimedSamples {
     /// Whether they are local: [`crate::Sealed::certify_locally`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local: bool,
+    /// The inputs that the radii are about; others than those of a Euclidean ball are known to local radii alone.
+    #[serde(default, skip_serializing_if = "Perturbation::is_plain")]
+    pub within: Perturbation,
     /// The prediction for each sample.
     pub predictions: Vec<usize>,
-    /// The prediction of each sample stands at every ℓ2 distance below this, in units of the input.
+    /// The prediction of each sample stands at every distance below this, in units of the input: an ℓ2 distance, if `within` does
+    /// not say otherwise.
     pub radii: Vec<f64>,
+    /// What proves each radius, of local ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<RadiusProof>,
     /// The label of each sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Vec<usize>>,
@@ -39,6 +47,19 @@ pub struct ClaimedSamples {
     /// For some `ε`, the fraction of samples that keep their label at every distance up to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certified_accuracy: Vec<ClaimedAccuracy>,
+}
+
+/// What proves a radius.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RadiusProof {
+    /// Lipschitz constants that hold everywhere: of layers, or of groups of them.
+    #[default]
+    Lipschitz,
+    /// Lipschitz constants that hold in the ball, where some neurons cannot switch.
+    Local,
+    /// Linear bounds of the margins over the ball.
+    Linear,
 }
 
 /// The certified accuracy at one distance.
@@ -69,6 +90,10 @@ impl ClaimedSamples {
     /// [`Error::Format`] with the first claim that cannot be.
     pub fn validate(&self, classes: usize) -> Result<()> {
         self.lengths()?;
+        self.within.validate()?;
+        if !(self.local || self.within.is_plain()) {
+            return Err(Error::format("radii in another norm, or in a range, are local ones"));
+        }
         let refuse = |what: String| Err(Error::format(what));
         for (what, values) in [("prediction", Some(&self.predictions)), ("label", self.labels.as_ref())] {
             let largest = values.into_iter().flatten().enumerate().find(|(_, value)| **value >= classes);
@@ -105,12 +130,16 @@ impl ClaimedSamples {
     /// The numbers that may not be infinite.
     pub(super) fn numbers(&self) -> impl Iterator<Item = f64> {
         let accuracies = self.certified_accuracy.iter().flat_map(|claim| [claim.eps, claim.accuracy]);
-        self.radii.iter().copied().chain(self.clean_accuracy).chain(accuracies)
+        let ends = self.within.range.into_iter().flatten();
+        self.radii.iter().copied().chain(self.clean_accuracy).chain(accuracies).chain(ends)
     }
 
     pub(crate) fn lengths(&self) -> Result<()> {
         let (samples, radii) = (self.predictions.len(), self.radii.len());
         let labels = self.labels.as_ref().map_or(samples, Vec::len);
+        if !self.by.is_empty() && self.by.len() != samples {
+            return Err(Error::format(format!("it has {samples} predictions and {} proofs of radii", self.by.len())));
+        }
         if samples > 0 && radii == samples && labels == samples {
             return Ok(());
         }

@@ -5,7 +5,7 @@
 
 use super::{SampleCertificate, Sealed, Semantics};
 use crate::{
-    certificate::{ClaimedAccuracy, ClaimedSamples},
+    certificate::{ClaimedAccuracy, ClaimedSamples, Norm, Perturbation},
     check::{Finding, Verdict, require, same},
     data::Dataset,
     error::{Error, Result},
@@ -34,8 +34,10 @@ impl ClaimedSamples {
             sha256,
             semantics,
             local,
+            within: Perturbation::default(),
             predictions: certified.iter().map(|claim| claim.prediction).collect(),
             radii: certified.iter().map(down).collect(),
+            by: if local { certified.iter().map(|claim| claim.by).collect() } else { Vec::new() },
             labels: (!labels.is_empty()).then(|| labels.to_vec()),
             clean_accuracy: None,
             certified_accuracy: Vec::new(),
@@ -48,6 +50,12 @@ impl ClaimedSamples {
         let accuracy = |&eps: &f64| ClaimedAccuracy { eps, accuracy: claimed.accuracy(labels, Some(eps)) };
         claimed.certified_accuracy = eps.iter().map(accuracy).collect();
         Ok(claimed)
+    }
+
+    /// The same claims, their radii being about other inputs than those of a Euclidean ball: [`Sealed::certify_locally_within`].
+    #[must_use]
+    pub fn within(self, perturbation: Perturbation) -> Self {
+        Self { within: perturbation, ..self }
     }
 }
 
@@ -67,7 +75,12 @@ pub fn check_samples<T: Scalar>(
     observe: &dyn Fn(usize),
 ) -> Result<Vec<Finding>> {
     let count = dataset.len();
-    let claim = format!("{} samples with SHA-256 {}", claimed.predictions.len(), claimed.sha256);
+    let norm = match claimed.within.norm {
+        Norm::L2 => "",
+        Norm::Linf => ", radii in the maximum norm",
+    };
+    let range = claimed.within.range.map_or(String::new(), |[low, high]| format!(", of inputs in [{low}, {high}]"));
+    let claim = format!("{} samples with SHA-256 {}{norm}{range}", claimed.predictions.len(), claimed.sha256);
     let hash = dataset.sha256()?;
     let agrees = || {
         claimed.validate(sealed.network().output().len())?;
@@ -79,7 +92,8 @@ pub fn check_samples<T: Scalar>(
     if findings[0].verdict != Verdict::Proved {
         return Ok(findings);
     }
-    let certified = sealed.certify_dataset(dataset, (claimed.semantics, claimed.local), observe)?;
+    let within = claimed.local.then_some(&claimed.within);
+    let certified = sealed.certify_dataset_within(dataset, claimed.semantics, within, observe)?;
 
     let prediction = |s: usize| {
         (certified[s].prediction != claimed.predictions[s]).then(|| {
@@ -97,6 +111,14 @@ pub fn check_samples<T: Scalar>(
     };
     findings.push(finding("predictions", format!("of {count} samples"), all(&prediction), Verdict::Recomputed));
     findings.push(finding("radii", format!("of {count} samples"), all(&radius), Verdict::Recomputed));
+    if !claimed.by.is_empty() {
+        let by = |s: usize| {
+            (claimed.by[s] != certified[s].by).then(|| {
+                format!("the radius of sample {s} is proved by {:?}, not {:?}", certified[s].by, claimed.by[s])
+            })
+        };
+        findings.push(finding("proofs of radii", format!("of {count} samples"), all(&by), Verdict::Recomputed));
+    }
     if findings.iter().all(|finding| !matches!(finding.verdict, Verdict::Failed(_))) {
         let clean = claimed.clean_accuracy.map(|accuracy| ("clean accuracy".to_string(), accuracy));
         let certified = claimed.certified_accuracy.iter();

@@ -2,9 +2,12 @@
 
 use serde::Serialize;
 
-use crate::rigor::{
-    Lower,
-    directed::{add_up, sub_down},
+use crate::{
+    certificate::RadiusProof,
+    rigor::{
+        Lower,
+        directed::{add_up, sub_down},
+    },
 };
 
 /// Why a sample has radius 0 although one logit was computed to be the largest.
@@ -31,6 +34,8 @@ pub struct SampleCertificate {
     /// Why the radius is 0, where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+    /// What proves the radius: of all proofs that were tried, the one that gives most.
+    pub by: RadiusProof,
 }
 
 /// By how much the prediction of a sample leads.

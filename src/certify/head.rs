@@ -9,6 +9,7 @@ use super::{
     claim::{Errors, Refusal, SampleCertificate},
 };
 use crate::{
+    certificate::RadiusProof,
     rigor::{
         Lower, Upper,
         directed::{ETA, U, add_up, distance_up, mul_up, sqrt_up, sub_down},
@@ -134,10 +135,10 @@ impl<'a> Margins<'a> {
 
     /// The claim that the margins and their errors allow.
     pub(super) fn claim(&self, errors: &Errors) -> SampleCertificate {
-        let prediction = self.prediction;
+        let (prediction, by) = (self.prediction, RadiusProof::Lipschitz);
         let gaps = match self.gaps(errors) {
             Ok(gaps) => gaps,
-            Err(refusal) => return SampleCertificate { prediction, radius: Lower::ZERO, refusal: Some(refusal) },
+            Err(refusal) => return SampleCertificate { prediction, radius: Lower::ZERO, refusal: Some(refusal), by },
         };
         let mut radius = LARGEST_RADIUS;
         for j in self.others() {
@@ -145,6 +146,6 @@ impl<'a> Margins<'a> {
                 radius = radius.min(bound);
             }
         }
-        SampleCertificate { prediction, radius: Lower::proved(radius.max(0.0)), refusal: None }
+        SampleCertificate { prediction, radius: Lower::proved(radius.max(0.0)), refusal: None, by }
     }
 }

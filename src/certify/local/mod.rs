@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     activation::Activation,
-    certificate::{Norm, Perturbation, Semantics},
+    certificate::{Norm, Perturbation, RadiusProof, Semantics},
     certify::SampleCertificate,
     error::{Error, Result},
     model::{Linear, Map},
@@ -202,15 +202,16 @@ impl<'a, T: Scalar> Local<'a, T> {
         let (mut beyond, mut known) = self.prove(&pass, &proved, Semantics::Exact, &[])?;
         self.search(&pass, Semantics::Exact, (&mut proved, &mut beyond), &mut known)?;
         let predictions: Vec<usize> = claims.iter().map(|claim| claim.prediction).collect();
-        let by_motion = proved.clone();
+        let mut by_motion = proved.clone();
         let ball = Perturbation::default();
         self.extend(&pass, &predictions, (Semantics::Exact, &ball), None, &mut proved)?;
         if points.read.is_some() {
             claims = self.sealed.certify_recorded(points, &pass.logits, &pass.tape)?;
             // An executed radius is never above the exact one.
-            beyond = by_motion;
+            beyond.clone_from(&by_motion);
             let exact = std::mem::replace(&mut proved, radii(&claims));
             self.search(&pass, Semantics::Executed, (&mut proved, &mut beyond), &mut known)?;
+            by_motion.clone_from(&proved);
             self.extend(&pass, &predictions, (Semantics::Executed, &ball), Some(&exact), &mut proved)?;
             // An executed radius is never above the exact one, wherever the two searches ended.
             proved.iter_mut().zip(&exact).for_each(|(proved, &exact)| *proved = proved.min(exact));
@@ -219,7 +220,8 @@ impl<'a, T: Scalar> Local<'a, T> {
             // A ball in another norm holds what the Euclidean one in it does, and cutting a ball loses nothing.
             let width = sqrt_up(points.wide.shape().len() as f64);
             if perturbation.norm == Norm::Linf {
-                proved.iter_mut().for_each(|radius| *radius = div_down(*radius, width).max(0.0));
+                let radii = proved.iter_mut().chain(&mut by_motion);
+                radii.for_each(|radius| *radius = div_down(*radius, width).max(0.0));
             }
             let semantics = if points.read.is_some() { Semantics::Executed } else { Semantics::Exact };
             for (s, claim) in claims.iter_mut().enumerate().filter(|(_, claim)| claim.refusal.is_none()) {
@@ -235,9 +237,9 @@ impl<'a, T: Scalar> Local<'a, T> {
             // What the program reads must lie in the ball, or be the sample itself.
             let readable = points.apart[s] == 0.0 || radius > points.apart[s];
             if radius > claim.radius.get() && readable {
-                let prediction = predictions[s];
+                let by = if radius > by_motion[s] { RadiusProof::Linear } else { RadiusProof::Local };
                 let radius = Lower::proved(radius.min(LARGEST_RADIUS));
-                *claim = SampleCertificate { prediction, radius, refusal: None };
+                *claim = SampleCertificate { prediction: predictions[s], radius, refusal: None, by };
             }
         }
         Ok(claims)
