@@ -76,7 +76,7 @@ impl<T: Scalar> Local<'_, T> {
                 let others = (0..count).filter(|&j| j != class);
                 let needed: Vec<f64> = others.map(|j| add_up(around.head[s][class], around.head[s][j])).collect();
                 let added: Vec<f64> = around.added.iter().map(|layer| layer[s]).collect();
-                Ok(tail.separate(class, &needed, &region, &added))
+                Ok(tail.separate(class, &needed, 0.25 * centers[s], &region, &added))
             };
             tried.par_iter().map(left).collect()
         })

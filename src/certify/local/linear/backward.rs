@@ -43,6 +43,16 @@ pub(super) struct Trace {
 /// Slopes of lines below, for functions that leave them free: by node, one for each row and coordinate.
 pub(super) type Slopes = [(usize, Coefficients)];
 
+/// Where linear functions are bounded.
+#[derive(Clone, Copy)]
+pub(super) struct Within<'a> {
+    pub(super) region: &'a Region,
+    /// What is known of each node there.
+    pub(super) known: &'a [Known],
+    /// What each node adds when it is executed, as a norm.
+    pub(super) added: &'a [f64],
+}
+
 /// What is known of the rows beside their coefficients.
 struct Rest {
     constants: Vec<f64>,
@@ -81,11 +91,9 @@ impl Graph {
         &self,
         start: usize,
         from: Start,
-        known: &[Known],
-        region: &Region,
-        added: &[f64],
+        Within { region, known, added }: Within<'_>,
         slopes: &Slopes,
-        mut trace: Option<&mut Trace>,
+        trace: &mut Trace,
     ) -> Vec<f64> {
         let mut pending: Vec<Option<Coefficients>> = (0..=start).map(|_| None).collect();
         let rows = match &from {
@@ -147,7 +155,7 @@ impl Graph {
                 }
                 Op::Function { function, coordinates, from } => {
                     let curve = Curve::new(*function);
-                    if let (Some(trace), Some(_)) = (&mut trace, curve.free()) {
+                    if curve.free().is_some() {
                         trace.behind.push((v, lambda.clone()));
                     }
                     let free = slopes.iter().find(|(node, _)| *node == v).map(|(_, slopes)| slopes);
@@ -210,21 +218,19 @@ impl Graph {
             if bound.is_nan() { f64::NEG_INFINITY } else { bound }
         };
         let bounds = (0..rows).map(bound).collect();
-        if let Some(trace) = trace {
-            trace.front = Some(front);
-        }
+        trace.front = Some(front);
         bounds
     }
 
-    /// Slopes that are better at the points of the region where the linear functions of a trace are least: larger where the
-    /// argument is positive there, by a `part` of what is left. An estimate; every slope between the two of a function is one
+    /// Slopes that are better at the points of the region where the linear functions of a trace of `start` are least: larger
+    /// where the argument is positive there, by a `part` of what is left. An estimate; every slope between the two of a function is one
     /// of a line below it.
     pub(super) fn refined(
         &self,
+        start: usize,
         slopes: &Slopes,
         trace: &Trace,
-        known: &[Known],
-        region: &Region,
+        Within { region, known, .. }: Within<'_>,
         part: f64,
     ) -> Vec<(usize, Coefficients)> {
         let Some(front) = &trace.front else { return Vec::new() };
@@ -235,7 +241,7 @@ impl Graph {
             point.iter().enumerate().for_each(|(j, x)| points.column_mut(j)[row] = *x);
         }
         let (mut values, mut next): (Vec<Coefficients>, Vec<(usize, Coefficients)>) = (Vec::new(), Vec::new());
-        for (v, node) in self.nodes.iter().enumerate() {
+        for (v, node) in self.nodes[..=start].iter().enumerate() {
             let value = match &node.op {
                 Op::Input => points.clone(),
                 Op::Affine { matrix, bias, from } => {

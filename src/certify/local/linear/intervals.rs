@@ -2,7 +2,7 @@
 //! needs it.
 
 use super::{
-    backward::Start,
+    backward::{Start, Trace, Within},
     graph::{Graph, Node, Op},
     lines::{Curve, Lines},
     matrix::Matrix,
@@ -27,8 +27,9 @@ pub(super) struct Known {
 }
 
 impl Graph {
-    /// What is known of every node, `added` being what each node adds when it is executed, as a norm.
-    pub(super) fn known(&self, region: &Region, added: &[f64]) -> Vec<Known> {
+    /// What is known of every node, `added` being what each node adds when it is executed, as a norm. The slopes of each bound
+    /// are improved so many times.
+    pub(super) fn known(&self, region: &Region, added: &[f64], refinements: usize) -> Vec<Known> {
         let mut known: Vec<Known> = Vec::with_capacity(self.nodes.len());
         for (v, node) in self.nodes.iter().enumerate() {
             let mut here = crude(node, region, &known);
@@ -39,8 +40,19 @@ impl Graph {
             known.push(here);
             let wanted = self.wanted(v, &known[v].range);
             if !wanted.is_empty() {
-                let units = wanted.iter().map(|&i| (i, 1.0)).chain(wanted.iter().map(|&i| (i, -1.0))).collect();
-                let bounds = self.lower_bounds(v, Start::Units(units), &known, region, added, &[], None);
+                let units: Vec<_> = wanted.iter().map(|&i| (i, 1.0)).chain(wanted.iter().map(|&i| (i, -1.0))).collect();
+                let (mut bounds, mut slopes) = (vec![f64::NEG_INFINITY; units.len()], Vec::new());
+                let within = Within { region, known: &known, added };
+                for refinement in 0..=refinements {
+                    let mut trace = Trace::default();
+                    let start = Start::Units(units.clone());
+                    let found = self.lower_bounds(v, start, within, &slopes, &mut trace);
+                    bounds.iter_mut().zip(found).for_each(|(bound, found)| *bound = bound.max(found));
+                    if trace.behind.is_empty() || refinement == refinements {
+                        break;
+                    }
+                    slopes = self.refined(v, &slopes, &trace, within, 1.0 / (refinement as f64 + 2.0));
+                }
                 let here = &mut known[v];
                 for (k, &i) in wanted.iter().enumerate() {
                     let [low, high] = here.range[i];

@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `graph` | a network as a graph: matrices, sums, functions of one number, Euclidean norms |
+//! | `flows` | the steps of flows in it |
 //! | `matrix` | affine maps in plain numbers |
 //! | `region` | the inputs: a ball, a box, both; the least value of a linear function there |
 //! | `lines` | lines above and below a function, their intercepts proved |
@@ -21,6 +22,7 @@
 //! functions* (CROWN), NeurIPS 2018; for the slopes Xu et al., *Fast and complete* (α-CROWN), ICLR 2021.
 
 mod backward;
+mod flows;
 mod graph;
 mod intervals;
 mod lines;
@@ -30,9 +32,8 @@ mod region;
 mod search;
 
 use self::{
-    backward::{Start, Trace},
+    backward::{Slopes, Start, Trace, Within},
     graph::{Graph, Op},
-    intervals::Known,
     matrix::Coefficients,
 };
 pub(super) use self::{
@@ -49,6 +50,8 @@ use crate::{
 const MOST_PRODUCTS: usize = 1 << 33;
 /// How often the slopes of margins are improved.
 const REFINEMENTS: usize = 6;
+/// How often those of intervals are, where a margin is nearly proved.
+const INNER_REFINEMENTS: usize = 2;
 
 /// The layers of a network from one of them on.
 #[derive(Debug)]
@@ -87,47 +90,56 @@ impl Tail {
     /// The least of `fᵢ − fⱼ − needed` that is proved over the region, for the class `i` and the other classes `j` in order: the
     /// class is separated if it is positive. `added` is what each layer of the network adds when it is executed, as a norm; what
     /// the last layer adds to the logits is in `needed`.
-    pub(super) fn separate(&self, class: usize, needed: &[f64], region: &Region, added: &[f64]) -> f64 {
+    ///
+    /// `nearly` is how far a margin may be from proved for the slopes of intervals to be improved for it.
+    pub(super) fn separate(&self, class: usize, needed: &[f64], nearly: f64, region: &Region, added: &[f64]) -> f64 {
         let added = self.added(added);
-        let known = self.graph.known(region, &added);
-        let mut open: Vec<usize> = (0..=needed.len()).filter(|&j| j != class).collect();
-        let of = |j: usize| needed[if j < class { j } else { j - 1 }];
-        let mut proved = vec![f64::NEG_INFINITY; needed.len() + 1];
-        proved[class] = f64::INFINITY;
+        let mut margins = Margins { class, needed, proved: vec![f64::NEG_INFINITY; needed.len() + 1] };
+        margins.proved[class] = f64::INFINITY;
+        for refinements in [0, INNER_REFINEMENTS] {
+            let known = self.graph.known(region, &added, refinements);
+            self.improve(&mut margins, Within { region, known: &known, added: &added });
+            // What is far from proved is not saved by any slopes; and without a function behind another there are none.
+            if margins.least() > 0.0 || margins.least() < -nearly || self.graph.depth() < 2 {
+                break;
+            }
+        }
+        margins.least()
+    }
+
+    /// Bounds the margins that are not proved, and improves the slopes that they use, as long as it may help.
+    fn improve(&self, margins: &mut Margins<'_>, within: Within<'_>) {
+        let (class, classes) = (margins.class, margins.proved.len());
+        let mut open: Vec<usize> = (0..classes).filter(|&j| margins.proved[j] <= 0.0).collect();
         let mut slopes: Vec<(usize, Coefficients)> = Vec::new();
         for refinement in 0..=REFINEMENTS {
-            let mut rows = Coefficients::zeros(open.len(), needed.len() + 1);
+            let mut rows = Coefficients::zeros(open.len(), classes);
             for (row, &j) in open.iter().enumerate() {
                 rows.column_mut(class)[row] = 1.0;
                 rows.column_mut(j)[row] = -1.0;
             }
             let mut trace = Trace::default();
-            let bounds = self.bound(rows, &known, region, &added, &slopes, Some(&mut trace));
-            let (mut gained, mut missing) = (0.0f64, 0.0f64);
-            for (&j, bound) in open.iter().zip(&bounds) {
-                let lead = sub_down(*bound, of(j));
-                gained = gained.max(lead - proved[j]);
-                proved[j] = proved[j].max(lead);
-                missing = missing.max(-proved[j]);
-            }
-            // What is far from proved is not saved by any slopes.
-            let is_far = refinement > 0 && gained * ((REFINEMENTS - refinement) as f64) < missing;
-            if missing < 0.0 || proved.iter().all(|&lead| lead > 0.0) || is_far || refinement == REFINEMENTS {
+            let bounds = self.bound(rows, within, &slopes, &mut trace);
+            let before = margins.least();
+            open.iter().zip(&bounds).for_each(|(&j, bound)| margins.raise(j, *bound));
+            let (least, left) = (margins.least(), (REFINEMENTS - refinement) as f64);
+            let is_far = refinement > 0 && (least - before) * left < -least;
+            if least > 0.0 || !least.is_finite() || is_far || trace.behind.is_empty() || refinement == REFINEMENTS {
                 break;
             }
-            slopes = self.graph.refined(&slopes, &trace, &known, region, 1.0 / (refinement as f64 + 2.0));
+            slopes = self.graph.refined(self.graph.output, &slopes, &trace, within, 1.0 / (refinement as f64 + 2.0));
             // The rows that are proved are done.
-            let kept: Vec<usize> = (0..open.len()).filter(|&row| proved[open[row]] <= 0.0).collect();
+            let kept: Vec<usize> = (0..open.len()).filter(|&row| margins.proved[open[row]] <= 0.0).collect();
             slopes.iter_mut().for_each(|(_, slopes)| *slopes = slopes.only(&kept));
             open = kept.into_iter().map(|row| open[row]).collect();
         }
-        proved.into_iter().fold(f64::INFINITY, f64::min)
     }
 
     /// Lower bounds of linear functions of what comes out, over a region.
     pub(super) fn least(&self, rows: &[Vec<f64>], region: &Region, added: &[f64]) -> Vec<f64> {
         let added = self.added(added);
-        let known = self.graph.known(region, &added);
+        let known = self.graph.known(region, &added, INNER_REFINEMENTS);
+        let within = Within { region, known: &known, added: &added };
         let mut coefficients = Coefficients::zeros(rows.len(), self.graph.nodes[self.graph.output].width);
         for (r, row) in rows.iter().enumerate() {
             row.iter().enumerate().for_each(|(j, c)| coefficients.column_mut(j)[r] = *c);
@@ -135,32 +147,43 @@ impl Tail {
         let (mut best, mut slopes) = (vec![f64::NEG_INFINITY; rows.len()], Vec::new());
         for refinement in 0..=REFINEMENTS {
             let mut trace = Trace::default();
-            let bounds = self.bound(coefficients.clone(), &known, region, &added, &slopes, Some(&mut trace));
+            let bounds = self.bound(coefficients.clone(), within, &slopes, &mut trace);
             best.iter_mut().zip(bounds).for_each(|(best, bound)| *best = best.max(bound));
-            if trace.behind.is_empty() {
+            if trace.behind.is_empty() || refinement == REFINEMENTS {
                 break;
             }
-            slopes = self.graph.refined(&slopes, &trace, &known, region, 1.0 / (refinement as f64 + 2.0));
+            slopes = self.graph.refined(self.graph.output, &slopes, &trace, within, 1.0 / (refinement as f64 + 2.0));
         }
         best
     }
 
-    fn bound(
-        &self,
-        rows: Coefficients,
-        known: &[Known],
-        region: &Region,
-        added: &[f64],
-        slopes: &[(usize, Coefficients)],
-        trace: Option<&mut Trace>,
-    ) -> Vec<f64> {
-        self.graph.lower_bounds(self.graph.output, Start::Rows(rows), known, region, added, slopes, trace)
+    fn bound(&self, rows: Coefficients, within: Within<'_>, slopes: &Slopes, trace: &mut Trace) -> Vec<f64> {
+        self.graph.lower_bounds(self.graph.output, Start::Rows(rows), within, slopes, trace)
     }
 
     /// What each node adds.
     fn added(&self, by_layer: &[f64]) -> Vec<f64> {
         let of = |layers: &[usize]| layers.iter().filter_map(|&i| by_layer.get(i)).fold(0.0, |sum, &e| add_up(sum, e));
         self.graph.nodes.iter().map(|node| of(&node.layers)).collect()
+    }
+}
+
+/// The margins of a class over the others: what is proved of each beyond what is needed.
+struct Margins<'a> {
+    class: usize,
+    needed: &'a [f64],
+    /// Class by class; of the class itself infinite.
+    proved: Vec<f64>,
+}
+
+impl Margins<'_> {
+    fn raise(&mut self, j: usize, bound: f64) {
+        let needed = self.needed[if j < self.class { j } else { j - 1 }];
+        self.proved[j] = self.proved[j].max(sub_down(bound, needed));
+    }
+
+    fn least(&self) -> f64 {
+        self.proved.iter().copied().fold(f64::INFINITY, f64::min)
     }
 }
 
