@@ -9,7 +9,6 @@ use super::{
 use crate::{
     certificate::{Norm, Perturbation, Semantics},
     error::Result,
-    layer::Layer,
     rigor::{
         Rounding,
         directed::{add_up, mul_up, sqrt_up, sub_down},

@@ -34,12 +34,6 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The lines about a number that nothing is done to.
-    pub(super) const SAME: Self = {
-        let line = Line { slope: 1.0, intercept: 0.0 };
-        Self { below: line, above: line, is_free: false }
-    };
-
     /// The larger magnitude of the two slopes.
     pub(super) fn steepest(&self) -> f64 {
         self.below.slope.abs().max(self.above.slope.abs())

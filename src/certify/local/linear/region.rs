@@ -17,7 +17,7 @@ const STEPS: usize = 8;
 
 /// A set of inputs.
 #[derive(Debug, Clone)]
-pub(super) struct Region {
+pub(in super::super) struct Region {
     /// A point; the middle of the ball, where there is one.
     center: Vec<f64>,
     /// The radius of the ball.
@@ -28,13 +28,13 @@ pub(super) struct Region {
 
 impl Region {
     /// The ball of a radius, and what it has in common with a box where one is given.
-    pub(super) fn ball(center: &[f64], radius: f64, range: Option<&[f64; 2]>) -> Self {
+    pub(in super::super) fn ball(center: &[f64], radius: f64, range: Option<&[f64; 2]>) -> Self {
         let range = range.map(|&range| vec![range; center.len()]);
         Self { center: center.to_vec(), radius: Some(radius), range }
     }
 
     /// A box.
-    pub(super) fn cube(range: Vec<[f64; 2]>) -> Self {
+    pub(in super::super) fn cube(range: Vec<[f64; 2]>) -> Self {
         Self {
             center: range.iter().map(|[low, high]| low / 2.0 + high / 2.0).collect(),
             radius: None,
@@ -177,7 +177,7 @@ fn on_box(c: &[f64], range: &[[f64; 2]]) -> f64 {
 }
 
 /// The half widths of a box around its center, as a norm: the radius of a ball that holds it.
-pub(super) fn circumradius(range: &[[f64; 2]], center: &[f64]) -> f64 {
+pub(in super::super) fn circumradius(range: &[[f64; 2]], center: &[f64]) -> f64 {
     let half = |([low, high], x): (&[f64; 2], &f64)| sub_up(*high, *x).max(sub_up(*x, *low)).max(0.0);
     norm_up(&range.iter().zip(center).map(half).collect::<Vec<f64>>())
 }
