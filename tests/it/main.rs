@@ -24,6 +24,7 @@ mod hostile_files;
 mod laws;
 mod layering;
 mod linear_bounds;
+mod linear_graphs;
 mod local;
 mod map;
 mod naive;
