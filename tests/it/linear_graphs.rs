@@ -294,7 +294,7 @@ fn no_box_contradicts<T: Scalar>(seed: u64) {
     for (name, network) in networks::<T>(seed) {
         let sealed = network.seal().unwrap();
         let bounds = sealed.linear_bounds();
-        for half in [0.0, 1e-6, 0.02, 0.2, 1.0] {
+        for half in [1e-6, 0.02, 0.5] {
             let range = around::<T>(sealed.network().input().len(), half, rng);
             let executed = bounds.least(&range, &rows, Semantics::Executed).unwrap();
             for (row, executed) in rows.iter().zip(&executed) {
@@ -334,7 +334,8 @@ fn every_layer_is_passed_by_lines() {
                 moved += value(sealed.network(), &middle, &row) - found;
             }
         }
-        assert!(lost < 0.15 * moved, "{name}: {lost} of {moved}");
+        // A network whose functions are all off does not move.
+        assert!(lost < 0.15 * moved + 1e-9, "{name}: {lost} of {moved}");
     }
 }
 

@@ -75,7 +75,7 @@ impl<T: Scalar> Sealed<T> {
     /// cannot switch counts as what it is. Errors of the program count with the sensitivity of the margin to them.
     ///
     /// Linear bounds of the margins over the ball count, too: for all layers of this crate (explicit flows, skips, pools, every
-    /// function), or for as many of the last ones as take at most 2³³ products for a ball. They are computed in `f64`, and
+    /// function), or for as many of the last ones as take at most 2³² products for a ball. They are computed in `f64`, and
     /// every rounding is charged.
     ///
     /// A sample costs a proof of the norms of the dense layers' matrices for each of about ten balls, and as many backward

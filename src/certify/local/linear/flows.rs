@@ -2,7 +2,7 @@
 //! at its stages; a field is made of matrices, their transposes and a function.
 
 use super::{
-    graph::{Graph, LARGEST_MATRIX, MOST_NODES},
+    graph::{Graph, LARGEST_MATRIX},
     matrix::Matrix,
 };
 use crate::{
@@ -21,6 +21,9 @@ impl Graph {
         }
         if let (Method::Split(method), [field]) = (&flow.method, &flow.fields[..]) {
             for _ in 0..flow.steps {
+                if self.is_large() {
+                    return None;
+                }
                 at = self.split_step(*method, field, h, shape, at)?;
             }
             return Some(at);
@@ -28,7 +31,7 @@ impl Graph {
         let tableau = flow.method.tableau().ok().filter(|tableau| tableau.is_explicit())?;
         let Coefficients { a, b, .. } = tableau.rounded::<f64>();
         for step in 0..flow.steps {
-            if self.nodes.len() > MOST_NODES {
+            if self.is_large() {
                 return None;
             }
             let field = flow.fields.get(step).or(flow.fields.first())?;

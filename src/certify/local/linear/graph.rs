@@ -1,7 +1,7 @@
 //! A network as a graph of affine maps, sums, and functions of one number: what linear bounds pass through.
 //!
-//! Skips are sums of what comes out of two nodes. Flows are in `flows`. The larger of two numbers is `a + relu(b − a)`, so maxima
-//! and sorted groups are matrices and ReLUs, and the interval of a difference is known as well as that of any other argument.
+//! Skips are sums of what comes out of two nodes. Flows are in `flows`. The larger of two numbers is `a + relu(b − a)`, so maxima and sorted groups are matrices and ReLUs, and the interval of a difference is
+//! known as well as that of any other argument.
 
 use std::ops::Range;
 
@@ -14,8 +14,10 @@ use crate::{
 
 /// The largest number of entries of a matrix.
 pub(super) const LARGEST_MATRIX: usize = 1 << 22;
+/// The largest number of entries of all matrices of a graph: a quarter of a gigabyte.
+const MOST_ENTRIES: usize = 1 << 24;
 /// The largest number of nodes.
-pub(super) const MOST_NODES: usize = 1 << 12;
+const MOST_NODES: usize = 1 << 12;
 /// The largest group of numbers that is sorted, and the largest window whose maximum is taken.
 const LARGEST_GROUP: usize = 16;
 
@@ -50,12 +52,14 @@ pub(super) struct Graph {
     pub(super) nodes: Vec<Node>,
     /// The node that comes out.
     pub(super) output: usize,
+    /// How many entries its matrices have.
+    entries: usize,
 }
 
 impl Graph {
     /// The graph of layers in a row, numbered from `first` on; none if one of them is not known, or too large.
     pub(super) fn new(layers: &[Map], first: usize, input: Shape) -> Option<Self> {
-        let mut graph = Self { nodes: Vec::new(), output: 0 };
+        let mut graph = Self { nodes: Vec::new(), output: 0, entries: 0 };
         let (mut at, mut shape) = (graph.push(Op::Input, input.len()), input);
         for (i, layer) in layers.iter().enumerate() {
             at = graph.map(layer, shape, at)?;
@@ -63,7 +67,7 @@ impl Graph {
             graph.nodes[at].layers.push(first + i);
         }
         graph.output = at;
-        Some(graph)
+        (!graph.is_large()).then_some(graph)
     }
 
     /// The nodes that a node is computed from.
@@ -85,6 +89,11 @@ impl Graph {
         depths[self.output]
     }
 
+    /// Whether nothing more should be added.
+    pub(super) fn is_large(&self) -> bool {
+        self.nodes.len() > MOST_NODES || self.entries > MOST_ENTRIES
+    }
+
     pub(super) fn push(&mut self, op: Op, width: usize) -> usize {
         self.nodes.push(Node { op, width, layers: Vec::new() });
         self.nodes.len() - 1
@@ -103,6 +112,7 @@ impl Graph {
     /// What a matrix makes of a node.
     pub(super) fn times(&mut self, matrix: Matrix, bias: Option<Vec<f64>>, from: usize) -> usize {
         let width = matrix.outputs();
+        self.entries = self.entries.saturating_add(matrix.entries());
         let bias = bias.unwrap_or_else(|| vec![0.0; width]);
         self.push(Op::Affine { matrix, bias, from }, width)
     }
@@ -119,7 +129,7 @@ impl Graph {
     }
 
     fn map(&mut self, map: &Map, shape: Shape, from: usize) -> Option<usize> {
-        if self.nodes.len() > MOST_NODES {
+        if self.is_large() {
             return None;
         }
         match map {

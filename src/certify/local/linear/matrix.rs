@@ -121,11 +121,19 @@ impl Matrix {
         }
     }
 
+    /// The number of entries that are held.
+    pub(super) fn entries(&self) -> usize {
+        match self {
+            Self::Dense(w) => w.nrows() * w.ncols(),
+            Self::Sparse { rows, .. } => rows.iter().map(Vec::len).sum(),
+        }
+    }
+
     /// The number of products of a row of coefficients with the matrix, a product of a sparse one counting eightfold.
     pub(super) fn products(&self) -> usize {
         match self {
-            Self::Dense(w) => w.nrows() * w.ncols(),
-            Self::Sparse { rows, .. } => 8 * rows.iter().map(Vec::len).sum::<usize>(),
+            Self::Dense(_) => self.entries(),
+            Self::Sparse { .. } => 8 * self.entries(),
         }
     }
 

@@ -46,8 +46,8 @@ use crate::{
     tensor::Shape,
 };
 
-/// The most products of two numbers for the intervals within one region: a second or two.
-const MOST_PRODUCTS: usize = 1 << 33;
+/// The most products of two numbers for the intervals within one region: about a second.
+const MOST_PRODUCTS: usize = 1 << 32;
 /// How often the slopes of margins are improved.
 const REFINEMENTS: usize = 6;
 /// How often those of intervals are, where a margin is nearly proved.
