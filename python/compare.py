@@ -1,14 +1,12 @@
-"""What is proved of networks of PyTorch and of deel-torchlip, and how long it takes. `python compare.py`, with torch, scikit-learn
-and deel-torchlip.
+"""What is proved of a plain network of PyTorch, and how long it takes. `python compare.py`, with torch and scikit-learn.
 
-Networks with two hidden layers of 64 neurons, trained on scikit-learn's digits; how many of 500 test samples keep their prediction
+A network with two hidden layers of 64 neurons, trained on scikit-learn's digits; how many of 500 test samples keep their prediction
 at every Euclidean distance up to `EPS`, and the processor time of the proofs after one that warms up.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
 
 import numpy as np
 import torch
@@ -51,7 +49,6 @@ def report(name: str, prove, x: np.ndarray) -> None:
 
 
 def main() -> None:
-    warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     torch.manual_seed(0)
     x, y, test, labels = digits()
@@ -63,28 +60,6 @@ def main() -> None:
         # A model that is sealed anew: the time holds the proof of the network.
         prove = lambda x: dq.from_torch(plain, 64).seal().certify(x, semantics=semantics, local=local).radius  # noqa: B023, E731
         report(f"  dahlquist, {semantics}{', local' * local}", prove, test)
-
-    from deel import torchlip
-
-    lipschitz = torchlip.Sequential(
-        torchlip.SpectralLinear(64, 64), torchlip.GroupSort2(), torchlip.SpectralLinear(64, 64), torchlip.GroupSort2(),
-        torchlip.FrobeniusLinear(64, 10, disjoint_neurons=True),
-    )
-    train(lipschitz, x, y, dq.torch.MarginCrossEntropy(0.1, 0.3), 0.0)
-    vanilla = lipschitz.vanilla_export()
-    sealed = dq.from_torch(vanilla, 64).seal()
-    accuracy = (sealed.predict(test).argmax(1) == labels).mean()
-    print(f"deel-torchlip's network: accuracy {100 * accuracy:.1f} %, features proved to be {sealed.features!r}-Lipschitz")
-
-    def claimed(x: np.ndarray) -> np.ndarray:
-        # Of a network that is 1-Lipschitz up to a head with rows of norm 1, by the rule that its layers aim at.
-        with torch.no_grad():
-            first, second = vanilla(torch.from_numpy(x)).topk(2).values.T
-        return ((first - second) / 2**0.5).numpy()
-
-    report("  by the constant 1 that it is trained for", claimed, test)
-    report("  dahlquist, exact", lambda x: dq.from_torch(vanilla, 64).seal().certify(x, semantics="exact").radius, test)
-    report("  dahlquist, executed", lambda x: dq.from_torch(vanilla, 64).seal().certify(x).radius, test)
 
 
 if __name__ == "__main__":

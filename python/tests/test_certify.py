@@ -91,6 +91,32 @@ def test_a_certificate_is_checked_and_a_forged_one_caught(tmp_path, model, rng):
     assert dq.check(honest, mlp(np.random.default_rng(8))[0]).failed
 
 
+def test_logits_of_any_order_are_within_their_bounds(rng):
+    model, weights = mlp(rng, sizes=(30, 40, 5))
+    x = rng.uniform(size=(20, 30)).astype(np.float32)
+    logits, bounds = model.seal()._native.enclose(x)
+    exact = x.astype(np.float64)
+    for i, (w, b) in enumerate(weights):
+        exact = exact @ w.T.astype(np.float64) + b
+        exact = np.maximum(exact, 0) if i == 0 else exact
+    # Double precision is a thousand times finer than these bounds.
+    assert (np.abs(exact - logits) <= bounds).all() and (bounds > 0).all()
+    largest = 0.0
+    for _ in range(20):
+        h = x
+        for i, (w, b) in enumerate(weights):
+            order = rng.permutation(w.shape[1])
+            total = np.zeros((len(h), len(w)), np.float32)
+            for j in order:
+                total = total + h[:, j : j + 1] * w[:, j]
+            h = np.maximum(total + b, 0) if i == 0 else total + b
+        assert h.dtype == np.float32
+        assert (np.abs(h.astype(np.float64) - logits) <= bounds).all()
+        largest = max(largest, float((np.abs(h - exact) / bounds).max()))
+    # They are not far too large either.
+    assert largest > 1e-3
+
+
 def test_labels_are_optional(model, rng):
     x = rng.uniform(size=(5, 6)).astype(np.float32)
     r = model.seal().certify(x)

@@ -368,6 +368,25 @@ def test_radii_are_in_the_units_of_the_samples():
     assert (r.radius <= truth.numpy() * (1 + 1e-6)).all()
 
 
+def test_verify_export_knows_what_rounding_explains():
+    torch.manual_seed(6)
+    network = nn.Sequential(nn.Linear(30, 40), nn.ReLU(), nn.Linear(40, 10))
+    model, x = dq.from_torch(network, 30), torch.rand(50, 30)
+    found = model.verify_export(network, x)
+    assert found.proved and found <= found.bound < 1e-4 and "proved bound" in found.basis
+    # Other weights, by less than the tolerance and more than rounding.
+    other = copy.deepcopy(network)
+    with torch.no_grad():
+        other[0].weight *= 1 + 5e-5
+    found = model.verify_export(other, x)
+    assert 0 < found < 1e-4 and not found.proved and "tolerance" in found.basis
+    # What is imported is rounded once to single precision, and half precision rounds often.
+    found = dq.from_torch(copy.deepcopy(network).half(), 30).verify_export(copy.deepcopy(network).half(), x)
+    assert found < 2e-2 and not found.proved
+    with pytest.raises(dq.ExportError, match="more than rtol"):
+        model.verify_export(network, x, rtol=0.0)
+
+
 def test_verify_export_says_where_they_part():
     network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
     model = dq.from_torch(network, 4)
