@@ -65,6 +65,8 @@
 //! | [`parametrize`] | weights that are trained in another form |
 //! | [`operator`], [`field`], [`layer`], [`network`] | what runs: linear maps, right-hand sides, layers, layers in order |
 //! | [`data`], [`certify`] | images and samples; sealing, and the radius of a sample |
+//! | [`control`] | a flow as a controlled process: costates, exact discrete gradients, layers in parallel with a proved error |
+//! | [`lyapunov`] | energies along trajectories, certified decrease, equilibria with a proved error |
 //! | [`attack`] | PGD against the label, a search for counterexamples against the certificate |
 //! | [`train`] | the recipe |
 //! | [`witness`] | what the verified checker of `proofs/` reads: certificates in exact integers |
@@ -80,6 +82,7 @@ mod buffer;
 pub mod certificate;
 pub mod certify;
 pub mod check;
+pub mod control;
 pub mod data;
 pub mod error;
 pub mod field;
@@ -89,6 +92,7 @@ pub mod lanes;
 #[cfg(feature = "laws")]
 pub mod laws;
 pub mod layer;
+pub mod lyapunov;
 pub mod model;
 pub mod network;
 pub mod operator;

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The modules of the library. Each may import those before it, and no other.
-const ORDER: [&str; 30] = [
+const ORDER: [&str; 32] = [
     "block",
     "shape",
     "lanes",
@@ -33,6 +33,8 @@ const ORDER: [&str; 30] = [
     "network",
     "data",
     "certify",
+    "control",
+    "lyapunov",
     "attack",
     "train",
     "witness",

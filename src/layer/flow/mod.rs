@@ -143,6 +143,11 @@ impl<T: Scalar> Flow<T> {
         if let [field] = &self.fields[..] { &**field } else { &*self.fields[step] }
     }
 
+    /// The vector fields: one for all steps, or one for each.
+    pub fn fields(&self) -> &[Box<dyn VectorField<T>>] {
+        &self.fields
+    }
+
     /// The slots of the field of a step in a gradient.
     fn slots<'a>(&self, step: usize, gradient: Option<&'a mut [Vec<T>]>) -> Option<&'a mut [Vec<T>]> {
         let before = if self.fields.len() == 1 { 0 } else { step };
