@@ -48,6 +48,7 @@ pub struct Regulator {
 impl LinearQuadratic {
     /// Euler's discretisation of `x' = Ax + Bu` with the cost `½ ∫ (xᵀQx + uᵀRu) dt + ½ x(T)ᵀSx(T)`: steps of length `h`, on
     /// which `u` is constant. The given matrices are those of the continuous problem.
+    #[must_use]
     pub fn euler(mut self, h: f64) -> Self {
         let scale = |matrix: &mut Vec<f64>| matrix.iter_mut().for_each(|x| *x *= h);
         [&mut self.a, &mut self.b, &mut self.q, &mut self.r].into_iter().for_each(scale);
@@ -62,12 +63,15 @@ impl LinearQuadratic {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Length`] for a matrix of another size, [`Error::NotProved`] if `R + BᵀPB` is not found to be positive definite:
+    /// [`Error::Length`] for a matrix of another size, [`Error::Parameter`] for no states or no controls, [`Error::NotProved`] if `R + BᵀPB` is not found to be positive definite:
     /// then the problem need not have a least cost.
     ///
     /// Source: Bertsekas, *Dynamic programming and optimal control* I (2017), section 3.1.
     pub fn solve(&self, steps: usize) -> Result<Riccati> {
         let (n, m) = (self.states, self.controls);
+        if n == 0 || m == 0 {
+            return Err(Error::parameter("states", n, "a state and a control have at least one coordinate"));
+        }
         let sizes = [(&self.a, n * n), (&self.b, n * m), (&self.q, n * n), (&self.r, m * m), (&self.terminal, n * n)];
         for (matrix, expected) in sizes {
             if matrix.len() != expected {

@@ -1,7 +1,5 @@
 //! The symplectic pair of a method, and the order of the two together, in exact arithmetic.
 
-use std::cmp::Ordering;
-
 use crate::{
     error::{Error, Result},
     tableau::{Surd, Tableau},
@@ -114,9 +112,8 @@ fn dot(factors: &[&[Surd]]) -> Surd {
 /// `1/b_i`.
 fn inverse_weights(tableau: &Tableau) -> Result<Vec<Surd>> {
     let inverse = |(i, b): (usize, &Surd)| {
-        let reason = || format!("its weight b_{} is 0, so it has no symplectic pair", i + 1);
-        debug_assert!(b.recip().is_some() == (b.sign() != Ordering::Equal));
-        b.recip().ok_or_else(|| Error::Tableau { name: tableau.name().into(), reason: reason() })
+        let reason = format!("its weight b_{} is 0, so it has no symplectic pair", i + 1);
+        b.recip().ok_or_else(|| Error::Tableau { name: tableau.name().into(), reason })
     };
     tableau.b().iter().enumerate().map(inverse).collect()
 }

@@ -88,10 +88,8 @@ impl<'a, T: Scalar> Parareal<'a, T> {
         for (count, coarse) in counts.iter().zip(&coarse) {
             let start = windows.last().map_or(0, |window| window.end);
             windows.push(start..start + count);
-            let pairs = [
-                (layers[start].input(), coarse.input()),
-                (layers[start + count - 1].output(), coarse.output()),
-            ];
+            let pairs =
+                [(layers[start].input(), coarse.input()), (layers[start + count - 1].output(), coarse.output())];
             for (expected, found) in pairs {
                 if expected != found {
                     return Err(Error::Shape { what: "a cheap layer".into(), expected, found });

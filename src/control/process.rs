@@ -60,7 +60,8 @@ impl<'a, T: Scalar> Process<'a, T> {
             return Err(Error::parameter("step", h, "a step must be a finite number"));
         }
         if ![1, steps, steps * tableau.stages()].contains(&count) {
-            let reason = format!("there is one field, or one for each of {steps} steps, or one for each of their stages");
+            let reason =
+                format!("there is one field, or one for each of {steps} steps, or one for each of their stages");
             return Err(Error::parameter("fields", count, reason));
         }
         let space = fields[0].shape();

@@ -64,7 +64,9 @@ impl Decrease {
         let proof = prover.field(&description, field.shape())?;
         let norm = |i: usize| -> Result<f64> {
             let premise = proof.premises().get(i);
-            premise.map(|p| p.bound().get()).ok_or_else(|| Error::not_proved("a decrease", "the field has no such part"))
+            premise
+                .map(|p| p.bound().get())
+                .ok_or_else(|| Error::not_proved("a decrease", "the field has no such part"))
         };
         let one = (Upper::ONE, Lower::ONE);
         let square = |x: f64| mul_up(x, x);
@@ -85,7 +87,11 @@ impl Decrease {
                 (rate, longest, (Upper::proved(sqrt_up(size)), Lower::proved(damping.abs())))
             }
             Field::Nais { epsilon, .. } if *epsilon < 0.0 => {
-                return Err(Error::parameter("epsilon", epsilon, "the matrix RᵀR + εI is not proved to be semidefinite"));
+                return Err(Error::parameter(
+                    "epsilon",
+                    epsilon,
+                    "the matrix RᵀR + εI is not proved to be semidefinite",
+                ));
             }
             Field::Nais { activation, epsilon, .. } => {
                 let most = add_up(square(norm(0)?), *epsilon);
@@ -94,12 +100,7 @@ impl Decrease {
                 let rate = if bracket >= 0.0 { mul_down(bracket, *epsilon) } else { mul_down(bracket, most) };
                 (Lower::proved(rate), longest, one)
             }
-            Field::Dissipative { .. } => return Err(none("dissipative")),
-            Field::Hamiltonian { .. } => return Err(none("hamiltonian")),
-            Field::Residual { .. } => return Err(none("residual")),
-            Field::SkewLinear { .. } => return Err(none("skew_linear")),
-            Field::Lurie { .. } => return Err(none("lurie")),
-            Field::Opaque(_) => return Err(none("from outside")),
+            _ => return Err(none()),
         };
         Ok(Self { proof, step: h, rate, longest, ratio })
     }
@@ -157,8 +158,9 @@ fn damped(h: f64, gamma: f64, q: f64) -> (Lower, Lower) {
     (Lower::proved(mul_down(h, bracket)), Lower::proved(longest))
 }
 
-fn none(field: &'static str) -> Error {
-    Error::Field { field, constant: "certified decrease", reason: "no energy of it is proved to fall by Euler steps".into() }
+fn none() -> Error {
+    let reason = "no energy of it is proved to fall by Euler steps".into();
+    Error::Field { field: "of this kind", constant: "certified decrease", reason }
 }
 
 /// For each sample, bounds of `‖f(x)‖` from below and from above: the executed value, and its rounding error.

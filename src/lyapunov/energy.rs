@@ -5,7 +5,7 @@ use crate::{
     activation::Activation,
     control::Trajectory,
     error::{Error, Result},
-    model::{Field, Linear},
+    model::{Field, Linear, Potential, Tensor},
     operator::Affine,
     tensor::{Batch, Shape},
 };
@@ -52,9 +52,11 @@ impl Energy {
     /// residual, skew linear and Lur'e fields, and those from outside.
     pub fn of(field: &Field, space: Shape) -> Result<Self> {
         field.check(space)?;
-        let plain = |operator: &Linear, input: Shape| Ok(Inner::Plain(Affine::described(operator, input)?));
+        let plain = |operator: &Linear, input: Shape| -> Result<Inner> {
+            Ok(Inner::Plain(Affine::described(operator, input)?))
+        };
         let term = |inner, activation| Term { inner, half: None, activation, weights: None };
-        let numbers = |bias: &Option<crate::model::Tensor>| bias.as_ref().map_or(Vec::new(), |b| b.numbers());
+        let numbers = |bias: &Option<Tensor>| bias.as_ref().map_or_else(Vec::new, Tensor::numbers::<f64>);
         let terms = match field {
             Field::Gradient { activation, operator, weights } => {
                 let weights = weights.as_ref().map(|w| w.numbers());
@@ -62,7 +64,7 @@ impl Energy {
             }
             Field::Hamiltonian { kinetic, potential } => {
                 let half = field.parts(space)?[0].input;
-                let of = |energy: &crate::model::Potential, second: bool| {
+                let of = |energy: &Potential, second: bool| -> Result<Term> {
                     Ok(Term { half: Some(second), ..term(plain(&energy.operator, half)?, energy.activation) })
                 };
                 vec![of(kinetic, true)?, of(potential, false)?]
@@ -79,11 +81,7 @@ impl Energy {
                 let inner = Inner::Definite(Affine::described(factor, space)?, *epsilon, numbers(bias));
                 vec![term(inner, *activation)]
             }
-            Field::Dissipative { .. } => return Err(none("dissipative")),
-            Field::Residual { .. } => return Err(none("residual")),
-            Field::SkewLinear { .. } => return Err(none("skew_linear")),
-            Field::Lurie { .. } => return Err(none("lurie")),
-            Field::Opaque(_) => return Err(none("from outside")),
+            _ => return Err(none()),
         };
         Ok(Self { space, terms })
     }
@@ -97,9 +95,10 @@ impl Energy {
         let mut values = vec![0.0; x.samples()];
         for term in &self.terms {
             let z = term.inner.apply(&term.restrict(x));
+            let weighted = |(i, &z): (usize, &f64), n: usize| term.weight(n, i) * primitive(term.activation, z);
             for (s, value) in values.iter_mut().enumerate() {
-                let each = z.sample(s).iter().enumerate();
-                *value += each.map(|(i, &z)| term.weight(&z_shape(&term.inner, x), i) * primitive(term.activation, z)).sum::<f64>();
+                let z = z.sample(s);
+                *value += z.iter().enumerate().map(|z_i| weighted(z_i, z.len())).sum::<f64>();
             }
         }
         values
@@ -114,9 +113,8 @@ impl Energy {
         let mut gradient = Batch::zeros(self.space, x.samples());
         for term in &self.terms {
             let mut slope = term.activation.apply(&term.inner.apply(&term.restrict(x)));
-            let shape = slope.shape();
-            let n = shape.len();
-            slope.data_mut().iter_mut().enumerate().for_each(|(i, s)| *s *= term.weight(&shape, i % n));
+            let n = slope.shape().len();
+            slope.data_mut().iter_mut().enumerate().for_each(|(i, s)| *s *= term.weight(n, i % n));
             let pulled = term.inner.adjoint(&slope);
             term.add_to(&mut gradient, &pulled);
         }
@@ -129,22 +127,15 @@ impl Energy {
     }
 }
 
-fn none(field: &'static str) -> Error {
-    Error::Field { field, constant: "energy", reason: "no function is known that its flow decreases or keeps".into() }
-}
-
-/// The shape of what an affine function returns.
-fn z_shape(inner: &Inner, x: &Batch<f64>) -> Shape {
-    match inner {
-        Inner::Plain(operator) => operator.operator().output(),
-        _ => x.shape(),
-    }
+fn none() -> Error {
+    let reason = "no function is known that its flow decreases or keeps".into();
+    Error::Field { field: "of this kind", constant: "energy", reason }
 }
 
 impl Term {
-    /// `δᵢ`.
-    fn weight(&self, shape: &Shape, i: usize) -> f64 {
-        self.weights.as_ref().map_or(1.0, |weights| weights[i / (shape.len() / weights.len())])
+    /// `δᵢ` of `n` coordinates: one number for each feature or channel.
+    fn weight(&self, n: usize, i: usize) -> f64 {
+        self.weights.as_ref().map_or(1.0, |weights| weights[i / (n / weights.len())])
     }
 
     /// The half that the term looks at.

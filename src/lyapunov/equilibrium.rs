@@ -103,5 +103,9 @@ pub fn equilibrium(
 /// A proved `μ > 0` with `⟨Δf, Δx⟩ ≤ −μ‖Δx‖²`.
 fn rate(proof: &crate::certificate::Certificate) -> Result<Lower> {
     let mu = proof.claims().one_sided_lipschitz.map_or(f64::NAN, |mu| -mu.get());
-    if mu > 0.0 { Ok(Lower::proved(mu)) } else { Err(Error::not_proved("an equilibrium", "no rate of contraction is proved")) }
+    if mu > 0.0 {
+        Ok(Lower::proved(mu))
+    } else {
+        Err(Error::not_proved("an equilibrium", "no rate of contraction is proved"))
+    }
 }
