@@ -81,7 +81,7 @@ fn main() -> Result<()> {
             Potential { activation, operator: Linear::Dense { weight, bias: None } }
         };
         let field = Field::Hamiltonian { kinetic: potential(), potential: potential() };
-        let field = StructuredField::new(&field, SPACE)?;
+        let field = StructuredField::<f64>::new(&field, SPACE)?;
         networks[0].push(Box::new(Splitting::new(field, SplitMethod::StormerVerlet, h, 1)?));
         let mut map = || {
             let weight = normal(WIDTH * WIDTH, 1.0 / (WIDTH as f64).sqrt(), rng);

@@ -99,7 +99,7 @@ fn main() -> Result<()> {
     let steered = |_| -> Result<Box<dyn VectorField<f64>>> {
         let inner = matrix(1, &[0.0, 0.0]).with_bias(Some(Tensor::new(&[1], &[0.0])));
         let (linear, outer, activation) = (matrix(2, &a), matrix(2, &b), Activation::Identity {});
-        Ok(Box::new(StructuredField::new(&Field::Lurie { activation, linear, inner, outer }, PLANE)?))
+        Ok(Box::new(StructuredField::<f64>::new(&Field::Lurie { activation, linear, inner, outer }, PLANE)?))
     };
     let x = Batch::new(PLANE, start.to_vec())?;
     let mut gaps = Vec::new();

@@ -52,7 +52,9 @@ fn matrix(n: usize, entries: &[f64]) -> Linear {
 fn fields() -> Result<Vec<(&'static str, Box<dyn VectorField<f64>>)>> {
     let activation = Activation::Tanh {};
     let w = Affine::new(Dense::new(2, 2, vec![1.2, 0.6, -0.3, 0.7])?, Some(vec![0.3, -0.2]))?;
-    let structured = |field: Field| Ok::<_, Error>(Box::new(StructuredField::new(&field, PLANE)?));
+    let structured = |field: Field| -> Result<Box<dyn VectorField<f64>>> {
+        Ok(Box::new(StructuredField::<f64>::new(&field, PLANE)?))
+    };
     let potential = |w: f64| Potential { activation, operator: matrix(1, &[w]) };
     Ok(vec![
         ("gradient", Box::new(GradientField::new(w, activation)?)),

@@ -66,7 +66,7 @@ impl Weights {
             "hamiltonian" => {
                 let mut potential = || Potential { activation, operator: self.biased(24, 72, 0.5) };
                 let field = Field::Hamiltonian { kinetic: potential(), potential: potential() };
-                let field = StructuredField::new(&field, SPACE)?;
+                let field = StructuredField::<f32>::new(&field, SPACE)?;
                 return Ok(Box::new(Splitting::new(field, SplitMethod::SymplecticEuler, 0.5, 2)?));
             }
             "dissipative" => Field::Dissipative {
@@ -80,7 +80,7 @@ impl Weights {
             }
             _ => Field::Nais { activation, factor: self.convolution(48, 72, 0.5), bias, epsilon: 0.01 },
         };
-        let field = StructuredField::new(&field, SPACE)?;
+        let field = StructuredField::<f32>::new(&field, SPACE)?;
         Ok(Box::new(Flow::new(field, Tableau::euler(), Step::Fixed(0.3), 2)?))
     }
 }

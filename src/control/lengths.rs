@@ -22,7 +22,7 @@ pub fn stable_lengths<T: Scalar>(
     tableau: &Tableau,
     steps: usize,
 ) -> Result<Vec<f64>> {
-    let longest = |field: &&dyn VectorField<T>| {
+    let longest = |field: &&dyn VectorField<T>| -> Result<f64> {
         let longest = prover.longest_step(&field.describe(), field.shape(), tableau)?.get();
         Ok(T::round_down(longest).wide())
     };
