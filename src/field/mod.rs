@@ -1,12 +1,16 @@
 //! Vector fields `f: X → X`, the right-hand sides of `x' = f(x)`.
 
 mod gradient;
+mod primitive;
+mod projected;
 mod residual;
 mod structured;
 
 use std::fmt::Debug;
 
 pub use gradient::GradientField;
+pub use primitive::primitive;
+pub use projected::ProjectedField;
 pub use residual::ResidualField;
 pub(crate) use structured::Expression;
 pub use structured::StructuredField;

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | the energy of a field, and its gradient | [`Energy`], [`primitive`] | as executed in `f64` |
 //! | `V(x⁺) − V(x) ≤ −c‖g(x)‖²` for a step of Euler's method | [`Decrease`] | proved, exact semantics |
+//! | `V(x⁺) ≤ q V(x)` for an Euler step of Manek and Kolter's field | [`projected_decrease`] | proved, exact semantics |
 //! | an equilibrium, and how far it may be | [`equilibrium`], [`equilibrium_errors`] | proved, exact semantics |
 //!
 //! | field | energy | decreases for |
@@ -35,9 +36,11 @@
 mod decrease;
 mod energy;
 mod equilibrium;
-mod primitive;
+mod projected;
 
 pub use decrease::Decrease;
 pub use energy::Energy;
 pub use equilibrium::{Equilibrium, equilibrium, equilibrium_errors};
-pub use primitive::primitive;
+pub use projected::{ProjectedDecrease, projected_decrease};
+
+pub use crate::field::primitive;

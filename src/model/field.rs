@@ -11,9 +11,10 @@
 //! | skew_linear | `(S − Sᵀ)x` |
 //! | nais | `σ(−(RᵀR + εI)x + b)` |
 //! | lurie | `Cx + Bσ(Ax + b)` |
+//! | lyapunov_projected | `f̂ − ∇V relu(⟨∇V, f̂⟩ + αV)/‖∇V‖²`, `f̂ = B(σ(Ax + b) − σ(b))`, `V = Σψ((Kx)ᵢ) + (ε/2)‖x‖²` |
 //!
 //! Sources: Ehrhardt, Murari, Sherry, arXiv:2510.22299; Chang et al., arXiv:1902.09689 (antisymmetric); Ciccone et al.,
-//! arXiv:1804.07209 (nais); Galimberti et al., arXiv:2105.13205 (hamiltonian).
+//! arXiv:1804.07209 (nais); Galimberti et al., arXiv:2105.13205 (hamiltonian); Manek, Kolter, NeurIPS 2019 (lyapunov_projected).
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -129,6 +130,23 @@ pub enum Field<W = super::Tensor> {
         /// `B`.
         outer: Linear<W>,
     },
+    /// `f̂ − ∇V relu(⟨∇V, f̂⟩ + αV)/‖∇V‖²` with `f̂ = B(σ(Ax + b) − σ(b))` and `V = Σψ((Kx)ᵢ) + (ε/2)‖x‖²`, `ψ' = τ`. It is not Lipschitz:
+    /// its Lyapunov function falls, and there is no radius.
+    LyapunovProjected {
+        /// `σ`.
+        activation: Activation,
+        /// `A` and `b`.
+        inner: Linear<W>,
+        /// `B`, without a bias.
+        outer: Linear<W>,
+        /// `τ`, monotone and 0 at 0, and `K`, without a bias.
+        potential: Potential<W>,
+        /// `ε`, positive.
+        epsilon: f64,
+        /// `α`, not negative.
+        #[serde(default)]
+        rate: f64,
+    },
     /// A field from outside this crate, known by what its author asserts: its Lipschitz constant.
     #[serde(skip)]
     Opaque(Opaque),
@@ -218,6 +236,7 @@ impl<W> Field<W> {
             Self::SkewLinear { .. } => "skew_linear",
             Self::Nais { .. } => "nais",
             Self::Lurie { .. } => "lurie",
+            Self::LyapunovProjected { .. } => "lyapunov_projected",
             Self::Opaque(opaque) => &opaque.kind,
         }
     }
@@ -248,6 +267,9 @@ impl<W> Field<W> {
             Self::Hamiltonian { kinetic, potential } => {
                 (vec![&mut kinetic.activation, &mut potential.activation], vec![])
             }
+            Self::LyapunovProjected { activation, potential, epsilon, rate, .. } => {
+                (vec![activation, &mut potential.activation], vec![epsilon, rate])
+            }
             Self::SkewLinear { .. } | Self::Opaque(_) => (vec![], vec![]),
         };
         Constants { activations, numbers }
@@ -267,6 +289,7 @@ impl<W> Field<W> {
                 vec![one]
             }
             Self::Lurie { linear, inner, outer, .. } => vec![linear, inner, outer],
+            Self::LyapunovProjected { inner, outer, potential, .. } => vec![inner, outer, &mut potential.operator],
             Self::Opaque(_) => vec![],
         }
     }
@@ -344,6 +367,12 @@ impl<W> Field<W> {
                 inner: part(inner, path, "inner", f)?,
                 outer: part(outer, path, "outer", f)?,
             },
+            Self::LyapunovProjected { activation, inner, outer, potential, epsilon, rate } => {
+                let (inner, outer) = (part(inner, path, "inner", f)?, part(outer, path, "outer", f)?);
+                let operator = part(potential.operator, &join(path, "potential"), "operator", f)?;
+                let potential = Potential { activation: potential.activation, operator };
+                Field::LyapunovProjected { activation, inner, outer, potential, epsilon, rate }
+            }
             Self::Opaque(opaque) => Field::Opaque(opaque),
         })
     }
@@ -369,6 +398,9 @@ impl<W> Field<W> {
             Self::SkewLinear { skew } => skew.each(f),
             Self::Lurie { linear, inner, outer, .. } => {
                 [linear, inner, outer].into_iter().for_each(|part| part.each(f));
+            }
+            Self::LyapunovProjected { inner, outer, potential, .. } => {
+                [inner, outer, &potential.operator].into_iter().for_each(|part| part.each(f));
             }
             Self::Opaque(_) => {}
         }
@@ -417,6 +449,11 @@ impl Field {
                 let between = inner.output(space)?;
                 vec![part("linear", linear, space), part("inner", inner, space), part("outer", outer, between)]
             }
+            Self::LyapunovProjected { inner, outer, potential, .. } => vec![
+                part("inner", inner, space),
+                part("outer", outer, inner.output(space)?),
+                part("potential.operator", &potential.operator, space),
+            ],
             Self::Opaque(_) => vec![],
         })
     }

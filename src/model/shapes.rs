@@ -318,6 +318,20 @@ impl Field {
                 expect("output of the linear part", space, linear.output(space)?)?;
                 expect("output of the outer part", space, outer.output(inner.output(space)?)?)
             }
+            Self::LyapunovProjected { inner, outer, potential, epsilon, rate, .. } => {
+                expect("output of the outer part", space, outer.output(inner.output(space)?)?)?;
+                unbiased("outer", outer)?;
+                unbiased("potential", &potential.operator)?;
+                let slope = potential.activation;
+                if slope.slopes()[0] < 0.0 || slope.value(0.0) != 0.0 {
+                    return Err(Error::parameter("potential", slope.name(), "the slope of V is monotone, and 0 at 0"));
+                }
+                if *epsilon <= 0.0 || *rate < 0.0 {
+                    let reason = format!("it is positive, and the rate {rate} not negative");
+                    return Err(Error::parameter("epsilon", epsilon, reason));
+                }
+                Ok(())
+            }
             Self::Opaque(opaque) => {
                 expect(&format!("input of the field {}", opaque.kind), opaque.input, space)?;
                 expect(&format!("output of the field {}", opaque.kind), space, opaque.output)
@@ -330,7 +344,9 @@ impl Field {
 /// Refuses a bias where there is no place for it.
 fn unbiased(name: &str, operator: &Linear) -> Result<()> {
     match operator {
-        Linear::Dense { bias: Some(_), .. } | Linear::Conv2d(Conv2d { bias: Some(_), .. }) => {
+        Linear::Dense { bias: Some(_), .. }
+        | Linear::Conv2d(Conv2d { bias: Some(_), .. })
+        | Linear::ChannelAffine { shift: Some(_), .. } => {
             Err(Error::parameter("bias", name, "this operator has none here"))
         }
         _ => Ok(()),

@@ -3,7 +3,7 @@
 use super::Network;
 use crate::{
     error::{Error, Result},
-    field::{GradientField, ResidualField, StructuredField, VectorField},
+    field::{GradientField, ProjectedField, ResidualField, StructuredField, VectorField},
     layer::{
         ActivationLayer, AffineLayer, Branches, Flow, L2Pool, Layer, Normalize, PartialActivation, Reshape, Selection,
         Splitting, Step,
@@ -83,6 +83,7 @@ fn field<T: Scalar>(field: &Field, input: Shape) -> Result<Box<dyn VectorField<T
             let outer = Affine::described(outer, inner.operator().output())?;
             Box::new(ResidualField::new(inner, *activation, outer)?)
         }
+        Field::LyapunovProjected { .. } => Box::new(ProjectedField::new(field, input)?),
         Field::Opaque(opaque) => return Err(unknown(&opaque.kind)),
         other => Box::new(StructuredField::new(other, input)?),
     })

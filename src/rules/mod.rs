@@ -131,7 +131,7 @@ pub(crate) fn field_rule(field: &Field) -> Option<Rule> {
             Some(Rule::HamiltonianField)
         }
         Field::Nais { .. } => Some(Rule::NaisField),
-        Field::Opaque(_) => None,
+        Field::LyapunovProjected { .. } | Field::Opaque(_) => None,
     }
 }
 

@@ -365,7 +365,7 @@ pub fn slope<N: Num>(field: &Field, space: Shape, x: &[N]) -> Option<Vec<N>> {
             let z = plus(times(&minus, square), &times(&N::of(-epsilon), x.to_vec()));
             shifted(*activation, &z, bias.as_ref())
         }
-        Field::Opaque(_) => None,
+        Field::LyapunovProjected { .. } | Field::Opaque(_) => None,
     }
 }
 

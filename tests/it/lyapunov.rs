@@ -54,7 +54,7 @@ fn exact_primitive(function: Activation, z: &Q) -> Option<Q> {
 }
 
 /// The energy of a field, exactly; none if it is not rational.
-fn exact_energy(field: &Field, space: Shape, x: &[Q]) -> Option<Q> {
+pub(crate) fn exact_energy(field: &Field, space: Shape, x: &[Q]) -> Option<Q> {
     let plain = |operator: &Linear, function: Activation, weights: Option<&Tensor>| -> Option<Q> {
         let z = rational::value(&Map::Linear(operator.clone()), space, x)?;
         let weight = |i: usize| weights.map_or(exact(1.0), |w| exact(w.wide()[i / (z.len() / w.count())]));

@@ -34,6 +34,7 @@ mod norms_tight;
 mod parametrize;
 mod optimal_control;
 mod parareal;
+mod projected;
 mod quadratic_constraint;
 mod rigor;
 mod samples;

@@ -235,7 +235,7 @@ fn expression(field: &Field<Slot>, biased: bool) -> Result<Expression> {
             shifted(Sum(vec![square, Scale(-epsilon)]), *activation)
         }
         Field::Lurie { activation, .. } => Sum(vec![Apply(0), Chain(vec![Apply(1), Activate(*activation), Apply(2)])]),
-        Field::Gradient { .. } | Field::Residual { .. } | Field::Opaque(_) => {
+        Field::Gradient { .. } | Field::Residual { .. } | Field::LyapunovProjected { .. } | Field::Opaque(_) => {
             return Err(Error::not_proved(field.kind(), "this field is a type of its own"));
         }
     })

@@ -19,7 +19,7 @@ use crate::activation::Activation;
 /// An estimate: no bound is made of it. The dilogarithm `Li₂` is summed to the last digits.
 ///
 /// ```
-/// use dahlquist::{activation::Activation, lyapunov::primitive};
+/// use dahlquist::{activation::Activation, field::primitive};
 /// assert_eq!(primitive(Activation::Relu {}, 3.0), 4.5);
 /// assert_eq!(primitive(Activation::Hardtanh { min: -1.0, max: 1.0 }, -3.0), 2.5);
 /// ```
