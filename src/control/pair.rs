@@ -22,9 +22,9 @@ const HIGHEST: usize = 4;
 /// Source: Hager 2000, equation (12); Sanz-Serna 2016, theorem 3.3.
 ///
 /// ```
-/// use dahlquist::{control::symplectic_pair, tableau::Tableau};
+/// use dahlquist::{control::symplectic_pair, tableau::{Surd, Tableau}};
 /// // Euler's method for the states is the implicit one, a step back, for the costates.
-/// assert_eq!(symplectic_pair(&Tableau::euler())?, [[1.into()]]);
+/// assert_eq!(symplectic_pair(&Tableau::euler())?, [[Surd::from(1)]]);
 /// assert!(symplectic_pair(&Tableau::midpoint()).is_err());
 /// # Ok::<(), dahlquist::Error>(())
 /// ```

@@ -2,7 +2,7 @@
 //!
 //! | what | where | guarantee |
 //! |---|---|---|
-//! | the energy of a field, and its gradient | [`Energy`], [`primitive`] | as executed in `f64` |
+//! | the energy of a field, and its gradient | [`Energy`], [`primitive()`] | as executed in `f64` |
 //! | `V(x⁺) − V(x) ≤ −c‖g(x)‖²` for a step of Euler's method | [`Decrease`] | proved, exact semantics |
 //! | `V(x⁺) ≤ q V(x)` for an Euler step of Manek and Kolter's field | [`projected_decrease`] | proved, exact semantics |
 //! | an equilibrium, and how far it may be | [`equilibrium`], [`equilibrium_errors`] | proved, exact semantics |
