@@ -30,7 +30,6 @@ use dahlquist::{
     tableau::Tableau,
     tensor::{Batch, Shape},
 };
-use plotters::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -29,10 +29,8 @@ use dahlquist::{
     operator::{Affine, Conv2d, Geometry},
     rigor::torus::PaddingMode,
     tableau::Tableau,
-    tensor::Batch,
     train::{Optimiser, State},
 };
-use plotters::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
