@@ -27,7 +27,6 @@ use dahlquist::{
     tableau::Tableau,
     tensor::{Batch, Shape},
 };
-use plotters::prelude::*;
 
 use crate::lines::Line;
 

@@ -1,9 +1,9 @@
 //! The families of stable networks side by side: the same data, budget and nearly the same number of parameters.
 //!
 //! ```text
-//! cargo run --release --example compare_architectures                 synthetic images, some minutes on 2 cores
+//! cargo run --release --example compare_architectures                 synthetic images; each family says how long it took
 //! cargo run --release --example compare_architectures -- --data DIR   CIFAR-10 from its binary layout
-//! cargo run --release --example compare_architectures -- --smoke      seconds
+//! cargo run --release --example compare_architectures -- --smoke      a few images: does everything work?
 //! ```
 //!
 //! Each network is three flows of its family on 48 × 8 × 8 features (an isometry of the image), two Euler-like steps each, and a head
@@ -49,7 +49,7 @@ struct Options {
     /// Where the picture is written.
     #[arg(long, value_name = "DIR", default_value = "out")]
     out: PathBuf,
-    /// Seconds: does everything work?
+    /// A few images: does everything work?
     #[arg(long)]
     smoke: bool,
 }
@@ -73,7 +73,7 @@ fn gradients(sealed: &Sealed<f32>, images: &Batch<f32>, weights: &mut Weights) -
 fn main() -> Result<()> {
     let options = Options::parse();
     std::fs::create_dir_all(&options.out).map_err(|e| Error::file(&options.out, e))?;
-    let (train_count, test_count) = if options.smoke { (256, 40) } else { (6_000, 400) };
+    let (train_count, test_count) = if options.smoke { (128, 16) } else { (6_000, 400) };
     let (train_set, test_set) = match &options.data {
         Some(dir) => {
             let (train, test) = cifar10::load(dir)?;
@@ -86,7 +86,7 @@ fn main() -> Result<()> {
         None => synthetic::generate(1, train_count, test_count)?,
     };
     let images: Batch<f32> = test_set.batch(&(0..test_set.len()).collect::<Vec<_>>())?;
-    let few = images.slice(0..images.samples().min(64));
+    let few = images.slice(0..images.samples().min(if options.smoke { 4 } else { 64 }));
     println!(
         "{:14} {:>8} {:>6} {:>6} {:>9} {:>11} {:>8} {:>17} {:>5}",
         "family", "params", "clean", "PGD", "certified", "Lipschitz ≤", "found ≥", "gradients", "s"
@@ -114,8 +114,8 @@ fn main() -> Result<()> {
             let holds = claims.iter().zip(test_set.labels()).filter(|(c, y)| c.prediction == **y && c.holds_at(eps));
             100.0 * holds.count() as f64 / claims.len() as f64
         };
-        let falsifier =
-            Falsifier { seconds: 0.0, rounds: Some(if options.smoke { 1 } else { 4 }), ..Falsifier::default() };
+        let (rounds, batch) = if options.smoke { (1, 2) } else { (4, 32) };
+        let falsifier = Falsifier { seconds: 0.0, rounds: Some(rounds), batch, ..Falsifier::default() };
         let search = falsifier.run(&sealed, Some(&few))?;
         let ratio = search.features.as_ref().map_or(f64::NAN, |features| features.estimate);
         let [low, high] = gradients(&sealed, &few, &mut Weights(ChaCha8Rng::seed_from_u64(2)))?;

@@ -12,7 +12,7 @@ use dahlquist::{
     tape::Tape,
     tensor::{Batch, Shape},
 };
-use dahlquist_testkit::rational::{self, exact};
+use dahlquist_testkit::described::{self, exact};
 use num_rational::BigRational;
 use num_traits::Signed;
 use rand::{Rng, RngExt, SeedableRng};
@@ -56,7 +56,7 @@ fn magnitude(x: &Surd) -> Q {
 
 /// The value of a flow of relu fields at a point, exactly: one map for each step.
 fn value(maps: &[Map], x: &[Q]) -> Vec<Q> {
-    maps.iter().fold(x.to_vec(), |x, map| rational::value(map, Shape::Features(2), &x).unwrap())
+    maps.iter().fold(x.to_vec(), |x, map| described::value(map, Shape::Features(2), &x).unwrap())
 }
 
 /// The derivative of a piecewise linear function, exactly; none at a kink.
@@ -96,7 +96,7 @@ fn costates_of_every_explicit_method_are_exact_within_a_proved_rounding() {
                     Flow::new(field, tableau.clone(), Step::Fixed(h), 1).unwrap().describe()
                 })
                 .collect();
-            let point = rational::vector(&x);
+            let point = described::vector(&x);
             let columns = (0..2).map(|k| derivative(|x| value(&maps, x), &point, k));
             let Some(columns) = columns.collect::<Option<Vec<Vec<Q>>>>() else { continue };
             tried += 1;
@@ -154,14 +154,14 @@ fn costates_of_every_explicit_method_are_exact_within_a_proved_rounding() {
             };
             let name = tableau.name();
             for k in 0..2 {
-                let truth = dot(&columns[k], &rational::vector(&g));
+                let truth = dot(&columns[k], &described::vector(&g));
                 let off = (exact(costates.states()[0].data()[k]) - &truth).abs();
                 assert!(off <= gamma(&roundings) * &lambda[0][k], "{name}: λ_0 is off by {off}");
             }
-            let truth: Q = (0..2).map(|k| dot(&columns[k], &rational::vector(&g)) * exact(v[k])).sum();
+            let truth: Q = (0..2).map(|k| dot(&columns[k], &described::vector(&g)) * exact(v[k])).sum();
             let twice = &roundings * Q::from_integer(2.into());
             for n in 0..=steps {
-                let vector = |x: &Batch<f64>| rational::vector(x.data());
+                let vector = |x: &Batch<f64>| described::vector(x.data());
                 let product = dot(&vector(&costates.states()[n]), &vector(&variations[n]));
                 let off = (product - &truth).abs();
                 assert!(off <= gamma(&twice) * dot(&lambda[n], &delta[n]), "{name}: ⟨λ, δ⟩ at {n} is off by {off}");
@@ -186,7 +186,7 @@ fn gradients_by_steps_and_weights() {
         let cost = |w: &[f64], lengths: &[f64]| -> Q {
             let step = |h: &f64| Flow::new(field(w), tableau.clone(), Step::Fixed(*h), 1).unwrap().describe();
             let maps: Vec<Map> = lengths.iter().map(step).collect();
-            dot(&value(&maps, &rational::vector(&x)), &rational::vector(&g))
+            dot(&value(&maps, &described::vector(&x)), &described::vector(&g))
         };
         let one = field(&w);
         let process = Process::new(vec![&one], &tableau, lengths.clone()).unwrap();
@@ -253,11 +253,11 @@ fn costates_keep_their_bounds() {
         let proof = Prover::default().network(&Map::Chain(vec![flow.describe()]), Shape::Features(2)).unwrap();
         let bounds = costate_bounds(proof.layers().next().unwrap(), 3).unwrap();
         assert_eq!(bounds[3].0.get(), 1.0);
-        let point = rational::vector(&numbers(2, &mut rng));
+        let point = described::vector(&numbers(2, &mut rng));
         let columns = (0..2).map(|k| derivative(|x| value(&[flow.describe()], x), &point, k));
         let Some(columns) = columns.collect::<Option<Vec<Vec<Q>>>>() else { continue };
         tried += 1;
-        let g = rational::vector(&numbers(2, &mut rng));
+        let g = described::vector(&numbers(2, &mut rng));
         let square = |x: &[Q]| dot(x, x);
         let pulled: Vec<Q> = columns.iter().map(|column| dot(column, &g)).collect();
         let (lower, upper) = (exact(bounds[0].0.get()), exact(bounds[0].1.get()));

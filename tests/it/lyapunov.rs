@@ -11,7 +11,7 @@ use dahlquist::{
     tape::Tape,
     tensor::{Batch, Shape},
 };
-use dahlquist_testkit::rational::{self, exact};
+use dahlquist_testkit::described::{self, exact};
 use num_rational::BigRational;
 use num_traits::Signed;
 use proptest::{prelude::*, test_runner::TestCaseError};
@@ -56,13 +56,13 @@ fn exact_primitive(function: Activation, z: &Q) -> Option<Q> {
 /// The energy of a field, exactly; none if it is not rational.
 pub(crate) fn exact_energy(field: &Field, space: Shape, x: &[Q]) -> Option<Q> {
     let plain = |operator: &Linear, function: Activation, weights: Option<&Tensor>| -> Option<Q> {
-        let z = rational::value(&Map::Linear(operator.clone()), space, x)?;
+        let z = described::value(&Map::Linear(operator.clone()), space, x)?;
         let weight = |i: usize| weights.map_or(exact(1.0), |w| exact(w.wide()[i / (z.len() / w.count())]));
         z.iter().enumerate().map(|(i, z)| Some(weight(i) * exact_primitive(function, z)?)).sum()
     };
     // With the identity for σ the field is z.
     let inner = |field: Field, function: Activation| -> Option<Q> {
-        rational::slope(&field, space, x)?.iter().map(|z| exact_primitive(function, z)).sum()
+        described::slope(&field, space, x)?.iter().map(|z| exact_primitive(function, z)).sum()
     };
     match field {
         Field::Gradient { activation, operator, weights } => plain(operator, *activation, weights.as_ref()),
@@ -89,8 +89,8 @@ fn decrease_holds(field: &dyn VectorField<f64>, ratio: f64, x: &Batch<f64>) -> O
     let h = if longest.is_finite() && longest > 0.0 { ratio * longest } else { ratio };
     let decrease = Decrease::of_euler(field, h, &prover).ok()?;
     let bound = decrease.bounds(field, x).ok()?[0].get();
-    let point = rational::vector(x.data());
-    let slope = rational::slope(&description, space, &point)?;
+    let point = described::vector(x.data());
+    let slope = described::slope(&description, space, &point)?;
     let next: Vec<Q> = point.iter().zip(&slope).map(|(x, f)| x + exact(h) * f).collect();
     let change = exact_energy(&description, space, &next)? - exact_energy(&description, space, &point)?;
     if decrease.is_proved() && bound > 0.0 {
@@ -159,8 +159,8 @@ fn decrease_is_attained() {
             let decrease = Decrease::of_euler(&**field, h, &Prover::default()).unwrap();
             assert_eq!(decrease.is_proved(), ratio <= 1.0);
             let bound = decrease.bounds(&**field, &x).unwrap()[0].get();
-            let point = rational::vector(x.data());
-            let slope = rational::slope(&description, space, &point).unwrap();
+            let point = described::vector(x.data());
+            let slope = described::slope(&description, space, &point).unwrap();
             let next: Vec<Q> = point.iter().zip(&slope).map(|(x, f)| x + exact(h) * f).collect();
             let energy = |x: &[Q]| exact_energy(&description, space, x).unwrap();
             let change = energy(&next) - energy(&point);
@@ -245,14 +245,14 @@ fn equilibria_are_within_their_errors() {
         let points = Batch::new(space, [start.clone(), x.iter().map(|&x| f64::from(x)).collect()].concat()).unwrap();
         let errors = equilibrium_errors(&field, &points, &prover).unwrap();
         for (s, error) in errors.iter().enumerate() {
-            let distance: Q = rational::vector(points.sample(s)).iter().map(|x| x * x).sum();
+            let distance: Q = described::vector(points.sample(s)).iter().map(|x| x * x).sum();
             let error = exact(error.get());
             if distance > &error * &error {
                 return Err(TestCaseError::fail("the equilibrium is farther away than its error"));
             }
         }
         let found = equilibrium(&field, &points.slice(0..1), &prover, 1e-6, 100_000).unwrap();
-        let distance: Q = rational::vector(found.point.data()).iter().map(|x| x * x).sum();
+        let distance: Q = described::vector(found.point.data()).iter().map(|x| x * x).sum();
         let error = exact(found.error.get());
         if distance > &error * &error || found.error.get() > 1e-6 {
             return Err(TestCaseError::fail("the equilibrium that was found is farther away than its error"));

@@ -10,7 +10,7 @@ use dahlquist::{
     tableau::Tableau,
     tensor::{Batch, Shape},
 };
-use dahlquist_testkit::rational::{self, exact};
+use dahlquist_testkit::described::{self, exact};
 use num_rational::BigRational as Q;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -41,10 +41,10 @@ fn the_error_of_layers_in_parallel_is_proved() {
     let truth: Vec<Vec<Q>> = (0..x.samples())
         .map(|s| {
             let point: Vec<f64> = x.sample(s).iter().map(|&x| f64::from(x)).collect();
-            rational::value(&map, space, &rational::vector(&point)).unwrap()
+            described::value(&map, space, &described::vector(&point)).unwrap()
         })
         .collect();
-    let wide = |x: &[f32]| rational::vector(&x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
+    let wide = |x: &[f32]| described::vector(&x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
     let mut sweep = parareal.guess(&x).unwrap();
     let mut worst = Vec::new();
     for sweeps in 0..=windows {

@@ -14,7 +14,7 @@ use dahlquist::{
     tape::Tape,
     tensor::{Batch, Shape},
 };
-use dahlquist_testkit::rational::{self, exact};
+use dahlquist_testkit::described::{self, exact};
 use num_rational::BigRational as Q;
 use proptest::{prelude::*, sample::select, test_runner::TestCaseError};
 
@@ -44,12 +44,12 @@ fn value(field: &Field, x: &[Q]) -> Option<(Vec<Q>, Q)> {
     let nominal = Field::Residual { activation: *activation, inner: inner.clone(), outer: outer.clone() };
     let origin = vec![exact(0.0); x.len()];
     let difference = |a: Vec<Q>, b: Vec<Q>| a.iter().zip(&b).map(|(a, b)| a - b).collect::<Vec<Q>>();
-    let nominal = difference(rational::slope(&nominal, PLANE, x)?, rational::slope(&nominal, PLANE, &origin)?);
+    let nominal = difference(described::slope(&nominal, PLANE, x)?, described::slope(&nominal, PLANE, &origin)?);
     let potential =
         Field::Gradient { activation: potential.activation, operator: potential.operator.clone(), weights: None };
     let dot = |x: &[Q], y: &[Q]| x.iter().zip(y).map(|(x, y)| x * y).sum::<Q>();
     let g: Vec<Q> =
-        rational::slope(&potential, PLANE, x)?.iter().zip(x).map(|(f, x)| exact(*epsilon) * x - f).collect();
+        described::slope(&potential, PLANE, x)?.iter().zip(x).map(|(f, x)| exact(*epsilon) * x - f).collect();
     let v = exact_energy(&potential, PLANE, x)? + exact(*epsilon) * exact(0.5) * dot(x, x);
     let (excess, square) = (dot(&g, &nominal) + exact(*rate) * &v, dot(&g, &g));
     if excess <= exact(0.0) || square == exact(0.0) {
@@ -92,7 +92,7 @@ fn the_lyapunov_function_falls() {
         if (0.01..0.99).contains(ratio) && longest > 0.0 && longest.is_finite() && factor >= 1.0 {
             return Err(TestCaseError::fail("a step below the longest does not contract"));
         }
-        let x = rational::vector(point);
+        let x = described::vector(point);
         let (f, v) = value(&described, &x).unwrap();
         let next: Vec<Q> = x.iter().zip(&f).map(|(x, f)| x + exact(h) * f).collect();
         if value(&described, &next).unwrap().1 > exact(factor) * &v {
@@ -102,7 +102,7 @@ fn the_lyapunov_function_falls() {
         let program = ProjectedField::<f64>::new(&described, PLANE).unwrap();
         let y = program.eval(&Batch::new(PLANE, point.clone()).unwrap(), &mut Tape::idle());
         let scale: f64 = 1.0 + y.data().iter().map(|y| y.abs()).sum::<f64>();
-        let far = rational::squared_distance(&rational::vector(y.data()), &f);
+        let far = rational::squared_distance(&described::vector(y.data()), &f);
         if far > exact(1e-18 * scale * scale) {
             return Err(TestCaseError::fail(format!("the program computes {:?}", y.data())));
         }
