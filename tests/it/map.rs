@@ -5,8 +5,10 @@ use std::{collections::BTreeSet, path::Path};
 use dahlquist::certificate::Rule;
 
 /// Files of `proofs/` that are not the proof of a rule of the code, and why they are there.
-const OTHERS: [&str; 18] = [
+const OTHERS: [&str; 21] = [
     // What the proofs share, and what the rules' numbers rest on.
+    "declared_order",
+    "directed",
     "euclidean",
     "fourier",
     "pointwise",
@@ -15,6 +17,7 @@ const OTHERS: [&str; 18] = [
     "shu_osher",
     "tableau_radii",
     "torus",
+    "twisted_torus",
     // The verified checker.
     "integer_core",
     "integer_packed",
@@ -85,5 +88,69 @@ fn every_main_theorem_is_in_the_file_that_the_map_names() {
                 .any(|w| w[0] == *kind && w[1].trim_end_matches(':') == theorem)
         });
         assert!(stated, "{file}.v does not state {theorem}");
+    }
+}
+
+/// The cells of the rows of a table in `proofs/functions.md`: file, function, theorems, and what is not proved.
+fn functions(table: &str) -> Vec<[String; 4]> {
+    let row = |line: &str| {
+        let cells: Vec<String> = line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_string()).collect();
+        <[String; 4]>::try_from(cells).ok().filter(|[file, ..]| file.starts_with('`'))
+    };
+    table.lines().map(|line| line.replace("| |", "|  |")).filter_map(|line| row(&line)).collect()
+}
+
+/// Every function of the sources that makes a bound, with its file.
+fn minting() -> BTreeSet<(String, String)> {
+    fn visit(folder: &Path, all: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() { visit(&path, all) } else { all.push(path) }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut files, mut found) = (Vec::new(), BTreeSet::new());
+    visit(&root, &mut files);
+    for path in files.iter().filter(|path| path.extension().is_some_and(|e| e == "rs")) {
+        let text = std::fs::read_to_string(path).expect("a source file");
+        let file = path.strip_prefix(&root).expect("below src").to_string_lossy().replace('\\', "/");
+        let mut function = String::new();
+        for line in text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")) {
+            let code = line.split("//").next().unwrap_or_default();
+            // A closure or a binding is part of the function around it.
+            let name = code.trim_start().trim_start_matches("pub(crate) ").trim_start_matches("pub(super) ");
+            let name = name.trim_start_matches("pub ").trim_start_matches("const ").strip_prefix("fn ");
+            if let Some(name) = name.and_then(|rest| rest.split(['(', '<']).next()) {
+                function = name.to_string();
+            }
+            if code.contains("Upper::proved") || code.contains("Lower::proved") {
+                found.insert((file.clone(), function.clone()));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_function_that_makes_a_bound_names_its_theorem_or_says_what_is_not_proved() {
+    let text = include_str!("../../proofs/functions.md");
+    let (bounds, rounding) = text.split_once("## Rounding").expect("two tables");
+    let name = |cell: &str| cell.trim_matches('`').to_string();
+    let listed: BTreeSet<_> =
+        functions(bounds).iter().map(|[file, function, ..]| (name(file), name(function))).collect();
+    let found = minting();
+    assert!(found.len() > 30, "the sources are not read as they are written: {found:?}");
+    assert_eq!(found.difference(&listed).collect::<Vec<_>>(), Vec::<&_>::new(), "not in proofs/functions.md");
+    assert_eq!(listed.difference(&found).collect::<Vec<_>>(), Vec::<&_>::new(), "they make no bound any more");
+    let theorems = include_str!("../../proofs/theorems.txt");
+    for [file, function, proved, rest] in functions(bounds).iter().chain(&functions(rounding)) {
+        assert!(!proved.is_empty() || !rest.is_empty(), "{file} {function} has no theorem, and does not say why");
+        for theorem in proved.split(", ").filter(|theorem| !theorem.is_empty()) {
+            let line = name(theorem).replacen('.', " ", 1);
+            assert!(theorems.lines().any(|known| known == line), "{function}: {theorem} is not in theorems.txt");
+        }
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name(file));
+        let source = std::fs::read_to_string(&source).unwrap_or_else(|e| panic!("{}: {e}", source.display()));
+        assert!(source.contains(&format!("fn {}", name(function))), "{file} has no function {function}");
     }
 }
