@@ -50,7 +50,7 @@ fn the_error_of_layers_in_parallel_is_proved() {
     for sweeps in 0..=windows {
         let errors = parareal.error(&sweep);
         for s in 0..x.samples() {
-            let distance = rational::squared_distance(&wide(sweep.last().sample(s)), &truth[s]);
+            let distance = described::squared_distance(&wide(sweep.last().sample(s)), &truth[s]);
             let bound = exact(errors[s].get());
             assert!(distance <= &bound * &bound, "sweep {sweeps}, sample {s}");
         }

@@ -102,7 +102,7 @@ fn the_lyapunov_function_falls() {
         let program = ProjectedField::<f64>::new(&described, PLANE).unwrap();
         let y = program.eval(&Batch::new(PLANE, point.clone()).unwrap(), &mut Tape::idle());
         let scale: f64 = 1.0 + y.data().iter().map(|y| y.abs()).sum::<f64>();
-        let far = rational::squared_distance(&described::vector(y.data()), &f);
+        let far = described::squared_distance(&described::vector(y.data()), &f);
         if far > exact(1e-18 * scale * scale) {
             return Err(TestCaseError::fail(format!("the program computes {:?}", y.data())));
         }
