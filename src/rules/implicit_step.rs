@@ -16,6 +16,11 @@
 //!
 //! Sources: Dahlquist (1958); Hairer, Wanner, *Solving ordinary differential equations II* (1996), IV.14 and IV.15.
 
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
 use super::{Numbers, require};
 use crate::{
     certificate::Claims,
@@ -51,9 +56,9 @@ pub(super) fn is_solvable(step: Step<'_>, field: &Numbers) -> Result<()> {
     if tableau.is_explicit() { Ok(()) } else { Motion::new(&tableau, step.length, field).map(|_| ()) }
 }
 
-/// How the stages of a step move.
+/// What of a method counts.
 #[derive(Debug)]
-pub(crate) struct Motion {
+struct Sizes {
     stages: Stages,
     /// Bounds of the magnitudes of `A` and `b`.
     a: Vec<Vec<f64>>,
@@ -61,6 +66,37 @@ pub(crate) struct Motion {
     /// Bounds of `|dᵢ|`, and of `|1 − Σ dᵢ|`.
     end: Vec<f64>,
     rest: f64,
+}
+
+/// What was derived of methods: exact arithmetic takes milliseconds, and every proof of a step asks again.
+static KNOWN: Mutex<VecDeque<(Tableau, Arc<Sizes>)>> = Mutex::new(VecDeque::new());
+/// How many are remembered.
+const REMEMBERED: usize = 32;
+
+impl Sizes {
+    fn of(tableau: &Tableau) -> Result<Arc<Self>> {
+        if let Ok(known) = KNOWN.lock()
+            && let Some((_, sizes)) = known.iter().find(|(known, _)| known == tableau)
+        {
+            return Ok(Arc::clone(sizes));
+        }
+        let stages = tableau.stage_blocks()?;
+        let above = |row: &[Surd]| row.iter().map(|x| x.abs().upper()).collect::<Vec<f64>>();
+        let a = tableau.a().iter().map(|row| above(row)).collect();
+        let rest = (&Surd::from(1) - &stages.end.iter().cloned().sum::<Surd>()).abs().upper();
+        let sizes = Arc::new(Self { a, b: above(tableau.b()), end: above(&stages.end), rest, stages });
+        if let Ok(mut known) = KNOWN.lock() {
+            known.truncate(REMEMBERED - 1);
+            known.push_front((tableau.clone(), Arc::clone(&sizes)));
+        }
+        Ok(sizes)
+    }
+}
+
+/// How the stages of a step move.
+#[derive(Debug)]
+pub(crate) struct Motion {
+    method: Arc<Sizes>,
     /// Bounds of `hμ` and `|h|ℓ`.
     hmu: f64,
     hl: f64,
@@ -74,13 +110,13 @@ impl Motion {
     /// # Errors
     /// As [`bound`].
     pub(crate) fn new(tableau: &Tableau, h: f64, field: &Numbers) -> Result<Self> {
-        let stages = tableau.stage_blocks()?;
+        let method = Sizes::of(tableau)?;
         let l = field.bound.max(0.0);
         // A step backwards is one of −f, of which only ℓ is known.
         let mu = field.one_sided_lipschitz.filter(|_| h >= 0.0).map_or(l, |mu| mu.min(l));
         let (hmu, hl) = (mul_up(h.abs(), mu), mul_up(h.abs(), l));
         let mut factors = Vec::new();
-        for block in &stages.blocks {
+        for block in &method.stages.blocks {
             let Some(solvable) = &block.solvable else {
                 factors.push(1.0);
                 continue;
@@ -94,19 +130,16 @@ impl Motion {
             }
             factors.push(factor);
         }
-        let above = |row: &[Surd]| row.iter().map(|x| x.abs().upper()).collect::<Vec<f64>>();
-        let a = tableau.a().iter().map(|row| above(row)).collect();
-        let rest = (&Surd::from(1) - &stages.end.iter().cloned().sum::<Surd>()).abs().upper();
-        Ok(Self { a, b: above(tableau.b()), end: above(&stages.end), rest, hmu, hl, factors, stages })
+        Ok(Self { method, hmu, hl, factors })
     }
 
     /// Bounds of `‖ΔXᵢ‖` for stages whose equations are left with `residuals`, and beyond these, in each block that is solved,
     /// with something whose norm over the block is at most `tolerance`.
     pub(crate) fn stages(&self, tolerance: f64, residuals: &[f64]) -> Vec<f64> {
         let mut moved: Vec<f64> = Vec::with_capacity(residuals.len());
-        for (block, &factor) in self.stages.blocks.iter().zip(&self.factors) {
+        for (block, &factor) in self.method.stages.blocks.iter().zip(&self.factors) {
             let inherited = |i: usize| {
-                let sum = self.a[i].iter().zip(&moved).map(|(&a, &e)| mul_up(a, e)).fold(0.0, add_up);
+                let sum = self.method.a[i].iter().zip(&moved).map(|(&a, &e)| mul_up(a, e)).fold(0.0, add_up);
                 add_up(residuals[i], mul_up(self.hl, sum))
             };
             let own: Vec<f64> = block.stages.clone().map(inherited).collect();
@@ -125,13 +158,13 @@ impl Motion {
 
     /// A bound of `‖Δx₁‖` for the end of stages that are so far off, from points that are `start` apart.
     pub(crate) fn end(&self, start: f64, stages: &[f64]) -> f64 {
-        self.end.iter().zip(stages).map(|(&d, &e)| mul_up(d, e)).fold(mul_up(self.rest, start), add_up)
+        self.method.end.iter().zip(stages).map(|(&d, &e)| mul_up(d, e)).fold(mul_up(self.method.rest, start), add_up)
     }
 
     /// A Lipschitz constant of the step: by its end as a combination of stages, or of slopes.
     fn lipschitz(&self) -> f64 {
-        let stages = self.stages(0.0, &vec![1.0; self.a.len()]);
-        let slopes = self.b.iter().zip(&stages).map(|(&b, &s)| mul_up(b, s)).fold(0.0, add_up);
+        let stages = self.stages(0.0, &vec![1.0; self.method.a.len()]);
+        let slopes = self.method.b.iter().zip(&stages).map(|(&b, &s)| mul_up(b, s)).fold(0.0, add_up);
         self.end(1.0, &stages).min(add_up(1.0, mul_up(self.hl, slopes)))
     }
 }
