@@ -5,9 +5,6 @@
 //! `cargo bench --bench passes`. Times are for all samples of a group and all threads; divide for samples a second. Only
 //! ratios of figures taken in one run on an idle machine mean much.
 
-#[path = "../examples/cifar10_toy/networks.rs"]
-#[allow(dead_code)]
-mod networks;
 #[allow(dead_code)]
 mod reference;
 
@@ -24,6 +21,7 @@ use dahlquist::{
     operator::{Affine, Dense},
     tensor::{Batch, Shape},
     train::train,
+    zoo::{self, Size},
 };
 use faer::Mat;
 use rand::{RngExt, SeedableRng};
@@ -34,7 +32,7 @@ const IMAGES: usize = 256;
 const SAMPLES: usize = 2048;
 
 fn passes(c: &mut Criterion) {
-    over(c, "cifar10_toy stable, 256 images", || networks::stable(1));
+    over(c, "cifar10_toy stable, 256 images", || zoo::stable(Size::SMALL, 1));
     over(c, "reference classifier, 256 images", || reference::classifier(1));
 }
 

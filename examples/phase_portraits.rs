@@ -12,7 +12,7 @@ mod chart;
 #[path = "chart/lines.rs"]
 mod lines;
 
-use std::path::PathBuf;
+use std::{f64::consts::FRAC_PI_8, path::PathBuf};
 
 use clap::Parser;
 use dahlquist::{
@@ -47,8 +47,11 @@ fn matrix(n: usize, entries: &[f64]) -> Linear {
     Linear::Dense { weight: Tensor::new(&[n, entries.len() / n], entries), bias: None }
 }
 
-/// The fields, with their names.
-fn fields() -> Result<Vec<(&'static str, Box<dyn VectorField<f64>>)>> {
+/// A field, and what it is called.
+type Named = (&'static str, Box<dyn VectorField<f64>>);
+
+/// Returns the fields, with their names.
+fn fields() -> Result<Vec<Named>> {
     let activation = Activation::Tanh {};
     let w = Affine::new(Dense::new(2, 2, vec![1.2, 0.6, -0.3, 0.7])?, Some(vec![0.3, -0.2]))?;
     let structured = |field: Field| -> Result<Box<dyn VectorField<f64>>> {
@@ -84,7 +87,7 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(&options.out).map_err(|e| Error::file(&options.out, e))?;
     let (prover, tableau) = (Prover::default(), Tableau::rk4());
     let starts: Vec<f64> =
-        (0..16).flat_map(|k| [(f64::from(k) * 0.3927).cos(), (f64::from(k) * 0.3927).sin()]).collect();
+        (0..16).flat_map(|k| [(f64::from(k) * FRAC_PI_8).cos(), (f64::from(k) * FRAC_PI_8).sin()]).collect();
     let starts = Batch::new(PLANE, starts.iter().map(|x| 2.5 * x).collect())?;
     let mut portraits = Vec::new();
     for (name, field) in fields()? {

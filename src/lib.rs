@@ -69,6 +69,7 @@
 //! | [`lyapunov`] | energies along trajectories, certified decrease, equilibria with a proved error |
 //! | [`attack`] | PGD against the label, a search for counterexamples against the certificate |
 //! | [`train`] | the recipe |
+//! | [`zoo`] | networks that are written out once |
 //! | [`witness`] | what the verified checker of `proofs/` reads: certificates in exact integers |
 //! | `laws` (feature `laws`) | the properties that every layer, field and method must have, for your own too |
 
@@ -106,6 +107,7 @@ pub mod tape;
 pub mod tensor;
 pub mod train;
 pub mod witness;
+pub mod zoo;
 
 pub use certify::{Sealed, Semantics};
 pub use error::{Error, Result};

@@ -94,7 +94,9 @@ fn main() -> Result<()> {
             batch: 128,
             optimiser: Optimiser::ADAM,
             schedule: OneCycle { peak: if stable { 0.005 } else { 0.001 }, rise: 0.25 },
-            loss: if stable { MarginCrossEntropy { temperature: 0.1, offset: 0.2 } } else { MarginCrossEntropy::PLAIN },
+            loss: if stable { MarginCrossEntropy { temperature: 0.1, offset: 0.2 } } else { MarginCrossEntropy::PLAIN }
+                .into(),
+            average: None,
             flip: false,
             crop: 0,
             seed: 1,

@@ -13,7 +13,6 @@
 
 #[path = "../chart/mod.rs"]
 mod chart;
-mod networks;
 mod options;
 mod plot;
 mod report;
@@ -30,6 +29,7 @@ use dahlquist::{
     rigor::Summation,
     tensor::Batch,
     train::{Recipe, train},
+    zoo,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -72,8 +72,8 @@ fn run(options: &Options) -> Result<Report> {
     let declared = SealOptions { summation: Summation::Declared, ..SealOptions::default() };
     let mut evaluations = Vec::new();
     for (name, network, recipe) in [
-        ("stable", networks::stable(settings.size, options.seed)?, settings.stable(options.seed)),
-        ("plain", networks::plain(settings.size, options.seed)?, settings.plain(options.seed)),
+        ("stable", zoo::stable(settings.size, options.seed)?, settings.stable(options.seed)),
+        ("plain", zoo::plain(settings.size, options.seed)?, settings.plain(options.seed)),
     ] {
         let parameters = network.parameter_count();
         // What is attacked and certified runs in an order of summation that the kernels declare: few roundings in a row.

@@ -6,9 +6,8 @@ use clap::{Parser, ValueEnum};
 use dahlquist::{
     Error, Result,
     train::{MarginCrossEntropy, OneCycle, Optimiser, Recipe},
+    zoo::Size,
 };
-
-use crate::networks::Size;
 
 /// Certified against empirical robustness of a stable and a plain network.
 #[derive(Debug, Parser)]

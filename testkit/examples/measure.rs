@@ -92,6 +92,7 @@ const PGD: Attack = Attack {
     step_size: StepSize::Constant(0.25),
     range: Some([0.0, 1.0]),
     seed: 0,
+    first_sample: 0,
     keep_inputs: false,
 };
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The modules of the library. Each may import those before it, and no other.
-const ORDER: [&str; 32] = [
+const ORDER: [&str; 33] = [
     "block",
     "shape",
     "lanes",
@@ -31,6 +31,7 @@ const ORDER: [&str; 32] = [
     "field",
     "layer",
     "network",
+    "zoo",
     "data",
     "certify",
     "control",

@@ -126,7 +126,8 @@ fn of_images(draw: Draw<'_>) -> Vec<(&'static str, Map)> {
         maps.push((name, Map::Flow(flow)));
     }
     let fields = vec![field(draw, Activation::Relu {}), field(draw, Activation::Tanh {})];
-    let listed = Flow { fields, method: Method::Named("heun".into()), step: 0.3, steps: 2, horizon: None };
+    let listed =
+        Flow { fields, method: Method::Named("heun".into()), step: 0.3, steps: 2, horizon: None, tolerance: None };
     maps.push(("fields", Map::Flow(listed)));
     maps
 }
@@ -404,7 +405,7 @@ fn nothing_within_a_radius_in_a_norm_and_a_range_contradicts_it() {
         let batch = Batch::new(shape, x).unwrap();
         let plain = sealed.certify_locally(&batch, Semantics::Executed).unwrap();
         for norm in [Norm::L2, Norm::Linf] {
-            let mut whole = vec![0.0; 3];
+            let mut whole = [0.0; 3];
             for range in [None, Some([0.0, 1.0])] {
                 let p = Perturbation { norm, range };
                 let claims = sealed.certify_locally_within(&batch, Semantics::Executed, &p).unwrap();

@@ -71,19 +71,15 @@ fn weights() -> impl Strategy<Value = Vec<f64>> {
     proptest::collection::vec((-16i32..=16).prop_map(|w| f64::from(w) / 8.0), 19)
 }
 
+/// Weights, functions, `ε` and `α`, the step over the longest one, and a point.
+type Subject = (Vec<f64>, (Activation, Activation), (f64, f64), f64, Vec<f64>);
+
 #[test]
 fn the_lyapunov_function_falls() {
     let constants = (select(vec![0.25, 1.0, 3.0]), select(vec![0.0, 0.5, 2.0]));
     let point = proptest::collection::vec(-3.0..3.0f64, 2);
     let subjects = (weights(), (kinked(), kinked()), constants, prop_oneof![3 => 0.0..1.0f64, 1 => 1.0..3.0f64], point);
-    let law = |(w, (activation, slope), (epsilon, rate), ratio, point): &(
-        Vec<f64>,
-        (Activation, Activation),
-        (f64, f64),
-        f64,
-        Vec<f64>,
-    ),
-               _: u64| {
+    let law = |(w, (activation, slope), (epsilon, rate), ratio, point): &Subject, _: u64| {
         let described = field(w, *activation, *slope, *epsilon, *rate);
         let prover = Prover::default();
         let longest = projected_decrease(&described, PLANE, 0.0, &prover).unwrap().longest.get();

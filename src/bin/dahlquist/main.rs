@@ -9,7 +9,6 @@ mod check;
 mod falsify;
 mod input;
 mod merge;
-mod networks;
 mod output;
 mod plot;
 mod predict;

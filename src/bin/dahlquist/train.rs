@@ -8,11 +8,12 @@ use dahlquist::{
     data::cifar10,
     network,
     train::{Emma, Loss, MarginCrossEntropy, OneCycle, Optimiser, Recipe, train},
+    zoo::{self, Size},
 };
 use serde_json::json;
 
 use super::{
-    Outcome, Run, networks,
+    Outcome, Run,
     output::{self, Out, percent},
 };
 
@@ -153,7 +154,7 @@ impl Run for Train {
         if let Some(limit) = self.limit.filter(|&limit| limit < data.len()) {
             data = data.subset(&(0..limit).collect::<Vec<_>>())?;
         }
-        let mut network = networks::stable(self.seed)?;
+        let mut network = zoo::stable(Size::SMALL, self.seed)?;
         let steps = data.len().div_ceil(self.batch.max(1)).saturating_mul(self.epochs);
         let bar = output::progress("train", steps);
         let (mut loss, mut accuracy) = (0.0, 0.0);

@@ -182,6 +182,6 @@ impl<T: Scalar> Implicit<T> {
 
     /// The norm that what is left of the equations of a step from a point of this size may have.
     pub(super) fn tolerance_at(&self, size: f64) -> f64 {
-        self.tolerance.unwrap_or_else(|| 1024.0 * T::UNIT_ROUNDOFF * (1.0 + size))
+        self.tolerance.unwrap_or(1024.0 * T::UNIT_ROUNDOFF * (1.0 + size))
     }
 }

@@ -127,8 +127,7 @@ impl Graph {
                 Op::Affine { matrix, bias, from } => {
                     let (product, terms) = matrix.pull(&lambda);
                     let mut sums = Sums::new(rows);
-                    for i in 0..bias.len() {
-                        let (b, scale) = (bias[i], known[v].scale[i]);
+                    for (i, (b, scale)) in bias.iter().zip(&known[v].scale).enumerate() {
                         for ((c, value), size) in lambda.column(i).iter().zip(&mut sums.value).zip(&mut sums.size) {
                             *value += c * b;
                             *size += c.abs() * scale;

@@ -1,14 +1,16 @@
-//! The two networks: the same shape, with and without the structure that makes a field stable.
+//! Networks that the program trains, the examples compare and the benchmarks time: one shape, with and without the structure
+//! that makes a field stable.
 //!
 //! Both see an image, around its middle gray, as 8 × 8 blocks of 4 × 4 pixels with 48 channels: an isometry. Then come
 //! convolutional and dense blocks, each one Euler step, and a linear head.
 
-use dahlquist::{
-    Network, Result,
+use crate::{
     activation::Activation,
+    error::Result,
     field::{GradientField, ResidualField},
     integrate::Tableau,
     layer::{AffineLayer, Flow, Layer, Normalize, Reshape, Step},
+    network::Network,
     operator::{Affine, Conv2d, Dense, Geometry},
     rigor::torus::PaddingMode,
     tensor::Shape,
@@ -74,8 +76,11 @@ fn blocks() -> Result<Vec<Box<dyn Layer<f32>>>> {
     Ok(vec![Box::new(gray), Box::new(Reshape::space_to_depth(IMAGE, 4)?)])
 }
 
-/// Blocks of Euler steps of `x' = −Wᵀ relu(Wx + b)` with the longest step that does not expand, and a head whose rows
-/// have norm 1.
+/// Returns blocks of Euler steps of `x' = −Wᵀ relu(Wx + b)` with the longest step that does not expand, and a head whose rows
+/// have norm 1: every step is non-expansive, and a margin of the logits is a distance.
+///
+/// # Errors
+/// [`crate::Error::Length`] if a size is 0.
 pub fn stable(size: Size, seed: u64) -> Result<Network<f32>> {
     let mut weights = Weights(ChaCha8Rng::seed_from_u64(seed));
     let flow = |map| -> Result<Box<dyn Layer<f32>>> {
@@ -96,8 +101,11 @@ pub fn stable(size: Size, seed: u64) -> Result<Network<f32>> {
     Network::new(IMAGE, layers)
 }
 
-/// Residual blocks `x + V relu(Wx + b) + c` with free `V`, half as wide in the dense part so that there are as many
-/// parameters, and a free head.
+/// Returns residual blocks `x + V relu(Wx + b) + c` with free `V`, half as wide in the dense part so that there are as many
+/// parameters, and a free head. Nothing keeps its constant small.
+///
+/// # Errors
+/// As [`stable`].
 pub fn plain(size: Size, seed: u64) -> Result<Network<f32>> {
     let mut weights = Weights(ChaCha8Rng::seed_from_u64(seed));
     let block = |inner, outer| -> Result<Box<dyn Layer<f32>>> {
