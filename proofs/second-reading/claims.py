@@ -164,6 +164,15 @@ def step_claims(rule, name, h, field, parts, proof):
                 m[i][i] = plus(m[i][i], times([2 * nu / h, Q(0)], b[i], d))
             return c >= 1 and (h == 0 or nu is None or is_psd_with_root(m, d))
         return {"bound": contracts}
+    if rule == "algebraic_stability":  # the same identity, with <f_i, X_i> <= 0
+        minus = lambda p: [-p[0], -p[1]]
+        m = [[plus(plus(times(b[i], a[i][j], d), times(b[j], a[j][i], d)), minus(times(b[i], b[j], d)))
+              for j in range(s)] for i in range(s)]
+        monotone = h >= 0 and (l == 0 or known.get("one_sided_lipschitz", l) <= 0)
+        stable = all(is_psd_with_root([[x]], d) for x in b) and is_psd_with_root(m, d)
+        return {"bound": lambda c: c >= 1 and monotone and stable}
+    if rule in ("skew_flow", "implicit_step"):
+        raise Unread(f"the rule {rule}")
     if rule == "stage_multipliers":
         def form(rho):
             """The form of `(x, psi)` in `psi_i = h f_i`: rho^2 x^2 - x1^2 + sum t (p psi^2 + 2 q psi xi + r xi^2)."""
@@ -305,7 +314,7 @@ class Reading:
                 shape = self.output(layer, shape)
             return shape
         kind = spec["type"]
-        if kind in ("activation", "sort", "flow"):
+        if kind in ("activation", "sort", "flow", "householder"):
             return shape
         if kind in ("sum", "mean"):
             shapes = {self.output(branch, shape) for branch in spec["branches"]}
@@ -377,6 +386,12 @@ class Reading:
             slopes = [self.model.function(bare).slopes] + rest
             both = min(m for m, _ in slopes), max(l for _, l in slopes)
             self.node(proof, path, ("slope",), [], lambda _: slope(both))
+        elif kind == "householder":  # z - grad V(z) with a curvature in [0, 2|v|^2]
+            rows, width = self.model.vectors(bare["vector"])
+            square = max(sum(x * x for x in rows[i:i + width]) for i in range(0, len(rows), width))
+            allowed = {"bound": lambda c: c >= max(Q(1), 2 * square - 1)}
+            self.node(proof, path, ("householder",), [], lambda _: allowed | (
+                {"averaged": lambda a: square <= a < 1} if square < 1 else {}))
         elif kind in WINDOWS:
             # As many windows as one point lies in: of the image at hand, counted.
             windows = [] if kind == "sort" else self.model.windows(bare, shape)[0]
@@ -397,7 +412,7 @@ class Reading:
         operators = self.operators(join(path, "field"), field)
         below = operators if name in SPLIT else [lambda p: self.field(p, join(path, "field"), field, operators)]
         rules = ("gradient_step", "one_sided_lipschitz", "lipschitz_step", "circle_contractivity", "stage_multipliers",
-                 "quadratic_constraint") if name not in SPLIT else ("shears", "exponential_step")
+                 "quadratic_constraint", "algebraic_stability", "skew_flow", "implicit_step") if name not in SPLIT else ("shears", "exponential_step")
         self.node(proof, path, rules, below, lambda parts: step_claims(proof["rule"], name, h, field, parts, proof))
 
     def operators(self, path, field):

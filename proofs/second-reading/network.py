@@ -158,6 +158,11 @@ class Model:
             raise Refused(f"the tensor {name!r} is not one number for each of {shape[0]}")
         return [x for x in values for _ in range(points(shape))]
 
+    def vectors(self, name):
+        """The numbers of a tensor, row by row, and how many a row has."""
+        _, numbers, shape = self.tensors.raw(name)
+        return [Q(x) for x in numbers], shape[-1]
+
     def function(self, spec):
         return Function(spec, self.single)
 
@@ -277,6 +282,8 @@ class Model:
             step = self.number(spec.pop("step"))
         spec.pop("type")
         kind = spec.pop("method")
+        kind = "implicit_midpoint" if kind == "cayley" else kind
+        spec.pop("tolerance", None)  # how nearly the program solves an implicit step; the claims are about the solution
         nothing_left(spec, "a flow")
         return step, steps, kind, [self.field(field, shape) for field in fields]
 

@@ -41,6 +41,16 @@ def value(reading, spec, shape, x, counts, path=""):
                 for j, v in zip(group, sorted(x[j] for j in group)):
                     result[j] = v
         return result, shape
+    if kind == "householder":
+        size, result, (rows, width) = points(shape), list(x), model.vectors(bare["vector"])
+        for start in range(0, shape[0], width):
+            v = rows[start % len(rows):][:width]
+            for at in range(size):
+                group = [(start + c) * size + at for c in range(width)]
+                behind = min(sum(a * x[j] for a, j in zip(v, group)), Q(0))
+                for a, j in zip(v, group):
+                    result[j] = x[j] - 2 * a * behind
+        return result, shape
     if kind == "max_pool":
         inside, _, target = model.windows(bare, shape)
         return [max(x[c * points(shape) + j] for j in w) for c in range(shape[0]) for w in inside], target

@@ -59,12 +59,13 @@ def models():
         {"type": "normalize", "mean": [0.5, 0.4], "std": [0.25, 0.3]},
         conv("c", bias="b", stride=[2, 1], padding=[1, 2], dilation=[1, 2], groups=2),
         {"type": "channel_affine", "scale": "s", "shift": "t"}, act("abs", channels=[0, 2]), {"type": "sort", "group": 2},
+        {"type": "householder", "vector": "v"},
         {"type": "shift", "groups": [[1, 1, 0], [1, -1, 0], [1, 0, 1]], "mode": "circular"},
         {"type": "shift", "groups": [[2, 0, 2]]}, {"type": "mean", "branches": [[], [{"type": "mirror"}]]},
         {"type": "sum", "branches": [[], [conv("e", padding="same"), act(RELU)]]},
         {"type": "max_pool", "size": 3, "stride": 2, "padding": 1}, act("hardtanh", min=-2, max=2.5),
         {"type": "avg_pool", "size": [2, 1], "stride": 1}, {"type": "flatten"}, linear("w", "d")],
-        {"c": [4, 1, 3, 3], "b": [4], "s": [4], "t": [4], "e": [4, 4, 3, 3], "w": [3, 12], "d": [3]}, "F32", [], True)
+        {"c": [4, 1, 3, 3], "b": [4], "s": [4], "t": [4], "e": [4, 4, 3, 3], "w": [3, 12], "d": [3], "v": [2]}, "F32", [], True)
     yield ("smooth images", [2, 6, 6], [
         {"type": "space_to_depth", "block": 2}, {"type": "pad_channels", "channels": 9},
         {"type": "first_channels", "channels": 8}, conv("c", padding=[2, 0], dilation=[2, 1], groups=2),
@@ -119,7 +120,7 @@ RULES = ("operator_norm", "isometry", "slope", "windows", "gradient_field", "res
          "hamiltonian_field", "nais_field", "gradient_step", "shears", "exponential_step", "circle_contractivity",
          "stage_multipliers", "lipschitz_step", "one_sided_lipschitz", "quadratic_constraint", "composition", "sum")
 MOST = 40  # false claims for each model
-UNKNOWN = ("exponential_euler", "which are not rational", "an implicit method")
+UNKNOWN = ("exponential_euler", "which are not rational", "an implicit method", "the rule skew_flow", "the rule implicit_step")
 
 
 def issue(program, folder, rng, name, shape, layers, shapes, kind, options, rational):
