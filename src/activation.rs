@@ -105,7 +105,7 @@ impl Activation {
         Self::Hardtanh { min: -0.75, max: 1.25 },
     ];
 
-    /// The same function with its constants rounded to the format `T`, as networks over `T` evaluate it.
+    /// Returns the same function with its constants rounded to the format `T`, as networks over `T` evaluate it.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the slope of a leaky ReLU or the scale of an ELU is negative, NaN or infinite in `T`, or
@@ -140,7 +140,7 @@ impl Activation {
         }
     }
 
-    /// The name used in files.
+    /// Returns the name used in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Identity {} => "identity",
@@ -157,7 +157,8 @@ impl Activation {
         }
     }
 
-    /// The interval `[m, L]` of the slopes `(σ(a) − σ(c))/(a − c)`: exact, but for the last bit of those of silu and gelu.
+    /// Returns the interval `[m, L]` of the slopes `(σ(a) − σ(c))/(a − c)`: exact, but for the last bit of those of
+    /// silu and gelu.
     pub fn slopes(self) -> [f64; 2] {
         match self {
             Self::Identity {} => [1.0, 1.0],
@@ -172,7 +173,7 @@ impl Activation {
         }
     }
 
-    /// `σ(x)`.
+    /// Returns `σ(x)`.
     #[inline]
     pub fn value<T: Scalar>(self, x: T) -> T {
         let (zero, one) = (T::zero(), T::one());
@@ -224,7 +225,7 @@ impl Activation {
         }
     }
 
-    /// A slope of `σ` at `x`: the derivative, and at a kink the slope to the left of it or 0.
+    /// Returns a slope of `σ` at `x`: the derivative, and at a kink the slope to the left of it or 0.
     #[inline]
     pub fn derivative<T: Scalar>(self, x: T) -> T {
         let (zero, one) = (T::zero(), T::one());
@@ -288,7 +289,7 @@ impl Activation {
         }
     }
 
-    /// The error of one evaluation: `|fl(σ(x)) − σ(x)| ≤ e·|σ(x)| + a`, as the pair `(e, a)`.
+    /// Returns the error of one evaluation: `|fl(σ(x)) − σ(x)| ≤ e·|σ(x)| + a`, as the pair `(e, a)`.
     ///
     /// Identity, ReLU, the absolute value and hardtanh are exact; a leaky ReLU rounds one product; tanh, sigmoid and softplus
     /// are within [`Scalar::SMOOTH_ERROR`] units, which is proved for `f32` and assumed for `f64`. SiLU is one product
@@ -312,8 +313,8 @@ impl Activation {
         }
     }
 
-    /// What underflow adds: of ELU, `a` times what is lost in `eˣ − 1`, and a product; of SiLU, `x` times what is lost in
-    /// the sigmoid, `4η`, where that underflows: there `|x| < 2¹⁰`.
+    /// Returns what underflow adds: of ELU, `a` times what is lost in `eˣ − 1`, and a product; of SiLU, `x` times what
+    /// is lost in the sigmoid, `4η`, where that underflows: there `|x| < 2¹⁰`.
     fn underflow(self, rounding: &Rounding) -> f64 {
         match self {
             Self::Elu { alpha } => add_up(mul_up(alpha, rounding.underflow(1)), rounding.underflow(1)),
@@ -321,19 +322,19 @@ impl Activation {
         }
     }
 
-    /// Whether the function is evaluated without any error, and never exceeds its argument or a constant.
+    /// Returns whether the function is evaluated without any error, and never exceeds its argument or a constant.
     fn is_exact(self) -> bool {
         matches!(self, Self::Identity {} | Self::Relu {} | Self::Abs {} | Self::Hardtanh { .. })
     }
 
-    /// The larger of `|m|` and `|L|`: the function is so much Lipschitz.
+    /// Returns the larger of `|m|` and `|L|`: the function is so much Lipschitz.
     pub fn lipschitz(self) -> f64 {
         let [m, l] = self.slopes();
         m.abs().max(l.abs())
     }
 
-    /// An interval that holds the slopes of all chords of the function on `[low, high]`: that of its piece where it is
-    /// linear there, else [`Self::slopes`].
+    /// Returns an interval that holds the slopes of all chords of the function on `[low, high]`: that of its piece
+    /// where it is linear there, else [`Self::slopes`].
     pub fn slopes_on(self, low: f64, high: f64) -> [f64; 2] {
         // A comparison with a NaN fails, and nothing is gained.
         match self {
@@ -346,7 +347,7 @@ impl Activation {
         }
     }
 
-    /// `σ` of every coordinate.
+    /// Returns `σ` of every coordinate.
     #[must_use]
     pub fn apply<T: Scalar>(self, z: &Batch<T>) -> Batch<T> {
         // One loop for each cheap function: a choice for every number would take longer than the function.
@@ -360,7 +361,7 @@ impl Activation {
         Batch::computed(z.shape(), z.samples(), values)
     }
 
-    /// `c·σ'(z)·g` for every coordinate, in place of `g`.
+    /// Returns `c·σ'(z)·g` for every coordinate, in place of `g`.
     #[must_use]
     pub fn differentiate<T: Scalar>(self, z: &Batch<T>, c: T, mut g: Batch<T>) -> Batch<T> {
         let pairs = g.data_mut().iter_mut().zip(z.data());

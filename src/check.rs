@@ -67,29 +67,29 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// The claims.
+    /// Returns the claims.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// The shape of the input that they are for.
+    /// Returns the shape of the input that they are for.
     pub fn input(&self) -> Shape {
         self.input
     }
 
-    /// What they are about.
+    /// Returns what they are about.
     pub fn map(&self) -> &Map {
         &self.map
     }
 
-    /// The SHA-256 of the model that they are about.
+    /// Returns the SHA-256 of the model that they are about.
     pub fn model(&self) -> Digest {
         self.model
     }
 }
 
 impl Report {
-    /// Whether a claim failed.
+    /// Returns whether a claim failed.
     pub fn failed(&self) -> bool {
         self.findings.iter().any(|f| matches!(f.verdict, Verdict::Failed(_)))
     }
@@ -163,7 +163,8 @@ pub fn check(claimed: &CertificateFile, model: &Model) -> Report {
     report
 }
 
-/// The network that the model means, every number of steps chosen. Whatever is chosen, claims are proved for it.
+/// Returns the network that the model means, every number of steps chosen. Whatever is chosen, claims are proved for
+/// it.
 fn settled(model: &Model) -> Result<crate::model::Map> {
     let prover = rules::Prover::default();
     match model.scalar() {
@@ -172,7 +173,7 @@ fn settled(model: &Model) -> Result<crate::model::Map> {
     }
 }
 
-/// What can be said about the claims about samples without them.
+/// Returns what can be said about the claims about samples without them.
 fn unchecked(claimed: &ClaimedSamples, model: &Model) -> Finding {
     let claim = format!("predictions and radii of {} samples", claimed.predictions.len());
     let valid = model.map().output(model.input()).and_then(|output| claimed.validate(output.len()));
@@ -190,7 +191,7 @@ fn of_these_kernels(claimed: &CertificateFile) -> Result<()> {
     require(known, &format!("the declared order is that of version {theirs}; this program has version {ours}"))
 }
 
-/// The order of summation in words.
+/// Returns the order of summation in words.
 fn order(claimed: &CertificateFile) -> String {
     let order = match claimed.summation {
         Summation::Any => "sums in any order",
@@ -199,7 +200,7 @@ fn order(claimed: &CertificateFile) -> String {
     format!("{order}, by kernels of version {} of {}", claimed.kernels, claimed.program)
 }
 
-/// The claims of a part and of those below it.
+/// Returns the claims of a part and of those below it.
 fn fold(part: &Part<'_>, proof: &Claimed) -> Vec<Finding> {
     let claims = proof.claims();
     let place = if part.path.is_empty() { "the whole".to_string() } else { format!("layer {}", part.path) };
@@ -283,7 +284,7 @@ pub(crate) fn same<T: PartialEq + std::fmt::Display>(truth: &str, claimed: T, fo
     if claimed == found { Ok(()) } else { Err(Error::format(format!("{truth} {found}, not {claimed}"))) }
 }
 
-/// The claims in words.
+/// Returns the claims in words.
 fn words(claims: &Claims<f64, f64>) -> String {
     let named = [
         ("averaged", claims.averaged),

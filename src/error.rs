@@ -158,13 +158,13 @@ impl TryFrom<Vec<usize>> for Shape {
 }
 
 impl Error {
-    /// The same error, said to have happened in the layer at `path`.
+    /// Returns the same error, said to have happened in the layer at `path`.
     #[must_use]
     pub fn in_layer(self, path: impl Into<String>) -> Self {
         Self::Layer { path: path.into(), source: Box::new(self) }
     }
 
-    /// A file that cannot be used, and why.
+    /// Creates a file that cannot be used, and why.
     pub fn file(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
         Self::File { path: path.into(), reason: reason.to_string() }
     }

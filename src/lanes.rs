@@ -12,19 +12,19 @@ pub trait Lanes: Copy + Default + Send + Sync + 'static {
     /// A vector of the instruction set `S`.
     type Vector<S: Simd>: Copy;
 
-    /// The vector that holds `x` everywhere.
+    /// Returns the vector that holds `x` everywhere.
     fn splat<S: Simd>(simd: S, x: Self) -> Self::Vector<S>;
 
-    /// `a·b + c`, with one rounding or two.
+    /// Returns `a·b + c`, with one rounding or two.
     fn multiply_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
 
-    /// `a + b`.
+    /// Returns `a + b`.
     fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
-    /// `a·b`.
+    /// Returns `a·b`.
     fn times<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
-    /// `then` where `a < b`, `otherwise` elsewhere.
+    /// Returns `then` where `a < b`, `otherwise` elsewhere.
     fn where_less<S: Simd>(
         simd: S,
         a: Self::Vector<S>,
@@ -33,10 +33,10 @@ pub trait Lanes: Copy + Default + Send + Sync + 'static {
         otherwise: Self::Vector<S>,
     ) -> Self::Vector<S>;
 
-    /// The numbers as vectors; what does not fill one is left out.
+    /// Returns the numbers as vectors; what does not fill one is left out.
     fn vectors<S: Simd>(x: &[Self]) -> &[Self::Vector<S>];
 
-    /// The numbers as vectors; what does not fill one is left out.
+    /// Returns the numbers as vectors; what does not fill one is left out.
     fn vectors_mut<S: Simd>(x: &mut [Self]) -> &mut [Self::Vector<S>];
 }
 
@@ -95,7 +95,7 @@ lanes!(
     as_mut_simd_f64s
 );
 
-/// `f` of each vector of `x` and the one at its place in `y`, in the place of the former.
+/// Returns `f` of each vector of `x` and the one at its place in `y`, in the place of the former.
 ///
 /// Written with explicit vectors: of a loop over lanes the compiler makes one over blocks, which gathers and scatters.
 #[inline(always)]
@@ -112,7 +112,7 @@ pub(crate) fn update<T: Lanes, S: Simd>(
     }
 }
 
-/// The number of vectors of a block: a constant for each instruction set.
+/// Returns the number of vectors of a block: a constant for each instruction set.
 pub(crate) const fn vectors_in_block<T: Lanes, S: Simd>() -> usize {
     size_of::<[T; LANES]>() / size_of::<T::Vector<S>>()
 }

@@ -43,17 +43,17 @@ pub trait Scalar:
     /// functions, with a wide margin: the library documents one or two units in the last place.
     const SMOOTH_ERROR: f64;
 
-    /// The number nearest to `x`.
+    /// Returns the number nearest to `x`.
     fn of(x: f64) -> Self;
-    /// The same number in `f64`, exactly.
+    /// Returns the same number in `f64`, exactly.
     fn wide(self) -> f64;
-    /// The largest number of the format that is not above `x`.
+    /// Returns the largest number of the format that is not above `x`.
     fn round_down(x: f64) -> Self;
-    /// The hyperbolic tangent of the pure Rust port of musl, the same on every platform.
+    /// Returns the hyperbolic tangent of the pure Rust port of musl, the same on every platform.
     fn tanh_portable(self) -> Self;
-    /// The exponential function of the same library.
+    /// Returns the exponential function of the same library.
     fn exp_portable(self) -> Self;
-    /// `ln(1 + x)` of the same library.
+    /// Returns `ln(1 + x)` of the same library.
     fn ln_1p_portable(self) -> Self;
 }
 
@@ -118,7 +118,7 @@ pub(crate) enum Structure {
 }
 
 impl Structure {
-    /// The first row of column `j` that is read.
+    /// Returns the first row of column `j` that is read.
     pub(crate) fn first(self, j: usize) -> usize {
         match self {
             Self::Full => 0,
@@ -166,23 +166,24 @@ pub(crate) fn solve_estimate(l: MatRef<'_, f64>, b: &mut [f64]) {
     triangular_solve::solve_upper_triangular_in_place(l.transpose(), b, Par::Seq);
 }
 
-/// The eigenvalues of the symmetric matrix whose lower triangle is given, ascending: an estimate, never a bound.
+/// Returns the eigenvalues of the symmetric matrix whose lower triangle is given, ascending: an estimate, never a
+/// bound.
 pub(crate) fn eigenvalue_estimates(a: MatRef<'_, f64>) -> Option<Vec<f64>> {
     a.self_adjoint_eigenvalues(Side::Lower).ok()
 }
 
-/// An approximate Cholesky factor `L` with `LLᵀ ≈ A`, if faer finds one. Nothing about it is trusted.
+/// Returns an approximate Cholesky factor `L` with `LLᵀ ≈ A`, if faer finds one. Nothing about it is trusted.
 pub(crate) fn cholesky_estimate(a: MatRef<'_, f64>) -> Option<Mat<f64>> {
     a.llt(Side::Lower).ok().map(|llt| llt.L().to_owned())
 }
 
-/// An approximate inverse of a positive definite matrix. Nothing about it is trusted.
+/// Returns an approximate inverse of a positive definite matrix. Nothing about it is trusted.
 pub(crate) fn inverse_estimate(a: MatRef<'_, f64>) -> Option<Mat<f64>> {
     use faer::linalg::solvers::DenseSolveCore;
     a.llt(Side::Lower).ok().map(|llt| llt.inverse())
 }
 
-/// An approximate solution of `AX = B` with a positive definite `A`. Nothing about it is trusted.
+/// Returns an approximate solution of `AX = B` with a positive definite `A`. Nothing about it is trusted.
 pub(crate) fn solve_symmetric_estimate(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> Option<Mat<f64>> {
     use faer::linalg::solvers::Solve;
     a.llt(Side::Lower).ok().map(|llt| llt.solve(b))

@@ -24,12 +24,12 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// An image of `channels` × `height` × `width`.
+    /// Creates an image of `channels` × `height` × `width`.
     pub const fn image(channels: usize, height: usize, width: usize) -> Self {
         Self::Image { channels, height, width }
     }
 
-    /// The number of scalars in one sample.
+    /// Returns the number of scalars in one sample.
     #[expect(clippy::len_without_is_empty, reason = "constructors refuse sizes of zero")]
     pub const fn len(self) -> usize {
         match self {
@@ -38,7 +38,7 @@ impl Shape {
         }
     }
 
-    /// The number of points of one channel; features are channels of one point.
+    /// Returns the number of points of one channel; features are channels of one point.
     pub(crate) const fn points(self) -> usize {
         match self {
             Self::Features(_) => 1,
@@ -46,12 +46,12 @@ impl Shape {
         }
     }
 
-    /// The number of blocks of sixteen channels of one sample.
+    /// Returns the number of blocks of sixteen channels of one sample.
     pub(crate) const fn blocks(self) -> usize {
         blocks(self.len() / self.points()) * self.points()
     }
 
-    /// The shape with the given sizes: `[features]`, or `[channels, height, width]`.
+    /// Returns the shape with the given sizes: `[features]`, or `[channels, height, width]`.
     ///
     /// # Errors
     /// What is required of the sizes.

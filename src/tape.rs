@@ -15,18 +15,18 @@ pub struct Tape<T: Scalar> {
 }
 
 impl<T: Scalar> Tape<T> {
-    /// A tape that keeps what it is given.
+    /// Creates a tape that keeps what it is given.
     pub fn recording() -> Self {
         Self { recording: true, fast: false, saved: Vec::new(), inner: Vec::new() }
     }
 
-    /// A tape that keeps what it is given, of a pass for gradients: its rounding errors may be larger than those that
-    /// certificates account for.
+    /// Creates a tape that keeps what it is given, of a pass for gradients: its rounding errors may be larger than
+    /// those that certificates account for.
     pub fn fast() -> Self {
         Self { fast: true, ..Self::recording() }
     }
 
-    /// A tape that drops what it is given.
+    /// Creates a tape that drops what it is given.
     pub fn idle() -> Self {
         Self { recording: false, fast: false, saved: Vec::new(), inner: Vec::new() }
     }
@@ -45,7 +45,7 @@ impl<T: Scalar> Tape<T> {
         }
     }
 
-    /// The `i`-th batch saved.
+    /// Returns the `i`-th batch saved.
     ///
     /// # Panics
     /// If so many were not saved: the tape is not of a forward pass of this layer.
@@ -53,17 +53,17 @@ impl<T: Scalar> Tape<T> {
         &self.saved[i]
     }
 
-    /// Whether the tape keeps what it is given.
+    /// Returns whether the tape keeps what it is given.
     pub fn is_recording(&self) -> bool {
         self.recording
     }
 
-    /// Whether layers may compute in ways whose rounding errors no certificate bounds.
+    /// Returns whether layers may compute in ways whose rounding errors no certificate bounds.
     pub fn is_fast(&self) -> bool {
         self.fast
     }
 
-    /// The batch saved last.
+    /// Returns the batch saved last.
     ///
     /// # Panics
     /// If none was saved: the tape is not of a forward pass of this layer.
@@ -81,7 +81,7 @@ impl<T: Scalar> Tape<T> {
         result
     }
 
-    /// The tape of the `i`-th part.
+    /// Returns the tape of the `i`-th part.
     ///
     /// # Panics
     /// If there were not so many parts: the tape is not of a forward pass of this layer.

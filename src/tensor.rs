@@ -33,12 +33,12 @@ impl<T: Scalar> PartialEq for Batch<T> {
 }
 
 impl<T: Scalar> Batch<T> {
-    /// `samples` samples of zeros.
+    /// Returns `samples` samples of zeros.
     pub fn zeros(shape: Shape, samples: usize) -> Self {
         Self::computed(shape, samples, vec![T::zero(); shape.len() * samples])
     }
 
-    /// The samples in `data`.
+    /// Returns the samples in `data`.
     ///
     /// # Errors
     /// [`Error::Length`] if `data` is not a whole number of samples, [`Error::NotFinite`] if it holds a NaN or an
@@ -53,29 +53,30 @@ impl<T: Scalar> Batch<T> {
         Ok(Self::computed(shape, samples, data))
     }
 
-    /// The samples that a layer computed, which may have overflowed.
+    /// Returns the samples that a layer computed, which may have overflowed.
     pub(crate) fn computed(shape: Shape, samples: usize, data: Vec<T>) -> Self {
         debug_assert_eq!(data.len(), shape.len() * samples);
         Self { shape, samples, data: OnceLock::from(data), blocks: OnceLock::new() }
     }
 
-    /// The samples that a layer computed in blocks.
+    /// Returns the samples that a layer computed in blocks.
     pub(crate) fn from_blocks(shape: Shape, samples: usize, blocks: Buffer<T>) -> Self {
         debug_assert_eq!(blocks.len(), shape.blocks() * samples);
         Self { shape, samples, data: OnceLock::new(), blocks: OnceLock::from(blocks) }
     }
 
-    /// The shape of one sample.
+    /// Returns the shape of one sample.
     pub fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// The number of samples.
+    /// Returns the number of samples.
     pub fn samples(&self) -> usize {
         self.samples
     }
 
-    /// Every number: sample `s` is `data[s·len .. (s+1)·len]`, inside an image in the order channel, row, column.
+    /// Returns every number: sample `s` is `data[s·len .. (s+1)·len]`, inside an image in the order channel, row,
+    /// column.
     pub fn data(&self) -> &[T] {
         self.data.get_or_init(|| {
             let mut data = vec![T::zero(); self.shape.len() * self.samples];
@@ -87,14 +88,14 @@ impl<T: Scalar> Batch<T> {
         })
     }
 
-    /// Every number, in the order of [`Self::data`].
+    /// Returns every number, in the order of [`Self::data`].
     pub fn data_mut(&mut self) -> &mut [T] {
         self.data();
         self.blocks.take();
         self.data.get_mut().map_or(&mut [], |data| data)
     }
 
-    /// Every number in blocks: sample by sample, block by block of channels, point by point.
+    /// Returns every number in blocks: sample by sample, block by block of channels, point by point.
     pub(crate) fn blocks(&self) -> &[Block<T>] {
         self.blocks.get_or_init(|| {
             let mut blocks = Buffer::new(self.shape.blocks() * self.samples);
@@ -115,26 +116,26 @@ impl<T: Scalar> Batch<T> {
         sums.iter().flat_map(|sums| sums.0).take(self.shape.len() / points).collect()
     }
 
-    /// The numbers of sample `s`, in the order of [`Self::data`].
+    /// Returns the numbers of sample `s`, in the order of [`Self::data`].
     pub fn sample(&self, s: usize) -> &[T] {
         let n = self.shape.len();
         &self.data()[s * n..][..n]
     }
 
-    /// The numbers of sample `s`, in the order of [`Self::data`].
+    /// Returns the numbers of sample `s`, in the order of [`Self::data`].
     pub fn sample_mut(&mut self, s: usize) -> &mut [T] {
         let n = self.shape.len();
         &mut self.data_mut()[s * n..][..n]
     }
 
-    /// The samples of a range, copied.
+    /// Returns the samples of a range, copied.
     #[must_use]
     pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let n = self.shape.len();
         Self::computed(self.shape, range.len(), self.data()[range.start * n..range.end * n].to_vec())
     }
 
-    /// The samples of `indices`, copied in that order.
+    /// Returns the samples of `indices`, copied in that order.
     #[must_use]
     pub fn gather(&self, indices: &[usize]) -> Self {
         let mut data = Vec::with_capacity(indices.len() * self.shape.len());
@@ -144,7 +145,7 @@ impl<T: Scalar> Batch<T> {
         Self::computed(self.shape, indices.len(), data)
     }
 
-    /// The same numbers under another shape of the same length.
+    /// Returns the same numbers under another shape of the same length.
     pub(crate) fn reshaped(mut self, shape: Shape) -> Self {
         debug_assert_eq!(self.shape.len(), shape.len());
         self.data_mut();
@@ -152,29 +153,29 @@ impl<T: Scalar> Batch<T> {
         self
     }
 
-    /// The features × samples matrix whose columns are the samples.
+    /// Returns the features × samples matrix whose columns are the samples.
     pub fn as_matrix(&self) -> MatRef<'_, T> {
         MatRef::from_column_major_slice(self.data(), self.shape.len(), self.samples)
     }
 
-    /// The features × samples matrix whose columns are the samples.
+    /// Returns the features × samples matrix whose columns are the samples.
     pub fn as_matrix_mut(&mut self) -> MatMut<'_, T> {
         let (rows, columns) = (self.shape.len(), self.samples);
         MatMut::from_column_major_slice_mut(self.data_mut(), rows, columns)
     }
 
-    /// The same samples in another format: exact from `f32` to `f64`, rounded to nearest the other way.
+    /// Returns the same samples in another format: exact from `f32` to `f64`, rounded to nearest the other way.
     pub fn cast<U: Scalar>(&self) -> Batch<U> {
         Batch::computed(self.shape, self.samples, cast(self.data()))
     }
 
-    /// The samples of a range in another format, as [`Self::cast`].
+    /// Returns the samples of a range in another format, as [`Self::cast`].
     pub(crate) fn cast_slice<U: Scalar>(&self, range: std::ops::Range<usize>) -> Batch<U> {
         let n = self.shape.len();
         Batch::computed(self.shape, range.len(), cast(&self.data()[range.start * n..range.end * n]))
     }
 
-    /// The absolute values.
+    /// Returns the absolute values.
     #[must_use]
     pub fn absolute(&self) -> Self {
         Self::computed(self.shape, self.samples, self.data().iter().map(|x| num_traits::Float::abs(*x)).collect())
@@ -185,7 +186,7 @@ impl<T: Scalar> Batch<T> {
         self.data().chunks(self.shape.len()).map(norm_up).collect()
     }
 
-    /// `a·self`.
+    /// Returns `a·self`.
     #[must_use]
     pub(crate) fn scaled(&self, a: T) -> Self {
         match self.blocks.get() {
@@ -198,7 +199,7 @@ impl<T: Scalar> Batch<T> {
         }
     }
 
-    /// `Σ ⟨self, x⟩` over all samples.
+    /// Returns `Σ ⟨self, x⟩` over all samples.
     pub(crate) fn dot(&self, x: &Self) -> T {
         self.data().iter().zip(x.data()).map(|(&x, &y)| x * y).sum()
     }
@@ -221,12 +222,13 @@ impl<T: Scalar> Batch<T> {
     }
 }
 
-/// The position of the largest number, the first of several; 0 if none is larger than another. The class of logits.
+/// Returns the position of the largest number, the first of several; 0 if none is larger than another. The class of
+/// logits.
 pub fn argmax<T: PartialOrd>(x: &[T]) -> usize {
     (1..x.len()).fold(0, |best, j| if x[j] > x[best] { j } else { best })
 }
 
-/// The same numbers in another format: exact from `f32` to `f64`, rounded to nearest the other way.
+/// Returns the same numbers in another format: exact from `f32` to `f64`, rounded to nearest the other way.
 pub(crate) fn cast<T: Scalar, U: Scalar>(data: &[T]) -> Vec<U> {
     data.iter().map(|&x| U::of(x.wide())).collect()
 }

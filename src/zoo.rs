@@ -49,7 +49,7 @@ impl Weights {
         normal.take(count).map(|x: f64| (deviation * x) as f32).collect()
     }
 
-    /// A 3 × 3 convolution of the blocks with a bias.
+    /// Returns a 3 × 3 convolution of the blocks with a bias.
     fn convolution(&mut self, input: usize, outputs: usize, gain: f64) -> Result<Affine<f32>> {
         let geometry = Geometry {
             input: Shape::image(input, 8, 8),
@@ -63,7 +63,7 @@ impl Weights {
         Affine::new(Conv2d::new(geometry, weight)?, Some(vec![0.0; outputs]))
     }
 
-    /// A matrix with a bias.
+    /// Returns a matrix with a bias.
     fn dense(&mut self, inputs: usize, outputs: usize, gain: f64) -> Result<Affine<f32>> {
         let weight = self.draw(outputs * inputs, gain / (inputs as f64).sqrt());
         Affine::new(Dense::new(outputs, inputs, weight)?, Some(vec![0.0; outputs]))

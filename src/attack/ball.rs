@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Norm {
-    /// An upper bound of the exact distance `‖y − x‖`, by outward rounding; infinite if a difference is NaN.
+    /// Returns an upper bound of the exact distance `‖y − x‖`, by outward rounding; infinite if a difference is NaN.
     ///
     /// Extra entries of the longer slice are not looked at.
     pub fn distance_up<T: Scalar>(self, x: &[T], y: &[T]) -> f64 {
@@ -33,7 +33,7 @@ pub struct Ball {
 }
 
 impl Ball {
-    /// A ball of radius `eps ≥ 0`, cut by the range `[lo, hi]` of every coordinate if there is one.
+    /// Creates a ball of radius `eps ≥ 0`, cut by the range `[lo, hi]` of every coordinate if there is one.
     ///
     /// # Errors
     /// [`Error::Parameter`] if `eps` is negative, NaN or infinite, or the range is empty or holds a NaN.
@@ -47,17 +47,17 @@ impl Ball {
         Ok(Self { norm, eps, range })
     }
 
-    /// The radius.
+    /// Returns the radius.
     pub fn eps(&self) -> f64 {
         self.eps
     }
 
-    /// The norm.
+    /// Returns the norm.
     pub fn norm(&self) -> Norm {
         self.norm
     }
 
-    /// Whether the sample itself lies in the range.
+    /// Returns whether the sample itself lies in the range.
     pub fn admits<T: Scalar>(&self, x: &[T]) -> bool {
         let Some([lo, hi]) = self.range else { return true };
         x.iter().all(|x| (lo..=hi).contains(&x.wide()))
@@ -96,7 +96,7 @@ impl Ball {
         }
     }
 
-    /// The factor `s` of [`Self::project`] for ℓ2.
+    /// Returns the factor `s` of [`Self::project`] for ℓ2.
     fn scale<T: Scalar>(&self, x: &[T], v: &[f64], eps: f64, room: impl Fn(T) -> [f64; 2]) -> f64 {
         let largest = v.iter().fold(0.0f64, |a, v| a.max(v.abs()));
         if largest == 0.0 || !largest.is_finite() {
@@ -128,7 +128,7 @@ impl Ball {
         t.sqrt()
     }
 
-    /// A number between the sample and the limit of the range, where `y` is beyond it.
+    /// Returns a number between the sample and the limit of the range, where `y` is beyond it.
     fn confined<T: Scalar>(&self, y: T, x: T) -> T {
         match self.range {
             Some([_, hi]) if y.wide() > hi => {
@@ -150,7 +150,7 @@ impl Ball {
     }
 }
 
-/// The number of the format that is nearest to `x + v` on the side of `x`: never further from `x` than `|v|`.
+/// Returns the number of the format that is nearest to `x + v` on the side of `x`: never further from `x` than `|v|`.
 fn towards<T: Scalar>(x: T, v: f64) -> T {
     let y = if v >= 0.0 { T::round_down(add_down(x.wide(), v)) } else { -T::round_down(-add_up(x.wide(), v)) };
     // Beyond the largest finite number there is none to move to.

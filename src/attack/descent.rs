@@ -58,7 +58,7 @@ impl Attack {
         to
     }
 
-    /// The descents of one chunk of samples. Those that are broken leave the batch.
+    /// Returns the descents of one chunk of samples. Those that are broken leave the batch.
     pub(super) fn descend<T: Scalar>(
         &self,
         network: &Network<T>,
@@ -156,7 +156,7 @@ fn descend_along<T: Scalar>(ball: &Ball, x: &[T], g: &[T], length: f64, z: &mut 
     ball.project(x, v, z);
 }
 
-/// A displacement that is uniform in the ball.
+/// Returns a displacement that is uniform in the ball.
 fn random_displacement(rng: &mut ChaCha8Rng, ball: &Ball, n: usize) -> Vec<f64> {
     let eps = ball.eps();
     match ball.norm() {

@@ -96,7 +96,8 @@ pub struct RatioReport {
 }
 
 impl RatioReport {
-    /// `bound / best ratio found ≥ 1`: how much tighter the bound could be at most. Infinite if nothing was found.
+    /// Returns `bound / best ratio found ≥ 1`: how much tighter the bound could be at most. Infinite if nothing was
+    /// found.
     pub fn looseness(&self) -> f64 {
         let found = self.lower.map_or(self.estimate, Lower::get);
         if found > 0.0 { self.bound / found } else { f64::INFINITY }
@@ -142,7 +143,7 @@ pub struct Falsification {
 }
 
 impl Falsification {
-    /// Whether a bound, a declared rounding error or a radius is refuted.
+    /// Returns whether a bound, a declared rounding error or a radius is refuted.
     pub fn refuted(&self) -> bool {
         let ratios = self.layers.iter().chain(&self.features).chain([&self.network]);
         self.flips.violations > 0 || ratios.into_iter().any(|r| r.refuted || r.rounding.is_some_and(|r| r > 1.0))
@@ -219,7 +220,7 @@ impl Falsifier {
         })
     }
 
-    /// Each layer, then the features if they are more than nothing and less than everything, then the network.
+    /// Returns each layer, then the features if they are more than nothing and less than everything, then the network.
     fn targets<'a, T: Scalar>(&self, sealed: &'a Sealed<T>) -> Vec<Target<'a, T>> {
         let (network, certificate) = (sealed.network(), sealed.certificate());
         let count = network.layers().len();
@@ -297,7 +298,7 @@ impl Falsifier {
         }
     }
 
-    /// The random numbers of one search in one round.
+    /// Returns the random numbers of one search in one round.
     fn stream(&self, round: usize, index: usize) -> ChaCha8Rng {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream((round as u64) << 24 | index as u64);

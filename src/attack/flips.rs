@@ -137,7 +137,7 @@ impl<T: Scalar> Search<'_, T> {
         Ok(flips)
     }
 
-    /// The directions in which the margin falls fastest at `points`; zeros where there is none.
+    /// Returns the directions in which the margin falls fastest at `points`; zeros where there is none.
     fn downhill(&self, points: &Batch<T>, class: Option<usize>) -> Result<Vec<Vec<f64>>> {
         let (logits, tape) = self.network.forward_fast(points.clone())?;
         let mut g = Batch::zeros(logits.shape(), logits.samples());
@@ -161,7 +161,7 @@ impl<T: Scalar> Search<'_, T> {
         Ok((0..points.samples()).map(unit).collect())
     }
 
-    /// `x + t·d`, sample by sample, in the format of the network.
+    /// Returns `x + t·d`, sample by sample, in the format of the network.
     fn along(&self, t: &[f64], d: &[Vec<f64>]) -> Batch<T> {
         let mut points = self.x.clone();
         for (s, (t, d)) in t.iter().zip(d).enumerate() {
@@ -250,14 +250,15 @@ impl<T: Scalar> Search<'_, T> {
     }
 }
 
-/// Whether some other logit is not below that of the prediction, or one is NaN: no strict order is left to certify.
+/// Returns whether some other logit is not below that of the prediction, or one is NaN: no strict order is left to
+/// certify.
 fn is_flip<T: Scalar>(logits: &[T], prediction: usize) -> bool {
     let top = logits[prediction].wide();
     // A NaN on either side is not below.
     (0..logits.len()).any(|j| j != prediction && logits[j].wide().partial_cmp(&top) != Some(std::cmp::Ordering::Less))
 }
 
-/// The next number of the format above or below.
+/// Returns the next number of the format above or below.
 fn neighbour<T: Scalar>(x: T, above: bool) -> T {
     let next = if above { -T::round_down((-x.wide()).next_down()) } else { T::round_down(x.wide().next_down()) };
     if num_traits::Float::is_finite(next) { next } else { x }

@@ -33,19 +33,19 @@ pub enum StepSize {
     Cosine(f64),
 }
 
-/// Whether the executed logits do not name the label: another class comes first, or a logit is NaN.
+/// Returns whether the executed logits do not name the label: another class comes first, or a logit is NaN.
 pub(super) fn is_broken<T: Scalar>(logits: &[T], label: usize) -> bool {
     argmax(logits) != label || logits.iter().any(|l| num_traits::Float::is_nan(*l))
 }
 
-/// `f_y − max_{j≠y} f_j`, and the `j` that attains it; infinite if there is only one class.
+/// Returns `f_y − max_{j≠y} f_j`, and the `j` that attains it; infinite if there is only one class.
 pub(super) fn margin<T: Scalar>(logits: &[T], label: usize) -> (f64, Option<usize>) {
     let others = (0..logits.len()).filter(|&j| j != label);
     let other = others.reduce(|best, j| if logits[j] > logits[best] { j } else { best });
     (other.map_or(f64::INFINITY, |j| logits[label].wide() - logits[j].wide()), other)
 }
 
-/// The `k`-th runner-up, `k` from 0 and counted around; the label itself if there is only one class.
+/// Returns the `k`-th runner-up, `k` from 0 and counted around; the label itself if there is only one class.
 pub(super) fn runner_up<T: Scalar>(logits: &[T], label: usize, k: usize) -> usize {
     let mut others: Vec<usize> = (0..logits.len()).filter(|&j| j != label).collect();
     others.sort_by(|&i, &j| logits[j].wide().total_cmp(&logits[i].wide()));
@@ -53,7 +53,7 @@ pub(super) fn runner_up<T: Scalar>(logits: &[T], label: usize, k: usize) -> usiz
 }
 
 impl Loss {
-    /// How far a descent has come: the margin, or the difference to the class that it aims at.
+    /// Returns how far a descent has come: the margin, or the difference to the class that it aims at.
     pub(super) fn value<T: Scalar>(self, logits: &[T], label: usize, target: usize) -> f64 {
         match self {
             Self::Targeted if target != label => logits[label].wide() - logits[target].wide(),
@@ -82,7 +82,7 @@ impl Loss {
 }
 
 impl StepSize {
-    /// The length of step `k` of `n` in units of `ε`.
+    /// Returns the length of step `k` of `n` in units of `ε`.
     pub(super) fn at(self, k: usize, n: usize) -> f64 {
         match self {
             Self::Constant(c) => c / n as f64,

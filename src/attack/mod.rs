@@ -30,7 +30,7 @@ use crate::{
     tensor::{Batch, argmax},
 };
 
-/// The class of each sample as executed in `T`: the position of its largest logit, the first of several.
+/// Returns the class of each sample as executed in `T`: the position of its largest logit, the first of several.
 ///
 /// Given as labels to [`Attack::robust_accuracy`], they turn it against the *predictions*, which is what a certified
 /// radius is about.

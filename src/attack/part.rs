@@ -20,7 +20,7 @@ pub(super) struct Part<'a, T: Scalar> {
 }
 
 impl<'a, T: Scalar> Part<'a, T> {
-    /// The layers of `range`, which is not empty.
+    /// Returns the layers of `range`, which is not empty.
     pub(super) fn new(network: &'a Network<T>, range: Range<usize>) -> Self {
         let first = range.start;
         Self { layers: network.layers().skip(first).take(range.len()).collect(), first }

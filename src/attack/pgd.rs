@@ -108,7 +108,7 @@ pub struct RobustAccuracy<T> {
 }
 
 impl<T> RobustAccuracy<T> {
-    /// The radii, ascending.
+    /// Returns the radii, ascending.
     pub fn eps(&self) -> &[f64] {
         &self.eps
     }
@@ -124,7 +124,7 @@ impl<T> RobustAccuracy<T> {
         self.broken.iter().map(|broken| broken.as_ref().and_then(index)).collect()
     }
 
-    /// The fraction of samples that are classified as their labels, in `[0, 1]`; NaN for no samples.
+    /// Returns the fraction of samples that are classified as their labels, in `[0, 1]`; NaN for no samples.
     pub fn clean(&self) -> f64 {
         self.fraction(|broken| broken.distance > 0.0)
     }
@@ -202,7 +202,7 @@ impl Attack {
         Ok(RobustAccuracy { eps: eps.to_vec(), broken })
     }
 
-    /// The attack on samples whose numbers begin with `first`: these decide their random starts.
+    /// Returns the attack on samples whose numbers begin with `first`: these decide their random starts.
     fn attack<T: Scalar>(
         &self,
         network: &Network<T>,

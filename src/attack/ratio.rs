@@ -46,7 +46,8 @@ struct Ascent<'a> {
     step: Vec<f64>,
 }
 
-/// One round from the points in `x`: power iteration on `JᵀJ`, then ascent of `‖f(x) − f(y)‖/‖x − y‖` over pairs.
+/// Returns one round from the points in `x`: power iteration on `JᵀJ`, then ascent of `‖f(x) − f(y)‖/‖x − y‖` over
+/// pairs.
 ///
 /// Along the difference `d = y − x` an ascent step is one of the power method, `d ∝ (J(x) + J(y))ᵀ(f(y) − f(x))`; the
 /// centre follows the gradient `(J(y) − J(x))ᵀ(f(y) − f(x))`, and chance where that vanishes, as it does within a linear
@@ -137,7 +138,8 @@ impl Ascent<'_> {
     }
 }
 
-/// What can be said for certain about the pair with the largest lower bound, or the largest estimate where there is none.
+/// Returns what can be said for certain about the pair with the largest lower bound, or the largest estimate where
+/// there is none.
 pub(super) fn best(
     part: &Part<'_, f64>,
     certificate: &Certificate,
@@ -157,7 +159,7 @@ pub(super) fn best(
     }))
 }
 
-/// `(‖f̂(x) − f̂(y)‖ − E(x) − E(y))/‖x − y‖`, rounded down: never above the exact ratio.
+/// Returns `(‖f̂(x) − f̂(y)‖ − E(x) − E(y))/‖x − y‖`, rounded down: never above the exact ratio.
 fn lower_bounds(
     part: &Part<'_, f64>,
     certificate: &Certificate,
@@ -178,8 +180,9 @@ fn lower_bounds(
     Ok(Some((0..x.samples()).map(bound).collect()))
 }
 
-/// How much of the rounding error that the layers declare over balls was observed: the largest `observed/declared` over
-/// the pairs, the ball of each being around `x` and through `y`; none if a layer declares nothing. Above 1 it refutes.
+/// Returns how much of the rounding error that the layers declare over balls was observed: the largest
+/// `observed/declared` over the pairs, the ball of each being around `x` and through `y`; none if a layer declares
+/// nothing. Above 1 it refutes.
 pub(super) fn rounding_observed<T: Scalar>(
     part: &Part<'_, T>,
     wide: &Part<'_, f64>,
@@ -216,19 +219,19 @@ pub(super) fn rounding_observed<T: Scalar>(
     Ok(Some(worst))
 }
 
-/// A lower bound of `‖y − x‖`: 0 if an entry is not finite.
+/// Returns a lower bound of `‖y − x‖`: 0 if an entry is not finite.
 fn distance_down(x: &[f64], y: &[f64]) -> f64 {
     let difference: Vec<f64> = y.iter().zip(x).map(|(y, x)| y - x).collect();
     mul_down(norm_down(&difference), 1.0 - 4.0 * U)
 }
 
-/// An upper bound of `‖y − x‖`.
+/// Returns an upper bound of `‖y − x‖`.
 fn distance_up(x: &[f64], y: &[f64]) -> f64 {
     let difference: Vec<f64> = y.iter().zip(x).map(|(y, x)| y - x).collect();
     mul_up(norm_up(&difference), 1.0 + 4.0 * U)
 }
 
-/// The norm, scaled so that no square overflows or underflows; infinite for a NaN.
+/// Returns the norm, scaled so that no square overflows or underflows; infinite for a NaN.
 pub(super) fn norm(x: &[f64]) -> f64 {
     norm_up(x)
 }

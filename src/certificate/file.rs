@@ -69,7 +69,7 @@ pub struct CertificateFile {
 }
 
 impl CertificateFile {
-    /// The claims about a model.
+    /// Returns the claims about a model.
     pub fn new(proof: &Certificate, model: &Model, norm_proof: NormProof, summation: Summation) -> Self {
         Self {
             format: FORMAT.into(),
@@ -97,7 +97,7 @@ impl CertificateFile {
         Self::parse(&read_bounded(path, LARGEST_FILE)?).map_err(|e| Error::file(path, e))
     }
 
-    /// The claims in the bytes of a certificate file.
+    /// Returns the claims in the bytes of a certificate file.
     ///
     /// # Errors
     /// [`Error::Format`] for anything that is not a certificate of this version: other fields, other types, numbers
@@ -134,7 +134,7 @@ impl CertificateFile {
         write(path.as_ref(), &self.bytes()?)
     }
 
-    /// The bytes of the certificate file.
+    /// Returns the bytes of the certificate file.
     ///
     /// # Errors
     /// [`Error::Format`] if a number is not finite.
@@ -173,7 +173,8 @@ fn collect(proof: &Claimed, numbers: &mut Vec<f64>) {
     proof.premises().iter().for_each(|premise| collect(premise, numbers));
 }
 
-/// A Lipschitz bound of the layers before the head that margins are measured on; of the whole network if it has none.
+/// Returns a Lipschitz bound of the layers before the head that margins are measured on; of the whole network if it has
+/// none.
 pub fn features(proof: &Certificate, map: &Map) -> Upper {
     match map.head() {
         Some(_) => proof.prefix(map.layers().len() - 1),

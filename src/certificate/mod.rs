@@ -156,7 +156,7 @@ pub enum Semantics {
 }
 
 impl<U, L> Claims<U, L> {
-    /// A Lipschitz bound and nothing else.
+    /// Creates a Lipschitz bound and nothing else.
     pub fn lipschitz(bound: U) -> Self {
         Self {
             bound,
@@ -168,7 +168,7 @@ impl<U, L> Claims<U, L> {
         }
     }
 
-    /// The same claims with numbers of other types.
+    /// Returns the same claims with numbers of other types.
     pub fn map<V, M>(self, upper: impl Fn(U) -> V, lower: impl Fn(L) -> M) -> Claims<V, M> {
         Claims {
             bound: upper(self.bound),
@@ -182,8 +182,8 @@ impl<U, L> Claims<U, L> {
 }
 
 impl Claims {
-    /// The claims as plain numbers. A field that is constant has infinite cocoercivity, which is left out: its bound, 0,
-    /// says the same, and files hold no infinity.
+    /// Returns the claims as plain numbers. A field that is constant has infinite cocoercivity, which is left out: its
+    /// bound, 0, says the same, and files hold no infinity.
     pub fn numbers(self) -> Claims<f64, f64> {
         let numbers = self.map(Upper::get, Lower::get);
         Claims { cocoercivity: numbers.cocoercivity.filter(|nu| nu.is_finite()), ..numbers }
@@ -191,37 +191,37 @@ impl Claims {
 }
 
 impl<U: Copy, L: Copy> Proof<U, L> {
-    /// The place of the map in the network; empty for the whole of it.
+    /// Returns the place of the map in the network; empty for the whole of it.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// How many maps that follow each other the claims are about.
+    /// Returns how many maps that follow each other the claims are about.
     pub fn span(&self) -> usize {
         self.span
     }
 
-    /// The rule that proves the claims.
+    /// Returns the rule that proves the claims.
     pub fn rule(&self) -> Rule {
         self.rule
     }
 
-    /// The claims.
+    /// Returns the claims.
     pub fn claims(&self) -> Claims<U, L> {
         self.claims
     }
 
-    /// `‖Δy‖ ≤ bound · ‖Δx‖`.
+    /// Returns `‖Δy‖ ≤ bound · ‖Δx‖`.
     pub fn bound(&self) -> U {
         self.claims.bound
     }
 
-    /// The numbers that the proof was found with.
+    /// Returns the numbers that the proof was found with.
     pub fn evidence(&self) -> &Evidence {
         &self.evidence
     }
 
-    /// The proofs of what the rule needs.
+    /// Returns the proofs of what the rule needs.
     pub fn premises(&self) -> &[Self] {
         &self.premises
     }
@@ -232,25 +232,25 @@ impl<U: Copy, L: Copy> Proof<U, L> {
         self.premises.iter().flat_map(|part| if part.span == 1 { std::slice::from_ref(part) } else { &part.premises })
     }
 
-    /// Whether everything that the claims rest on is proved by rules, nothing merely asserted.
+    /// Returns whether everything that the claims rest on is proved by rules, nothing merely asserted.
     pub fn is_proved(&self) -> bool {
         self.rule != Rule::Asserted && self.premises.iter().all(Self::is_proved)
     }
 
-    /// The number of nodes of the tree.
+    /// Returns the number of nodes of the tree.
     pub fn size(&self) -> usize {
         1 + self.premises.iter().map(Self::size).sum::<usize>()
     }
 }
 
 impl Certificate {
-    /// The same tree as plain numbers: what a file holds.
+    /// Returns the same tree as plain numbers: what a file holds.
     pub fn claimed(&self) -> Claimed {
         self.with(&Claims::numbers)
     }
 
-    /// A bound for the first `count` layers of a network: a run that is proved as a whole counts as one where it is among
-    /// them.
+    /// Returns a bound for the first `count` layers of a network: a run that is proved as a whole counts as one where
+    /// it is among them.
     pub fn prefix(&self, count: usize) -> Upper {
         let (mut bound, mut left) = (Upper::ONE, count);
         for part in &self.premises {
@@ -265,7 +265,7 @@ impl Certificate {
 }
 
 impl<U: Copy, L: Copy> Proof<U, L> {
-    /// The same tree with other claims in every node.
+    /// Returns the same tree with other claims in every node.
     pub(crate) fn with<V, M>(&self, claims: &impl Fn(Claims<U, L>) -> Claims<V, M>) -> Proof<V, M> {
         Proof {
             path: self.path.clone(),

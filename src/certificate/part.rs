@@ -49,7 +49,7 @@ impl fmt::Display for Shard {
 }
 
 impl Shard {
-    /// The samples of this shard, where `pieces` are those that are certified together.
+    /// Returns the samples of this shard, where `pieces` are those that are certified together.
     ///
     /// # Errors
     /// [`Error::Parameter`] if there are fewer pieces than shards.
@@ -140,7 +140,7 @@ impl Part {
         write(path, &bytes)
     }
 
-    /// The certificate of all samples, from every part of it, with where each came from, in any order.
+    /// Returns the certificate of all samples, from every part of it, with where each came from, in any order.
     ///
     /// # Errors
     /// [`Error::Format`] if they are not parts of one whole, or one is missing or there twice.
@@ -192,7 +192,7 @@ impl Part {
         Ok(certificate)
     }
 
-    /// What this part does not share with another one of the same whole, if there is something.
+    /// Returns what this part does not share with another one of the same whole, if there is something.
     fn differs(&self, other: &Self) -> Option<&'static str> {
         let (a, b) = (&self.claims, &other.claims);
         let shared = [

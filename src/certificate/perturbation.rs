@@ -28,7 +28,7 @@ pub struct Perturbation {
 }
 
 impl Perturbation {
-    /// Whether these are all inputs at a Euclidean distance below the radius.
+    /// Returns whether these are all inputs at a Euclidean distance below the radius.
     pub fn is_plain(&self) -> bool {
         *self == Self::default()
     }

@@ -105,7 +105,7 @@ impl Rule {
         Self::Margin,
     ];
 
-    /// The name in files, and of the property test.
+    /// Returns the name in files, and of the property test.
     pub fn name(self) -> &'static str {
         match self {
             Self::OperatorNorm => "operator_norm",
@@ -137,7 +137,7 @@ impl Rule {
         }
     }
 
-    /// The file of `proofs/` and the theorem in it that this rule rests on; none for [`Self::Asserted`].
+    /// Returns the file of `proofs/` and the theorem in it that this rule rests on; none for [`Self::Asserted`].
     pub fn theorem(self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::OperatorNorm => ("operator_norm", "residual_certificate"),

@@ -73,7 +73,8 @@ pub struct ClaimedAccuracy {
 }
 
 impl ClaimedSamples {
-    /// The fraction of samples whose prediction is their label and, if an `ε` is given, whose radius is more than it.
+    /// Returns the fraction of samples whose prediction is their label and, if an `ε` is given, whose radius is more
+    /// than it.
     pub(crate) fn accuracy(&self, labels: &[usize], eps: Option<f64>) -> f64 {
         let samples = self.predictions.iter().zip(&self.radii).zip(labels);
         let holds =
@@ -81,7 +82,7 @@ impl ClaimedSamples {
         holds.count() as f64 / self.predictions.len() as f64
     }
 
-    /// The same claims with the accuracies that follow from them at each `ε`; none without labels.
+    /// Returns the same claims with the accuracies that follow from them at each `ε`; none without labels.
     ///
     /// # Errors
     /// [`Error::Format`] if there is not one prediction, radius and label for each sample.
@@ -140,7 +141,7 @@ impl ClaimedSamples {
         Ok(())
     }
 
-    /// The numbers that may not be infinite.
+    /// Returns the numbers that may not be infinite.
     pub(super) fn numbers(&self) -> impl Iterator<Item = f64> {
         let accuracies = self.certified_accuracy.iter().flat_map(|claim| [claim.eps, claim.accuracy]);
         let ends = self.within.range.into_iter().flatten();

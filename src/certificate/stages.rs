@@ -29,7 +29,7 @@ pub enum Inequality {
 }
 
 impl StageInequality {
-    /// The constants and the multipliers.
+    /// Returns the constants and the multipliers.
     pub fn numbers(&self) -> impl Iterator<Item = f64> {
         let constants = match self.inequality {
             Inequality::Curvature([a, b]) => [a, b],

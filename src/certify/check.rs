@@ -45,7 +45,8 @@ impl ClaimedSamples {
         claimed.with_accuracies(eps)
     }
 
-    /// The same claims, their radii being about other inputs than those of a Euclidean ball: [`Sealed::certify_locally_within`].
+    /// Returns the same claims, their radii being about other inputs than those of a Euclidean ball:
+    /// [`Sealed::certify_locally_within`].
     #[must_use]
     pub fn within(self, perturbation: Perturbation) -> Self {
         Self { within: perturbation, ..self }

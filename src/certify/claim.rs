@@ -48,7 +48,7 @@ pub struct Gaps {
 }
 
 impl SampleCertificate {
-    /// Whether the prediction is proved for every input at a distance of at most `eps`.
+    /// Returns whether the prediction is proved for every input at a distance of at most `eps`.
     pub fn holds_at(&self, eps: f64) -> bool {
         self.radius.get() > eps
     }

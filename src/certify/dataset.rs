@@ -54,8 +54,8 @@ impl<T: Scalar> Sealed<T> {
         Ok(certified)
     }
 
-    /// The samples of a dataset of a size that are certified together, at most 1,024 of them. The last bits of a sample
-    /// depend on those that go through the network with it, so only whole pieces come out as in the whole.
+    /// Returns the samples of a dataset of a size that are certified together, at most 1,024 of them. The last bits of
+    /// a sample depend on those that go through the network with it, so only whole pieces come out as in the whole.
     pub fn pieces(&self, samples: usize) -> Vec<Range<usize>> {
         // What one thread takes in `certify`; `certify_locally` takes half of it.
         let chunk = 2 * self.wide().chunk();

@@ -37,7 +37,7 @@ pub(super) enum Distances {
 }
 
 impl Distances {
-    /// The distance to class `j`.
+    /// Returns the distance to class `j`.
     pub(super) fn to(&self, j: usize) -> f64 {
         match self {
             Self::Each(distances) => distances[j],
@@ -47,7 +47,7 @@ impl Distances {
 }
 
 impl<T: Scalar> Sealed<T> {
-    /// The distances from every class that one of the samples is predicted to have.
+    /// Returns the distances from every class that one of the samples is predicted to have.
     pub(super) fn distances(&self, logits: &Batch<f64>) -> BTreeMap<usize, Distances> {
         let (rows, head) = (self.rows(), self.map().head());
         let all = |norm: f64| Distances::All(mul_up(sqrt_up(2.0), norm));
@@ -80,7 +80,7 @@ pub(super) struct Margins<'a> {
 }
 
 impl<'a> Margins<'a> {
-    /// The margins of a sample, `distances` being those from its prediction among others.
+    /// Returns the margins of a sample, `distances` being those from its prediction among others.
     pub(super) fn new<T: Scalar>(
         sealed: &Sealed<T>,
         logits: &'a [f64],
@@ -90,23 +90,23 @@ impl<'a> Margins<'a> {
         Self { logits, prediction, distances: &distances[&prediction], features: sealed.features() }
     }
 
-    /// The class whose logit is the largest; the first of several.
+    /// Returns the class whose logit is the largest; the first of several.
     pub(super) fn prediction(&self) -> usize {
         self.prediction
     }
 
-    /// The other classes.
+    /// Returns the other classes.
     fn others(&self) -> impl Iterator<Item = usize> {
         let prediction = self.prediction;
         (0..self.logits.len()).filter(move |&j| j != prediction)
     }
 
-    /// How fast, at most, the lead over class `j` changes with the input.
+    /// Returns how fast, at most, the lead over class `j` changes with the input.
     fn slope(&self, j: usize) -> f64 {
         margin::slope(self.features, self.distances.to(j))
     }
 
-    /// A distance that no radius of this sample exceeds: what its margins would allow without any error.
+    /// Returns a distance that no radius of this sample exceeds: what its margins would allow without any error.
     pub(super) fn reach(&self) -> f64 {
         let ratio = |j: usize| (self.logits[self.prediction] - self.logits[j]) / self.slope(j);
         let least = self.others().map(ratio).fold(LARGEST_RADIUS, f64::min);
@@ -133,7 +133,7 @@ impl<'a> Margins<'a> {
         Ok(gaps)
     }
 
-    /// The claim that the margins and their errors allow.
+    /// Returns the claim that the margins and their errors allow.
     pub(super) fn claim(&self, errors: &Errors) -> SampleCertificate {
         let (prediction, by) = (self.prediction, RadiusProof::Lipschitz);
         let gaps = match self.gaps(errors) {

@@ -57,7 +57,7 @@ pub(super) struct Points<T: Scalar> {
 }
 
 impl<T: Scalar> Points<T> {
-    /// The points of some samples.
+    /// Returns the points of some samples.
     ///
     /// # Errors
     /// [`crate::Error::NotFinite`] if the program would read an infinity.
@@ -130,8 +130,8 @@ impl<T: Scalar> Sealed<T> {
         Ok(parts.into_iter().flatten().collect())
     }
 
-    /// The claims about samples whose logits are given, and the tape of that pass: executed, if it is known what the
-    /// program reads.
+    /// Returns the claims about samples whose logits are given, and the tape of that pass: executed, if it is known
+    /// what the program reads.
     pub(super) fn certify_recorded(
         &self,
         points: &Points<T>,

@@ -109,8 +109,8 @@ impl<T: Scalar> Sealed<T> {
         Self { wide: network.widen(), network, map, certificate, options, rows }
     }
 
-    /// The same network with tighter claims: stacks of matrices and activations, of up to `neurons` neurons each, are
-    /// certified as one map by a quadratic constraint.
+    /// Returns the same network with tighter claims: stacks of matrices and activations, of up to `neurons` neurons
+    /// each, are certified as one map by a quadratic constraint.
     ///
     /// The search for multipliers makes up to 150 steps of a few times `neurons³` operations each: seconds on one core for
     /// 384 neurons. It may end before the least bound is reached, or find nothing; no bound gets worse.
@@ -123,47 +123,49 @@ impl<T: Scalar> Sealed<T> {
         Ok(self)
     }
 
-    /// The rows of a dense head, one after the other.
+    /// Returns the rows of a dense head, one after the other.
     pub(super) fn rows(&self) -> Option<&[f64]> {
         self.rows.as_deref()
     }
 
-    /// What the network computes, as data: what its claims are about.
+    /// Returns what the network computes, as data: what its claims are about.
     pub fn map(&self) -> &Map {
         &self.map
     }
 
-    /// A Lipschitz bound of the layers before the head that margins are measured on; of the whole network if it has none.
+    /// Returns a Lipschitz bound of the layers before the head that margins are measured on; of the whole network if it
+    /// has none.
     pub fn features(&self) -> Upper {
         features(&self.certificate, &self.map)
     }
 
-    /// How many layers come before the head.
+    /// Returns how many layers come before the head.
     pub(crate) fn feature_layers(&self) -> usize {
         self.map.layers().len() - usize::from(self.map.head().is_some())
     }
 
-    /// The network.
+    /// Returns the network.
     pub fn network(&self) -> &Network<T> {
         &self.network
     }
 
-    /// The same network over `f64`, exactly, and in the same order of summation: what margins are computed with.
+    /// Returns the same network over `f64`, exactly, and in the same order of summation: what margins are computed
+    /// with.
     pub(crate) fn wide(&self) -> &Network<f64> {
         &self.wide
     }
 
-    /// What was chosen when the network was sealed.
+    /// Returns what was chosen when the network was sealed.
     pub fn options(&self) -> SealOptions {
         self.options
     }
 
-    /// The claims.
+    /// Returns the claims.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// The logits as executed in `T`.
+    /// Returns the logits as executed in `T`.
     ///
     /// # Errors
     /// [`crate::Error::Shape`] if the samples do not have the shape of the input.

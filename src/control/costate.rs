@@ -10,10 +10,11 @@ use crate::{
 
 /// What is minimised: `Φ(x_N) + Σ_n h_n Σ_i b_i R(X_{n,i})`, summed over the samples.
 pub trait Cost<T: Scalar> {
-    /// `Φ`, summed over the samples, and its gradient for each sample.
+    /// Returns `Φ`, summed over the samples, and its gradient for each sample.
     fn terminal(&self, x: &Batch<T>) -> (f64, Batch<T>);
 
-    /// `R` at a stage, summed over the samples, and its gradient for each sample; nothing, if there is no running cost.
+    /// Returns `R` at a stage, summed over the samples, and its gradient for each sample; nothing, if there is no
+    /// running cost.
     fn running(&self, _x: &Batch<T>) -> Option<(f64, Batch<T>)> {
         None
     }
@@ -57,7 +58,7 @@ pub struct Costates<T: Scalar> {
 }
 
 impl<T: Scalar> Process<'_, T> {
-    /// The cost of a trajectory, as executed.
+    /// Returns the cost of a trajectory, as executed.
     pub fn cost(&self, trajectory: &Trajectory<T>, cost: &dyn Cost<T>) -> f64 {
         let running = |(n, stages): (usize, &Vec<super::Stage<T>>)| {
             let h = self.lengths()[n].wide();
@@ -67,7 +68,7 @@ impl<T: Scalar> Process<'_, T> {
         cost.terminal(trajectory.last()).0 + trajectory.stages().iter().enumerate().map(running).sum::<f64>()
     }
 
-    /// The costates along a trajectory of this process and the gradient of the cost, as executed in `T`.
+    /// Returns the costates along a trajectory of this process and the gradient of the cost, as executed in `T`.
     ///
     /// They are exact derivatives of the discrete problem, but for rounding: at a kink of an activation, of one of its slopes
     /// there.
@@ -146,7 +147,8 @@ impl<T: Scalar> Process<'_, T> {
     }
 }
 
-/// `Γ_i = b_i λ + Σ_j a_ji p_j` and `p_i = pull(i, Γ_i)`, for `i = s, …, 1`, where `pull` gives `h(F_iᵀΓ_i + b_i r_i)`.
+/// Returns `Γ_i = b_i λ + Σ_j a_ji p_j` and `p_i = pull(i, Γ_i)`, for `i = s, …, 1`, where `pull` gives `h(F_iᵀΓ_i +
+/// b_i r_i)`.
 ///
 /// Each `Γ_i` needs the `p_j` of later stages only if the method is explicit. Of an implicit one the same equations are a linear
 /// system in all `Γ`, with the transposed matrix of its stage equations.
@@ -174,12 +176,12 @@ fn stage_costates<T: Scalar>(
 }
 
 impl<T: Scalar> Costates<T> {
-    /// The cost `J`, as executed.
+    /// Returns the cost `J`, as executed.
     pub fn cost(&self) -> f64 {
         self.cost
     }
 
-    /// `λ_0, …, λ_N`: the derivatives of the cost by the states.
+    /// Returns `λ_0, …, λ_N`: the derivatives of the cost by the states.
     pub fn states(&self) -> &[Batch<T>] {
         &self.states
     }
@@ -194,9 +196,9 @@ impl<T: Scalar> Costates<T> {
         &self.weights
     }
 
-    /// `∂J/∂h_n`: what a longer step costs. Without a running cost and with all `b_i ≠ 0` it is the weighted mean
-    /// `Σ b_i ⟨P_i, f(X_i)⟩` of Pontryagin's Hamiltonian over the step, which an autonomous trajectory keeps, but for the error of
-    /// the method.
+    /// Returns `∂J/∂h_n`: what a longer step costs. Without a running cost and with all `b_i ≠ 0` it is the weighted
+    /// mean `Σ b_i ⟨P_i, f(X_i)⟩` of Pontryagin's Hamiltonian over the step, which an autonomous trajectory keeps, but
+    /// for the error of the method.
     pub fn lengths(&self) -> &[T] {
         &self.lengths
     }

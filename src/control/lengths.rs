@@ -10,7 +10,8 @@ use crate::{
     tensor::Batch,
 };
 
-/// The longest lengths that keep each step non-expansive: `2rν_n` with the proved cocoercivity of its field, rounded down to `T`.
+/// Returns the longest lengths that keep each step non-expansive: `2rν_n` with the proved cocoercivity of its field,
+/// rounded down to `T`.
 ///
 /// Fields are one for all of `steps` steps, or one for each. Exact semantics.
 ///
@@ -36,7 +37,7 @@ pub fn stable_lengths<T: Scalar>(
     }
 }
 
-/// The lengths that are nearest to `lengths`, not negative, not above their caps, and of the sum `total`.
+/// Returns the lengths that are nearest to `lengths`, not negative, not above their caps, and of the sum `total`.
 ///
 /// ```math
 /// \arg\min \{\|h - v\| : 0 \le h_n \le c_n,\ \textstyle\sum h_n = T\} = \min(\max(v_n - τ, 0), c_n)

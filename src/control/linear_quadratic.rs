@@ -99,7 +99,7 @@ impl LinearQuadratic {
         Ok(riccati)
     }
 
-    /// The optimal trajectory from `x`, as executed in `f64`.
+    /// Returns the optimal trajectory from `x`, as executed in `f64`.
     ///
     /// # Errors
     /// As [`Self::solve`], and [`Error::Length`] if `x` has not as many coordinates as a state.
@@ -123,29 +123,29 @@ impl LinearQuadratic {
     }
 }
 
-/// `xᵀMx`.
+/// Returns `xᵀMx`.
 fn quadratic(matrix: &[f64], x: &[f64]) -> f64 {
     product(matrix, x, x.len()).iter().zip(x).map(|(y, x)| y * x).sum()
 }
 
-/// The product of matrices whose common size is `inner`.
+/// Returns the product of matrices whose common size is `inner`.
 fn product(x: &[f64], y: &[f64], inner: usize) -> Vec<f64> {
     let columns = y.len() / inner;
     let entry = |row: &[f64], j: usize| row.iter().enumerate().map(|(k, x)| x * y[k * columns + j]).sum::<f64>();
     x.chunks(inner).flat_map(|row| (0..columns).map(move |j| entry(row, j))).collect()
 }
 
-/// The transpose of a matrix with `columns` columns.
+/// Returns the transpose of a matrix with `columns` columns.
 fn transposed(x: &[f64], columns: usize) -> Vec<f64> {
     (0..x.len()).map(|k| x[k % (x.len() / columns) * columns + k / (x.len() / columns)]).collect()
 }
 
-/// `x + c y`.
+/// Returns `x + c y`.
 fn sum(x: &[f64], y: &[f64], c: f64) -> Vec<f64> {
     x.iter().zip(y).map(|(x, y)| x + c * y).collect()
 }
 
-/// `M⁻¹Y` for a positive definite `M` of size `n`, by Cholesky's factor; none if a pivot is not positive.
+/// Returns `M⁻¹Y` for a positive definite `M` of size `n`, by Cholesky's factor; none if a pivot is not positive.
 fn solved(mut m: Vec<f64>, mut y: Vec<f64>, n: usize) -> Option<Vec<f64>> {
     let columns = y.len() / n;
     for k in 0..n {

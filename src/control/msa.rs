@@ -105,13 +105,13 @@ impl SuccessiveApproximations {
         Ok(iterates)
     }
 
-    /// The controls of a field.
+    /// Returns the controls of a field.
     fn read<T: Scalar>(&self, field: &dyn VectorField<T>) -> Vec<Vec<T>> {
         let slots = field.parameters();
         self.controls.iter().map(|&slot| slots[slot].to_vec()).collect()
     }
 
-    /// `J`, and for each field the gradient of `J` less the ridge, slot by slot.
+    /// Returns `J`, and for each field the gradient of `J` less the ridge, slot by slot.
     fn evaluate<T: Scalar>(
         &self,
         fields: &[Box<dyn VectorField<T>>],

@@ -8,7 +8,7 @@ use crate::{
 /// The highest order whose conditions are listed.
 const HIGHEST: usize = 4;
 
-/// The matrix `Â` of the method by which the costates of a process run, if the states run by this one.
+/// Returns the matrix `Â` of the method by which the costates of a process run, if the states run by this one.
 ///
 /// ```math
 /// \hat a_{ij} = b_j - \frac{b_j a_{ji}}{b_i}, \qquad b_i \hat a_{ij} + b_j a_{ji} = b_i b_j .
@@ -34,8 +34,8 @@ pub fn symplectic_pair(tableau: &Tableau) -> Result<Vec<Vec<Surd>>> {
     Ok((0..b.len()).map(|i| (0..b.len()).map(|j| entry(i, j)).collect()).collect())
 }
 
-/// The order, up to 4, of the method and its symplectic pair together: that of states, costates *and* controls of an optimal
-/// control problem whose control is chosen at every stage.
+/// Returns the order, up to 4, of the method and its symplectic pair together: that of states, costates *and* controls
+/// of an optimal control problem whose control is chosen at every stage.
 ///
 /// Exact: every condition is an identity of the coefficients.
 ///
@@ -103,13 +103,13 @@ pub fn has_pair_order(tableau: &Tableau, order: usize) -> Result<()> {
     Ok(())
 }
 
-/// `Σ_i Π_k v_k,i`.
+/// Returns `Σ_i Π_k v_k,i`.
 fn dot(factors: &[&[Surd]]) -> Surd {
     let product = |i: usize| factors.iter().fold(Surd::from(1), |product, v| &product * &v[i]);
     (0..factors[0].len()).map(product).sum()
 }
 
-/// `1/b_i`.
+/// Returns `1/b_i`.
 fn inverse_weights(tableau: &Tableau) -> Result<Vec<Surd>> {
     let inverse = |(i, b): (usize, &Surd)| {
         let reason = format!("its weight b_{} is 0, so it has no symplectic pair", i + 1);

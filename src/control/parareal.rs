@@ -103,7 +103,7 @@ impl<'a, T: Scalar> Parareal<'a, T> {
         Ok(Self { sealed, proofs, windows, coarse })
     }
 
-    /// The first guess: the states that the cheap layers make, and all windows evaluated at them.
+    /// Returns the first guess: the states that the cheap layers make, and all windows evaluated at them.
     ///
     /// # Errors
     /// [`Error::Shape`] for samples of another shape; [`Error::NotProved`] if a layer declares no rounding error;
@@ -121,7 +121,8 @@ impl<'a, T: Scalar> Parareal<'a, T> {
         self.evaluate(states, coarse)
     }
 
-    /// One sweep: `x_{n+1} ← F_n(x_n) + (C_n(x_n^{new}) − C_n(x_n))`, with `F` from before, then all windows in parallel.
+    /// Returns one sweep: `x_{n+1} ← F_n(x_n) + (C_n(x_n^{new}) − C_n(x_n))`, with `F` from before, then all windows in
+    /// parallel.
     ///
     /// After `k` sweeps the first `k` states are those of the program that runs layer after layer, to the last bit.
     ///
@@ -151,8 +152,8 @@ impl<'a, T: Scalar> Parareal<'a, T> {
         Ok(Sweep { states, fine, coarse, rounding })
     }
 
-    /// The value of a window at a state, as executed, and a bound of its rounding error: `D ← L D + δ`, layer by layer, where `δ` is
-    /// what the layer adds at the point that the program is at.
+    /// Returns the value of a window at a state, as executed, and a bound of its rounding error: `D ← L D + δ`, layer
+    /// by layer, where `δ` is what the layer adds at the point that the program is at.
     fn window(&self, window: Range<usize>, x: &Batch<T>) -> Result<(Batch<T>, Vec<f64>)> {
         environment::check()?;
         let layers = self.sealed.network().layers().zip(self.sealed.wide().layers()).zip(&self.proofs);
@@ -184,8 +185,8 @@ impl<'a, T: Scalar> Parareal<'a, T> {
         errors.into_iter().map(Upper::proved).collect()
     }
 
-    /// The value of the network for each sample, by as few sweeps as it takes until every error is proved to be at most
-    /// `tolerance`.
+    /// Returns the value of the network for each sample, by as few sweeps as it takes until every error is proved to be
+    /// at most `tolerance`.
     ///
     /// So the program *is* one whose distance to the network over the real numbers is at most `tolerance` wherever it returns: what
     /// is charged to a margin instead of the rounding error of the layers. After as many sweeps as there are windows only rounding
@@ -213,12 +214,12 @@ impl<'a, T: Scalar> Parareal<'a, T> {
 }
 
 impl<T: Scalar> Sweep<T> {
-    /// `x_0, …, x_N`.
+    /// Returns `x_0, …, x_N`.
     pub fn states(&self) -> &[Batch<T>] {
         &self.states
     }
 
-    /// The last state, `x_N`.
+    /// Returns the last state, `x_N`.
     pub fn last(&self) -> &Batch<T> {
         &self.states[self.states.len() - 1]
     }

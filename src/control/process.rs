@@ -40,7 +40,8 @@ pub struct Trajectory<T: Scalar> {
 }
 
 impl<'a, T: Scalar> Process<'a, T> {
-    /// A process of one field for all stages, of one for each step, or of one for each stage of each step (in order).
+    /// Creates a process of one field for all stages, of one for each step, or of one for each stage of each step (in
+    /// order).
     ///
     /// There is one step for each length `h_n`, of either sign.
     ///
@@ -71,7 +72,7 @@ impl<'a, T: Scalar> Process<'a, T> {
         Ok(Self { fields, coefficients: tableau.rounded::<T>(), lengths })
     }
 
-    /// The process that a flow runs.
+    /// Returns the process that a flow runs.
     ///
     /// # Errors
     /// [`Error::Tableau`] for a flow of an implicit method.
@@ -80,32 +81,32 @@ impl<'a, T: Scalar> Process<'a, T> {
         Self::new(fields, flow.tableau(), vec![flow.step(); flow.steps()])
     }
 
-    /// The shape of a state.
+    /// Returns the shape of a state.
     pub fn space(&self) -> Shape {
         self.fields[0].shape()
     }
 
-    /// The number `N` of steps.
+    /// Returns the number `N` of steps.
     pub fn steps(&self) -> usize {
         self.lengths.len()
     }
 
-    /// The number of stages of a step.
+    /// Returns the number of stages of a step.
     pub fn stages(&self) -> usize {
         self.coefficients.b.len()
     }
 
-    /// The lengths `h_n`.
+    /// Returns the lengths `h_n`.
     pub fn lengths(&self) -> &[T] {
         &self.lengths
     }
 
-    /// The fields, as they were given.
+    /// Returns the fields, as they were given.
     pub fn fields(&self) -> &[&'a dyn VectorField<T>] {
         &self.fields
     }
 
-    /// The number of the field that a stage of a step evaluates.
+    /// Returns the number of the field that a stage of a step evaluates.
     pub(super) fn place(&self, step: usize, stage: usize) -> usize {
         match self.fields.len() {
             1 => 0,
@@ -114,7 +115,7 @@ impl<'a, T: Scalar> Process<'a, T> {
         }
     }
 
-    /// The states from `x_0 = x` on, sample by sample, as executed in `T`.
+    /// Returns the states from `x_0 = x` on, sample by sample, as executed in `T`.
     ///
     /// [`Flow::forward`](crate::layer::Layer::forward) takes the same steps; where a field has a fused Euler step the two may
     /// differ by rounding.
@@ -140,7 +141,8 @@ impl<'a, T: Scalar> Process<'a, T> {
         Ok(Trajectory { states, stages: all })
     }
 
-    /// The variations `δ_0 = v, δ_1, …, δ_N` along a trajectory: `δ_n` is the derivative of `x_n` in the direction `v` of `x_0`.
+    /// Returns the variations `δ_0 = v, δ_1, …, δ_N` along a trajectory: `δ_n` is the derivative of `x_n` in the
+    /// direction `v` of `x_0`.
     ///
     /// They are the derivatives of the discrete steps, as executed in `T`. With the costates of a terminal cost and no running
     /// one, `⟨λ_n, δ_n⟩` is the same for every `n`, but for rounding.
@@ -170,7 +172,7 @@ impl<'a, T: Scalar> Process<'a, T> {
     }
 }
 
-/// `x + h Σ wⱼ kⱼ`.
+/// Returns `x + h Σ wⱼ kⱼ`.
 fn combine<'b, T: Scalar>(x: &Batch<T>, h: T, weights: &[T], slopes: impl Iterator<Item = &'b Batch<T>>) -> Batch<T> {
     let mut y = x.clone();
     for (&w, k) in weights.iter().zip(slopes) {
@@ -182,12 +184,12 @@ fn combine<'b, T: Scalar>(x: &Batch<T>, h: T, weights: &[T], slopes: impl Iterat
 }
 
 impl<T: Scalar> Trajectory<T> {
-    /// The states `x_0, …, x_N`.
+    /// Returns the states `x_0, …, x_N`.
     pub fn states(&self) -> &[Batch<T>] {
         &self.states
     }
 
-    /// The last state, `x_N`.
+    /// Returns the last state, `x_N`.
     pub fn last(&self) -> &Batch<T> {
         &self.states[self.states.len() - 1]
     }
@@ -199,17 +201,17 @@ impl<T: Scalar> Trajectory<T> {
 }
 
 impl<T: Scalar> Stage<T> {
-    /// `X_{n,i}`, where the field is evaluated.
+    /// Returns `X_{n,i}`, where the field is evaluated.
     pub fn point(&self) -> &Batch<T> {
         &self.point
     }
 
-    /// `f(X_{n,i}, θ_{n,i})`.
+    /// Returns `f(X_{n,i}, θ_{n,i})`.
     pub fn slope(&self) -> &Batch<T> {
         &self.slope
     }
 
-    /// What the evaluation left for derivatives.
+    /// Returns what the evaluation left for derivatives.
     pub(super) fn tape(&self) -> &Tape<T> {
         &self.tape
     }

@@ -50,14 +50,14 @@ pub fn augment<T: Scalar, R: Rng + ?Sized>(batch: &mut Batch<T>, rng: &mut R, fl
     Ok(())
 }
 
-/// A shift in `-crop ..= crop`, from 64 bits of `rng` whatever `crop` is.
+/// Returns a shift in `-crop ..= crop`, from 64 bits of `rng` whatever `crop` is.
 fn shift<R: Rng + ?Sized>(rng: &mut R, crop: usize) -> isize {
     let choices = 2 * crop as u128 + 1;
     let drawn = (u128::from(rng.next_u64()) * choices) >> 64;
     drawn as isize - crop as isize
 }
 
-/// The index that `i` is taken from when the axis of `n` entries moves by `shift`.
+/// Returns the index that `i` is taken from when the axis of `n` entries moves by `shift`.
 fn clamped(i: usize, shift: isize, n: usize) -> usize {
     (i as isize - shift).clamp(0, n as isize - 1) as usize
 }

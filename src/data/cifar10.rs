@@ -35,7 +35,7 @@ pub const RECORD: usize = 1 + SHAPE.len();
 /// The largest number of records that is read from one file; the original files hold 10,000 each.
 pub const MAX_RECORDS: usize = 100_000;
 
-/// The training and the test set in the directory `dir`, in the order of the files; pixels are bytes.
+/// Returns the training and the test set in the directory `dir`, in the order of the files; pixels are bytes.
 ///
 /// Each file may hold any number of records from 1 to [`MAX_RECORDS`].
 ///
@@ -47,7 +47,7 @@ pub fn load(dir: impl AsRef<Path>) -> Result<(Dataset, Dataset)> {
     Ok((read(dir.as_ref(), &TRAIN_FILES)?, test))
 }
 
-/// The test set in the directory `dir`, without reading the training set.
+/// Returns the test set in the directory `dir`, without reading the training set.
 ///
 /// # Errors
 /// As [`load`].
@@ -55,7 +55,7 @@ pub fn load_test(dir: impl AsRef<Path>) -> Result<Dataset> {
     read(dir.as_ref(), &[TEST_FILE])
 }
 
-/// The records in the bytes of one such file, in order.
+/// Returns the records in the bytes of one such file, in order.
 ///
 /// # Errors
 /// As [`load`], without the path.

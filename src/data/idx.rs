@@ -17,18 +17,18 @@ const TEST: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"];
 /// The largest file that is read: 2 GiB.
 const MAX_BYTES: u64 = 2 << 30;
 
-/// The file of images in a directory with the test set of MNIST, if there is one.
+/// Returns the file of images in a directory with the test set of MNIST, if there is one.
 pub(super) fn test_images(dir: &Path) -> Option<PathBuf> {
     TEST.iter().map(|name| dir.join(name)).find(|path| path.is_file())
 }
 
-/// Whether a file begins as one of images.
+/// Returns whether a file begins as one of images.
 pub(super) fn is_images(bytes: &[u8]) -> bool {
     matches!(bytes, [0, 0, 8, 3 | 4, ..])
 }
 
-/// The images at `path`, as bytes with one channel, or with those of a file of four axes. Their labels are read from the
-/// file beside them whose name has `labels` for `images` and `idx1` for `idx3`; without it they have none.
+/// Returns the images at `path`, as bytes with one channel, or with those of a file of four axes. Their labels are read
+/// from the file beside them whose name has `labels` for `images` and `idx1` for `idx3`; without it they have none.
 ///
 /// # Errors
 /// [`Error::File`] for a file that cannot be read or is no such file, as many labels as there are no images, a label that is
@@ -63,13 +63,13 @@ fn names(classes: usize) -> Vec<String> {
     (0..classes).map(|class| class.to_string()).collect()
 }
 
-/// The sizes and the bytes of a file.
+/// Returns the sizes and the bytes of a file.
 fn read(path: &Path) -> Result<(Vec<usize>, Vec<u8>)> {
     let bytes = read_bounded(path, MAX_BYTES)?;
     parse(&bytes).map_err(|reason| Error::file(path, reason))
 }
 
-/// The sizes and the numbers in the bytes of a file of bytes.
+/// Returns the sizes and the numbers in the bytes of a file of bytes.
 fn parse(bytes: &[u8]) -> Result<(Vec<usize>, Vec<u8>)> {
     let &[0, 0, 8, axes, ref rest @ ..] = bytes else {
         return Err(Error::format(mistaken(bytes).unwrap_or("not a file of bytes in the IDX format")));

@@ -129,7 +129,7 @@ impl Dataset {
         self
     }
 
-    /// Whether the samples have labels.
+    /// Returns whether the samples have labels.
     pub fn is_labelled(&self) -> bool {
         !self.labels.is_empty()
     }
@@ -141,33 +141,33 @@ impl Dataset {
         self
     }
 
-    /// The shape of one sample.
+    /// Returns the shape of one sample.
     pub fn shape(&self) -> Shape {
         self.shape
     }
 
-    /// The number of samples, at least 1.
+    /// Returns the number of samples, at least 1.
     #[expect(clippy::len_without_is_empty, reason = "a dataset is never empty")]
     pub fn len(&self) -> usize {
         self.samples
     }
 
-    /// The label of every sample, each below [`Dataset::classes`]; none if they have none.
+    /// Returns the label of every sample, each below [`Dataset::classes`]; none if they have none.
     pub fn labels(&self) -> &[usize] {
         &self.labels
     }
 
-    /// The number of classes.
+    /// Returns the number of classes.
     pub fn classes(&self) -> usize {
         self.class_names.len()
     }
 
-    /// The name of every class.
+    /// Returns the name of every class.
     pub fn class_names(&self) -> &[String] {
         &self.class_names
     }
 
-    /// How many samples each class has.
+    /// Returns how many samples each class has.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes()];
         for &label in &self.labels {
@@ -176,13 +176,13 @@ impl Dataset {
         counts
     }
 
-    /// Whether every number is in `[0, 1]`, the range of pixels on which an attack may project.
+    /// Returns whether every number is in `[0, 1]`, the range of pixels on which an attack may project.
     pub fn in_unit_range(&self) -> bool {
         self.in_unit_range
     }
 
-    /// The SHA-256 of the samples as they came: of every number in order, as the byte that it is or little-endian in 32
-    /// or 64 bits, and then of every label as 64 bits.
+    /// Returns the SHA-256 of the samples as they came: of every number in order, as the byte that it is or
+    /// little-endian in 32 or 64 bits, and then of every label as 64 bits.
     ///
     /// No network rounds these numbers, so a digest is never that of other samples. (Datasets of different formats with
     /// as many samples of the same shape differ in their number of bytes.)
@@ -209,8 +209,8 @@ impl Dataset {
         failure.map_or(Ok(digest), Err)
     }
 
-    /// The SHA-256 of the whole file that the samples are kept in ([`samples::open`]), read from the file as it was opened;
-    /// none for samples in memory.
+    /// Returns the SHA-256 of the whole file that the samples are kept in ([`samples::open`]), read from the file as it
+    /// was opened; none for samples in memory.
     ///
     /// # Errors
     /// [`Error::File`] if it cannot be read, or has changed since.
@@ -218,7 +218,7 @@ impl Dataset {
         if let Storage::File(file) = &self.storage { file.file_sha256().map(Some) } else { Ok(None) }
     }
 
-    /// The samples at `indices`, in that order, in the format `T`.
+    /// Returns the samples at `indices`, in that order, in the format `T`.
     ///
     /// A byte `p` becomes the number nearest to `p/255`; other numbers are rounded to nearest where `T` is narrower
     /// than they came, so that a radius for this batch is about the *rounded* sample. Claims about the samples themselves
@@ -254,7 +254,7 @@ impl Dataset {
         }
     }
 
-    /// The labels of the samples at `indices`, in that order.
+    /// Returns the labels of the samples at `indices`, in that order.
     ///
     /// # Errors
     /// [`Error::Parameter`] for an index that is not below [`Dataset::len`], or if the samples have no labels.
@@ -266,7 +266,7 @@ impl Dataset {
         Ok(indices.iter().map(|&s| self.labels[s]).collect())
     }
 
-    /// The samples at `indices`, in that order, as a dataset of the same classes, in memory.
+    /// Returns the samples at `indices`, in that order, as a dataset of the same classes, in memory.
     ///
     /// # Errors
     /// [`Error::Parameter`] for an index that is not below [`Dataset::len`], or for no index at all; [`Error::File`] as
@@ -302,8 +302,8 @@ impl Dataset {
     }
 }
 
-/// The data to be tested on at `path`: the test set of a directory in CIFAR-10's binary layout or with the files of MNIST,
-/// a file of images in the IDX format, or a file of samples, which stay there until they are asked for.
+/// Returns the data to be tested on at `path`: the test set of a directory in CIFAR-10's binary layout or with the
+/// files of MNIST, a file of images in the IDX format, or a file of samples, which stay there until they are asked for.
 ///
 /// `classes` is the number of outputs of the network, if it is known: a label that is not below it is refused.
 ///

@@ -33,7 +33,7 @@ const MOST_ARRAYS: usize = 1000;
 /// Stands where a size needs 64 bits.
 const LARGE: usize = 0xffff_ffff;
 
-/// The array of a name, if the file has one.
+/// Returns the array of a name, if the file has one.
 ///
 /// # Errors
 /// [`Error::Format`] for what is no such archive, an array that is compressed, in Fortran's order, big-endian or of
@@ -46,7 +46,7 @@ pub(super) fn array<'a>(bytes: &'a [u8], name: &str) -> Result<Option<Array<'a>>
     }
 }
 
-/// The content of the file of a name in the archive.
+/// Returns the content of the file of a name in the archive.
 fn member<'a>(bytes: &'a [u8], wanted: &str) -> Result<Option<&'a [u8]>> {
     let refuse = |reason: &str| Error::format(format!("not a valid .npz file: {reason}"));
     let from = bytes.len().saturating_sub(END_SIZE + 0xffff);
@@ -81,7 +81,7 @@ fn member<'a>(bytes: &'a [u8], wanted: &str) -> Result<Option<&'a [u8]>> {
     Ok(None)
 }
 
-/// The array in the bytes of an `.npy` file.
+/// Returns the array in the bytes of an `.npy` file.
 fn npy(bytes: &[u8]) -> Result<Array<'_>> {
     let refuse = |reason: String| Error::format(reason);
     let damaged = || refuse("not a valid .npy file".into());
@@ -122,7 +122,7 @@ fn npy(bytes: &[u8]) -> Result<Array<'_>> {
     Ok(Array { kind, shape, bytes: data })
 }
 
-/// A little-endian number of up to 8 bytes.
+/// Returns a little-endian number of up to 8 bytes.
 fn number(bytes: &[u8], at: usize, width: usize) -> Option<usize> {
     let bytes = bytes.get(at..at.checked_add(width)?)?;
     Some(bytes.iter().rev().fold(0, |n, &byte| n << 8 | usize::from(byte)))

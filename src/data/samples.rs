@@ -31,7 +31,7 @@ use crate::{
 /// The largest file that is read, in bytes: 2 GiB.
 pub const MAX_BYTES: u64 = 2 << 30;
 
-/// The samples in the file at `path`, kept in the format in which they are stored.
+/// Returns the samples in the file at `path`, kept in the format in which they are stored.
 ///
 /// `classes` is the number of classes, if it is known: a label that is not below it is refused. If it is not, it is
 /// one more than the largest label. Classes are named by their labels.
@@ -124,7 +124,7 @@ pub fn save<T: Scalar>(path: impl AsRef<Path>, dataset: &Dataset) -> Result<()> 
     .map_err(|error| overflow.unwrap_or(error))
 }
 
-/// The samples in the bytes of such a file.
+/// Returns the samples in the bytes of such a file.
 ///
 /// # Errors
 /// As [`load`], without the path.
@@ -153,7 +153,7 @@ pub fn parse(bytes: &[u8], classes: Option<usize>) -> Result<Dataset> {
     header.dataset(storage)
 }
 
-/// The samples in the bytes of an `.npz` file.
+/// Returns the samples in the bytes of an `.npz` file.
 fn parse_npz(bytes: &[u8], classes: Option<usize>) -> Result<Dataset> {
     // An archive may be another thing altogether, whole or damaged.
     let other = || mistaken(bytes).filter(|what| !what.contains("NumPy")).map(Error::format);
@@ -212,7 +212,7 @@ impl Header {
         Ok(Self { bytes, layout: Layout { start: start + x.data_offsets.0 as u64, single, ..header.layout }, ..header })
     }
 
-    /// What is known from the shape of `x` and from the labels and their number.
+    /// Returns what is known from the shape of `x` and from the labels and their number.
     fn new(x: &[usize], labels: Option<(usize, Vec<i128>)>, classes: Option<usize>) -> Result<Self> {
         if let Some(classes) = classes.filter(|classes| !(1..=MAX_CLASSES).contains(classes)) {
             return Err(Error::format(format!("{classes} classes: there must be 1 to {MAX_CLASSES}")));
@@ -245,7 +245,8 @@ impl Header {
     }
 }
 
-/// What a safetensors file of `size` bytes says about its tensors, which must fill the rest of it, and where they begin.
+/// Returns what a safetensors file of `size` bytes says about its tensors, which must fill the rest of it, and where
+/// they begin.
 fn metadata(file: &mut impl Read, size: u64) -> Result<(Metadata, u64)> {
     let refuse = |reason: &dyn std::fmt::Display| Error::format(format!("not a valid safetensors file: {reason}"));
     let mut length = [0; 8];

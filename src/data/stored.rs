@@ -52,17 +52,18 @@ impl Stored {
         Self { path: path.into(), state: state(&file), file: Mutex::new(file), layout, hashes: OnceLock::new() }
     }
 
-    /// Whether the numbers are `f32`.
+    /// Returns whether the numbers are `f32`.
     pub fn single(&self) -> bool {
         self.layout.single
     }
 
-    /// How many numbers there are.
+    /// Returns how many numbers there are.
     pub fn len(&self) -> usize {
         self.layout.samples * self.layout.length
     }
 
-    /// Whether all numbers are in `[0, 1]`, or an error if one of them is not finite. From then on they may not change.
+    /// Returns whether all numbers are in `[0, 1]`, or an error if one of them is not finite. From then on they may not
+    /// change.
     pub fn examine(&self) -> Result<bool> {
         let Layout { samples, length, .. } = self.layout;
         let group = (BUFFER / (8 * length)).max(1);
@@ -86,7 +87,7 @@ impl Stored {
         Ok(in_unit_range)
     }
 
-    /// The numbers of the samples at `indices`, in that order, rounded to `T`.
+    /// Returns the numbers of the samples at `indices`, in that order, rounded to `T`.
     ///
     /// # Errors
     /// [`Error::File`] if they cannot be read, or the file is not what it was when it was opened.
@@ -95,7 +96,7 @@ impl Stored {
         self.gather_with(indices, |s, bytes| hashes.is_none_or(|hashes| hashes[s] == Digest::of(bytes).short()))
     }
 
-    /// The SHA-256 of the whole file, header and all.
+    /// Returns the SHA-256 of the whole file, header and all.
     ///
     /// # Errors
     /// As [`Self::gather`].

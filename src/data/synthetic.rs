@@ -78,7 +78,7 @@ pub struct Difficulty {
 }
 
 impl Default for Difficulty {
-    /// The difficulty of [`generate`].
+    /// Returns the difficulty of [`generate`].
     fn default() -> Self {
         Self {
             cue_norm: 0.4,
@@ -123,7 +123,7 @@ impl Difficulty {
     }
 }
 
-/// A training set of `train` and a test set of `test` images, drawn independently from one `seed`.
+/// Returns a training set of `train` and a test set of `test` images, drawn independently from one `seed`.
 ///
 /// Image `i` is of class `i mod 10`: every prefix is balanced, and shuffling is left to whoever trains. The first
 /// images of a set do not depend on its size, nor on that of the other.
@@ -230,7 +230,7 @@ fn norm(x: f64, y: f64) -> f64 {
     (x * x + y * y).sqrt()
 }
 
-/// The colour of a hue: the three primaries are a third of the circle apart.
+/// Returns the colour of a hue: the three primaries are a third of the circle apart.
 fn hued(d: &Difficulty, hue: f64, lightness: f64) -> [f64; CHANNELS] {
     std::array::from_fn(|c| 0.5 + lightness + d.saturation * libm::cos(hue - TAU * c as f64 / CHANNELS as f64))
 }
@@ -244,7 +244,8 @@ fn blend(pixel: &mut [f64; CHANNELS], colour: &[f64; CHANNELS], distance: f64) {
     }
 }
 
-/// The signed distance to the edge of the shape of `class` with radius 1, about: positive inside, negative outside.
+/// Returns the signed distance to the edge of the shape of `class` with radius 1, about: positive inside, negative
+/// outside.
 fn inside(class: usize, u: f64, v: f64) -> f64 {
     let square = |u: f64, v: f64, a: f64, b: f64| (a - u.abs()).min(b - v.abs());
     let (p, q) = ((u + v) / 2f64.sqrt(), (u - v) / 2f64.sqrt());
@@ -263,8 +264,8 @@ fn inside(class: usize, u: f64, v: f64) -> f64 {
     }
 }
 
-/// The fragile cue of `class` at one number of the image: orthonormal patterns of 4×4 tiles, five in lightness and
-/// five in red against blue. Each is symmetric from left to right, so that a flip keeps it.
+/// Returns the fragile cue of `class` at one number of the image: orthonormal patterns of 4×4 tiles, five in lightness
+/// and five in red against blue. Each is symmetric from left to right, so that a flip keeps it.
 fn texture(class: usize, channel: usize, row: usize, column: usize) -> f64 {
     const WALSH: [[f64; 4]; 4] =
         [[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, -1.0, -1.0], [1.0, -1.0, -1.0, 1.0], [1.0, -1.0, 1.0, -1.0]];

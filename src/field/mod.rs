@@ -30,29 +30,29 @@ use crate::{
 /// Written for two points of the space, `Δx` and `Δf` being the differences of the points and of the field's values.
 /// A new field is one file that implements this trait; [`crate::layer::Flow`] integrates it.
 pub trait VectorField<T: Scalar>: Debug + Send + Sync {
-    /// What the field is, as data: everything that is proved about it is proved about that.
+    /// Returns what the field is, as data: everything that is proved about it is proved about that.
     ///
     /// A field that is none of the known ones describes itself as [`Field::Opaque`], with a Lipschitz constant that its
     /// author asserts.
     fn describe(&self) -> Field;
 
-    /// The shape of a point of the space.
+    /// Returns the shape of a point of the space.
     fn shape(&self) -> Shape;
 
-    /// `f(x)` for each sample; leaves on the tape what the derivatives need.
+    /// Returns `f(x)` for each sample; leaves on the tape what the derivatives need.
     fn eval(&self, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T>;
 
-    /// `f'(x)ᵀ g` for each sample, and the gradient of `Σ ⟨g, f(x)⟩` by the parameters, added to `gradient`.
+    /// Returns `f'(x)ᵀ g` for each sample, and the gradient of `Σ ⟨g, f(x)⟩` by the parameters, added to `gradient`.
     fn vjp(&self, x: &Batch<T>, tape: &Tape<T>, g: &Batch<T>, gradient: Option<&mut [Vec<T>]>) -> Batch<T>;
 
-    /// `x + h f(x)`, an Euler step, for each sample. The tape is left as by [`Self::eval`], with one batch more at the
-    /// end for [`Self::euler_vjp`] if that needs one.
+    /// Returns `x + h f(x)`, an Euler step, for each sample. The tape is left as by [`Self::eval`], with one batch more
+    /// at the end for [`Self::euler_vjp`] if that needs one.
     fn euler(&self, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
         euler(self, h, x, tape)
     }
 
-    /// `g + h f'(x)ᵀ g` for each sample of [`Self::euler`]; the gradient of `Σ ⟨g, x + h f(x)⟩` by the parameters is
-    /// added to `gradient`. With a gradient also that by `h`, which is `Σ ⟨g, f(x)⟩`.
+    /// Returns `g + h f'(x)ᵀ g` for each sample of [`Self::euler`]; the gradient of `Σ ⟨g, x + h f(x)⟩` by the
+    /// parameters is added to `gradient`. With a gradient also that by `h`, which is `Σ ⟨g, f(x)⟩`.
     fn euler_vjp(
         &self,
         h: T,
@@ -64,13 +64,13 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
         euler_vjp(self, h, x, tape, g, gradient)
     }
 
-    /// `f'(x) v` for each sample.
+    /// Returns `f'(x) v` for each sample.
     fn jvp(&self, x: &Batch<T>, tape: &Tape<T>, v: &Batch<T>) -> Batch<T>;
 
-    /// The parameters, each a flat slice.
+    /// Returns the parameters, each a flat slice.
     fn parameters(&self) -> Vec<&[T]>;
 
-    /// The parameters, to be changed.
+    /// Returns the parameters, to be changed.
     fn parameters_mut(&mut self) -> Vec<&mut [T]>;
 
     /// Computes the weights that are evaluated from those that are trained ([`crate::parametrize`]).
@@ -79,7 +79,7 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     /// Turns a gradient by the weights that are evaluated into one by those that are trained, in place.
     fn pull_back(&self, _gradient: &mut [Vec<T>]) {}
 
-    /// The number of rows of each parameter that is a matrix, row by row, and 1 for any other.
+    /// Returns the number of rows of each parameter that is a matrix, row by row, and 1 for any other.
     fn parameter_rows(&self) -> Vec<usize> {
         vec![1; self.parameters().len()]
     }
@@ -110,7 +110,8 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     /// no declared order ignores this.
     fn set_summation(&mut self, _summation: Summation) {}
 
-    /// A cheap estimate of the largest curvature, improved from call to call: what steers the step during training.
+    /// Returns a cheap estimate of the largest curvature, improved from call to call: what steers the step during
+    /// training.
     fn estimate_curvature(&mut self) -> Option<Estimate> {
         None
     }
@@ -118,7 +119,7 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     /// Adds `scale` times the gradient of that estimate by the parameters.
     fn curvature_gradient(&self, _scale: T, _gradient: &mut [Vec<T>]) {}
 
-    /// The same field over `f64`, exactly.
+    /// Returns the same field over `f64`, exactly.
     fn widen(&self) -> Box<dyn VectorField<f64>>;
 }
 

@@ -4,7 +4,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, LN_2, PI};
 
 use crate::activation::Activation;
 
-/// `ψ(x) = ∫₀ˣ σ`, the primitive of an activation that is 0 at 0, as executed in `f64`.
+/// Returns `ψ(x) = ∫₀ˣ σ`, the primitive of an activation that is 0 at 0, as executed in `f64`.
 ///
 /// | `σ` | `ψ` |
 /// |---|---|
@@ -52,7 +52,7 @@ pub fn primitive(function: Activation, x: f64) -> f64 {
     }
 }
 
-/// `Li₂(−eˣ)`: Landen's identity `Li₂(−y) = −Li₂(y/(1 + y)) − ½ ln²(1 + y)` for `y ≤ 1`, and inversion beyond.
+/// Returns `Li₂(−eˣ)`: Landen's identity `Li₂(−y) = −Li₂(y/(1 + y)) − ½ ln²(1 + y)` for `y ≤ 1`, and inversion beyond.
 fn dilogarithm(x: f64) -> f64 {
     if x > 0.0 {
         return -PI * PI / 6.0 - 0.5 * x * x - dilogarithm(-x);

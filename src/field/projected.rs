@@ -51,7 +51,7 @@ struct Pieces<T: Scalar> {
 }
 
 impl<T: Scalar> ProjectedField<T> {
-    /// The field of a description on a space: one of kind `lyapunov_projected`.
+    /// Returns the field of a description on a space: one of kind `lyapunov_projected`.
     ///
     /// # Errors
     /// As [`Field::check`]; [`Error::Parameter`] for constants that are none in `T`; [`Error::NotProved`] for another field.
@@ -78,7 +78,7 @@ impl<T: Scalar> ProjectedField<T> {
 }
 
 impl<T: Scalar> ProjectedField<T> {
-    /// `σ(Ax + b) − σ(b)` from `z = Ax + b`, and the `z` of 0.
+    /// Returns `σ(Ax + b) − σ(b)` from `z = Ax + b`, and the `z` of 0.
     fn hidden(&self, z: &Batch<T>) -> (Batch<T>, Batch<T>) {
         let origin = self.inner.apply(&Batch::zeros(self.shape(), 1));
         let (mut hidden, at_origin) = (self.activation.apply(z), self.activation.apply(&origin));
@@ -106,7 +106,7 @@ impl<T: Scalar> ProjectedField<T> {
         Pieces { z, k, nominal, gradient, excess, square }
     }
 
-    /// `∇²V v`.
+    /// Returns `∇²V v`.
     fn hessian(&self, k: &Batch<T>, v: &Batch<T>) -> Batch<T> {
         let mut hv = self.potential.adjoint(&self.slope.differentiate(k, T::one(), self.potential.linear(v)));
         hv.axpy(T::of(self.epsilon), v);
@@ -124,7 +124,7 @@ fn add<T: Scalar>(y: &mut [T], c: T, x: &[T]) {
 }
 
 impl<T: Scalar> Pieces<T> {
-    /// The samples that are projected, with `r` and `‖∇V‖²`.
+    /// Returns the samples that are projected, with `r` and `‖∇V‖²`.
     fn projected(&self) -> impl Iterator<Item = (usize, T, T)> {
         let each = self.excess.iter().zip(&self.square).enumerate();
         each.filter(|(_, (r, _))| **r != T::zero()).map(|(s, (&r, &n))| (s, r, n))

@@ -28,7 +28,7 @@ pub struct ResidualField<T: Scalar> {
 }
 
 impl<T: Scalar> ResidualField<T> {
-    /// The field of two affine maps, from the space and back into it.
+    /// Returns the field of two affine maps, from the space and back into it.
     ///
     /// # Errors
     /// [`Error::Shape`] if `outer ∘ inner` does not end where it begins.

@@ -11,17 +11,17 @@ use crate::error::{Error, Result};
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The SHA-256 of `bytes`.
+    /// Returns the SHA-256 of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
-    /// The first 128 bits, where memory counts: enough to tell whether bytes have changed.
+    /// Returns the first 128 bits, where memory counts: enough to tell whether bytes have changed.
     pub(crate) fn short(&self) -> [u8; 16] {
         std::array::from_fn(|i| self.0[i])
     }
 
-    /// The SHA-256 of pieces that follow each other.
+    /// Returns the SHA-256 of pieces that follow each other.
     pub fn of_pieces(pieces: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
         let mut state = sha2::Sha256::new();
         pieces.into_iter().for_each(|piece| state.update(piece));

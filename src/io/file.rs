@@ -32,7 +32,7 @@ pub(crate) fn write_with(path: &Path, contents: impl FnOnce(&mut dyn Write) -> i
     attempt().map_err(|reason| Error::file(path, format!("cannot be written: {reason}")))
 }
 
-/// Whether a path leads to the standard output of this process.
+/// Returns whether a path leads to the standard output of this process.
 pub fn is_standard_output(path: &Path) -> bool {
     matches!(Target::of(path), Ok(Target::Output))
 }
@@ -79,8 +79,8 @@ impl Target {
         Err(io::Error::other("too many symbolic links"))
     }
 
-    /// A link such as `/proc/self/fd/1`. It is no path to a file but a file that is open: to replace the file behind it
-    /// would cut off whoever else writes there.
+    /// Creates a link such as `/proc/self/fd/1`. It is no path to a file but a file that is open: to replace the file
+    /// behind it would cut off whoever else writes there.
     fn open_by_this_process(path: &Path) -> Option<Self> {
         let number: u32 = path.file_name()?.to_str()?.parse().ok()?;
         let folder = path.parent()?.canonicalize().ok()?;

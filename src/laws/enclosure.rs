@@ -10,13 +10,13 @@ use crate::{
 pub(super) struct Enclosure(Vec<[f64; 2]>);
 
 impl Enclosure {
-    /// `a − b` for exact numbers.
+    /// Returns `a − b` for exact numbers.
     pub(super) fn difference<T: Scalar>(a: &[T], b: &[T]) -> Self {
         let each = |(a, b): (&T, &T)| [sub_down(a.wide(), b.wide()), sub_up(a.wide(), b.wide())];
         Self(a.iter().zip(b).map(each).collect())
     }
 
-    /// `self − c·other` for any `c` in the interval.
+    /// Returns `self − c·other` for any `c` in the interval.
     pub(super) fn minus(&self, c: [f64; 2], other: &Self) -> Self {
         let each = |(&x, &y): (&[f64; 2], &[f64; 2])| {
             let [low, high] = product(c, y);
@@ -25,18 +25,18 @@ impl Enclosure {
         Self(self.0.iter().zip(&other.0).map(each).collect())
     }
 
-    /// An upper bound of the norm.
+    /// Returns an upper bound of the norm.
     pub(super) fn norm_up(&self) -> f64 {
         norm_up(&self.0.iter().map(|[low, high]| low.abs().max(high.abs())).collect::<Vec<_>>())
     }
 
-    /// A lower bound of the norm.
+    /// Returns a lower bound of the norm.
     pub(super) fn norm_down(&self) -> f64 {
         let least = |&[low, high]: &[f64; 2]| if low <= 0.0 && high >= 0.0 { 0.0 } else { low.abs().min(high.abs()) };
         norm_down(&self.0.iter().map(least).collect::<Vec<_>>())
     }
 
-    /// The interval of the inner product.
+    /// Returns the interval of the inner product.
     pub(super) fn dot(&self, other: &Self) -> [f64; 2] {
         self.0.iter().zip(&other.0).fold([0.0, 0.0], |[low, high], (&x, &y)| {
             let [a, b] = product(x, y);

@@ -22,13 +22,13 @@ use crate::{
     tensor::{Batch, Shape},
 };
 
-/// All laws of a layer.
+/// Returns all laws of a layer.
 pub fn all<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     claims(layer, seed)?;
     derivatives(layer, seed)
 }
 
-/// The laws on which certificates rest, at weights of any magnitude: all but those about derivatives.
+/// Returns the laws on which certificates rest, at weights of any magnitude: all but those about derivatives.
 pub fn claims<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     shapes(layer, seed)?;
     samples(layer, seed)?;
@@ -38,7 +38,7 @@ pub fn claims<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict 
     widening(layer, seed)
 }
 
-/// The laws about derivatives, of a layer whose claim is at most 2²⁰: see the source for why.
+/// Returns the laws about derivatives, of a layer whose claim is at most 2²⁰: see the source for why.
 pub fn derivatives<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     if proof(layer).is_some_and(|proof| proof.claims().bound.get() > STEEPEST) {
         return Ok(());
@@ -51,7 +51,7 @@ pub fn derivatives<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Ver
 /// numbers leave the exponent range: neither law of derivatives says anything.
 pub(super) const STEEPEST: f64 = 1048576.0;
 
-/// The shapes are those declared, for batches of any size, none included.
+/// Returns the shapes are those declared, for batches of any size, none included.
 pub fn shapes<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     for samples in [0, 1, 3] {
         let x: Batch<T> = points(layer.input(), samples, &mut generator(seed));
@@ -72,7 +72,8 @@ fn expect<T: Scalar>(what: &str, batch: &Batch<T>, shape: Shape, samples: usize)
     Err(broken(format!("{what} has {} samples of {}, not {samples} of {shape}", found.0, found.1)))
 }
 
-/// A sample has the same value alone as in a batch, up to the rounding of both: samples do not influence each other.
+/// Returns a sample has the same value alone as in a batch, up to the rounding of both: samples do not influence each
+/// other.
 pub fn samples<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     let x: Batch<T> = points(layer.input(), PAIRS, &mut generator(seed));
     let together = Run::at(layer, x.clone(), None)?;
@@ -90,8 +91,8 @@ pub fn samples<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict
     Ok(())
 }
 
-/// The Lipschitz bound of the certificate, on the layer over `f64`: `‖Δŷ‖ − E − E' ≤ L‖Δx‖` with the proved rounding
-/// errors of both values.
+/// Returns the Lipschitz bound of the certificate, on the layer over `f64`: `‖Δŷ‖ − E − E' ≤ L‖Δx‖` with the proved
+/// rounding errors of both values.
 ///
 /// A layer that declares no rounding error is allowed `2²⁰u(‖ŷ‖ + ‖x‖)`. A layer that refuses to be certified passes.
 pub fn lipschitz<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
@@ -110,7 +111,8 @@ pub fn lipschitz<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdi
     })
 }
 
-/// The layer is `α`-averaged, where the certificate says so: `‖Δy − (1 − α)Δx‖ ≤ α‖Δx‖`, enclosed as in [`lipschitz`].
+/// Returns the layer is `α`-averaged, where the certificate says so: `‖Δy − (1 − α)Δx‖ ≤ α‖Δx‖`, enclosed as in
+/// [`lipschitz`].
 ///
 /// It is the same as `‖Δy‖² + (1 − 2α)‖Δx‖² ≤ 2(1 − α)⟨Δx, Δy⟩`.
 pub fn averaged<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
@@ -131,8 +133,8 @@ pub fn averaged<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdic
     })
 }
 
-/// The rounding error that is declared for a ball holds at a point of the ball: `‖ŷ(x') − ỹ(x')‖ ≤ Ê + Ẽ` for the
-/// executions in `T` and in `f64`. Where an overflow is excluded, there is none.
+/// Returns the rounding error that is declared for a ball holds at a point of the ball: `‖ŷ(x') − ỹ(x')‖ ≤ Ê + Ẽ` for
+/// the executions in `T` and in `f64`. Where an overflow is excluded, there is none.
 pub fn rounding<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     let wide = layer.widen();
     let [x, other] = pairs_of(layer, seed);
@@ -159,7 +161,7 @@ pub fn rounding<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdic
     Ok(())
 }
 
-/// The layer over `f64` has the same shapes and makes the same claim.
+/// Returns the layer over `f64` has the same shapes and makes the same claim.
 pub fn widening<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, _seed: u64) -> Verdict {
     let wide = layer.widen();
     if (layer.describe(), layer.input(), layer.output()) != (wide.describe(), wide.input(), wide.output()) {
@@ -169,7 +171,7 @@ pub fn widening<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, _seed: u64) -> Verdi
     if narrow == wide { Ok(()) } else { Err(broken(format!("over f64 the claim is {wide:?}, not {narrow:?}"))) }
 }
 
-/// `⟨u, Jv⟩ = ⟨Jᵀu, v⟩` in the format `T`, within `2¹⁴u` of the norms, and `2¹⁴η` for what underflows.
+/// Returns `⟨u, Jv⟩ = ⟨Jᵀu, v⟩` in the format `T`, within `2¹⁴u` of the norms, and `2¹⁴η` for what underflows.
 pub fn adjoint<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     let mut rng = generator(seed);
     let x: Batch<T> = points(layer.input(), PAIRS, &mut rng);
@@ -195,7 +197,8 @@ pub(super) fn adjoint_within<T: Scalar>(u: &Batch<T>, jv: &Batch<T>, ju: &Batch<
     Ok(())
 }
 
-/// `Jv` and the gradient by the parameters agree with difference quotients, over `f64`, for one of several step lengths.
+/// Returns `Jv` and the gradient by the parameters agree with difference quotients, over `f64`, for one of several step
+/// lengths.
 pub fn differences<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     let mut wide = layer.widen();
     let mut rng = generator(seed);
@@ -210,7 +213,7 @@ pub fn differences<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Ver
     by_parameters(&mut *wide, &x, &jv, &mut rng)
 }
 
-/// The gradient of `Σ ⟨g, y⟩` by the parameters, along one direction of about their own size.
+/// Returns the gradient of `Σ ⟨g, y⟩` by the parameters, along one direction of about their own size.
 fn by_parameters(layer: &mut dyn Layer<f64>, x: &Batch<f64>, g: &Batch<f64>, rng: &mut impl Rng) -> Verdict {
     let mut direction = |p: &&[f64]| -> Vec<f64> {
         let size = Some(norm(p) / (p.len() as f64).sqrt()).filter(|&s| s > 0.0).unwrap_or(1.0);
@@ -256,7 +259,7 @@ fn by_parameters(layer: &mut dyn Layer<f64>, x: &Batch<f64>, g: &Batch<f64>, rng
 /// Relative step lengths of difference quotients: one of them avoids kinks as well as cancellation.
 const STEPS: [f64; 4] = [1e-4, 1e-5, 1e-6, 1e-7];
 
-/// `jv` is the limit of difference quotients at `x` along `v`; `value` returns a batch and its rounding errors.
+/// Returns `jv` is the limit of difference quotients at `x` along `v`; `value` returns a batch and its rounding errors.
 pub(super) fn tangent(
     x: &Batch<f64>,
     v: &Batch<f64>,
@@ -294,7 +297,7 @@ pub(super) fn tangent(
     }
 }
 
-/// What is proved about a layer, if anything is.
+/// Returns what is proved about a layer, if anything is.
 fn proof<T: Scalar, L: Layer<T> + ?Sized>(layer: &L) -> Option<Certificate> {
     Prover::default().network(&layer.describe(), layer.input()).ok()
 }
@@ -311,7 +314,7 @@ struct Run<T: Scalar> {
 }
 
 impl<T: Scalar> Run<T> {
-    /// The pass at `x` and its errors over balls of the radii `reach`, or at the points alone.
+    /// Returns the pass at `x` and its errors over balls of the radii `reach`, or at the points alone.
     fn at<L: Layer<T> + ?Sized>(layer: &L, x: Batch<T>, reach: Option<&[f64]>) -> Result<Self, TestCaseError> {
         let (mut tape, samples, inputs) = (Tape::recording(), x.samples(), x.norms_up());
         let mut wide = Tape::recording();

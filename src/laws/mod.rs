@@ -96,7 +96,7 @@ where
     }
 }
 
-/// A failure of a law.
+/// Returns a failure of a law.
 fn broken(what: impl Into<String>) -> TestCaseError {
     TestCaseError::fail(what.into())
 }

@@ -63,7 +63,7 @@ pub(super) fn pairs<T: Scalar>(
     [x, other]
 }
 
-/// The directions of `v` with the lengths of `like`; a direction that is lost is replaced.
+/// Returns the directions of `v` with the lengths of `like`; a direction that is lost is replaced.
 fn rescaled(mut v: Batch<f64>, like: &Batch<f64>) -> Batch<f64> {
     for s in 0..v.samples() {
         let factor = norm(like.sample(s)) / norm(v.sample(s));
@@ -76,7 +76,7 @@ fn rescaled(mut v: Batch<f64>, like: &Batch<f64>) -> Batch<f64> {
     v
 }
 
-/// A Euclidean norm as an estimate, for choosing points and comparing derivatives.
+/// Returns a Euclidean norm as an estimate, for choosing points and comparing derivatives.
 pub(super) fn norm(x: &[f64]) -> f64 {
     let largest = x.iter().fold(0.0, |a: f64, x| a.max(x.abs()));
     if largest == 0.0 || !largest.is_finite() {
@@ -85,7 +85,7 @@ pub(super) fn norm(x: &[f64]) -> f64 {
     largest * x.iter().map(|x| (x / largest).powi(2)).sum::<f64>().sqrt()
 }
 
-/// `⟨x, y⟩` in `f64`.
+/// Returns `⟨x, y⟩` in `f64`.
 pub(super) fn dot<T: Scalar>(x: &[T], y: &[T]) -> f64 {
     x.iter().zip(y).map(|(x, y)| x.wide() * y.wide()).sum()
 }

@@ -5,13 +5,13 @@ use rand::RngExt;
 use super::{Verdict, broken, points::generator};
 use crate::tableau::{Surd, Tableau};
 
-/// All laws of a method.
+/// Returns all laws of a method.
 pub fn all(tableau: &Tableau, seed: u64) -> Verdict {
     order(tableau, seed)?;
     circle(tableau, seed)
 }
 
-/// The error over a fixed time shrinks at least like `h^p`, `p` the declared order.
+/// Returns the error over a fixed time shrinks at least like `h^p`, `p` the declared order.
 ///
 /// The equation is nonlinear and has a closed solution: in polar coordinates `r' = r(1 − r²)`, `θ' = r²`. Halving the
 /// step must divide the error by `2^{p − 1/4}`. The error is that of eight starts together, spread over the radii, since the
@@ -34,7 +34,7 @@ pub fn order(tableau: &Tableau, seed: u64) -> Verdict {
     )))
 }
 
-/// The error at time 1, from a start in polar coordinates.
+/// Returns the error at time 1, from a start in polar coordinates.
 fn error(tableau: &Tableau, [r, theta]: [f64; 2], steps: usize) -> f64 {
     let mut x = [r * theta.cos(), r * theta.sin()];
     (0..steps).for_each(|_| x = step(tableau, x, 1.0 / steps as f64));
@@ -45,13 +45,13 @@ fn error(tableau: &Tableau, [r, theta]: [f64; 2], steps: usize) -> f64 {
     f64::hypot(x[0] - radius * angle.cos(), x[1] - radius * angle.sin())
 }
 
-/// `(x, y)' = (1 − r²)(x, y) + r²(−y, x)`.
+/// Returns `(x, y)' = (1 − r²)(x, y) + r²(−y, x)`.
 fn oscillator([x, y]: [f64; 2]) -> [f64; 2] {
     let s = x * x + y * y;
     [(1.0 - s) * x - s * y, (1.0 - s) * y + s * x]
 }
 
-/// One step in `f64`.
+/// Returns one step in `f64`.
 fn step(tableau: &Tableau, x: [f64; 2], h: f64) -> [f64; 2] {
     let coefficients = tableau.rounded::<f64>();
     let mut slopes = vec![oscillator(x); tableau.stages()];
@@ -67,7 +67,8 @@ fn step(tableau: &Tableau, x: [f64; 2], h: f64) -> [f64; 2] {
     combine(&coefficients.b, &slopes)
 }
 
-/// A step of length `2rν` is non-expansive for a `ν`-cocoercive field, exactly, for an explicit method with a radius.
+/// Returns a step of length `2rν` is non-expansive for a `ν`-cocoercive field, exactly, for an explicit method with a
+/// radius.
 ///
 /// The field is `−Wᵀσ(Wx + b)` with small integers and a ReLU or the identity, so that everything is a number of
 /// [`Surd`]; `ν = 1/‖W‖²` for one row, `1/‖W‖_F²` else. No rounding anywhere.
@@ -120,7 +121,7 @@ pub fn circle(tableau: &Tableau, seed: u64) -> Verdict {
     Ok(())
 }
 
-/// `x + h Σ wⱼ kⱼ`.
+/// Returns `x + h Σ wⱼ kⱼ`.
 fn advance(x: &[Surd], h: &Surd, weights: &[Surd], slopes: &[Vec<Surd>]) -> Vec<Surd> {
     let coordinate = |c: usize| {
         let sum: Surd = weights.iter().zip(slopes).map(|(w, k)| w * &k[c]).sum();

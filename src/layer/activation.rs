@@ -23,7 +23,7 @@ pub struct ActivationLayer {
 }
 
 impl ActivationLayer {
-    /// The activation of samples of one shape, its constants rounded to `T`.
+    /// Returns the activation of samples of one shape, its constants rounded to `T`.
     ///
     /// # Errors
     /// [`crate::Error::Parameter`] for a leaky ReLU with a negative slope.

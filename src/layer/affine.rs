@@ -23,12 +23,12 @@ pub struct AffineLayer<T: Scalar> {
 }
 
 impl<T: Scalar> AffineLayer<T> {
-    /// An affine map as a layer.
+    /// Creates an affine map as a layer.
     pub fn new(map: Affine<T>) -> Self {
         Self { map }
     }
 
-    /// A matrix whose rows are kept at norm 1 during training.
+    /// Creates a matrix whose rows are kept at norm 1 during training.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the operator is not dense.

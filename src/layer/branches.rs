@@ -27,7 +27,7 @@ pub struct Branches<T: Scalar> {
 }
 
 impl<T: Scalar> Branches<T> {
-    /// The sum of networks.
+    /// Returns the sum of networks.
     ///
     /// # Errors
     /// [`Error::Parameter`] if there are none, [`Error::Shape`] if their inputs or outputs differ.
@@ -35,7 +35,7 @@ impl<T: Scalar> Branches<T> {
         Self::new(branches, false)
     }
 
-    /// The mean of networks.
+    /// Returns the mean of networks.
     ///
     /// # Errors
     /// As [`Self::sum`].
@@ -62,7 +62,7 @@ impl<T: Scalar> Branches<T> {
         self.branches.iter().map(|branch| branch as &dyn Layer<T>)
     }
 
-    /// `y/n` for a mean, `y` for a sum.
+    /// Returns `y/n` for a mean, `y` for a sum.
     fn share(&self, mut y: Batch<T>) -> Batch<T> {
         if self.is_mean {
             let n = T::of(self.branches.len() as f64);
@@ -71,7 +71,7 @@ impl<T: Scalar> Branches<T> {
         y
     }
 
-    /// The sum over the branches.
+    /// Returns the sum over the branches.
     fn total(&self, shape: Shape, samples: usize, branches: impl Iterator<Item = Batch<T>>) -> Batch<T> {
         let mut branches = branches;
         let mut sum = branches.next().unwrap_or_else(|| Batch::zeros(shape, samples));
@@ -132,7 +132,7 @@ impl<T: Scalar> Layer<T> for Branches<T> {
         self.share(sum)
     }
 
-    /// `Σ eᵢ + γₙ Σ ‖ŷᵢ‖` for a sum of `n` branches; the division of a mean is one rounding more.
+    /// Returns `Σ eᵢ + γₙ Σ ‖ŷᵢ‖` for a sum of `n` branches; the division of a mean is one rounding more.
     fn rounding(&self, proof: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         if proof.premises().len() != self.branches.len() {
             return Err(Error::not_proved("the rounding error of branches", "the proof is not one of them"));

@@ -50,13 +50,13 @@ impl<T: Scalar> Householder<T> {
         }
     }
 
-    /// `min(vᵀz, 0)`; a NaN is let through.
+    /// Returns `min(vᵀz, 0)`; a NaN is let through.
     fn behind(v: &[T], z: impl Iterator<Item = T>) -> T {
         let product = v.iter().zip(z).map(|(&v, z)| v * z).fold(T::zero(), |sum, x| sum + x);
         if product > T::zero() { T::zero() } else { product }
     }
 
-    /// `Jg`: the Jacobian is symmetric.
+    /// Returns `Jg`: the Jacobian is symmetric.
     fn differentiate(&self, x: &Batch<T>, mut g: Batch<T>) -> Batch<T> {
         for s in 0..x.samples() {
             let (x, g) = (x.sample(s), g.sample_mut(s));

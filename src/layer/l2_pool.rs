@@ -62,7 +62,7 @@ impl L2Pool {
         }
     }
 
-    /// `Σ (xᵢ/‖x‖) vᵢ`, or nothing where all are zeros: then 0 is a slope.
+    /// Returns `Σ (xᵢ/‖x‖) vᵢ`, or nothing where all are zeros: then 0 is a slope.
     fn slope<T: Scalar>(x: T, norm: T) -> T {
         if norm > T::zero() { x / norm } else { T::zero() }
     }
@@ -109,7 +109,7 @@ impl<T: Scalar> Layer<T> for L2Pool {
         moved
     }
 
-    /// `|ŷ − y| ≤ γ_{k+4}|y| + η` for windows of `k` points.
+    /// Returns `|ŷ − y| ≤ γ_{k+4}|y| + η` for windows of `k` points.
     ///
     /// A share is rounded, and its square: three factors `1 + δ`. The sum of `k` squares adds `k − 1`; as the largest is
     /// exactly 1, what underflows in the others, at most `kη`, is less than one rounding. A root halves these `k + 3`

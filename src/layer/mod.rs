@@ -53,26 +53,28 @@ use crate::{
 /// A new layer is one file: `describe`, the two shapes, `forward`, `vjp`, `jvp` and `widen`; with `rounding` it is
 /// certified as executed, too.
 pub trait Layer<T: Scalar>: Debug + Send + Sync {
-    /// What the layer computes, as data. Everything that is proved about it is proved about that, and a file holds it.
+    /// Returns what the layer computes, as data. Everything that is proved about it is proved about that, and a file
+    /// holds it.
     ///
     /// A layer that is made of known maps is certified like this crate's own. One that is not describes itself as
     /// [`Map::Opaque`], with a bound that its author asserts: every certificate that rests on it says so.
     fn describe(&self) -> Map;
 
-    /// The shape of a sample that goes in.
+    /// Returns the shape of a sample that goes in.
     fn input(&self) -> Shape;
 
-    /// The shape of a sample that comes out.
+    /// Returns the shape of a sample that comes out.
     fn output(&self) -> Shape;
 
-    /// The value for each sample, or NaN for one that the layer cannot compute, such as a solve that does not end within its
-    /// tolerance: no claim holds for it, and NaN reaches the logits. Leaves on the tape what the derivatives and error bounds need.
+    /// Returns the value for each sample, or NaN for one that the layer cannot compute, such as a solve that does not
+    /// end within its tolerance: no claim holds for it, and NaN reaches the logits. Leaves on the tape what the
+    /// derivatives and error bounds need.
     fn forward(&self, x: Batch<T>, tape: &mut Tape<T>) -> Batch<T>;
 
-    /// `Jᵀg` for each sample, and the gradient of `Σ ⟨g, y⟩` by the explicit parameters, added to `gradient`.
+    /// Returns `Jᵀg` for each sample, and the gradient of `Σ ⟨g, y⟩` by the explicit parameters, added to `gradient`.
     fn vjp(&self, tape: &Tape<T>, g: Batch<T>, gradient: Option<&mut [Vec<T>]>) -> Batch<T>;
 
-    /// `Jv` for each sample.
+    /// Returns `Jv` for each sample.
     fn jvp(&self, tape: &Tape<T>, v: Batch<T>) -> Batch<T>;
 
     /// For each sample, a bound of `‖fl(y(x')) − y(x')‖` for every `x'` within `reach` of the sample on the tape: what
@@ -115,26 +117,26 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     /// no declared order ignores this.
     fn set_summation(&mut self, _summation: Summation) {}
 
-    /// The same layer over `f64`, exactly.
+    /// Returns the same layer over `f64`, exactly.
     fn widen(&self) -> Box<dyn Layer<f64>>;
 
-    /// The direct parameters, each a flat slice.
+    /// Returns the direct parameters, each a flat slice.
     fn parameters(&self) -> Vec<&[T]> {
         Vec::new()
     }
 
-    /// The direct parameters, to be changed; [`Self::prepare`] must follow before the layer is evaluated.
+    /// Returns the direct parameters, to be changed; [`Self::prepare`] must follow before the layer is evaluated.
     fn parameters_mut(&mut self) -> Vec<&mut [T]> {
         Vec::new()
     }
 
-    /// The number of rows of each direct parameter that is a matrix, row by row, and 1 for any other: what training along
-    /// orthogonalized gradients needs to know.
+    /// Returns the number of rows of each direct parameter that is a matrix, row by row, and 1 for any other: what
+    /// training along orthogonalized gradients needs to know.
     fn parameter_rows(&self) -> Vec<usize> {
         vec![1; self.parameters().len()]
     }
 
-    /// A gradient of zeros by the explicit parameters. The direct parameters come first, slot by slot.
+    /// Returns a gradient of zeros by the explicit parameters. The direct parameters come first, slot by slot.
     fn gradient(&self) -> Vec<Vec<T>> {
         self.parameters().iter().map(|p| vec![T::zero(); p.len()]).collect()
     }
@@ -154,8 +156,8 @@ pub trait Layer<T: Scalar>: Debug + Send + Sync {
     }
 }
 
-/// A gradient of zeros for layers that are parts of another: the slots of the direct parameters of all of them, then the
-/// others.
+/// Returns a gradient of zeros for layers that are parts of another: the slots of the direct parameters of all of them,
+/// then the others.
 pub(crate) fn gradient_of<'a, T: Scalar>(parts: impl Iterator<Item = &'a dyn Layer<T>>) -> Vec<Vec<T>> {
     let (mut direct, mut rest) = (Vec::new(), Vec::new());
     for part in parts {

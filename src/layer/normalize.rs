@@ -47,7 +47,7 @@ impl<T: Scalar> Normalize<T> {
         Ok(Self { shape, mean, std })
     }
 
-    /// `(sample index, unit)` of every number: which mean and which deviation it has.
+    /// Returns `(sample index, unit)` of every number: which mean and which deviation it has.
     fn each<'a>(&'a self, data: &'a mut [T]) -> impl Iterator<Item = (&'a mut T, T, T)> {
         let (units, repeat) = (self.mean.len(), self.shape.len() / self.mean.len());
         data.iter_mut().enumerate().map(move |(i, x)| {
@@ -95,7 +95,7 @@ impl<T: Scalar> Layer<T> for Normalize<T> {
         self.scaled(v)
     }
 
-    /// A subtraction and a division: `|ŷ − y| ≤ (2u + u²)/(1 − u)²·|ŷ| + η ≤ 4u|ŷ| + η`.
+    /// Returns a subtraction and a division: `|ŷ − y| ≤ (2u + u²)/(1 − u)²·|ŷ| + η ≤ 4u|ŷ| + η`.
     fn rounding(&self, _: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         let y = tape.saved(0);
         let underflow = mul_up(sqrt_up(self.shape.len() as f64), rounding.underflow(1));

@@ -23,7 +23,7 @@ pub struct PartialActivation {
 }
 
 impl PartialActivation {
-    /// The activation of the channels from `channels[0]` to before `channels[1]`, its constants rounded to `T`.
+    /// Returns the activation of the channels from `channels[0]` to before `channels[1]`, its constants rounded to `T`.
     ///
     /// # Errors
     /// [`crate::Error::Parameter`] for a range that is empty or goes beyond the channels, and for a function as in
@@ -41,7 +41,7 @@ impl PartialActivation {
         (0..samples).flat_map(move |s| s * n + from..s * n + to)
     }
 
-    /// `σ'(x)·g`.
+    /// Returns `σ'(x)·g`.
     fn differentiate<T: Scalar>(&self, x: &Batch<T>, mut g: Batch<T>) -> Batch<T> {
         let (samples, function) = (x.samples(), self.partial.function);
         let (x, data) = (x.data(), g.data_mut());
@@ -79,7 +79,7 @@ impl<T: Scalar> Layer<T> for PartialActivation {
         self.differentiate(tape.saved(0), v)
     }
 
-    /// The error of the function at every coordinate is at least that at some of them.
+    /// Returns the error of the function at every coordinate is at least that at some of them.
     fn rounding(&self, _: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         Ok(self.partial.function.over_balls(rounding, tape.saved(0), reach).errors)
     }

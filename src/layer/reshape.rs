@@ -24,7 +24,7 @@ pub struct Reshape {
 }
 
 impl Reshape {
-    /// The layer of a description.
+    /// Returns the layer of a description.
     ///
     /// # Errors
     /// [`crate::Error::Parameter`] for a map that does not merely move coordinates, or does not fit the input.
@@ -41,12 +41,12 @@ impl Reshape {
         }
     }
 
-    /// An image as a vector of features, in the order in which it is stored.
+    /// Creates an image as a vector of features, in the order in which it is stored.
     pub fn flatten(input: Shape) -> Self {
         Self { linear: Linear::Flatten {}, input, output: Shape::Features(input.len()) }
     }
 
-    /// An image with channels of zeros appended.
+    /// Creates an image with channels of zeros appended.
     ///
     /// # Errors
     /// [`crate::Error::Parameter`] if `input` is no image or has more channels already, or the output would be too large.
@@ -63,7 +63,7 @@ impl Reshape {
         Self::described(&Linear::SpaceToDepth { block }, input)
     }
 
-    /// The first channels of an image, or the first features.
+    /// Returns the first channels of an image, or the first features.
     ///
     /// # Errors
     /// [`crate::Error::Parameter`] if there are fewer, or `channels` is 0.
@@ -80,7 +80,7 @@ impl Reshape {
         Self::described(&Linear::Shift { groups, mode }, input)
     }
 
-    /// An image with its columns in the opposite order.
+    /// Creates an image with its columns in the opposite order.
     ///
     /// # Errors
     /// [`crate::Error::Parameter`] if `input` is no image.

@@ -37,7 +37,7 @@ pub struct Splitting<T: Scalar> {
 }
 
 impl<T: Scalar> Splitting<T> {
-    /// `steps` steps of length `h`.
+    /// Returns `steps` steps of length `h`.
     ///
     /// # Errors
     /// [`Error::Parameter`] if there are no steps, `h` is not finite in `T`, or the method is none for the field.
@@ -53,7 +53,7 @@ impl<T: Scalar> Splitting<T> {
         Ok(Self { field, method, h, steps, step })
     }
 
-    /// The length `h` of a step, as it is evaluated.
+    /// Returns the length `h` of a step, as it is evaluated.
     pub fn step(&self) -> T {
         self.h
     }

@@ -105,22 +105,22 @@ impl Decrease {
         Ok(Self { proof, step: h, rate, longest, ratio })
     }
 
-    /// The rate `c`, rounded down; negative where growth is not excluded.
+    /// Returns the rate `c`, rounded down; negative where growth is not excluded.
     pub fn rate(&self) -> Lower {
         self.rate
     }
 
-    /// The longest step that is proved to decrease the energy, rounded down.
+    /// Returns the longest step that is proved to decrease the energy, rounded down.
     pub fn longest(&self) -> Lower {
         self.longest
     }
 
-    /// The length `h` of the step.
+    /// Returns the length `h` of the step.
     pub fn step(&self) -> f64 {
         self.step
     }
 
-    /// Whether `V(x⁺) ≤ V(x)` is proved for every `x`.
+    /// Returns whether `V(x⁺) ≤ V(x)` is proved for every `x`.
     pub fn is_proved(&self) -> bool {
         self.step <= self.longest.get() && self.rate.get() >= 0.0
     }

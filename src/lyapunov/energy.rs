@@ -45,7 +45,7 @@ enum Inner {
 }
 
 impl Energy {
-    /// The energy of a field on a space.
+    /// Returns the energy of a field on a space.
     ///
     /// # Errors
     /// As [`Field::check`]; [`Error::Field`] for a field that is not known to have one: dissipative fields with a skew part,
@@ -86,7 +86,7 @@ impl Energy {
         Ok(Self { space, terms })
     }
 
-    /// `V(x)` for each sample.
+    /// Returns `V(x)` for each sample.
     ///
     /// # Panics
     /// If the samples are not of the space.
@@ -104,7 +104,7 @@ impl Energy {
         values
     }
 
-    /// `∇V(x)` for each sample.
+    /// Returns `∇V(x)` for each sample.
     ///
     /// # Panics
     /// If the samples are not of the space.
@@ -121,7 +121,7 @@ impl Energy {
         gradient
     }
 
-    /// `V` along a trajectory: for each state, its value for each sample.
+    /// Returns `V` along a trajectory: for each state, its value for each sample.
     pub fn along(&self, trajectory: &Trajectory<f64>) -> Vec<Vec<f64>> {
         trajectory.states().iter().map(|x| self.values(x)).collect()
     }
@@ -133,12 +133,12 @@ fn none() -> Error {
 }
 
 impl Term {
-    /// `δᵢ` of `n` coordinates: one number for each feature or channel.
+    /// Returns `δᵢ` of `n` coordinates: one number for each feature or channel.
     fn weight(&self, n: usize, i: usize) -> f64 {
         self.weights.as_ref().map_or(1.0, |weights| weights[i / (n / weights.len())])
     }
 
-    /// The half that the term looks at.
+    /// Returns the half that the term looks at.
     fn restrict(&self, x: &Batch<f64>) -> Batch<f64> {
         let (Some(second), Inner::Plain(operator)) = (self.half, &self.inner) else { return x.clone() };
         let (input, n) = (operator.operator().input(), x.shape().len() / 2);
@@ -174,7 +174,7 @@ impl Inner {
     }
 }
 
-/// `±(Ax − Aᵀx) − γx`.
+/// Returns `±(Ax − Aᵀx) − γx`.
 fn turned(matrix: &Affine<f64>, gamma: f64, x: &Batch<f64>, sign: f64) -> Batch<f64> {
     let mut y = x.scaled(-gamma);
     y.axpy(sign, &matrix.linear(x));
@@ -182,14 +182,14 @@ fn turned(matrix: &Affine<f64>, gamma: f64, x: &Batch<f64>, sign: f64) -> Batch<
     y
 }
 
-/// `−RᵀRx − εx`.
+/// Returns `−RᵀRx − εx`.
 fn definite(factor: &Affine<f64>, epsilon: f64, x: &Batch<f64>) -> Batch<f64> {
     let mut y = x.scaled(-epsilon);
     y.axpy(-1.0, &factor.adjoint(&factor.linear(x)));
     y
 }
 
-/// `x + b`, one number for each feature or channel.
+/// Returns `x + b`, one number for each feature or channel.
 fn shifted(mut x: Batch<f64>, bias: &[f64]) -> Batch<f64> {
     if bias.is_empty() {
         return x;

@@ -44,7 +44,7 @@ pub fn equilibrium_errors(field: &dyn VectorField<f64>, x: &Batch<f64>, prover: 
     Ok(sizes(field, &proof, x)?.into_iter().map(|(_, most)| Upper::proved(div_up(most, rate))).collect())
 }
 
-/// The equilibrium of a field to within a proved `tolerance`, by at most `most` Euler steps from one point.
+/// Returns the equilibrium of a field to within a proved `tolerance`, by at most `most` Euler steps from one point.
 ///
 /// The steps have the length for which their proved factor is least, `2/(μ + β)` for a gradient field and `μ/ℓ²` for another one.
 ///
@@ -100,7 +100,7 @@ pub fn equilibrium(
     Err(Error::not_proved("an equilibrium", "there are no steps"))
 }
 
-/// A proved `μ > 0` with `⟨Δf, Δx⟩ ≤ −μ‖Δx‖²`.
+/// Returns a proved `μ > 0` with `⟨Δf, Δx⟩ ≤ −μ‖Δx‖²`.
 fn rate(proof: &crate::certificate::Certificate) -> Result<Lower> {
     let mu = proof.claims().one_sided_lipschitz.map_or(f64::NAN, |mu| -mu.get());
     if mu > 0.0 {

@@ -224,7 +224,7 @@ pub(crate) struct Constants<'a> {
 }
 
 impl<W> Field<W> {
-    /// The name of the kind of field, as in files.
+    /// Returns the name of the kind of field, as in files.
     pub fn kind(&self) -> &str {
         match self {
             Self::Gradient { .. } => "gradient",
@@ -241,7 +241,7 @@ impl<W> Field<W> {
         }
     }
 
-    /// The field with its constants rounded to the format `T`, as it is evaluated.
+    /// Returns the field with its constants rounded to the format `T`, as it is evaluated.
     ///
     /// # Errors
     /// [`Error::Parameter`] for a constant that is none in `T`.
@@ -275,7 +275,7 @@ impl<W> Field<W> {
         Constants { activations, numbers }
     }
 
-    /// The operators, with their names as in files.
+    /// Returns the operators, with their names as in files.
     pub(crate) fn operators_mut(&mut self) -> Vec<&mut Linear<W>> {
         match self {
             Self::Gradient { operator, .. } => vec![operator],
@@ -408,7 +408,7 @@ impl<W> Field<W> {
 }
 
 impl Field {
-    /// The operators of a field on a space: what its proof has premises about, in order.
+    /// Returns the operators of a field on a space: what its proof has premises about, in order.
     ///
     /// # Errors
     /// As [`super::Map::output`].

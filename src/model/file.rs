@@ -92,7 +92,7 @@ impl Model {
         Self::parse(&read_bounded(path, LARGEST_FILE)?).map_err(|e| Error::file(path, e))
     }
 
-    /// The model in the bytes of a file.
+    /// Returns the model in the bytes of a file.
     ///
     /// # Errors
     /// [`Error::Format`] for what is no safetensors file, lies about its offsets or has a key twice, for a missing or unknown
@@ -123,7 +123,7 @@ impl Model {
         Ok(Self { input, map, scalar, sha256: Digest::of(bytes) })
     }
 
-    /// The model of a tree whose numbers are of a format.
+    /// Returns the model of a tree whose numbers are of a format.
     ///
     /// # Errors
     /// As [`Map::output`].
@@ -134,27 +134,28 @@ impl Model {
         Ok(model)
     }
 
-    /// The shape of the input.
+    /// Returns the shape of the input.
     pub fn input(&self) -> Shape {
         self.input
     }
 
-    /// What the model computes.
+    /// Returns what the model computes.
     pub fn map(&self) -> &Map {
         &self.map
     }
 
-    /// The number format of the tensors: `"f32"` or `"f64"`.
+    /// Returns the number format of the tensors: `"f32"` or `"f64"`.
     pub fn scalar(&self) -> &'static str {
         self.scalar
     }
 
-    /// The SHA-256 of the whole file.
+    /// Returns the SHA-256 of the whole file.
     pub fn sha256(&self) -> Digest {
         self.sha256
     }
 
-    /// The bytes of a file of this model, in the newest version. Equal tensors that are one in memory are written once.
+    /// Returns the bytes of a file of this model, in the newest version. Equal tensors that are one in memory are
+    /// written once.
     ///
     /// # Errors
     /// [`Error::Layer`] for a layer that files do not know.
@@ -219,7 +220,7 @@ impl<'a> Tensors<'a> {
         Ok(Self { bytes, metadata, start: 8 + header })
     }
 
-    /// The format of the network, if its layers are not too many and do not read too much.
+    /// Returns the format of the network, if its layers are not too many and do not read too much.
     fn limits(&self, names: &Map<String>) -> Result<&'static str> {
         if matches!(names, Map::Chain(maps) if maps.is_empty()) {
             return Err(Error::parameter("layers", 0, "a network has at least one layer"));
@@ -250,7 +251,7 @@ impl<'a> Tensors<'a> {
         Ok(if wide { f64::NAME } else { f32::NAME })
     }
 
-    /// A tensor that has so many axes, in the format of the network, with finite numbers only.
+    /// Returns a tensor that has so many axes, in the format of the network, with finite numbers only.
     fn read(&self, name: &str, axes: usize, scalar: &str) -> Result<Tensor> {
         let refuse = |reason: String| Error::parameter("tensor", name, reason);
         let info = self.metadata.info(name).ok_or_else(|| refuse("the file has no tensor of this name".into()))?;
@@ -281,7 +282,7 @@ impl<'a> Tensors<'a> {
     }
 }
 
-/// The layer that a weight belongs to.
+/// Returns the layer that a weight belongs to.
 fn parent(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(layer, _)| layer)
 }
@@ -294,8 +295,8 @@ fn count<W>(map: &Map<W>, f: &mut impl FnMut(&Map<W>)) {
     }
 }
 
-/// The tree in the one form that a network describes itself in: constants rounded to the format of the network, paddings
-/// in numbers, methods by their names if they have one.
+/// Returns the tree in the one form that a network describes itself in: constants rounded to the format of the network,
+/// paddings in numbers, methods by their names if they have one.
 fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
     let each = |maps: Vec<Map>| -> Result<Vec<Map>> {
         let child = |(i, map): (usize, Map)| canonical(map, &join(path, &i.to_string()), round);
@@ -342,7 +343,7 @@ fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
     })
 }
 
-/// An affine map in that form.
+/// Returns an affine map in that form.
 fn padded(mut linear: Linear, round: &impl Fn(f64) -> f64) -> Linear {
     pad(&mut linear, round);
     linear
@@ -364,7 +365,7 @@ fn pad(linear: &mut Linear, round: &impl Fn(f64) -> f64) {
     }
 }
 
-/// The shape of the output, unless a sample between layers is too large.
+/// Returns the shape of the output, unless a sample between layers is too large.
 fn small(map: &Map, path: &str, input: Shape) -> Result<Shape> {
     let part = |i: usize| join(path, &i.to_string());
     let output = match map {

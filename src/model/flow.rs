@@ -67,18 +67,18 @@ impl<W> Flow<W> {
         Self { fields: vec![field], method, step: h, steps, horizon: None, tolerance: None }
     }
 
-    /// The steps that differ: one for all of them, or one for each field.
+    /// Returns the steps that differ: one for all of them, or one for each field.
     pub fn each(&self) -> impl Iterator<Item = Step<'_, W>> {
         self.fields.iter().map(|field| Step { method: &self.method, length: self.step, field })
     }
 
-    /// Whether the number of steps is still to be chosen.
+    /// Returns whether the number of steps is still to be chosen.
     pub fn is_open(&self) -> bool {
         self.horizon.is_some() && self.steps == 0
     }
 
-    /// The same flow over `steps` steps, each of the length `horizon/steps`, rounded to a format by `round`; unchanged
-    /// without a horizon.
+    /// Returns the same flow over `steps` steps, each of the length `horizon/steps`, rounded to a format by `round`;
+    /// unchanged without a horizon.
     #[must_use]
     pub fn over(mut self, steps: usize, round: &impl Fn(f64) -> f64) -> Self {
         if let Some(horizon) = self.horizon {
@@ -88,7 +88,7 @@ impl<W> Flow<W> {
     }
 }
 
-/// `horizon/steps`, in `f64`, rounded to a format.
+/// Returns `horizon/steps`, in `f64`, rounded to a format.
 pub(crate) fn length(horizon: f64, steps: usize, round: &impl Fn(f64) -> f64) -> f64 {
     if steps == 0 { 0.0 } else { round(horizon / steps as f64) }
 }

@@ -1,6 +1,6 @@
 //! Numbers of 16 bits, read exactly.
 
-/// The `f32` that is the number of IEEE 754's binary16 with these bits.
+/// Returns the `f32` that is the number of IEEE 754's binary16 with these bits.
 pub(super) fn f16(bits: u16) -> f32 {
     let sign = u32::from(bits & 0x8000) << 16;
     let (exponent, fraction) = (u32::from(bits >> 10 & 0x1f), u32::from(bits & 0x3ff));
@@ -13,7 +13,7 @@ pub(super) fn f16(bits: u16) -> f32 {
     }
 }
 
-/// The `f32` that is the number of bfloat16 with these bits: its upper half.
+/// Returns the `f32` that is the number of bfloat16 with these bits: its upper half.
 pub(super) fn bf16(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }

@@ -32,7 +32,7 @@ const WINDOWS: [&str; 3] = ["sort", "max_pool", "l2_pool"];
 /// The key of the channels that an activation acts on.
 const CHANNELS: &str = "channels";
 
-/// The types of layers that files may have, by name.
+/// Returns the types of layers that files may have, by name.
 pub fn kinds() -> impl Iterator<Item = &'static str> {
     TREES.into_iter().chain(LINEAR).chain(WINDOWS)
 }
@@ -148,7 +148,7 @@ fn object(part: &impl Serialize, path: &str) -> Result<Object<String, Value>> {
     }
 }
 
-/// The least number of letters to be put in, left out or changed to make one word of another (Levenshtein).
+/// Returns the least number of letters to be put in, left out or changed to make one word of another (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
     // A long word is far from every name; nothing is gained by finding out how far.
     let b: Vec<char> = b.chars().take(64).collect();

@@ -35,7 +35,7 @@ pub enum SplitMethod {
 }
 
 impl SplitMethod {
-    /// The name in files.
+    /// Returns the name in files.
     pub fn name(self) -> &'static str {
         match self {
             Self::SymplecticEuler => "symplectic_euler",
@@ -44,8 +44,8 @@ impl SplitMethod {
         }
     }
 
-    /// `E = e^(−γh)` and `Φ = (1 − E)/γ`, or `h` for `γ = 0`: the numbers of `f64` that stand for them in exact and in executed
-    /// semantics alike.
+    /// Returns `E = e^(−γh)` and `Φ = (1 − E)/γ`, or `h` for `γ = 0`: the numbers of `f64` that stand for them in exact
+    /// and in executed semantics alike.
     pub(crate) fn exponentials(damping: f64, h: f64) -> (f64, f64) {
         let exponent = -damping * h;
         let phi = if damping == 0.0 { h } else { -libm::expm1(exponent) / damping };
@@ -67,7 +67,7 @@ pub struct Fractions {
 const MOST_STAGES: usize = 32;
 
 impl Method {
-    /// The method, with its coefficients as exact numbers.
+    /// Returns the method, with its coefficients as exact numbers.
     ///
     /// # Errors
     /// [`Error::Tableau`] for a name that is unknown, and for coefficients that are no fractions or not consistent
@@ -85,7 +85,7 @@ impl Method {
 }
 
 impl Method {
-    /// Whether it is the method of Cayley, which is the implicit midpoint rule for linear fields.
+    /// Returns whether it is the method of Cayley, which is the implicit midpoint rule for linear fields.
     pub(crate) fn is_cayley(&self) -> bool {
         matches!(self, Self::Named(name) if name == Tableau::CAYLEY)
     }
@@ -115,7 +115,7 @@ impl std::fmt::Display for Method {
 const OWN: &str = "own";
 
 impl Fractions {
-    /// The coefficients of a method, if they are fractions.
+    /// Returns the coefficients of a method, if they are fractions.
     fn of(tableau: &Tableau) -> Option<Self> {
         let row = |row: &[Surd]| row.iter().map(|x| Some(x.rational()?.to_string())).collect::<Option<Vec<_>>>();
         Some(Self { a: tableau.a().iter().map(|a| row(a)).collect::<Option<_>>()?, b: row(tableau.b())? })
@@ -145,7 +145,7 @@ impl Fractions {
     }
 }
 
-/// A fraction of integers of moderate length.
+/// Returns a fraction of integers of moderate length.
 fn fraction(text: &str) -> Option<Surd> {
     let number = |text: &str| text.trim().parse::<BigInt>().ok().filter(|n| n.bits() <= 256);
     let (n, d) = match text.split_once('/') {

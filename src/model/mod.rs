@@ -209,7 +209,7 @@ pub struct Opaque {
 }
 
 impl<W> Map<W> {
-    /// The maps that follow each other: those of a chain, else the map alone.
+    /// Returns the maps that follow each other: those of a chain, else the map alone.
     pub fn layers(&self) -> &[Map<W>] {
         match self {
             Self::Chain(layers) => layers,
@@ -217,7 +217,7 @@ impl<W> Map<W> {
         }
     }
 
-    /// The affine map that margins are measured on: the last of several layers, if it mixes coordinates.
+    /// Returns the affine map that margins are measured on: the last of several layers, if it mixes coordinates.
     ///
     /// Normalisation and reorderings are features, not heads.
     pub fn head(&self) -> Option<&Linear<W>> {
@@ -229,7 +229,8 @@ impl<W> Map<W> {
         }
     }
 
-    /// Whether equations are solved in it: its program returns NaN for a sample for which that does not succeed.
+    /// Returns whether equations are solved in it: its program returns NaN for a sample for which that does not
+    /// succeed.
     pub fn solves(&self) -> bool {
         match self {
             Self::Chain(maps) | Self::Sum(maps) | Self::Mean(maps) => maps.iter().any(Self::solves),
@@ -238,7 +239,7 @@ impl<W> Map<W> {
         }
     }
 
-    /// The name of the kind of map, as in files.
+    /// Returns the name of the kind of map, as in files.
     pub fn kind(&self) -> &str {
         match self {
             Self::Linear(linear) => linear.kind(),
@@ -255,7 +256,7 @@ impl<W> Map<W> {
 }
 
 impl Window {
-    /// The name of the kind of map, as in files.
+    /// Returns the name of the kind of map, as in files.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Sort { .. } => "sort",
@@ -266,7 +267,7 @@ impl Window {
 }
 
 impl<W> Linear<W> {
-    /// The name of the kind of map, as in files.
+    /// Returns the name of the kind of map, as in files.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Normalize { .. } => "normalize",
@@ -284,7 +285,7 @@ impl<W> Linear<W> {
         }
     }
 
-    /// The same map with a bias, where the map can have one.
+    /// Returns the same map with a bias, where the map can have one.
     #[must_use]
     pub fn with_bias(mut self, b: Option<W>) -> Self {
         match &mut self {

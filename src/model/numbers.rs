@@ -24,7 +24,7 @@ impl Pair {
         *self == Self::default()
     }
 
-    /// The number that both are, if they are equal.
+    /// Returns the number that both are, if they are equal.
     pub fn square(self) -> Option<usize> {
         let [a, b] = self.0;
         (a == b).then_some(a)
@@ -77,8 +77,8 @@ impl Default for Padding {
 }
 
 impl Padding {
-    /// The padding of both axes for a kernel and a dilation; none for `"same"` and a kernel that would need more points
-    /// on one side than on the other.
+    /// Returns the padding of both axes for a kernel and a dilation; none for `"same"` and a kernel that would need
+    /// more points on one side than on the other.
     pub fn sides(self, kernel: [usize; 2], dilation: Pair) -> Option<[usize; 2]> {
         match self {
             Self::Sides(pair) => Some(pair.0),

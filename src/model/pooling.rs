@@ -32,22 +32,22 @@ impl Pooling {
         Self { size: size.into(), stride: None, padding: Pair([0; 2]) }
     }
 
-    /// The distance of neighboring windows.
+    /// Returns the distance of neighboring windows.
     pub fn stride(&self) -> Pair {
         self.stride.unwrap_or(self.size)
     }
 
-    /// The one way in which these windows are written: a stride that is the size is left out.
+    /// Returns the one way in which these windows are written: a stride that is the size is left out.
     pub(crate) fn canonical(self) -> Self {
         Self { stride: self.stride.filter(|&stride| stride != self.size), ..self }
     }
 
-    /// The number of points of a window.
+    /// Returns the number of points of a window.
     pub fn area(&self) -> usize {
         self.size.0.iter().product()
     }
 
-    /// The shape of an image of windows; what is left over at the lower and right border is dropped.
+    /// Returns the shape of an image of windows; what is left over at the lower and right border is dropped.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the input is no image, a size or a stride is 0 or exceeds what a sample may hold, a window
@@ -75,19 +75,19 @@ impl Pooling {
         Ok(Shape::image(channels, sides[0], sides[1]))
     }
 
-    /// The largest number of windows that one point lies in: `⌈a/s⌉⌈b/s'⌉`.
+    /// Returns the largest number of windows that one point lies in: `⌈a/s⌉⌈b/s'⌉`.
     pub fn multiplicity(&self) -> usize {
         self.size.0.iter().zip(self.stride().0).map(|(size, stride)| size.div_ceil(stride)).product()
     }
 
-    /// `√m` for windows that a point lies in at most `m` of: what is 1-Lipschitz in each window is so much in all of them,
-    /// as `Σ_w ‖Δx_w‖² ≤ m‖Δx‖²`.
+    /// Returns `√m` for windows that a point lies in at most `m` of: what is 1-Lipschitz in each window is so much in
+    /// all of them, as `Σ_w ‖Δx_w‖² ≤ m‖Δx‖²`.
     pub(crate) fn overlap(&self) -> Upper {
         Upper::proved(sqrt_up(self.multiplicity() as f64))
     }
 
-    /// `√(m/k)` bounds the norm of the means over windows of `k` points: a row sums to at most 1, a column to at most
-    /// `m/k` (Schur). For disjoint windows it is exact.
+    /// Returns `√(m/k)` bounds the norm of the means over windows of `k` points: a row sums to at most 1, a column to
+    /// at most `m/k` (Schur). For disjoint windows it is exact.
     pub(crate) fn mean_norm(&self) -> Upper {
         match (self.multiplicity(), self.area()) {
             // Exact for squares.

@@ -15,7 +15,7 @@ use crate::{
 pub const LARGEST_SAMPLE: usize = 1 << 24;
 
 impl Map {
-    /// The shape of the output for an input of a shape. Everything is checked that evaluation relies on.
+    /// Returns the shape of the output for an input of a shape. Everything is checked that evaluation relies on.
     ///
     /// # Errors
     /// [`Error::Layer`] with the path of the part that does not fit, and why: [`Error::Shape`], [`Error::Length`] or
@@ -57,7 +57,7 @@ impl Map {
 }
 
 impl Householder {
-    /// The number of groups, and of the channels or features of each.
+    /// Returns the number of groups, and of the channels or features of each.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the vector is empty or its length does not divide the number of channels, or there is a
@@ -195,7 +195,7 @@ impl Conv2d {
         Shape::try_from(vec![outputs, rows, columns])
     }
 
-    /// The numbers of output and of input channels.
+    /// Returns the numbers of output and of input channels.
     ///
     /// # Errors
     /// [`Error::Parameter`] for a size that is 0, groups that do not divide the channels, or an input of another number
@@ -221,7 +221,7 @@ impl Conv2d {
         Ok((outputs, channels))
     }
 
-    /// The two axes, the taps of a dilated kernel being spread over `d(k − 1) + 1` points.
+    /// Returns the two axes, the taps of a dilated kernel being spread over `d(k − 1) + 1` points.
     ///
     /// # Errors
     /// [`Error::Parameter`] for a stride or a dilation of 0, or more padding than the image has points.
@@ -385,7 +385,7 @@ fn unbiased(name: &str, operator: &Linear) -> Result<()> {
     }
 }
 
-/// The rows and columns of a tensor that is a matrix.
+/// Returns the rows and columns of a tensor that is a matrix.
 fn matrix_size(weight: &Tensor) -> Result<(usize, usize)> {
     match *weight.shape() {
         [rows, columns] if rows > 0 && columns > 0 => Ok((rows, columns)),
@@ -393,7 +393,7 @@ fn matrix_size(weight: &Tensor) -> Result<(usize, usize)> {
     }
 }
 
-/// The number of features, or of channels: what a bias or a mean has one number for.
+/// Returns the number of features, or of channels: what a bias or a mean has one number for.
 pub(crate) fn units(shape: Shape) -> usize {
     shape.len() / shape.points()
 }

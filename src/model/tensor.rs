@@ -20,7 +20,7 @@ enum Numbers {
 }
 
 impl Tensor {
-    /// The numbers of a format; `data` has as many as the shape says.
+    /// Returns the numbers of a format; `data` has as many as the shape says.
     pub fn new<T: Scalar>(shape: &[usize], data: &[T]) -> Self {
         debug_assert_eq!(shape.iter().product::<usize>(), data.len());
         let numbers = if T::NAME == f32::NAME {
@@ -32,12 +32,12 @@ impl Tensor {
         Self { shape: shape.to_vec(), numbers }
     }
 
-    /// The sizes of the axes.
+    /// Returns the sizes of the axes.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// How many numbers there are.
+    /// Returns how many numbers there are.
     pub fn count(&self) -> usize {
         match &self.numbers {
             Numbers::F32(x) => x.len(),
@@ -45,7 +45,7 @@ impl Tensor {
         }
     }
 
-    /// The numbers in `f64`, exactly.
+    /// Returns the numbers in `f64`, exactly.
     pub fn wide(&self) -> Cow<'_, [f64]> {
         match &self.numbers {
             Numbers::F32(x) => x.iter().map(|&x| f64::from(x)).collect(),
@@ -53,7 +53,8 @@ impl Tensor {
         }
     }
 
-    /// The numbers rounded to the nearest of `T`: exactly those that are there, if `T` is the format of the network.
+    /// Returns the numbers rounded to the nearest of `T`: exactly those that are there, if `T` is the format of the
+    /// network.
     pub fn numbers<T: Scalar>(&self) -> Vec<T> {
         match &self.numbers {
             Numbers::F32(x) => x.iter().map(|&x| T::of(x.into())).collect(),
@@ -61,13 +62,13 @@ impl Tensor {
         }
     }
 
-    /// A tensor of two axes as a matrix.
+    /// Returns a tensor of two axes as a matrix.
     pub(crate) fn matrix(&self) -> Mat<f64> {
         let (data, columns) = (self.wide(), self.shape.last().copied().unwrap_or(1));
         Mat::from_fn(data.len() / columns, columns, |i, j| data[i * columns + j])
     }
 
-    /// Whether two tensors are one in memory.
+    /// Returns whether two tensors are one in memory.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.numbers, &other.numbers) {
             (Numbers::F32(a), Numbers::F32(b)) => Arc::ptr_eq(a, b),

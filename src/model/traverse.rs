@@ -10,8 +10,8 @@ const BIAS: usize = 1;
 pub(super) const VECTORS: usize = 0;
 
 impl<W> Map<W> {
-    /// The tree with `f(path, axes, weight)` in the place of every weight; `path` names its place, and `axes` is the
-    /// number of axes that it must have there, or 0 for one or two.
+    /// Returns the tree with `f(path, axes, weight)` in the place of every weight; `path` names its place, and `axes`
+    /// is the number of axes that it must have there, or 0 for one or two.
     ///
     /// # Errors
     /// The first error of `f`.
@@ -100,7 +100,7 @@ impl<W> Linear<W> {
     }
 }
 
-/// The path of a part: `3.field.operator`.
+/// Returns the path of a part: `3.field.operator`.
 pub(crate) fn join(path: &str, part: &str) -> String {
     if path.is_empty() { part.into() } else { format!("{path}.{part}") }
 }

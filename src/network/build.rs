@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl<T: Scalar> Network<T> {
-    /// The network that a map describes, for inputs of a shape.
+    /// Returns the network that a map describes, for inputs of a shape.
     ///
     /// # Errors
     /// [`Error::Layer`] for a part that does not fit, or that this program knows how to describe and not how to run.
@@ -112,7 +112,7 @@ fn affine_layer<T: Scalar>(linear: &Linear, input: Shape) -> Result<Box<dyn Laye
     })
 }
 
-/// The refusal of what can be described and not run.
+/// Returns the refusal of what can be described and not run.
 fn unknown(what: &str) -> Error {
     Error::not_proved(what, "this program has no layer that computes it")
 }

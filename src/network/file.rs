@@ -37,7 +37,7 @@ pub fn load(path: &Path) -> Result<AnyNetwork> {
 }
 
 impl Model {
-    /// The network, in the number format of the tensors.
+    /// Returns the network, in the number format of the tensors.
     ///
     /// # Errors
     /// [`Error::Layer`] for a layer that cannot be built.

@@ -45,7 +45,7 @@ pub struct Network<T: Scalar> {
 }
 
 impl<T: Scalar> Network<T> {
-    /// The layers in order.
+    /// Returns the layers in order.
     ///
     /// # Errors
     /// [`Error::Shape`] in the layer whose input is not the output of the one before; [`Error::Parameter`] if there is
@@ -65,39 +65,40 @@ impl<T: Scalar> Network<T> {
         Ok(Self { input, layers })
     }
 
-    /// The shape of a sample that goes in.
+    /// Returns the shape of a sample that goes in.
     pub fn input(&self) -> Shape {
         self.input
     }
 
-    /// The shape of a sample that comes out.
+    /// Returns the shape of a sample that comes out.
     pub fn output(&self) -> Shape {
         self.layers.last().map_or(self.input, |layer| layer.output())
     }
 
-    /// The layers in order.
+    /// Returns the layers in order.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = &dyn Layer<T>> + DoubleEndedIterator {
         self.layers.iter().map(|layer| &**layer)
     }
 
-    /// The number of direct parameters.
+    /// Returns the number of direct parameters.
     pub fn parameter_count(&self) -> usize {
         self.layers().flat_map(|layer| layer.parameters()).map(<[T]>::len).sum()
     }
 
-    /// How many samples one thread takes through the network at a time, at most [`CHUNK`]. It depends on the network
-    /// alone, so that results do not depend on the number of threads, and it bounds the memory of a pass.
+    /// Returns how many samples one thread takes through the network at a time, at most [`CHUNK`]. It depends on the
+    /// network alone, so that results do not depend on the number of threads, and it bounds the memory of a pass.
     pub fn chunk(&self) -> usize {
         let widest = self.layers().map(|layer| layer.output().len()).fold(self.input.len(), usize::max);
         (CACHE / (widest * size_of::<T>())).clamp(1, CHUNK)
     }
 
-    /// The ranges of at most [`Self::chunk`] samples that a batch is split into.
+    /// Returns the ranges of at most [`Self::chunk`] samples that a batch is split into.
     pub(crate) fn chunks(&self, samples: usize) -> Vec<std::ops::Range<usize>> {
         chunks_of(self.chunk(), samples)
     }
 
-    /// The value for each sample, in parallel over chunks of [`Self::chunk`] samples; the same for every number of threads.
+    /// Returns the value for each sample, in parallel over chunks of [`Self::chunk`] samples; the same for every number
+    /// of threads.
     ///
     /// # Errors
     /// [`Error::Shape`] if the samples do not have the shape of the input.
@@ -109,7 +110,7 @@ impl<T: Scalar> Network<T> {
         Ok(Batch::computed(self.output(), x.samples(), data))
     }
 
-    /// The value for each sample and the tape that the derivatives need, on the calling thread.
+    /// Returns the value for each sample and the tape that the derivatives need, on the calling thread.
     ///
     /// # Errors
     /// [`Error::Shape`] if the samples do not have the shape of the input.
@@ -134,7 +135,7 @@ impl<T: Scalar> Network<T> {
         self.layers.iter().fold(x, |x, layer| tape.part(|tape| layer.forward(x, tape)))
     }
 
-    /// `Jᵀg` for each sample of the pass that the tape recorded; the gradient of `Σ ⟨g, y⟩` by the explicit
+    /// Returns `Jᵀg` for each sample of the pass that the tape recorded; the gradient of `Σ ⟨g, y⟩` by the explicit
     /// parameters is added to `gradient`.
     ///
     /// # Errors
@@ -148,7 +149,7 @@ impl<T: Scalar> Network<T> {
         Ok(self.layers().enumerate().rev().fold(g, step))
     }
 
-    /// `Jv` for each sample of the pass that the tape recorded.
+    /// Returns `Jv` for each sample of the pass that the tape recorded.
     ///
     /// # Errors
     /// [`Error::Shape`] if `v` does not have the shape of the input.
@@ -157,12 +158,12 @@ impl<T: Scalar> Network<T> {
         Ok(self.layers.iter().enumerate().fold(v, |v, (i, layer)| layer.jvp(tape.inner(i), v)))
     }
 
-    /// A gradient of zeros.
+    /// Returns a gradient of zeros.
     pub fn gradient(&self) -> Gradient<T> {
         Gradient(self.layers.iter().map(|layer| layer.gradient()).collect())
     }
 
-    /// The direct parameters of each layer, to be changed; [`Self::prepare`] must follow.
+    /// Returns the direct parameters of each layer, to be changed; [`Self::prepare`] must follow.
     pub fn parameters_mut(&mut self) -> Vec<Vec<&mut [T]>> {
         self.layers.iter_mut().map(|layer| layer.parameters_mut()).collect()
     }
@@ -177,7 +178,7 @@ impl<T: Scalar> Network<T> {
         self.layers.par_iter().zip(&mut gradient.0).for_each(|(layer, slots)| layer.pull_back(slots));
     }
 
-    /// What the network computes, as data: a chain of what its layers do.
+    /// Returns what the network computes, as data: a chain of what its layers do.
     pub fn describe(&self) -> Map {
         Map::Chain(self.layers.iter().map(|layer| layer.describe()).collect())
     }
@@ -189,7 +190,8 @@ impl<T: Scalar> Network<T> {
         self.layers.par_iter_mut().enumerate().try_for_each(fix)
     }
 
-    /// The same network, running in an order of summation: what a network that is sealed for this order computes.
+    /// Returns the same network, running in an order of summation: what a network that is sealed for this order
+    /// computes.
     #[must_use]
     pub fn with_summation(mut self, summation: Summation) -> Self {
         self.set_summation(summation);
@@ -201,7 +203,7 @@ impl<T: Scalar> Network<T> {
         self.layers.iter_mut().for_each(|layer| layer.set_summation(summation));
     }
 
-    /// The same network over `f64`, exactly.
+    /// Returns the same network over `f64`, exactly.
     pub fn widen(&self) -> Network<f64> {
         Network { input: self.input, layers: self.layers.iter().map(|layer| layer.widen()).collect() }
     }
@@ -215,7 +217,7 @@ impl<T: Scalar> Network<T> {
     }
 }
 
-/// The ranges of at most `size` samples that a batch is split into.
+/// Returns the ranges of at most `size` samples that a batch is split into.
 pub(crate) fn chunks_of(size: usize, samples: usize) -> Vec<std::ops::Range<usize>> {
     (0..samples).step_by(size).map(|start| start..(start + size).min(samples)).collect()
 }

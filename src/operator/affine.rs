@@ -22,7 +22,7 @@ pub struct Affine<T: Scalar> {
 }
 
 impl<T: Scalar> Affine<T> {
-    /// The operator with a bias, or without.
+    /// Returns the operator with a bias, or without.
     ///
     /// # Errors
     /// [`Error::Length`] if the bias does not have one number for each feature or channel of the output,
@@ -76,24 +76,24 @@ impl<T: Scalar> Affine<T> {
         }
     }
 
-    /// The operator `W`.
+    /// Returns the operator `W`.
     pub fn operator(&self) -> &dyn Operator<T> {
         &*self.operator
     }
 
-    /// The bias `b`, if there is one.
+    /// Returns the bias `b`, if there is one.
     pub fn bias(&self) -> Option<&[T]> {
         self.bias.as_deref()
     }
 
-    /// An upper bound of the norm of the bias, repeated over the points of an image.
+    /// Returns an upper bound of the norm of the bias, repeated over the points of an image.
     pub fn bias_norm(&self) -> f64 {
         let Some(bias) = &self.bias else { return 0.0 };
         let repeat = self.operator.output().len() / bias.len();
         mul_up(sqrt_up(repeat as f64), norm_up(bias))
     }
 
-    /// `Wx + b`.
+    /// Returns `Wx + b`.
     pub fn apply(&self, x: &Batch<T>) -> Batch<T> {
         if let Some(direct) = self.operator.direct() {
             return direct.apply(x, self.bias());
@@ -103,7 +103,7 @@ impl<T: Scalar> Affine<T> {
         y
     }
 
-    /// `Wx`, the derivative of [`Self::apply`] in the direction `x`.
+    /// Returns `Wx`, the derivative of [`Self::apply`] in the direction `x`.
     pub fn linear(&self, x: &Batch<T>) -> Batch<T> {
         if let Some(direct) = self.operator.direct() {
             return direct.apply(x, None);
@@ -113,7 +113,7 @@ impl<T: Scalar> Affine<T> {
         y
     }
 
-    /// `Wᵀy`.
+    /// Returns `Wᵀy`.
     pub fn adjoint(&self, y: &Batch<T>) -> Batch<T> {
         if let Some(direct) = self.operator.direct() {
             return direct.adjoint(y);
@@ -155,7 +155,8 @@ impl<T: Scalar> Affine<T> {
         weight.into_iter().chain(self.bias.as_deref_mut()).collect()
     }
 
-    /// The number of rows of each parameter: one row of weights for each feature or channel of the output, and 1 for a bias.
+    /// Returns the number of rows of each parameter: one row of weights for each feature or channel of the output, and
+    /// 1 for a bias.
     pub fn parameter_rows(&self) -> Vec<usize> {
         let weight = Some(units(self.operator.output())).filter(|_| !self.operator.weight().is_empty());
         weight.into_iter().chain(self.bias.as_ref().map(|_| 1)).collect()
@@ -246,7 +247,7 @@ impl<T: Scalar> Affine<T> {
         self.error(rounding, terms, depth, self.operator.input(), &magnitudes, reach)
     }
 
-    /// `|W||x| + |b|`, computed in `T` with `x` rounded to `T`.
+    /// Returns `|W||x| + |b|`, computed in `T` with `x` rounded to `T`.
     fn absolute(&self, x: &Batch<f64>) -> Batch<T> {
         let mut y = self.biases(x.samples(), num_traits::Float::abs);
         self.operator.apply_absolute(&magnitude(x), &mut y);
@@ -265,7 +266,7 @@ impl<T: Scalar> Affine<T> {
         Ok(computed.norms_up().into_iter().map(|norm| mul_add_over(norm, enlargement, underflow)).collect())
     }
 
-    /// `γ_d(magnitude + ‖|W|‖·reach) + √m·nη`.
+    /// Returns `γ_d(magnitude + ‖|W|‖·reach) + √m·nη`.
     fn error(
         &self,
         rounding: &Rounding,
@@ -286,18 +287,18 @@ impl<T: Scalar> Affine<T> {
         Ok(magnitudes.iter().zip(reach).map(bound).collect())
     }
 
-    /// The same map over `f64`, exactly.
+    /// Returns the same map over `f64`, exactly.
     pub fn widen(&self) -> Affine<f64> {
         let (operator, bias) = (self.operator.widen(), self.bias.as_deref().map(cast));
         Affine { operator, bias, parametrized: None }
     }
 
-    /// What the map is, as data.
+    /// Returns what the map is, as data.
     pub fn describe(&self) -> Linear {
         self.operator.describe().with_bias(self.bias.as_ref().map(|bias| Tensor::new(&[bias.len()], bias)))
     }
 
-    /// A batch of outputs that holds `f(b)` everywhere, or zeros.
+    /// Returns a batch of outputs that holds `f(b)` everywhere, or zeros.
     fn biases(&self, samples: usize, f: impl Fn(T) -> T) -> Batch<T> {
         let shape = self.operator.output();
         let Some(bias) = &self.bias else { return Batch::zeros(shape, samples) };
@@ -307,12 +308,12 @@ impl<T: Scalar> Affine<T> {
     }
 }
 
-/// `|x|`, rounded to `T`.
+/// Returns `|x|`, rounded to `T`.
 fn magnitude<T: Scalar>(x: &Batch<f64>) -> Batch<T> {
     Batch::computed(x.shape(), x.samples(), x.data().iter().map(|x| T::of(x.abs())).collect())
 }
 
-/// `√m` for a sample of `m` numbers, rounded up.
+/// Returns `√m` for a sample of `m` numbers, rounded up.
 fn root(shape: Shape) -> f64 {
     sqrt_up(shape.len() as f64)
 }

@@ -26,7 +26,7 @@ pub struct Dense<T> {
 }
 
 impl<T: Scalar> Dense<T> {
-    /// The matrix whose rows follow each other in `weight`.
+    /// Returns the matrix whose rows follow each other in `weight`.
     ///
     /// # Errors
     /// [`Error::Length`] if `weight` does not hold `outputs · inputs` numbers or a size is 0, [`Error::NotFinite`] if
@@ -41,7 +41,7 @@ impl<T: Scalar> Dense<T> {
         Ok(Self { weight, outputs, inputs, summation, row_norms, absolute, absolute_norm })
     }
 
-    /// The numbers of rows and columns.
+    /// Returns the numbers of rows and columns.
     pub fn size(&self) -> (usize, usize) {
         (self.outputs, self.inputs)
     }
@@ -150,7 +150,7 @@ impl<T: Scalar> Operator<T> for Dense<T> {
     }
 }
 
-/// A bound of `‖|W|‖₂`: the smaller of the norm of Frobenius and `√(max row sum · max column sum)` (Schur).
+/// Returns a bound of `‖|W|‖₂`: the smaller of the norm of Frobenius and `√(max row sum · max column sum)` (Schur).
 fn absolute_norm(weight: &[f64], inputs: usize) -> Result<Upper> {
     let rows = weight.chunks(inputs).map(|row| sum_of_absolutes(row.iter())).fold(0.0, f64::max);
     let mut columns = vec![0.0; inputs];
@@ -162,7 +162,7 @@ fn absolute_norm(weight: &[f64], inputs: usize) -> Result<Upper> {
     Upper::proved(directed::norm_up(weight)).min(schur).finite("the norm of |W|")
 }
 
-/// An upper bound of `Σ|x|`.
+/// Returns an upper bound of `Σ|x|`.
 pub(super) fn sum_of_absolutes<'a>(x: impl ExactSizeIterator<Item = &'a f64>) -> f64 {
     let n = x.len();
     directed::enlarge_sum(x.map(|x| x.abs()).sum(), n)

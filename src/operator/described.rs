@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl<T: Scalar> Affine<T> {
-    /// The affine map of a description, on samples of a shape.
+    /// Returns the affine map of a description, on samples of a shape.
     ///
     /// # Errors
     /// As [`Linear::output`], and [`Error::NotProved`] for a map that merely moves coordinates: it is a layer, and no
@@ -41,7 +41,7 @@ impl<T: Scalar> Affine<T> {
     }
 }
 
-/// The refusal of what can be described and not run.
+/// Returns the refusal of what can be described and not run.
 fn unknown(what: &str) -> Error {
     Error::not_proved(what, "this program has no operator that computes it")
 }

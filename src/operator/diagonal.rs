@@ -19,7 +19,7 @@ pub struct Diagonal<T> {
 }
 
 impl<T: Scalar> Diagonal<T> {
-    /// The scales of samples of a shape.
+    /// Returns the scales of samples of a shape.
     ///
     /// # Errors
     /// [`Error::Length`] if there is not one for each channel or feature, [`Error::NotFinite`] for a NaN or an infinity.
@@ -32,7 +32,7 @@ impl<T: Scalar> Diagonal<T> {
         Ok(Self { shape, scale })
     }
 
-    /// `y ← y + f(s)x`.
+    /// Returns `y ← y + f(s)x`.
     fn add(&self, x: &Batch<T>, y: &mut Batch<T>, f: impl Fn(T) -> T) {
         let (units, points) = (self.scale.len(), self.shape.points());
         for (i, (y, &x)) in y.data_mut().iter_mut().zip(x.data()).enumerate() {

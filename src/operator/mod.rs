@@ -32,13 +32,14 @@ use crate::{
 /// `apply`, `adjoint` and `accumulate` expect batches of the shapes that [`Self::input`] and [`Self::output`] name; a
 /// [`crate::Network`] checks that once for all of its layers.
 pub trait Operator<T: Scalar>: Debug + Send + Sync {
-    /// What the operator is, as data: everything that is proved about it is proved about that. Its bias is another's.
+    /// Returns what the operator is, as data: everything that is proved about it is proved about that. Its bias is
+    /// another's.
     fn describe(&self) -> Linear;
 
-    /// The shape of `x`.
+    /// Returns the shape of `x`.
     fn input(&self) -> Shape;
 
-    /// The shape of `Wx`.
+    /// Returns the shape of `Wx`.
     fn output(&self) -> Shape;
 
     /// `y ← y + Wx`.
@@ -47,15 +48,15 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
     /// `x ← x + Wᵀy`.
     fn adjoint(&self, y: &Batch<T>, x: &mut Batch<T>);
 
-    /// The gradient of `Σ ⟨y, Wx⟩` with respect to the weights, added to `gradient`.
+    /// Returns the gradient of `Σ ⟨y, Wx⟩` with respect to the weights, added to `gradient`.
     fn accumulate(&self, _y: &Batch<T>, _x: &Batch<T>, _gradient: &mut [T]) {}
 
-    /// The operator as a direct convolution, if it is one: then nothing is computed by the methods above.
+    /// Returns the operator as a direct convolution, if it is one: then nothing is computed by the methods above.
     fn direct(&self) -> Option<&Direct<T>> {
         None
     }
 
-    /// The weights; empty for an operator without any.
+    /// Returns the weights; empty for an operator without any.
     fn weight(&self) -> &[T] {
         &[]
     }
@@ -65,17 +66,17 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
         None
     }
 
-    /// The weights, to be changed. Forgets whatever was proved about them.
+    /// Returns the weights, to be changed. Forgets whatever was proved about them.
     fn weight_mut(&mut self) -> &mut [T] {
         &mut []
     }
 
-    /// The largest numbers of terms that one entry of `Wx`, and one of `Wᵀy`, sums.
+    /// Returns the largest numbers of terms that one entry of `Wx`, and one of `Wᵀy`, sums.
     fn terms(&self) -> [usize; 2];
 
-    /// The largest numbers of roundings that a product passes through on its way into an entry of `Wx`, and of `Wᵀy`,
-    /// as the kernels run now: the `d` of [`crate::rigor::Rounding::dot`]. For kernels that may choose any order of
-    /// summation it is the number of terms.
+    /// Returns the largest numbers of roundings that a product passes through on its way into an entry of `Wx`, and of
+    /// `Wᵀy`, as the kernels run now: the `d` of [`crate::rigor::Rounding::dot`]. For kernels that may choose any order
+    /// of summation it is the number of terms.
     fn depth(&self) -> [usize; 2] {
         self.terms()
     }
@@ -90,12 +91,12 @@ pub trait Operator<T: Scalar>: Debug + Send + Sync {
     /// `x ← x + |W|ᵀy`; in any order of summation.
     fn adjoint_absolute(&self, y: &Batch<T>, x: &mut Batch<T>);
 
-    /// A proved upper bound of `‖ |W| ‖₂`. Kept until the weights change.
+    /// Returns a proved upper bound of `‖ |W| ‖₂`. Kept until the weights change.
     ///
     /// # Errors
     /// If the bound overflows.
     fn absolute_norm(&self) -> Result<Upper>;
 
-    /// The same operator over `f64`, exactly.
+    /// Returns the same operator over `f64`, exactly.
     fn widen(&self) -> Box<dyn Operator<f64>>;
 }

@@ -43,7 +43,7 @@ impl MeanPool {
         Ok(Self { input, pooling, output, global: false })
     }
 
-    /// The mean of each channel; its output is a vector of features.
+    /// Returns the mean of each channel; its output is a vector of features.
     ///
     /// # Errors
     /// As [`Self::new`] if `input` is no image.
@@ -58,12 +58,12 @@ impl MeanPool {
         self.pooling.visit(self.input, self.output, visit);
     }
 
-    /// The numbers of points and of windows of one channel.
+    /// Returns the numbers of points and of windows of one channel.
     fn plane(&self) -> (usize, usize) {
         (self.input.points(), self.output.points())
     }
 
-    /// `x/area`, for an area that is a power of two by the product that is the same number.
+    /// Returns `x/area`, for an area that is a power of two by the product that is the same number.
     fn share<T: Scalar>(&self) -> impl Fn(T) -> T {
         let count = self.pooling.area();
         let area = T::of(count as f64);

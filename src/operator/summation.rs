@@ -13,14 +13,14 @@ const CHUNK: usize = 64;
 /// About the largest number of entries of a buffer, so that a few of them stay in the cache.
 const BUFFER: usize = 1 << 15;
 
-/// The number of terms of each chunk but the last, and the number of chunks.
+/// Returns the number of terms of each chunk but the last, and the number of chunks.
 fn split(terms: usize) -> (usize, usize) {
     let length = terms.div_ceil(terms.div_ceil(CHUNK).max(1)).max(1);
     (length, terms.div_ceil(length).max(1))
 }
 
-/// The largest number of roundings that a product passes through in a sum of `terms` terms as [`gemm_in_chunks`]
-/// evaluates it, the addition to what `C` holds already not counted: `m + ⌈log₂ c⌉`.
+/// Returns the largest number of roundings that a product passes through in a sum of `terms` terms as
+/// [`gemm_in_chunks`] evaluates it, the addition to what `C` holds already not counted: `m + ⌈log₂ c⌉`.
 pub(super) fn depth(terms: usize) -> usize {
     let (length, chunks) = split(terms);
     length + chunks.next_power_of_two().trailing_zeros() as usize
@@ -79,7 +79,7 @@ impl<S> Counter<S> {
         }
     }
 
-    /// The sum of all chunks, from the smallest partial sum to the largest; `None` if there was no chunk.
+    /// Returns the sum of all chunks, from the smallest partial sum to the largest; `None` if there was no chunk.
     fn finish(&mut self, add: impl Fn(&mut S, &S)) -> Option<S> {
         while self.sums.len() > 1 {
             self.merge(&add);

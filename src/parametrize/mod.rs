@@ -129,7 +129,7 @@ fn wide(m: MatRef<'_, f64>, run: impl FnOnce(MatRef<'_, f64>) -> Mat<f64>) -> Ma
     if m.nrows() <= m.ncols() { run(m) } else { run(m.transpose()).transpose().to_owned() }
 }
 
-/// `⟨A, B⟩ = Σ aᵢⱼbᵢⱼ`.
+/// Returns `⟨A, B⟩ = Σ aᵢⱼbᵢⱼ`.
 fn inner(a: MatRef<'_, f64>, b: MatRef<'_, f64>) -> f64 {
     (0..a.ncols()).map(|j| (0..a.nrows()).map(|i| a[(i, j)] * b[(i, j)]).sum::<f64>()).sum()
 }

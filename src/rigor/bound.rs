@@ -38,53 +38,54 @@ impl Upper {
     /// One, exactly.
     pub const ONE: Self = Self(1.0);
 
-    /// A bound that was proved where it is made: by this crate's arithmetic and its rules. A NaN becomes infinity.
+    /// Creates a bound that was proved where it is made: by this crate's arithmetic and its rules. A NaN becomes
+    /// infinity.
     pub(crate) fn proved(bound: f64) -> Self {
         Self(if bound.is_nan() { f64::INFINITY } else { bound })
     }
 
-    /// A bound that the caller vouches for: nothing has proved it. A NaN becomes infinity.
+    /// Creates a bound that the caller vouches for: nothing has proved it. A NaN becomes infinity.
     ///
     /// No certificate is made of it that does not say so ([`crate::certificate::Rule::Asserted`]).
     pub fn trust(bound: f64) -> Self {
         Self::proved(bound)
     }
 
-    /// The bound.
+    /// Returns the bound.
     pub fn get(self) -> f64 {
         self.0
     }
 
-    /// The larger of two bounds, a bound of the larger of two quantities.
+    /// Returns the larger of two bounds, a bound of the larger of two quantities.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         Self(self.0.max(other.0))
     }
 
-    /// The smaller of two bounds of the same quantity.
+    /// Returns the smaller of two bounds of the same quantity.
     #[must_use]
     pub fn min(self, other: Self) -> Self {
         Self(self.0.min(other.0))
     }
 
-    /// A bound of the square root.
+    /// Creates a bound of the square root.
     #[must_use]
     pub fn sqrt(self) -> Self {
         Self(sqrt_up(self.0))
     }
 
-    /// A bound of the `n`-th power.
+    /// Creates a bound of the `n`-th power.
     #[must_use]
     pub fn powi(self, n: usize) -> Self {
         (0..n).fold(Self::ONE, |p, _| p * self)
     }
 
-    /// A lower bound of the reciprocal: infinite for a quantity that is 0.
+    /// Returns a lower bound of the reciprocal: infinite for a quantity that is 0.
     pub fn recip(self) -> Lower {
         Lower(if self.0 <= 0.0 { f64::INFINITY } else { div_down(1.0, self.0) })
     }
 
-    /// The same bound, or an error that names `what` if it is infinite and so says nothing.
+    /// Returns the same bound, or an error that names `what` if it is infinite and so says nothing.
     ///
     /// # Errors
     /// [`Error::NotProved`] if the bound is infinite.
@@ -103,29 +104,29 @@ impl Lower {
     /// One, exactly.
     pub const ONE: Self = Self(1.0);
 
-    /// A bound that was proved where it is made. A NaN becomes minus infinity.
+    /// Creates a bound that was proved where it is made. A NaN becomes minus infinity.
     pub(crate) fn proved(bound: f64) -> Self {
         Self(if bound.is_nan() { f64::NEG_INFINITY } else { bound })
     }
 
-    /// A bound that the caller vouches for: nothing has proved it. A NaN becomes minus infinity.
+    /// Creates a bound that the caller vouches for: nothing has proved it. A NaN becomes minus infinity.
     pub fn trust(bound: f64) -> Self {
         Self::proved(bound)
     }
 
-    /// The bound.
+    /// Returns the bound.
     pub fn get(self) -> f64 {
         self.0
     }
 }
 
 impl Estimate {
-    /// An estimate.
+    /// Creates an estimate.
     pub fn new(value: f64) -> Self {
         Self(value)
     }
 
-    /// The estimate.
+    /// Returns the estimate.
     pub fn get(self) -> f64 {
         self.0
     }

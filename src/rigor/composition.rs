@@ -78,7 +78,7 @@ pub enum Linear {
     },
 }
 
-/// An upper bound of the norm of the composition of `maps`, the first being applied first.
+/// Returns an upper bound of the norm of the composition of `maps`, the first being applied first.
 ///
 /// # Errors
 /// [`crate::Error::NotProved`] if the bound overflows, [`crate::Error::NotFinite`] if a weight is not finite.
@@ -170,7 +170,7 @@ impl Piece {
         Ok(Upper::proved(scale_up(add_up(held.get(), self.error), self.exponent)))
     }
 
-    /// The composition with a further map, where it is one of the known forms.
+    /// Returns the composition with a further map, where it is one of the known forms.
     fn then(&self, map: &Linear) -> Option<Self> {
         match (&self.form, map) {
             (Form::Divide { std, repeat }, _) => divided(std, *repeat, map),
@@ -181,7 +181,7 @@ impl Piece {
         }
     }
 
-    /// `second · first`.
+    /// Returns `second · first`.
     fn product(&self, first: &Mat<f64>, second: &Mat<f64>) -> Option<Self> {
         if first.nrows() != second.ncols() || first.ncols().checked_mul(second.nrows())? > LARGEST {
             return None;
@@ -203,7 +203,7 @@ impl Piece {
         Some(Self { form: Form::Dense(image), exponent, error })
     }
 
-    /// A convolution, then means over `size × size` windows.
+    /// Creates a convolution, then means over `size × size` windows.
     fn pooled(&self, size: usize) -> Option<Self> {
         let Form::Conv2d { weight, channels, axes, mode } = &self.form else { return None };
         let [ay, ax] = *axes;
@@ -236,7 +236,7 @@ impl Piece {
         Some(Self { form, exponent: self.exponent.checked_add(kernels.exponent)?, error: add_up(error, inherited) })
     }
 
-    /// A convolution, then the mean over all of its outputs.
+    /// Creates a convolution, then the mean over all of its outputs.
     fn averaged(&self, points: usize) -> Option<Self> {
         let Form::Conv2d { weight, channels, axes, mode } = &self.form else { return None };
         let [ay, ax] = *axes;
@@ -282,7 +282,8 @@ impl Piece {
     }
 }
 
-/// Whether `image` is `BA` but for an error of norm `error`, as far as a random vector tells: see `rigor/freivalds.rs`.
+/// Returns whether `image` is `BA` but for an error of norm `error`, as far as a random vector tells: see
+/// `rigor/freivalds.rs`.
 fn is_product(image: MatRef<'_, f64>, b: &Normalised, a: &Normalised, error: f64) -> bool {
     let v = probe(image.ncols());
     let times = |m: MatRef<'_, f64>, x: &[f64]| {
@@ -385,7 +386,7 @@ impl Normalised {
     }
 }
 
-/// The norm `1/√n` of a mean over `n` numbers.
+/// Returns the norm `1/√n` of a mean over `n` numbers.
 fn mean(points: usize) -> Upper {
     Upper::proved(div_up(1.0, sqrt_down(points.max(1) as f64)))
 }

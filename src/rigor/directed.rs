@@ -19,7 +19,7 @@ pub const U: f64 = f64::EPSILON / 2.0;
 /// The smallest positive `f64`, `η = 2⁻¹⁰⁷⁴`.
 pub const ETA: f64 = f64::from_bits(1);
 
-/// `result` if `error`, the exact result minus it, is not positive; else the next number above.
+/// Returns `result` if `error`, the exact result minus it, is not positive; else the next number above.
 #[inline]
 fn up(result: f64, error: f64) -> f64 {
     if result.is_nan() {
@@ -31,7 +31,8 @@ fn up(result: f64, error: f64) -> f64 {
     }
 }
 
-/// `ab − p` for `p = fl(ab)`: exactly if `|p|` lies in [`EXACT_ERROR`], or NaN if a factor is too large to be split.
+/// Returns `ab − p` for `p = fl(ab)`: exactly if `|p|` lies in [`EXACT_ERROR`], or NaN if a factor is too large to be
+/// split.
 #[inline]
 fn product_error(a: f64, b: f64, p: f64) -> f64 {
     // Two halves of 26 bits each.
@@ -44,7 +45,7 @@ fn product_error(a: f64, b: f64, p: f64) -> f64 {
     (((a1 * b1 - p) + a1 * b0) + a0 * b1) + a0 * b0
 }
 
-/// An upper bound of `a + b`.
+/// Returns an upper bound of `a + b`.
 #[inline]
 pub fn add_up(a: f64, b: f64) -> f64 {
     let s = a + b;
@@ -52,25 +53,25 @@ pub fn add_up(a: f64, b: f64) -> f64 {
     up(s, (a - (s - t)) + (b - t))
 }
 
-/// A lower bound of `a + b`.
+/// Returns a lower bound of `a + b`.
 #[inline]
 pub fn add_down(a: f64, b: f64) -> f64 {
     -add_up(-a, -b)
 }
 
-/// An upper bound of `a − b`.
+/// Returns an upper bound of `a − b`.
 #[inline]
 pub fn sub_up(a: f64, b: f64) -> f64 {
     add_up(a, -b)
 }
 
-/// A lower bound of `a − b`.
+/// Returns a lower bound of `a − b`.
 #[inline]
 pub fn sub_down(a: f64, b: f64) -> f64 {
     add_down(a, -b)
 }
 
-/// An upper bound of `a · b`.
+/// Returns an upper bound of `a · b`.
 #[inline]
 pub fn mul_up(a: f64, b: f64) -> f64 {
     let p = a * b;
@@ -83,14 +84,14 @@ pub fn mul_up(a: f64, b: f64) -> f64 {
     }
 }
 
-/// A lower bound of `a · b`.
+/// Returns a lower bound of `a · b`.
 #[inline]
 pub fn mul_down(a: f64, b: f64) -> f64 {
     -mul_up(-a, b)
 }
 
-/// An upper bound of `ab + c` for numbers `≥ 0`, infinite where one is NaN: at most three units in the last place above it and
-/// `η`, but quick. For bounds of errors, whose last digits nobody sees.
+/// Returns an upper bound of `ab + c` for numbers `≥ 0`, infinite where one is NaN: at most three units in the last
+/// place above it and `η`, but quick. For bounds of errors, whose last digits nobody sees.
 ///
 /// *Proof.* Let `p = fl(ab)` and `s = fl(p + c)`. Since `p ≤ s`, both roundings together lose at most a unit in the last
 /// place of `s`, or `η` where `s` is subnormal. The product `(1 + 2u)s` is at least the number next to `s`, and so is its
@@ -101,7 +102,7 @@ pub fn mul_add_over(a: f64, b: f64, c: f64) -> f64 {
     if over > 0.0 { over } else { f64::INFINITY }
 }
 
-/// An upper bound of `a / b` for `b > 0`; infinity for any other `b`.
+/// Returns an upper bound of `a / b` for `b > 0`; infinity for any other `b`.
 #[inline]
 pub fn div_up(a: f64, b: f64) -> f64 {
     if b.is_nan() || b <= 0.0 {
@@ -118,13 +119,13 @@ pub fn div_up(a: f64, b: f64) -> f64 {
     }
 }
 
-/// A lower bound of `a / b` for `b > 0`; minus infinity for any other `b`.
+/// Returns a lower bound of `a / b` for `b > 0`; minus infinity for any other `b`.
 #[inline]
 pub fn div_down(a: f64, b: f64) -> f64 {
     -div_up(-a, b)
 }
 
-/// An upper bound of `√a`; of 0 for negative `a`, which is only ever the enclosure of a square.
+/// Returns an upper bound of `√a`; of 0 for negative `a`, which is only ever the enclosure of a square.
 #[inline]
 pub fn sqrt_up(a: f64) -> f64 {
     if a <= 0.0 {
@@ -134,7 +135,7 @@ pub fn sqrt_up(a: f64) -> f64 {
     up(s, if EXACT_ERROR.contains(&(s * s)) { (a - s * s) - product_error(s, s, s * s) } else { 1.0 })
 }
 
-/// A lower bound of `√a`; 0 for negative `a`, which is only ever the enclosure of a square.
+/// Returns a lower bound of `√a`; 0 for negative `a`, which is only ever the enclosure of a square.
 pub fn sqrt_down(a: f64) -> f64 {
     if a.is_nan() || a <= 0.0 {
         return 0.0;
@@ -149,14 +150,14 @@ pub fn sqrt_down(a: f64) -> f64 {
     }
 }
 
-/// `γₙ = nu / (1 − nu)` rounded up: `n` roundings in a row, or a sum of `n` products in any order, are off by at most
-/// this factor. Infinite from `n = 2⁵²` on, where the bound says nothing.
+/// Returns `γₙ = nu / (1 − nu)` rounded up: `n` roundings in a row, or a sum of `n` products in any order, are off by
+/// at most this factor. Infinite from `n = 2⁵²` on, where the bound says nothing.
 pub fn gamma(n: usize, u: f64) -> f64 {
     let nu = mul_up(n as f64, u);
     if nu < 0.5 { div_up(nu, sub_down(1.0, nu)) } else { f64::INFINITY }
 }
 
-/// An upper bound of the exact sum of `n` numbers `≥ 0` (infinite if one is NaN), from their sum in any order.
+/// Returns an upper bound of the exact sum of `n` numbers `≥ 0` (infinite if one is NaN), from their sum in any order.
 ///
 /// With `x = nu ≤ 1/4`, `sum ≥ (1 − γₙ)·exact`, and `1/(1 − γₙ) = (1 − x)/(1 − 2x) ≤ 1 + 2x`.
 #[inline]
@@ -166,12 +167,12 @@ pub fn enlarge_sum(sum: f64, n: usize) -> f64 {
     if x <= 0.25 { mul_up(sum, add_up(1.0, 2.0 * x)) } else { f64::INFINITY }
 }
 
-/// An upper bound of the sum of numbers `≥ 0`.
+/// Returns an upper bound of the sum of numbers `≥ 0`.
 pub fn sum_up(terms: &[f64]) -> f64 {
     enlarge_sum(terms.iter().sum(), terms.len())
 }
 
-/// An upper bound of the Euclidean norm of `x`, infinite if it holds a NaN; no square overflows or underflows.
+/// Returns an upper bound of the Euclidean norm of `x`, infinite if it holds a NaN; no square overflows or underflows.
 pub fn norm_up<T: Copy + Into<f64>>(x: &[T]) -> f64 {
     let squares = sum_of_squares(x, 1.0);
     if (SAFE_SQUARES.0..SAFE_SQUARES.1).contains(&squares) {
@@ -188,7 +189,8 @@ pub fn norm_up<T: Copy + Into<f64>>(x: &[T]) -> f64 {
     mul_up(sqrt_up(enlarge_squares(sum_of_squares(x, 1.0 / scale), x.len())), scale)
 }
 
-/// An upper bound of the Euclidean distance of two points; infinite if one has a NaN or their difference overflows.
+/// Returns an upper bound of the Euclidean distance of two points; infinite if one has a NaN or their difference
+/// overflows.
 pub fn distance_up<A: Copy + Into<f64>, B: Copy + Into<f64>>(x: &[A], y: &[B]) -> f64 {
     let mut inexact = false;
     let difference = |(&x, &y): (&A, &B)| -> f64 {
@@ -207,7 +209,7 @@ pub fn distance_up<A: Copy + Into<f64>, B: Copy + Into<f64>>(x: &[A], y: &[B]) -
 /// Sums of squares in this range need no scaling: `2⁻⁹⁰⁰` and `2⁹⁰⁰`.
 const SAFE_SQUARES: (f64, f64) = (f64::from_bits((1023 - 900) << 52), f64::from_bits((1023 + 900) << 52));
 
-/// `Σ (x·scale)²`, in an order that vector units like.
+/// Returns `Σ (x·scale)²`, in an order that vector units like.
 #[inline]
 fn sum_of_squares<T: Copy + Into<f64>>(x: &[T], scale: f64) -> f64 {
     let (blocks, rest) = x.as_chunks::<16>();
@@ -221,13 +223,13 @@ fn sum_of_squares<T: Copy + Into<f64>>(x: &[T], scale: f64) -> f64 {
     rest.iter().map(|&x| (x.into() * scale) * (x.into() * scale)).sum::<f64>() + sums.iter().sum::<f64>()
 }
 
-/// An upper bound of an exact sum of `n` squares from the computed one.
+/// Returns an upper bound of an exact sum of `n` squares from the computed one.
 #[inline]
 fn enlarge_squares(sum: f64, n: usize) -> f64 {
     add_up(enlarge_sum(sum, n + 1), mul_up(n as f64, 4.0 * ETA))
 }
 
-/// A lower bound of the Euclidean norm of `x`.
+/// Returns a lower bound of the Euclidean norm of `x`.
 pub fn norm_down(x: &[f64]) -> f64 {
     let largest = x.iter().fold(0.0, |a: f64, &x| if x.is_nan() { f64::INFINITY } else { a.max(x.abs()) });
     if largest == 0.0 || largest.is_infinite() {
@@ -240,24 +242,24 @@ pub fn norm_down(x: &[f64]) -> f64 {
     mul_down(sqrt_down(mul_down(squares.max(0.0), sub_down(1.0, gamma(x.len() + 1, U)))), scale)
 }
 
-/// The exponent `e` of a finite `x ≠ 0`: `2ᵉ ≤ |x| < 2ᵉ⁺¹`, subnormal numbers included.
+/// Returns the exponent `e` of a finite `x ≠ 0`: `2ᵉ ≤ |x| < 2ᵉ⁺¹`, subnormal numbers included.
 pub fn exponent(x: f64) -> i32 {
     libm::ilogb(x)
 }
 
-/// `2ᵉ` for `−1022 ≤ e ≤ 1023`.
+/// Returns `2ᵉ` for `−1022 ≤ e ≤ 1023`.
 pub fn power_of_two(e: i32) -> f64 {
     debug_assert!((-1022..=1023).contains(&e));
     f64::from_bits(((e + 1023) as u64) << 52)
 }
 
-/// An upper bound of `x · 2ᵉ` for `x ≥ 0` and any `e`.
+/// Returns an upper bound of `x · 2ᵉ` for `x ≥ 0` and any `e`.
 pub fn scale_up(x: f64, e: i32) -> f64 {
     let y = libm::scalbn(x, e);
     if x == 0.0 || y >= f64::MIN_POSITIVE { y } else { y.next_up() }
 }
 
-/// A lower bound of `x · 2ᵉ` for `x ≥ 0` and any `e`.
+/// Returns a lower bound of `x · 2ᵉ` for `x ≥ 0` and any `e`.
 pub fn scale_down(x: f64, e: i32) -> f64 {
     let y = libm::scalbn(x, e);
     if y.is_infinite() {

@@ -38,7 +38,7 @@ pub fn check_products() -> Result<()> {
     products::<f64>()
 }
 
-/// The bound that a worker of a pool computes; infinity if its thread does not compute as proofs assume.
+/// Returns the bound that a worker of a pool computes; infinity if its thread does not compute as proofs assume.
 pub(crate) fn bounded(bound: impl FnOnce() -> f64) -> f64 {
     if check().is_ok() { bound() } else { f64::INFINITY }
 }

@@ -42,7 +42,7 @@ pub(super) fn probe(n: usize) -> Vec<f64> {
     (1..=n as u64).map(component).collect()
 }
 
-/// Whether two vectors differ by at most `tolerance` in every component: not if one is NaN.
+/// Returns whether two vectors differ by at most `tolerance` in every component: not if one is NaN.
 pub(super) fn agree(computed: &[f64], expected: &[f64], tolerance: f64) -> bool {
     computed.len() == expected.len() && computed.iter().zip(expected).all(|(x, y)| (x - y).abs() <= tolerance)
 }
@@ -112,7 +112,7 @@ mod tests {
     /// A proof that rests on products: an upper bound, or minus a lower one.
     type Proof = Box<dyn Fn() -> Option<f64> + Sync>;
 
-    /// A matrix of two blocks: `corner` and noise, with `shift` added to the diagonal of the latter.
+    /// Returns a matrix of two blocks: `corner` and noise, with `shift` added to the diagonal of the latter.
     fn blocks<const R: usize, const C: usize>(
         corner: [[f64; C]; R],
         rows: usize,

@@ -16,17 +16,17 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The number `x` alone.
+    /// Returns the number `x` alone.
     pub fn exact(x: f64) -> Self {
         Self { low: x, high: x }
     }
 
-    /// The largest magnitude.
+    /// Returns the largest magnitude.
     pub fn magnitude(self) -> f64 {
         self.low.abs().max(self.high.abs())
     }
 
-    /// Whether it holds nothing but 0.
+    /// Returns whether it holds nothing but 0.
     pub fn is_zero(self) -> bool {
         self.low == 0.0 && self.high == 0.0
     }

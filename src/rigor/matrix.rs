@@ -31,8 +31,8 @@ use crate::{
     scalar::{Structure, cholesky_estimate, eigenvalue_estimates, gemm, gemm_transposed, solve_estimate},
 };
 
-/// A proved upper bound of the spectral norm `‖W‖₂`: at most about `1 + 10⁻⁹` times it, `1 + 10⁻⁶` where the largest
-/// singular values crowd.
+/// Returns a proved upper bound of the spectral norm `‖W‖₂`: at most about `1 + 10⁻⁹` times it, `1 + 10⁻⁶` where the
+/// largest singular values crowd.
 ///
 /// # Errors
 /// [`Error::NotFinite`] if `W` holds a NaN or an infinity, [`Error::NotProved`] if the bound overflows.
@@ -48,7 +48,7 @@ pub fn norm(w: MatRef<'_, f64>) -> Result<Upper> {
     sup_norm(std::slice::from_ref(&w))
 }
 
-/// A proved upper bound of the largest spectral norm among several matrices.
+/// Returns a proved upper bound of the largest spectral norm among several matrices.
 ///
 /// # Errors
 /// As [`norm`].
@@ -81,7 +81,7 @@ fn sup_norm_from(family: &[MatRef<'_, f64>], gap: f64) -> Result<Upper> {
     Upper::proved(scale_up(add_up(sqrt_up(squared), lost), exponent)).finite("a spectral norm")
 }
 
-/// A proved lower bound of `min ‖Wx‖/‖x‖`: of the smallest singular value of `W` if `W` is injective, else 0.
+/// Returns a proved lower bound of `min ‖Wx‖/‖x‖`: of the smallest singular value of `W` if `W` is injective, else 0.
 ///
 /// # Errors
 /// [`Error::NotFinite`] if `W` holds a NaN or an infinity.
@@ -116,7 +116,7 @@ pub(crate) struct Proposal {
     pub exponent: i32,
 }
 
-/// A proposal for the norm of one matrix: the shift and the factor with which [`sharp_sup_norm`] proves it.
+/// Returns a proposal for the norm of one matrix: the shift and the factor with which [`sharp_sup_norm`] proves it.
 ///
 /// # Errors
 /// [`Error::NotFinite`] if `W` holds a NaN or an infinity.
@@ -129,7 +129,7 @@ pub(crate) fn propose_norm(w: MatRef<'_, f64>) -> Result<Proposal> {
     Ok(found.map_or_else(|| nothing(exponent), |(alpha, factor)| Proposal { alpha, factor, exponent }))
 }
 
-/// The numbers below `n` in an order without structure, the same for every run.
+/// Returns the numbers below `n` in an order without structure, the same for every run.
 ///
 /// Whoever looks for the largest of a smooth sequence in it meets a new maximum only about as often as in a random one.
 pub(super) fn without_structure(n: usize) -> impl Iterator<Item = usize> {
@@ -142,7 +142,7 @@ fn greatest_common_divisor(a: usize, b: usize) -> usize {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
-/// The exponent of the largest entry of all matrices; `None` if all are zero.
+/// Returns the exponent of the largest entry of all matrices; `None` if all are zero.
 fn largest_exponent(family: &[MatRef<'_, f64>]) -> Result<Option<i32>> {
     let mut largest = 0.0f64;
     for w in family {
@@ -159,7 +159,8 @@ fn largest_exponent(family: &[MatRef<'_, f64>]) -> Result<Option<i32>> {
     Ok((largest > 0.0).then(|| exponent(largest)))
 }
 
-/// Whether no row and no column holds more than one number but 0, as in a permutation: then the norm is the largest entry.
+/// Returns whether no row and no column holds more than one number but 0, as in a permutation: then the norm is the
+/// largest entry.
 fn is_monomial(w: MatRef<'_, f64>) -> bool {
     let mut taken = vec![false; w.nrows()];
     w.col_iter().all(|column| {
@@ -169,12 +170,12 @@ fn is_monomial(w: MatRef<'_, f64>) -> bool {
     })
 }
 
-/// `W · 2⁻ᵉ`, whose largest entry lies in `[1, 2)` if `e` is the largest exponent of the family.
+/// Returns `W · 2⁻ᵉ`, whose largest entry lies in `[1, 2)` if `e` is the largest exponent of the family.
 fn scaled(w: MatRef<'_, f64>, exponent: i32) -> Mat<f64> {
     Mat::from_fn(w.nrows(), w.ncols(), |i, j| libm::scalbn(w[(i, j)], -exponent))
 }
 
-/// A bound of the norm of what scaling rounded away: at most `η` for each entry that became subnormal.
+/// Returns a bound of the norm of what scaling rounded away: at most `η` for each entry that became subnormal.
 fn lost_by_scaling(w: MatRef<'_, f64>) -> f64 {
     mul_up((w.nrows() * w.ncols()) as f64, ETA)
 }
@@ -187,12 +188,12 @@ pub(super) struct Gram {
 }
 
 impl Gram {
-    /// `WᵀW` or `WWᵀ`, whichever is smaller: they share their largest eigenvalue.
+    /// Returns `WᵀW` or `WWᵀ`, whichever is smaller: they share their largest eigenvalue.
     pub(super) fn new(w: Mat<f64>) -> Self {
         Self::of_rows(if w.nrows() <= w.ncols() { w } else { w.transpose().to_owned() })
     }
 
-    /// `AAᵀ`.
+    /// Returns `AAᵀ`.
     fn of_rows(a: Mat<f64>) -> Self {
         let mut image = Mat::zeros(a.nrows(), a.nrows());
         let full = (a.as_ref(), Structure::Full);
@@ -200,7 +201,7 @@ impl Gram {
         Self { a, image }
     }
 
-    /// The image with its upper triangle.
+    /// Returns the image with its upper triangle.
     fn full(&self) -> Mat<f64> {
         Mat::from_fn(self.len(), self.len(), |i, j| self.image[(i.max(j), i.min(j))])
     }
@@ -209,7 +210,7 @@ impl Gram {
         self.image.nrows()
     }
 
-    /// An estimate of the largest eigenvalue.
+    /// Returns an estimate of the largest eigenvalue.
     pub(super) fn largest_estimate(&self) -> f64 {
         if self.len() > DIRECT {
             let full = self.full();
@@ -238,15 +239,15 @@ impl Gram {
         Some(propose::largest_eigenvalue(self.len(), 1e-10, solve).recip())
     }
 
-    /// The relative gaps above or below an estimate at which a factorisation is tried, in order: `first` times the
-    /// dimension times `ε`, doubled up to [`GAP`], then ever larger ones, for an estimate that was not good.
+    /// Returns the relative gaps above or below an estimate at which a factorisation is tried, in order: `first` times
+    /// the dimension times `ε`, doubled up to [`GAP`], then ever larger ones, for an estimate that was not good.
     fn gaps(&self, first: f64) -> impl Iterator<Item = f64> {
         let least = (8.0 * GAP * self.unit()).max(LEAST_SECOND_GAP);
         let coarse = std::iter::successors(Some(least), |gap| Some(8.0 * gap));
         self.fine_gaps(first).chain(coarse.take_while(|gap| *gap < 1.0))
     }
 
-    /// Those up to [`GAP`].
+    /// Returns those up to [`GAP`].
     fn fine_gaps(&self, first: f64) -> impl Iterator<Item = f64> {
         let unit = self.unit();
         std::iter::successors(Some(first), |gap| (2.0 * gap <= GAP).then_some(2.0 * gap)).map(move |gap| gap * unit)
@@ -256,7 +257,7 @@ impl Gram {
         self.len() as f64 * f64::EPSILON
     }
 
-    /// `R` with `αI − G ≈ RRᵀ`, if `α` is above the largest eigenvalue.
+    /// Returns `R` with `αI − G ≈ RRᵀ`, if `α` is above the largest eigenvalue.
     fn factor_at(&self, alpha: f64) -> Option<Mat<f64>> {
         let mut shifted = -&self.image;
         for i in 0..self.len() {
@@ -277,7 +278,7 @@ impl Gram {
         })
     }
 
-    /// An upper bound of the largest eigenvalue, good if `estimate` is not far above it; `gap` is [`GAP`] or
+    /// Returns an upper bound of the largest eigenvalue, good if `estimate` is not far above it; `gap` is [`GAP`] or
     /// [`SHARP_GAP`].
     pub(super) fn largest_up(&self, estimate: f64, gap: f64) -> f64 {
         if let Some((alpha, factor)) = self.shifts(estimate, gap).next() {
@@ -294,7 +295,7 @@ impl Gram {
         Some(add_up(alpha, self.residual(alpha, -1.0, factor.as_ref())))
     }
 
-    /// A lower bound of the smallest eigenvalue, 0 if nothing better is found.
+    /// Returns a lower bound of the smallest eigenvalue, 0 if nothing better is found.
     fn smallest_down(&self, gap: f64) -> f64 {
         let Some(estimate) = self.smallest_estimate() else { return 0.0 };
         let largest = self.largest_estimate();
@@ -311,8 +312,8 @@ impl Gram {
         0.0
     }
 
-    /// A bound of `max_i Σ_j |E_ij|` for `E = ±(G − αI) − RRᵀ`, the sign being `sign` and `R` a lower triangle; infinite
-    /// if a product is not what it should be.
+    /// Returns a bound of `max_i Σ_j |E_ij|` for `E = ±(G − αI) − RRᵀ`, the sign being `sign` and `R` a lower triangle;
+    /// infinite if a product is not what it should be.
     fn residual(&self, alpha: f64, sign: f64, r: MatRef<'_, f64>) -> f64 {
         let v = probe(self.len());
         let known = Known::square(self.a.as_ref(), Structure::Full, &v);

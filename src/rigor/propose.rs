@@ -4,7 +4,7 @@ use faer::Mat;
 
 use crate::scalar::eigenvalue_estimates;
 
-/// The largest eigenvalue of a symmetric `n × n` matrix that is given by its products with vectors, from below.
+/// Returns the largest eigenvalue of a symmetric `n × n` matrix that is given by its products with vectors, from below.
 ///
 /// Lanczos' method with full reorthogonalisation, until ten more steps change the value by less than `tolerance`,
 /// relatively.
@@ -49,7 +49,7 @@ const STEPS: usize = 300;
 /// The number of steps between two looks at the value.
 const INTERVAL: usize = 10;
 
-/// The largest eigenvalue of a tridiagonal matrix.
+/// Returns the largest eigenvalue of a tridiagonal matrix.
 fn ritz(diagonal: &[f64], beside: &[f64]) -> f64 {
     let entry = |i: usize, j: usize| match i.abs_diff(j) {
         0 => diagonal[i],
@@ -60,7 +60,7 @@ fn ritz(diagonal: &[f64], beside: &[f64]) -> f64 {
     eigenvalue_estimates(tridiagonal.as_ref()).and_then(|e| e.last().copied()).unwrap_or(0.0).max(0.0)
 }
 
-/// A scalar product in an order that vector units like.
+/// Returns a scalar product in an order that vector units like.
 pub(super) fn dot(x: &[f64], y: &[f64]) -> f64 {
     let ((xs, x), (ys, y)) = (x.as_chunks::<8>(), y.as_chunks::<8>());
     let mut sums = [0.0; 8];

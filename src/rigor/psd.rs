@@ -21,7 +21,7 @@ use crate::scalar::cholesky_estimate;
 /// The largest multiple of the identity that is given away.
 const LARGEST_GAP: f64 = 0.125;
 
-/// Whether every symmetric `G` with `Σ_j |G_ij − Ĝ_ij| ≤ error_i` for all `i` is proved positive semidefinite.
+/// Returns whether every symmetric `G` with `Σ_j |G_ij − Ĝ_ij| ≤ error_i` for all `i` is proved positive semidefinite.
 ///
 /// `Ĝ` is symmetric with a diagonal of about 1: scale it first, by powers of two. `false` says nothing.
 pub fn is_positive_semidefinite(image: MatRef<'_, f64>, error: &[f64]) -> bool {

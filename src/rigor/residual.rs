@@ -26,7 +26,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// What is known of `AAᵀ`, whose image a kernel computed as sums of products in some order.
+    /// Returns what is known of `AAᵀ`, whose image a kernel computed as sums of products in some order.
     ///
     /// The error of a row of the image is at most `γ_k |A|(|A|ᵀ1) + nkη`, for `n` rows and `k` columns. A column sum of
     /// `|A|` is at most `1 + 2nu` times the computed one, and so is every sum of their multiples: all are enlarged at once,
@@ -52,7 +52,7 @@ impl Known {
         Self { magnitude, error, applied, apart }
     }
 
-    /// What is known of a symmetric `G` with an image and a bound of the row sums of `|G − Ĝ|`.
+    /// Returns what is known of a symmetric `G` with an image and a bound of the row sums of `|G − Ĝ|`.
     pub fn image(image: MatRef<'_, f64>, error: f64, v: &[f64]) -> Self {
         let n = image.nrows();
         let row_sum = |j| enlarge_sum(column(image, j).iter().map(|x| x.abs()).sum(), n);
@@ -64,8 +64,8 @@ impl Known {
     }
 }
 
-/// A bound of `max_i Σ_j |E_ij|` for `E = sign·(G − αI) − RRᵀ`, `R` being a lower triangle and `sign` 1 or −1. Infinite if a
-/// product is not what it should be.
+/// Returns a bound of `max_i Σ_j |E_ij|` for `E = sign·(G − αI) − RRᵀ`, `R` being a lower triangle and `sign` 1 or −1.
+/// Infinite if a product is not what it should be.
 ///
 /// `image` is `Ĝ`, of which the lower triangle is read, and `known` is for the probe `v`.
 pub(super) fn residual(
@@ -105,12 +105,13 @@ pub(super) fn residual(
     if agree(&computed, &expected, apart) { bound } else { f64::INFINITY }
 }
 
-/// The largest number, or NaN if there is one: `f64::max` would drop it. [`enlarge_sum`] turns it into infinity.
+/// Returns the largest number, or NaN if there is one: `f64::max` would drop it. [`enlarge_sum`] turns it into
+/// infinity.
 pub(super) fn largest(x: &[f64]) -> f64 {
     x.iter().fold(0.0, |largest: f64, &x| if largest.is_nan() || x <= largest { largest } else { x })
 }
 
-/// A sum in an order that vector units like.
+/// Returns a sum in an order that vector units like.
 fn sum(x: &[f64]) -> f64 {
     let (blocks, rest) = x.as_chunks::<8>();
     let mut sums = [0.0; 8];

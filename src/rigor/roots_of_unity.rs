@@ -3,7 +3,7 @@
 /// A bound of the error of each component that [`roots_of_unity`] returns: `8u = 2⁻⁵⁰`.
 pub const ERROR: f64 = 4.0 * f64::EPSILON;
 
-/// The pairs `(cos 2πk/N, sin 2πk/N)` for `k = 0, …, N−1`, each number within [`ERROR`] of the exact one.
+/// Returns the pairs `(cos 2πk/N, sin 2πk/N)` for `k = 0, …, N−1`, each number within [`ERROR`] of the exact one.
 ///
 /// *Proof.* In integers, the angle is reduced to `φ = (π/4)(m/N)` with `0 ≤ m ≤ N`; its floating-point image has three
 /// roundings, so it is off by at most `3.1u·π/4 < 2.5u`, and so are sine and cosine. Both series are evaluated as

@@ -45,52 +45,52 @@ pub struct Rounding {
 }
 
 impl Rounding {
-    /// The rounding of `T`.
+    /// Returns the rounding of `T`.
     pub fn of<T: Scalar>() -> Self {
         let (u, smooth) = (T::UNIT_ROUNDOFF, T::SMOOTH_ERROR * T::UNIT_ROUNDOFF);
         Self { u, eta: T::SMALLEST, largest: T::LARGEST, smooth, scalar: T::NAME }
     }
 
-    /// `γ_d` of a dot product whose products pass through `depth` roundings each.
+    /// Returns `γ_d` of a dot product whose products pass through `depth` roundings each.
     pub fn dot(&self, depth: usize) -> f64 {
         gamma(depth, self.u)
     }
 
-    /// What underflow may add to a dot product of `terms` terms: `nη`.
+    /// Returns what underflow may add to a dot product of `terms` terms: `nη`.
     pub fn underflow(&self, terms: usize) -> f64 {
         mul_up(terms as f64, self.eta)
     }
 
-    /// The unit roundoff `u`.
+    /// Returns the unit roundoff `u`.
     pub fn unit(&self) -> f64 {
         self.u
     }
 
-    /// The relative error of a smooth activation, [`Scalar::SMOOTH_ERROR`] units.
+    /// Returns the relative error of a smooth activation, [`Scalar::SMOOTH_ERROR`] units.
     pub fn smooth(&self) -> f64 {
         self.smooth
     }
 
-    /// `1/(1 − γ_d)`: a sum of products `≥ 0`, or a norm of several, is at most this many times what was computed of it
-    /// with `depth` roundings for each product, where nothing underflows. With underflow,
-    /// `computed ≥ (1 − γ)·exact − underflow`.
+    /// Returns `1/(1 − γ_d)`: a sum of products `≥ 0`, or a norm of several, is at most this many times what was
+    /// computed of it with `depth` roundings for each product, where nothing underflows. With underflow, `computed ≥ (1
+    /// − γ)·exact − underflow`.
     pub fn enlargement(&self, depth: usize) -> f64 {
         div_up(1.0, sub_down(1.0, gamma(depth, self.u)))
     }
 
-    /// Whether magnitudes `‖|W||x|‖` are worth computing entry by entry, at the price of one more pass. In `f64` the
-    /// bound `‖|W|‖‖x‖` costs nothing, and nobody sees the difference: both are about 10⁻¹³ of the logits.
+    /// Returns whether magnitudes `‖|W||x|‖` are worth computing entry by entry, at the price of one more pass. In
+    /// `f64` the bound `‖|W|‖‖x‖` costs nothing, and nobody sees the difference: both are about 10⁻¹³ of the logits.
     pub fn is_entrywise(&self) -> bool {
         self.u > ENTRYWISE
     }
 
-    /// `error`, if nothing that is at most `magnitude` overflows; infinity, which certifies nothing, if it may.
+    /// Returns `error`, if nothing that is at most `magnitude` overflows; infinity, which certifies nothing, if it may.
     pub fn unless_overflow(&self, magnitude: f64, error: f64) -> f64 {
         // Half of the range is left for the rounding of intermediate results.
         if magnitude < self.largest / 2.0 { error } else { f64::INFINITY }
     }
 
-    /// `"f32"` or `"f64"`.
+    /// Returns `"f32"` or `"f64"`.
     pub fn scalar(&self) -> &'static str {
         self.scalar
     }

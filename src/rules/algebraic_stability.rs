@@ -19,7 +19,7 @@ use crate::{
     rigor::Upper,
 };
 
-/// The claims about one step, from those about the field.
+/// Returns the claims about one step, from those about the field.
 ///
 /// # Errors
 /// [`Error::Format`] for a step backwards or a field that is not proved to be monotone, [`Error::NotProved`] for a method that

@@ -15,7 +15,7 @@ use crate::{
     tableau::Tableau,
 };
 
-/// The claims about one step, from those about the field.
+/// Returns the claims about one step, from those about the field.
 ///
 /// # Errors
 /// [`Error::Format`] if the field is not proved to be cocoercive, [`Error::NotCircleContractive`] for a method without a
@@ -30,7 +30,7 @@ pub fn bound(step: Step<'_>, field: &Numbers) -> Result<Claims> {
     Err(Error::StepTooLong { step, limit, rule, method })
 }
 
-/// The longest step that is proved to be non-expansive: `2rν`, rounded down.
+/// Returns the longest step that is proved to be non-expansive: `2rν`, rounded down.
 ///
 /// # Errors
 /// As [`bound`].

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The claims about maps that follow each other, from those about each.
+/// Returns the claims about maps that follow each other, from those about each.
 pub fn bound(parts: &[Numbers]) -> Claims {
     let lipschitz = parts.iter().map(|part| Upper::proved(part.bound)).product();
     let inverse =
@@ -31,12 +31,12 @@ pub fn bound(parts: &[Numbers]) -> Claims {
     }
 }
 
-/// The claims about a flow, from those about its steps: one for all `count` of them, or one for each.
+/// Returns the claims about a flow, from those about its steps: one for all `count` of them, or one for each.
 pub fn flow(steps: &[Numbers], count: usize) -> Claims {
     if let [step] = steps { power(step, count) } else { bound(steps) }
 }
 
-/// The claims about one map, `count` times.
+/// Returns the claims about one map, `count` times.
 pub fn power(step: &Numbers, count: usize) -> Claims {
     let averaged = match (step.averaged, count) {
         (alpha, 1) => alpha,
@@ -54,7 +54,7 @@ pub fn power(step: &Numbers, count: usize) -> Claims {
     }
 }
 
-/// `α` of averaged maps in a row; none if one of them is not averaged.
+/// Returns `α` of averaged maps in a row; none if one of them is not averaged.
 fn averaged(parts: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     let mut phi = 0.0;
     for alpha in parts {

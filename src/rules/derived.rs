@@ -24,7 +24,7 @@ use crate::{
 const UNIT: f64 = f64::EPSILON / 2.0;
 const SMALLEST: f64 = f64::from_bits(1);
 
-/// What is proved about the part by the method of the evidence.
+/// Returns what is proved about the part by the method of the evidence.
 ///
 /// # Errors
 /// As [`operator_norm::bound`].
@@ -81,7 +81,7 @@ fn is_finite(linear: &Linear) -> bool {
     }
 }
 
-/// What entries that are off by `relative` of themselves, and by the smallest number, add to the norm.
+/// Returns what entries that are off by `relative` of themselves, and by the smallest number, add to the norm.
 fn error(linear: &Linear, relative: f64) -> f64 {
     let (weight, taps) = match linear {
         Linear::Dense { weight, .. } => (weight, 1),
@@ -96,7 +96,7 @@ fn error(linear: &Linear, relative: f64) -> f64 {
     add_up(mul_up(relative, sizes), underflow)
 }
 
-/// `S − Sᵀ` of a matrix, or of a convolution whose adjoint is one: stride 1, and an image that keeps its size.
+/// Returns `S − Sᵀ` of a matrix, or of a convolution whose adjoint is one: stride 1, and an image that keeps its size.
 fn skew(operator: &Linear, input: Shape) -> Result<Option<(Linear, f64)>> {
     // One rounding of each difference.
     let relative = mul_up(2.0, UNIT);
@@ -134,7 +134,8 @@ fn skew(operator: &Linear, input: Shape) -> Result<Option<(Linear, f64)>> {
     })
 }
 
-/// `diag(√δ)W` of a matrix, or of a convolution with zeros around the image: one root for each row, or output channel.
+/// Returns `diag(√δ)W` of a matrix, or of a convolution with zeros around the image: one root for each row, or output
+/// channel.
 fn weighted(operator: &Linear, weights: &Tensor) -> Option<(Linear, f64)> {
     let weight = match operator {
         Linear::Dense { weight, .. } => weight,

@@ -9,7 +9,8 @@ use crate::rigor::{
     directed::{div_up, mul_down, mul_up, sub_down},
 };
 
-/// A lower bound of `c = h(1 − hβ/2)` in `V(x⁺) ≤ V(x) − c‖∇V(x)‖²`, for `h ≥ 0`; below 0 where no decrease is proved.
+/// Returns a lower bound of `c = h(1 − hβ/2)` in `V(x⁺) ≤ V(x) − c‖∇V(x)‖²`, for `h ≥ 0`; below 0 where no decrease is
+/// proved.
 pub fn decrease(h: f64, beta: f64) -> Lower {
     let rest = sub_down(1.0, div_up(mul_up(h, beta), 2.0));
     // A negative rest is multiplied by h from the outside.

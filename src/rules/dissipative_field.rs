@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The claims about the field, from those about its operators.
+/// Returns the claims about the field, from those about its operators.
 ///
 /// # Errors
 /// [`Error::Format`] for another field.

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The claims about one step, from those about the operators.
+/// Returns the claims about one step, from those about the operators.
 ///
 /// # Errors
 /// [`Error::Format`] for another field or method, [`Error::NotProved`] if the factor overflows.

@@ -14,7 +14,7 @@ use crate::{
     rigor::{Lower, Upper},
 };
 
-/// The claims about the field, from the norm and the smallest singular value of its operator.
+/// Returns the claims about the field, from the norm and the smallest singular value of its operator.
 ///
 /// # Errors
 /// [`Error::Format`] for another field, [`Error::Parameter`] if the activation has a negative slope.

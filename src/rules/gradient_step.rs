@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The claims about one Euler step, from those about the field.
+/// Returns the claims about one Euler step, from those about the field.
 ///
 /// # Errors
 /// [`Error::Format`] for another method or a field that is not proved to be a gradient, [`Error::NotProved`] if the
@@ -30,7 +30,7 @@ pub fn bound(step: Step<'_>, field: &Numbers) -> Result<Claims> {
     Ok(Claims { averaged, ..Claims::lipschitz(bound) })
 }
 
-/// `max |1 − hλ|` over the curvatures `λ` of the field.
+/// Returns `max |1 − hλ|` over the curvatures `λ` of the field.
 ///
 /// # Errors
 /// [`Error::Format`] if the field is not proved to be a gradient, [`Error::NotProved`] if the factor overflows.

@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl Prover {
-    /// The same map with every open number of steps chosen, for a network in the format `T`.
+    /// Returns the same map with every open number of steps chosen, for a network in the format `T`.
     ///
     /// A file without that number means the network that this chooses, by norms of convolutions on a torus: every command
     /// that reads the file runs and certifies the same one. Where a file holds the number, nothing is chosen.
@@ -52,8 +52,8 @@ impl Prover {
         })
     }
 
-    /// The least number of steps of equal length over `horizon` that are each within the proved limit, the length rounded to
-    /// the format `T`.
+    /// Returns the least number of steps of equal length over `horizon` that are each within the proved limit, the
+    /// length rounded to the format `T`.
     ///
     /// # Errors
     /// As [`Self::longest_step`], and [`Error::Parameter`] if it takes more than 100,000 steps.

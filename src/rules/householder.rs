@@ -17,7 +17,7 @@ use crate::{
     tensor::Shape,
 };
 
-/// The claims about reflections of groups.
+/// Returns the claims about reflections of groups.
 ///
 /// # Errors
 /// As [`Householder::groups`], and [`crate::Error::NotProved`] if the bound overflows.

@@ -33,7 +33,7 @@ use crate::{
     tableau::{Stages, Surd, Tableau},
 };
 
-/// The claims about one step, from those about the field.
+/// Returns the claims about one step, from those about the field.
 ///
 /// # Errors
 /// [`Error::Format`] for an explicit method, [`Error::NotProved`] if `hμ < α` is not proved or the factor overflows,
@@ -105,7 +105,7 @@ pub(crate) struct Motion {
 }
 
 impl Motion {
-    /// The motion of the stages of a step of length `h`.
+    /// Returns the motion of the stages of a step of length `h`.
     ///
     /// # Errors
     /// As [`bound`].
@@ -156,12 +156,12 @@ impl Motion {
         moved
     }
 
-    /// A bound of `‖Δx₁‖` for the end of stages that are so far off, from points that are `start` apart.
+    /// Returns a bound of `‖Δx₁‖` for the end of stages that are so far off, from points that are `start` apart.
     pub(crate) fn end(&self, start: f64, stages: &[f64]) -> f64 {
         self.method.end.iter().zip(stages).map(|(&d, &e)| mul_up(d, e)).fold(mul_up(self.method.rest, start), add_up)
     }
 
-    /// A Lipschitz constant of the step: by its end as a combination of stages, or of slopes.
+    /// Returns a Lipschitz constant of the step: by its end as a combination of stages, or of slopes.
     fn lipschitz(&self) -> f64 {
         let stages = self.stages(0.0, &vec![1.0; self.method.a.len()]);
         let slopes = self.method.b.iter().zip(&stages).map(|(&b, &s)| mul_up(b, s)).fold(0.0, add_up);

@@ -8,7 +8,7 @@ use crate::{
     rigor::{Lower, Upper},
 };
 
-/// The claims about a map that only moves coordinates.
+/// Returns the claims about a map that only moves coordinates.
 ///
 /// # Errors
 /// [`crate::Error::Format`] for any other map.

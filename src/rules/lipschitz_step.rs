@@ -24,7 +24,7 @@ use crate::{
     tableau::Surd,
 };
 
-/// The claims about one step, from those about the field.
+/// Returns the claims about one step, from those about the field.
 ///
 /// # Errors
 /// [`crate::Error::Format`] for an implicit method, [`crate::Error::NotProved`] if the factor overflows.

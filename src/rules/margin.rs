@@ -10,13 +10,13 @@ use crate::rigor::{
     directed::{div_down, mul_up},
 };
 
-/// How fast a difference of logits may change with the input, for features that are `lipschitz`-Lipschitz and rows of the
-/// head at a distance of at most `distance`.
+/// Returns how fast a difference of logits may change with the input, for features that are `lipschitz`-Lipschitz and
+/// rows of the head at a distance of at most `distance`.
 pub fn slope(lipschitz: Upper, distance: f64) -> f64 {
     mul_up(lipschitz.get(), distance)
 }
 
-/// The distance below which a gap stays positive; none if it changes nowhere.
+/// Returns the distance below which a gap stays positive; none if it changes nowhere.
 pub fn radius(gap: Lower, slope: f64) -> Option<f64> {
     (slope > 0.0).then(|| div_down(gap.get(), slope))
 }

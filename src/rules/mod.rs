@@ -71,7 +71,7 @@ use crate::{
 /// The numbers that are claimed about a part.
 pub type Numbers = Claims<f64, f64>;
 
-/// What a rule makes of a part of a network and of what is claimed about its own parts.
+/// Returns what a rule makes of a part of a network and of what is claimed about its own parts.
 ///
 /// The match is exhaustive in the rules: a new one must be decided here.
 ///
@@ -137,7 +137,7 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
     }
 }
 
-/// The rule for a kind of field; none for one from outside.
+/// Returns the rule for a kind of field; none for one from outside.
 pub(crate) fn field_rule(field: &Field) -> Option<Rule> {
     match field {
         Field::Gradient { .. } => Some(Rule::GradientField),
@@ -151,7 +151,7 @@ pub(crate) fn field_rule(field: &Field) -> Option<Rule> {
     }
 }
 
-/// The claims about a field by its rule, from those about its operators.
+/// Returns the claims about a field by its rule, from those about its operators.
 ///
 /// # Errors
 /// As the rules.
@@ -168,15 +168,15 @@ pub(crate) fn of_field(field: &Field, operators: &[Numbers]) -> Result<Claims> {
     Ok(claims)
 }
 
-/// The curvature of `Wᵀσ(Wx + b)` with slopes in `[m, L]`: `[m s², L w²]` for `0 ≤ m`, `w = ‖W‖` and `s = σ_min(W)`, which is 0
-/// if it is not known; `[m w², L w²]` for `m < 0 ≤ L`.
+/// Returns the curvature of `Wᵀσ(Wx + b)` with slopes in `[m, L]`: `[m s², L w²]` for `0 ≤ m`, `w = ‖W‖` and `s =
+/// σ_min(W)`, which is 0 if it is not known; `[m w², L w²]` for `m < 0 ≤ L`.
 fn curvature([m, l]: [f64; 2], operator: &Numbers) -> [f64; 2] {
     let (w, s) = (operator.bound, operator.inverse.map_or(0.0, |s| s.max(0.0)));
     let least = if m >= 0.0 { mul_down(m, mul_down(s, s)) } else { -mul_up(-m, mul_up(w, w)) };
     [least, mul_up(l, mul_up(w, w))]
 }
 
-/// Whether an affine map only moves coordinates, or embeds them among zeros.
+/// Returns whether an affine map only moves coordinates, or embeds them among zeros.
 pub(crate) fn is_isometry<W>(linear: &Linear<W>) -> bool {
     match linear {
         Linear::Flatten {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. } | Linear::Mirror {} => true,
@@ -185,7 +185,7 @@ pub(crate) fn is_isometry<W>(linear: &Linear<W>) -> bool {
     }
 }
 
-/// The evidence of a flow: its number of steps, if it has a horizon.
+/// Returns the evidence of a flow: its number of steps, if it has a horizon.
 fn steps_of(flow: &Flow) -> Evidence {
     if flow.horizon.is_some() { Evidence::Steps(flow.steps) } else { Evidence::Nothing }
 }

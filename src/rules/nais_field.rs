@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// The claims about the field, from those about its operator.
+/// Returns the claims about the field, from those about its operator.
 ///
 /// # Errors
 /// [`Error::Format`] for another field.

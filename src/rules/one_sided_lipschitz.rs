@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The claims about one Euler step, from those about the field.
+/// Returns the claims about one Euler step, from those about the field.
 ///
 /// # Errors
 /// [`crate::Error::Format`] for another method, [`crate::Error::NotProved`] if the factor overflows.
@@ -25,7 +25,7 @@ pub fn bound(step: Step<'_>, field: &Numbers) -> Result<Claims> {
     factor(step.length, field).map(Claims::lipschitz)
 }
 
-/// `√(1 + 2hμ + h²ℓ²)`.
+/// Returns `√(1 + 2hμ + h²ℓ²)`.
 ///
 /// # Errors
 /// As [`bound`].

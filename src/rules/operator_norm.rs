@@ -20,7 +20,7 @@ use crate::{
     tensor::Shape,
 };
 
-/// The norm, proved again by the method of the evidence, and the smallest singular value where it is asked for.
+/// Returns the norm, proved again by the method of the evidence, and the smallest singular value where it is asked for.
 ///
 /// # Errors
 /// [`Error::Format`] for evidence that does not suit the map, [`Error::NotProved`] if the proof fails.
@@ -69,8 +69,8 @@ pub fn propose(linear: &Linear, input: Shape, proof: NormProof, inverse: bool) -
     Ok((Claims { inverse, ..Claims::lipschitz(norm) }, Evidence::Norm(method)))
 }
 
-/// The norm of maps whose entries are known: means over `a × b` points `√(m/(ab))`, a point lying in at most `m` windows,
-/// deviations `1/min std`, scales `max |s|`; 1 for maps that move coordinates, or drop some.
+/// Returns the norm of maps whose entries are known: means over `a × b` points `√(m/(ab))`, a point lying in at most
+/// `m` windows, deviations `1/min std`, scales `max |s|`; 1 for maps that move coordinates, or drop some.
 fn closed_form(linear: &Linear, input: Shape) -> Result<Upper> {
     match linear {
         Linear::AvgPool(pooling) => Ok(pooling.mean_norm()),
@@ -95,7 +95,7 @@ fn closed_form(linear: &Linear, input: Shape) -> Result<Upper> {
     }
 }
 
-/// A lower bound of `min ‖Wx‖/‖x‖`; 0 if none is proved.
+/// Returns a lower bound of `min ‖Wx‖/‖x‖`; 0 if none is proved.
 fn smallest_singular_value(linear: &Linear, input: Shape, sharp: bool) -> Result<Lower> {
     match linear {
         Linear::Dense { weight, .. } => {
@@ -119,7 +119,7 @@ fn smallest_singular_value(linear: &Linear, input: Shape, sharp: bool) -> Result
     }
 }
 
-/// The absolute values of scales.
+/// Returns the absolute values of scales.
 fn sizes(scale: &Tensor) -> impl Iterator<Item = f64> {
     scale.wide().into_owned().into_iter().map(f64::abs)
 }
@@ -166,7 +166,7 @@ impl<'a> Plain<'a> {
 /// The most entries of a kernel that is filled up with zeros.
 const LARGEST_KERNEL: usize = 1 << 26;
 
-/// The norm of affine maps in a row, as that of their composition.
+/// Returns the norm of affine maps in a row, as that of their composition.
 ///
 /// # Errors
 /// [`Error::Format`] if one of them is not affine, or there is evidence; [`Error::NotProved`] if the bound overflows.
@@ -186,7 +186,7 @@ pub(super) fn propose_run(maps: &[Map], input: Shape) -> Result<Option<Claims>> 
     composition::norm(&maps).map(|norm| Some(Claims::lipschitz(norm)))
 }
 
-/// Whether a map has a place in compositions.
+/// Returns whether a map has a place in compositions.
 pub(super) fn composes(map: &Map) -> bool {
     match map {
         Map::Linear(Linear::AvgPool(pooling)) => {

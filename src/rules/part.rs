@@ -38,7 +38,7 @@ pub enum Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// How many maps that follow each other it is.
+    /// Returns how many maps that follow each other it is.
     pub fn span(&self) -> usize {
         if let Self::Run(maps) = self { maps.len() } else { 1 }
     }
@@ -58,17 +58,17 @@ impl fmt::Display for Subject<'_> {
 }
 
 impl<'a> Part<'a> {
-    /// A whole network.
+    /// Creates a whole network.
     pub fn root(map: &'a Map, input: Shape) -> Self {
         Self { path: String::new(), input, subject: Subject::Map(map) }
     }
 
-    /// The part at `name` below this one.
+    /// Returns the part at `name` below this one.
     pub(crate) fn below(&self, name: &str, input: Shape, subject: Subject<'a>) -> Self {
         Self { path: join(&self.path, name), input, subject }
     }
 
-    /// The parts that the premises of a proof of this one are about, in order.
+    /// Returns the parts that the premises of a proof of this one are about, in order.
     ///
     /// # Errors
     /// [`Error::Format`] if the premises do not fit the part; an error of [`Map::output`] if its maps do not fit together.
@@ -105,7 +105,7 @@ impl<'a> Part<'a> {
         )))
     }
 
-    /// The operators of a field.
+    /// Returns the operators of a field.
     pub(super) fn operators(&self, field: &'a Field) -> Result<Vec<Self>> {
         let operator = |part: FieldPart<'a>| {
             let subject = match part.form {
@@ -117,14 +117,14 @@ impl<'a> Part<'a> {
         Ok(field.parts(self.input)?.into_iter().map(operator).collect())
     }
 
-    /// One step of a flow: the step that all are, or the `k`-th of `count` different ones.
+    /// Returns one step of a flow: the step that all are, or the `k`-th of `count` different ones.
     pub(super) fn step(&self, count: usize, k: usize, step: Step<'a>) -> Self {
         let name = if count == 1 { "step".to_string() } else { format!("steps.{k}") };
         self.below(&name, self.input, Subject::Step(step))
     }
 
-    /// The runs of maps that the premises cover, one after the other. Inside a run that is proved as a whole each premise
-    /// is about one map.
+    /// Returns the runs of maps that the premises cover, one after the other. Inside a run that is proved as a whole
+    /// each premise is about one map.
     fn runs<U: Copy, L: Copy>(&self, maps: &'a [Map], proof: &Proof<U, L>) -> Result<Vec<Self>> {
         // The path of a run is that of its first map; the maps inside are numbered on.
         let (place, mut at) = match self.subject {

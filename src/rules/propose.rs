@@ -37,7 +37,7 @@ struct Known {
 }
 
 impl Prover {
-    /// A prover that proves norms of convolutions in this way.
+    /// Creates a prover that proves norms of convolutions in this way.
     pub fn new(norms: NormProof) -> Self {
         Self { norms, known: Mutex::default() }
     }
@@ -118,7 +118,7 @@ impl Prover {
         self.part(&Part { path: "field".into(), input: space, subject: Subject::Field(field) })
     }
 
-    /// The longest step of a method that circle contractivity proves to be non-expansive for a field.
+    /// Returns the longest step of a method that circle contractivity proves to be non-expansive for a field.
     ///
     /// # Errors
     /// As [`Self::field`] and [`circle_contractivity::longest`].
@@ -223,7 +223,7 @@ impl Prover {
         parts.iter().zip(inverses).map(operator).collect()
     }
 
-    /// A step of a split method, by the rule for it.
+    /// Returns a step of a split method, by the rule for it.
     fn split_step(&self, part: &Part<'_>, step: Step<'_>, method: SplitMethod) -> Result<Certificate> {
         let proofs = self.operators(&part.below("field", part.input, Subject::Field(step.field)), step.field)?;
         let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
@@ -234,7 +234,7 @@ impl Prover {
         Ok(node(part, rule, claims, proofs))
     }
 
-    /// The rule that proves most of one step: of those that apply, the one with the smallest bound.
+    /// Returns the rule that proves most of one step: of those that apply, the one with the smallest bound.
     fn step(&self, part: &Part<'_>, step: Step<'_>) -> Result<Certificate> {
         if let Method::Split(method) = step.method {
             return self.split_step(part, step, *method);
@@ -317,7 +317,8 @@ struct Run {
     evidence: Evidence,
 }
 
-/// The proof of a chain from those of its maps, with those runs that make its bound smallest, no two sharing a map.
+/// Returns the proof of a chain from those of its maps, with those runs that make its bound smallest, no two sharing a
+/// map.
 fn assemble(part: &Part<'_>, layers: Vec<Certificate>, runs: Vec<Run>, features: usize) -> Certificate {
     // best[i] is the least bound of the first i maps, and the run that ends there, if one does.
     let mut best: Vec<(Upper, Option<&Run>)> = vec![(Upper::ONE, None)];
@@ -363,7 +364,7 @@ fn asserted(part: &Part<'_>, lipschitz: f64) -> Certificate {
     node(part, Rule::Asserted, Claims::lipschitz(Upper::trust(lipschitz)), vec![])
 }
 
-/// The shapes that go into maps in a row.
+/// Returns the shapes that go into maps in a row.
 fn inputs(maps: &[Map], input: Shape) -> Result<Vec<Shape>> {
     let mut shape = input;
     let step = |(i, map): (usize, &Map)| {
@@ -374,7 +375,7 @@ fn inputs(maps: &[Map], input: Shape) -> Result<Vec<Shape>> {
     maps.iter().enumerate().map(step).collect()
 }
 
-/// Whether two operators are one: the same numbers, read in the same way. Biases do not matter.
+/// Returns whether two operators are one: the same numbers, read in the same way. Biases do not matter.
 fn is_same(a: &Linear, b: &Linear) -> bool {
     match (a, b) {
         (Linear::Dense { weight: a, .. }, Linear::Dense { weight: b, .. }) => a == b,

@@ -23,7 +23,7 @@ const LARGEST: usize = 1 << 13;
 /// core.
 const LARGEST_SEARCH: usize = 768;
 
-/// The claims about one Euler step that multipliers prove: `claimed`, or none.
+/// Returns the claims about one Euler step that multipliers prove: `claimed`, or none.
 ///
 /// # Errors
 /// [`Error::Format`] for another method, another field or no multipliers, [`Error::NotProved`] if they do not prove it.
@@ -31,7 +31,7 @@ pub fn of_step(step: Step<'_>, input: Shape, evidence: &Evidence, claimed: f64) 
     prove(&euler(step, input)?, evidence, claimed)
 }
 
-/// The claims about a stack that multipliers prove.
+/// Returns the claims about a stack that multipliers prove.
 ///
 /// # Errors
 /// As [`of_step`].
@@ -77,7 +77,7 @@ fn search(chain: &Chain) -> Option<(Claims, Evidence)> {
     Some((Claims::lipschitz(bound), Evidence::Multipliers(proposal.multipliers)))
 }
 
-/// The chain of one Euler step of a residual field with matrices.
+/// Returns the chain of one Euler step of a residual field with matrices.
 fn euler(step: Step<'_>, input: Shape) -> Result<Chain> {
     require(step.method.tableau()?.is_euler(), "the rule is one for Euler's method")?;
     step.field.check(input)?;
@@ -94,8 +94,8 @@ fn euler(step: Step<'_>, input: Shape) -> Result<Chain> {
     }
 }
 
-/// The longest stack that the maps begin with, of up to `neurons` neurons, and how many maps it takes; none if they
-/// begin with something else.
+/// Returns the longest stack that the maps begin with, of up to `neurons` neurons, and how many maps it takes; none if
+/// they begin with something else.
 fn stack_of(maps: &[Map], input: Shape, neurons: usize) -> Result<Option<(Chain, usize)>> {
     let (mut stages, mut count, mut total): (Vec<Stage>, usize, usize) = (Vec::new(), 0, 0);
     let mut shape = input;

@@ -9,7 +9,7 @@ use crate::{
     rigor::Upper,
 };
 
-/// The claims about the field, from the norms of its operators.
+/// Returns the claims about the field, from the norms of its operators.
 ///
 /// # Errors
 /// [`Error::Format`] for another field, [`Error::NotProved`] if the product overflows.

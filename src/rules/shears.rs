@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The claims about one step, from the norms of the operators of the kinetic energy and of the potential.
+/// Returns the claims about one step, from the norms of the operators of the kinetic energy and of the potential.
 ///
 /// # Errors
 /// [`Error::Format`] for another field or method, [`Error::NotProved`] if the factor overflows.

@@ -28,7 +28,7 @@ use crate::{
     tableau::{StabilityFunction, Surd},
 };
 
-/// The claims about one step, those that are `claimed`.
+/// Returns the claims about one step, those that are `claimed`.
 ///
 /// # Errors
 /// [`Error::Format`] for another field, [`Error::NotProved`] if a claim is not proved.
@@ -90,12 +90,12 @@ impl Proof {
         (0..=VALUES).map(at).fold([f64::INFINITY, 0.0], |[least, most], x| [least.min(x), most.max(x)])
     }
 
-    /// `L²D − N ≥ 0`.
+    /// Returns `L²D − N ≥ 0`.
     fn is_bound(&self, l: f64) -> bool {
         self.holds(l, 1)
     }
 
-    /// `N − ℓ²D ≥ 0`.
+    /// Returns `N − ℓ²D ≥ 0`.
     fn is_inverse(&self, l: f64) -> bool {
         l >= 0.0 && self.holds(l, -1)
     }
@@ -116,8 +116,8 @@ impl Proof {
     }
 }
 
-/// Whether a polynomial is proved not to be negative on `[0, end]`: with `w = end·t`, its coefficients of
-/// `tʲ(1 − t)ᵐ⁻ʲ` times binomial ones, `b_j = Σ_k C(j, k)/C(m, k) e_k endᵏ`, are not.
+/// Returns whether a polynomial is proved not to be negative on `[0, end]`: with `w = end·t`, its coefficients of `tʲ(1
+/// − t)ᵐ⁻ʲ` times binomial ones, `b_j = Σ_k C(j, k)/C(m, k) e_k endᵏ`, are not.
 fn is_nonnegative(polynomial: &[Interval], end: f64, degree: usize) -> bool {
     let m = degree.max(polynomial.len() - 1);
     let end = Interval::exact(end);
@@ -133,7 +133,7 @@ fn is_nonnegative(polynomial: &[Interval], end: f64, degree: usize) -> bool {
     (0..=m).all(|j| coefficient(j).low >= 0.0)
 }
 
-/// The two numbers of `f64` that an exact one lies between.
+/// Returns the two numbers of `f64` that an exact one lies between.
 fn enclose(x: &Surd) -> Interval {
     Interval { low: x.lower(), high: x.upper() }
 }

@@ -11,12 +11,12 @@ use crate::{
     },
 };
 
-/// The claims about an activation.
+/// Returns the claims about an activation.
 pub fn bound(function: Activation) -> Claims {
     of_slopes(function.slopes())
 }
 
-/// The claims about an activation of some coordinates: the others have slope 1.
+/// Returns the claims about an activation of some coordinates: the others have slope 1.
 pub fn of_some(function: Activation) -> Claims {
     let [m, l] = function.slopes();
     of_slopes([m.min(1.0), l.max(1.0)])
@@ -29,7 +29,7 @@ fn of_slopes([m, l]: [f64; 2]) -> Claims {
     Claims { averaged, ..Claims::lipschitz(Upper::proved(m.abs().max(l.abs()))) }
 }
 
-/// `max(|m|, |L|)`, exactly.
+/// Returns `max(|m|, |L|)`, exactly.
 pub(crate) fn largest(function: Activation) -> Upper {
     let [m, l] = function.slopes();
     Upper::proved(m.abs().max(l.abs()))

@@ -6,12 +6,12 @@ use crate::{
     rigor::{Upper, directed::div_up},
 };
 
-/// The claims about a sum, from those about its branches.
+/// Returns the claims about a sum, from those about its branches.
 pub fn bound(branches: &[Numbers]) -> Claims {
     Claims::lipschitz(branches.iter().map(|branch| Upper::proved(branch.bound)).sum())
 }
 
-/// The claims about a mean, from those about its branches.
+/// Returns the claims about a mean, from those about its branches.
 pub fn mean(branches: &[Numbers]) -> Claims {
     let sum: Upper = branches.iter().map(|branch| Upper::proved(branch.bound)).sum();
     Claims::lipschitz(Upper::proved(div_up(sum.get(), branches.len() as f64)))

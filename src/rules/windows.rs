@@ -10,7 +10,7 @@
 
 use crate::{certificate::Claims, model::Window, rigor::Upper};
 
-/// The claims about a map of windows.
+/// Returns the claims about a map of windows.
 pub fn bound(window: &Window) -> Claims {
     Claims::lipschitz(match window {
         Window::Sort { .. } => Upper::ONE,

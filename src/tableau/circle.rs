@@ -26,7 +26,7 @@ pub enum CircleRadius {
 }
 
 impl CircleRadius {
-    /// A proved lower bound of the radius; infinity if it is infinite.
+    /// Returns a proved lower bound of the radius; infinity if it is infinite.
     pub fn get(self) -> f64 {
         match self {
             Self::Infinite => f64::INFINITY,
@@ -34,8 +34,8 @@ impl CircleRadius {
         }
     }
 
-    /// The longest step that is proved to be non-expansive, `2rν` rounded down, for a field with cocoercivity `ν`;
-    /// 0 if no `ν > 0` is proved.
+    /// Returns the longest step that is proved to be non-expansive, `2rν` rounded down, for a field with cocoercivity
+    /// `ν`; 0 if no `ν > 0` is proved.
     pub fn step_limit(self, cocoercivity: Lower) -> Lower {
         let nu = cocoercivity.get();
         match self {
@@ -47,7 +47,7 @@ impl CircleRadius {
 }
 
 impl Tableau {
-    /// The radius of circle contractivity, the largest `r` with `M + B/r ⪰ 0`:
+    /// Returns the radius of circle contractivity, the largest `r` with `M + B/r ⪰ 0`:
     ///
     /// ```math
     /// B = \mathrm{diag}\, b,\qquad M = BA + A^TB - bb^T,\qquad
@@ -86,14 +86,14 @@ impl Tableau {
         Ok(CircleRadius::Finite(Lower::proved(r)))
     }
 
-    /// Whether the method is algebraically stable, `b ≥ 0` and `M = BA + AᵀB − bbᵀ ⪰ 0`, exactly.
+    /// Returns whether the method is algebraically stable, `b ≥ 0` and `M = BA + AᵀB − bbᵀ ⪰ 0`, exactly.
     ///
     /// Source: Burrage, Butcher, *Stability criteria for implicit Runge–Kutta methods*, SIAM J. Numer. Anal. 16 (1979).
     pub fn is_algebraically_stable(&self) -> bool {
         self.b.iter().all(|b| b.sign() != Ordering::Less) && is_positive_semidefinite(self.algebraic_stability_matrix())
     }
 
-    /// `B + rM ⪰ 0`, exactly: `M + B/r ⪰ 0` for `r > 0`.
+    /// Returns `B + rM ⪰ 0`, exactly: `M + B/r ⪰ 0` for `r > 0`.
     fn contracts(&self, m: &[Vec<Surd>], r: f64) -> bool {
         let Ok(r) = Surd::from_f64(r) else { return false };
         let mut sum: Vec<Vec<Surd>> = m.iter().map(|row| row.iter().map(|m| &r * m).collect()).collect();
@@ -103,7 +103,7 @@ impl Tableau {
         is_positive_semidefinite(sum)
     }
 
-    /// `M = BA + AᵀB − bbᵀ`, of Burrage and Butcher 1979.
+    /// Returns `M = BA + AᵀB − bbᵀ`, of Burrage and Butcher 1979.
     fn algebraic_stability_matrix(&self) -> Vec<Vec<Surd>> {
         let (a, b, s) = (&self.a, &self.b, self.stages());
         let entry = |i: usize, j: usize| &(&(&b[i] * &a[i][j]) + &(&b[j] * &a[j][i])) - &(&b[i] * &b[j]);
@@ -121,7 +121,7 @@ impl Tableau {
     }
 }
 
-/// Whether a symmetric matrix is positive semidefinite, by the factorisation `LDLᵀ`, exactly.
+/// Returns whether a symmetric matrix is positive semidefinite, by the factorisation `LDLᵀ`, exactly.
 ///
 /// No pivot may be negative, and the row of a pivot that is 0 must be 0: `S_ii = 0 ≠ S_ij` makes `S` indefinite.
 /// Otherwise `S ⪰ 0` if and only if the Schur complement of the pivot is.

@@ -63,7 +63,7 @@ const LARGEST_ORDER: usize = 8;
 const LARGEST_EXPONENT: i32 = 100;
 
 impl Tableau {
-    /// The method with these coefficients, if it has this order.
+    /// Returns the method with these coefficients, if it has this order.
     ///
     /// `a` is square, given by its rows; `order` is at least 1 and at most 8; coefficients other than 0 have magnitudes
     /// in `[2⁻¹⁰⁰, 2¹⁰⁰]`.
@@ -78,7 +78,7 @@ impl Tableau {
         }
     }
 
-    /// What is wrong with the tableau, if anything.
+    /// Returns what is wrong with the tableau, if anything.
     fn defect(&self) -> Option<String> {
         let s = self.b.len();
         if s == 0 {
@@ -114,65 +114,65 @@ impl Tableau {
         candidate.defect().map_or(Ok(()), |reason| Err(Error::Tableau { name: candidate.name, reason }))
     }
 
-    /// The name, in files and errors.
+    /// Returns the name, in files and errors.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The order that was declared and proved; the method may have a higher one.
+    /// Returns the order that was declared and proved; the method may have a higher one.
     pub fn order(&self) -> usize {
         self.order
     }
 
-    /// The number `s` of stages.
+    /// Returns the number `s` of stages.
     pub fn stages(&self) -> usize {
         self.b.len()
     }
 
-    /// The rows of the matrix `A`.
+    /// Returns the rows of the matrix `A`.
     pub fn a(&self) -> &[Vec<Surd>] {
         &self.a
     }
 
-    /// The weights `b`.
+    /// Returns the weights `b`.
     pub fn b(&self) -> &[Surd] {
         &self.b
     }
 
-    /// The nodes `c`.
+    /// Returns the nodes `c`.
     pub fn c(&self) -> &[Surd] {
         &self.c
     }
 
-    /// Each stage needs only the stages before it: `a_ij = 0` for `j ≥ i`.
+    /// Returns each stage needs only the stages before it: `a_ij = 0` for `j ≥ i`.
     pub fn is_explicit(&self) -> bool {
         self.a.iter().enumerate().all(|(i, row)| row.iter().skip(i).all(|a| a.sign() == Ordering::Equal))
     }
 
-    /// Whether a step is `x + h f(x)`.
+    /// Returns whether a step is `x + h f(x)`.
     pub fn is_euler(&self) -> bool {
         self.b.len() == 1 && self.b[0] == Surd::from(1) && self.is_explicit()
     }
 
-    /// Whether a step is `x₁ = x + h f(x₁)`.
+    /// Returns whether a step is `x₁ = x + h f(x₁)`.
     pub fn is_implicit_euler(&self) -> bool {
         self.b.len() == 1 && self.b[0] == Surd::from(1) && self.a[0][0] == Surd::from(1)
     }
 
-    /// The coefficients rounded to the nearest numbers of `T`, and a bound of their error.
+    /// Returns the coefficients rounded to the nearest numbers of `T`, and a bound of their error.
     pub fn rounded<T: Scalar>(&self) -> Coefficients<T> {
         let round = |row: &[Surd]| row.iter().map(Surd::nearest::<T>).collect::<Vec<T>>();
         let error = self.coefficients().map(|x| relative_error(x, x.nearest::<T>().wide())).fold(0.0, f64::max);
         Coefficients { a: self.a.iter().map(|row| round(row)).collect(), b: round(&self.b), c: round(&self.c), error }
     }
 
-    /// All coefficients.
+    /// Returns all coefficients.
     fn coefficients(&self) -> impl Iterator<Item = &Surd> {
         self.a.iter().flatten().chain(&self.b).chain(&self.c)
     }
 }
 
-/// An upper bound of `|x̂ − x| / |x|`; 0 for `x = x̂ = 0`.
+/// Returns an upper bound of `|x̂ − x| / |x|`; 0 for `x = x̂ = 0`.
 fn relative_error(x: &Surd, rounded: f64) -> f64 {
     match (Surd::from_f64(rounded), x.recip()) {
         (Ok(rounded), Some(inverse)) => (&(&rounded - x) * &inverse).abs().upper(),

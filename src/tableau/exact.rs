@@ -33,7 +33,7 @@ use crate::{
 pub struct Surd(BTreeMap<Vec<u32>, BigRational>);
 
 impl Surd {
-    /// The fraction `numerator / denominator`.
+    /// Returns the fraction `numerator / denominator`.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the denominator is 0.
@@ -44,7 +44,7 @@ impl Surd {
         Ok(BigRational::new(numerator.into(), denominator.into()).into())
     }
 
-    /// The square root of `n`.
+    /// Returns the square root of `n`.
     pub fn sqrt(n: u32) -> Self {
         if n == 0 {
             return Self::default();
@@ -68,7 +68,7 @@ impl Surd {
         Self(BTreeMap::from([(primes, BigRational::from_integer(factor.into()))]))
     }
 
-    /// The number that `x` is, exactly.
+    /// Returns the number that `x` is, exactly.
     ///
     /// # Errors
     /// [`Error::NotFinite`] for a NaN or an infinity.
@@ -76,12 +76,12 @@ impl Surd {
         Self::finite(x).ok_or_else(|| Error::NotFinite { what: "an exact number".into(), index: 0, value: x })
     }
 
-    /// The number that `x` is, if it is finite.
+    /// Returns the number that `x` is, if it is finite.
     fn finite(x: f64) -> Option<Self> {
         BigRational::from_float(x).map(Self::from)
     }
 
-    /// The comparison of the number with 0.
+    /// Returns the comparison of the number with 0.
     ///
     /// Split at a prime, `x = u + v√p`: if `u` and `v` differ in sign, `u² − pv²` tells which of them wins.
     pub fn sign(&self) -> Ordering {
@@ -99,13 +99,13 @@ impl Surd {
         }
     }
 
-    /// The absolute value.
+    /// Returns the absolute value.
     #[must_use]
     pub fn abs(&self) -> Self {
         if self.sign() == Ordering::Less { -self } else { self.clone() }
     }
 
-    /// The reciprocal, `1/(u + v√p) = (u − v√p)/(u² − pv²)`; `None` for 0.
+    /// Returns the reciprocal, `1/(u + v√p) = (u − v√p)/(u² − pv²)`; `None` for 0.
     pub fn recip(&self) -> Option<Self> {
         let Some(p) = self.prime() else {
             return self.0.values().next().map(|q| q.recip().into());
@@ -115,7 +115,7 @@ impl Surd {
         Some(&conjugate * &u.norm(&v, p).recip()?)
     }
 
-    /// The fraction that the number is, if it is rational.
+    /// Returns the fraction that the number is, if it is rational.
     pub fn rational(&self) -> Option<BigRational> {
         match self.prime() {
             None => Some(self.0.values().next().cloned().unwrap_or_else(BigRational::zero)),
@@ -123,17 +123,18 @@ impl Surd {
         }
     }
 
-    /// The largest `f64` that is not above the number; minus infinity if there is none.
+    /// Returns the largest `f64` that is not above the number; minus infinity if there is none.
     pub fn lower(&self) -> f64 {
         largest(self.estimate(), |x| Self::finite(x).is_some_and(|x| x <= *self))
     }
 
-    /// The smallest `f64` that is not below the number; infinity if there is none.
+    /// Returns the smallest `f64` that is not below the number; infinity if there is none.
     pub fn upper(&self) -> f64 {
         -(-self).lower()
     }
 
-    /// A number of `T` that is nearest to this one: off by at most `u|x|` while `|x|` is a normal number of `T`.
+    /// Returns a number of `T` that is nearest to this one: off by at most `u|x|` while `|x|` is a normal number of
+    /// `T`.
     ///
     /// Rounding is monotone, so it needs no care unless the two `f64` around `x` are rounded to different numbers;
     /// then `x` is compared with the middle of these, exactly. (Rounding twice, to `f64` and to `f32`, may be wrong.)
@@ -152,12 +153,12 @@ impl Surd {
         self.0.iter().map(|(primes, q)| q.to_f64().unwrap_or(0.0) * root(primes)).sum()
     }
 
-    /// The largest prime below a root; `None` for a rational number.
+    /// Returns the largest prime below a root; `None` for a rational number.
     fn prime(&self) -> Option<u32> {
         self.0.keys().filter_map(|primes| primes.last()).max().copied()
     }
 
-    /// The numbers `u` and `v`, free of `√p`, with `self = u + v√p`.
+    /// Returns the numbers `u` and `v`, free of `√p`, with `self = u + v√p`.
     fn split(&self, p: u32) -> (Self, Self) {
         let (with, without): (BTreeMap<_, _>, _) =
             self.0.clone().into_iter().partition(|(primes, _)| primes.contains(&p));
@@ -165,7 +166,7 @@ impl Surd {
         (Self(without), Self(with.into_iter().map(|(primes, q)| (strip(primes), q)).collect()))
     }
 
-    /// `u² − pv²` for `u = self`.
+    /// Returns `u² − pv²` for `u = self`.
     fn norm(&self, v: &Self, p: u32) -> Self {
         &(self * self) - &(&(v * v) * &Self::from(i64::from(p)))
     }
@@ -282,8 +283,8 @@ impl fmt::Display for Surd {
     }
 }
 
-/// The largest finite `f64` for which `holds`, a property that is lost from some number on; minus infinity if there
-/// is none.
+/// Returns the largest finite `f64` for which `holds`, a property that is lost from some number on; minus infinity if
+/// there is none.
 ///
 /// Bisection on the numbers in their order, at first near `start`, in steps that double. Whatever `start` and `holds`
 /// are, the property was found to hold at the number returned and not to hold at the next one.

@@ -59,7 +59,7 @@ pub struct Solvable {
 }
 
 impl Tableau {
-    /// The blocks of stages of the method.
+    /// Returns the blocks of stages of the method.
     ///
     /// # Errors
     /// [`Error::Tableau`] if the block of `A` for stages that have to be solved together is singular, or if the end of the
@@ -98,7 +98,7 @@ impl Tableau {
         Ok(Stages { blocks, end: end.into_iter().flatten().collect() })
     }
 
-    /// The constants of a block, unless it is singular.
+    /// Returns the constants of a block, unless it is singular.
     fn solvable(&self, stages: &Range<usize>) -> Option<Solvable> {
         let n = stages.len();
         let block: Vec<Vec<Surd>> = stages.clone().map(|i| self.a[i][stages.clone()].to_vec()).collect();
@@ -163,7 +163,7 @@ fn weights(inverse: &[Vec<f64>]) -> Vec<f64> {
     logs.iter().map(|x| f64::from((x - top).exp2() as f32)).collect()
 }
 
-/// A solution `X` of `MX = R`, exactly; none if there is none. Variables that are not determined are 0.
+/// Returns a solution `X` of `MX = R`, exactly; none if there is none. Variables that are not determined are 0.
 fn solve(mut m: Vec<Vec<Surd>>, mut right: Vec<Vec<Surd>>) -> Option<Vec<Vec<Surd>>> {
     let (n, columns) = (m.len(), right.first().map_or(0, Vec::len));
     let zero = Surd::default();

@@ -17,12 +17,13 @@ macro_rules! explicit {
     };
 }
 
-/// The fraction `n/d` of two literals, `d` other than 0.
+/// Returns the fraction `n/d` of two literals, `d` other than 0.
 fn q(n: i64, d: i64) -> Surd {
     BigRational::new(n.into(), d.into()).into()
 }
 
-/// A method of this file: rows filled up with zeros, nodes from the row sums. The tests hold each to [`Tableau::new`].
+/// Returns a method of this file: rows filled up with zeros, nodes from the row sums. The tests hold each to
+/// [`Tableau::new`].
 fn tableau(name: &str, order: usize, mut a: Vec<Vec<Surd>>, b: Vec<Surd>) -> Tableau {
     for row in &mut a {
         row.resize(b.len(), Surd::default());
@@ -64,12 +65,12 @@ impl Tableau {
     /// The name of [`Self::cayley`].
     pub(crate) const CAYLEY: &'static str = "cayley";
 
-    /// The names of all methods but those of the family `ssprk<s>2` ([`Self::ssprk_s2`]) and [`Self::cayley`].
+    /// Returns the names of all methods but those of the family `ssprk<s>2` ([`Self::ssprk_s2`]) and [`Self::cayley`].
     pub fn names() -> impl Iterator<Item = &'static str> {
         METHODS.iter().map(|(name, _)| *name)
     }
 
-    /// The method with a name of [`Self::names`], `cayley`, or `ssprk<s>2`: `ssprk102` has 10 stages.
+    /// Returns the method with a name of [`Self::names`], `cayley`, or `ssprk<s>2`: `ssprk102` has 10 stages.
     ///
     /// # Errors
     /// [`Error::Tableau`] for any other name, [`Error::Parameter`] for a number of stages outside of the family.
@@ -90,52 +91,53 @@ impl Tableau {
         }
     }
 
-    /// The explicit Euler method, order 1. Radius 1.
+    /// Returns the explicit Euler method, order 1. Radius 1.
     pub fn euler() -> Self {
         explicit!("euler", 1, [], 1)
     }
 
-    /// The explicit midpoint rule of Runge, order 2. Not circle contractive: a weight is 0.
+    /// Returns the explicit midpoint rule of Runge, order 2. Not circle contractive: a weight is 0.
     pub fn midpoint() -> Self {
         explicit!("midpoint", 2, [[1 / 2]], 0, 1)
     }
 
-    /// The method of Heun, order 2, which is SSPRK(2,2). Radius 1.
+    /// Returns the method of Heun, order 2, which is SSPRK(2,2). Radius 1.
     pub fn heun() -> Self {
         explicit!("heun", 2, [[1]], 1 / 2, 1 / 2)
     }
 
-    /// The method of Ralston with two stages, order 2. Radius `(√21 − 3)/2`.
+    /// Returns the method of Ralston with two stages, order 2. Radius `(√21 − 3)/2`.
     pub fn ralston2() -> Self {
         explicit!("ralston2", 2, [[2 / 3]], 1 / 4, 3 / 4)
     }
 
-    /// The method of Ralston with three stages, order 3. Radius `2√6 − 4`.
+    /// Returns the method of Ralston with three stages, order 3. Radius `2√6 − 4`.
     pub fn ralston3() -> Self {
         explicit!("ralston3", 3, [[1 / 2], [0, 3 / 4]], 2 / 9, 1 / 3, 4 / 9)
     }
 
-    /// The method of Kutta with three stages, order 3. Radius 1/2.
+    /// Returns the method of Kutta with three stages, order 3. Radius 1/2.
     pub fn kutta3() -> Self {
         explicit!("kutta3", 3, [[1 / 2], [-1, 2]], 1 / 6, 2 / 3, 1 / 6)
     }
 
-    /// The method of Heun with three stages, order 3. Not circle contractive: a weight is 0.
+    /// Returns the method of Heun with three stages, order 3. Not circle contractive: a weight is 0.
     pub fn heun3() -> Self {
         explicit!("heun3", 3, [[1 / 3], [0, 2 / 3]], 1 / 4, 0, 3 / 4)
     }
 
-    /// The method of Shu and Osher with three stages, order 3. Radius 1.
+    /// Returns the method of Shu and Osher with three stages, order 3. Radius 1.
     pub fn ssprk33() -> Self {
         explicit!("ssprk33", 3, [[1], [1 / 4, 1 / 4]], 1 / 6, 1 / 6, 2 / 3)
     }
 
-    /// The strong stability preserving method of order 3 with four stages. Radius 2. Source: Kraaijevanger 1991.
+    /// Returns the strong stability preserving method of order 3 with four stages. Radius 2. Source: Kraaijevanger
+    /// 1991.
     pub fn ssprk43() -> Self {
         explicit!("ssprk43", 3, [[1 / 2], [1 / 2, 1 / 2], [1 / 6, 1 / 6, 1 / 6]], 1 / 6, 1 / 6, 1 / 6, 1 / 2)
     }
 
-    /// The strong stability preserving method of order 2 with `s` stages, `2 ≤ s ≤ 32`. Radius `s − 1`.
+    /// Returns the strong stability preserving method of order 2 with `s` stages, `2 ≤ s ≤ 32`. Radius `s − 1`.
     ///
     /// `a_ij = 1/(s−1)` for `j < i`, `b_i = 1/s`. Source: Spiteri, Ruuth, SIAM J. Numer. Anal. 40 (2002).
     ///
@@ -150,17 +152,18 @@ impl Tableau {
         Ok(tableau(&format!("ssprk{s}2"), 2, a, vec![q(1, n); s]))
     }
 
-    /// The classical method of Runge and Kutta, order 4. Radius 1.
+    /// Returns the classical method of Runge and Kutta, order 4. Radius 1.
     pub fn rk4() -> Self {
         explicit!("rk4", 4, [[1 / 2], [0, 1 / 2], [0, 0, 1]], 1 / 6, 1 / 3, 1 / 3, 1 / 6)
     }
 
-    /// The 3/8 rule of Kutta, order 4. Radius `2√3 − 3`.
+    /// Returns the 3/8 rule of Kutta, order 4. Radius `2√3 − 3`.
     pub fn three_eighths() -> Self {
         explicit!("three_eighths", 4, [[1 / 3], [-1 / 3, 1], [1, -1, 1]], 1 / 8, 3 / 8, 3 / 8, 1 / 8)
     }
 
-    /// The method of Dormand and Prince, its weights of order 5. Not circle contractive: weights are 0 and negative.
+    /// Returns the method of Dormand and Prince, its weights of order 5. Not circle contractive: weights are 0 and
+    /// negative.
     pub fn dopri5() -> Self {
         explicit!(
             "dopri5",
@@ -183,45 +186,45 @@ impl Tableau {
         )
     }
 
-    /// The implicit Euler method, order 1. Radius ∞.
+    /// Returns the implicit Euler method, order 1. Radius ∞.
     pub fn implicit_euler() -> Self {
         tableau("implicit_euler", 1, vec![row![1]], row![1])
     }
 
-    /// The implicit midpoint rule, which is Gauss with one stage, order 2. Radius ∞.
+    /// Returns the implicit midpoint rule, which is Gauss with one stage, order 2. Radius ∞.
     pub fn implicit_midpoint() -> Self {
         tableau("implicit_midpoint", 2, vec![row![1 / 2]], row![1])
     }
 
-    /// The implicit midpoint rule by the name that it has for skew linear fields `Kx`, the only ones that flows use it for: a
-    /// step is the Cayley transform `(I − hK/2)⁻¹(I + hK/2)x`, an isometry.
+    /// Returns the implicit midpoint rule by the name that it has for skew linear fields `Kx`, the only ones that flows
+    /// use it for: a step is the Cayley transform `(I − hK/2)⁻¹(I + hK/2)x`, an isometry.
     pub fn cayley() -> Self {
         tableau(Self::CAYLEY, 2, vec![row![1 / 2]], row![1])
     }
 
-    /// The trapezoidal rule, order 2. Radius 2.
+    /// Returns the trapezoidal rule, order 2. Radius 2.
     pub fn trapezoid() -> Self {
         tableau("trapezoid", 2, vec![row![0, 0], row![1 / 2, 1 / 2]], row![1 / 2, 1 / 2])
     }
 
-    /// The method of Gauss with two stages, `a₁₂, a₂₁ = 1/4 ∓ √3/6`, order 4. Radius ∞.
+    /// Returns the method of Gauss with two stages, `a₁₂, a₂₁ = 1/4 ∓ √3/6`, order 4. Radius ∞.
     pub fn gauss2() -> Self {
         let root = &q(1, 6) * &Surd::sqrt(3);
         let a = vec![vec![q(1, 4), &q(1, 4) - &root], vec![&q(1, 4) + &root, q(1, 4)]];
         tableau("gauss2", 4, a, row![1 / 2, 1 / 2])
     }
 
-    /// The method Radau IIA with two stages, order 3. Radius ∞.
+    /// Returns the method Radau IIA with two stages, order 3. Radius ∞.
     pub fn radau_iia2() -> Self {
         tableau("radau_iia2", 3, vec![row![5 / 12, -1 / 12], row![3 / 4, 1 / 4]], row![3 / 4, 1 / 4])
     }
 
-    /// The method Lobatto IIIC with two stages, order 2. Radius ∞.
+    /// Returns the method Lobatto IIIC with two stages, order 2. Radius ∞.
     pub fn lobatto_iiic2() -> Self {
         tableau("lobatto_iiic2", 2, vec![row![1 / 2, -1 / 2], row![1 / 2, 1 / 2]], row![1 / 2, 1 / 2])
     }
 
-    /// The singly diagonally implicit method of Alexander with `γ = 1 − 1/√2`, order 2. Radius `4 + 3√2`.
+    /// Returns the singly diagonally implicit method of Alexander with `γ = 1 − 1/√2`, order 2. Radius `4 + 3√2`.
     pub fn sdirk2() -> Self {
         let root = &q(1, 2) * &Surd::sqrt(2);
         let gamma = &q(1, 1) - &root;

@@ -28,17 +28,17 @@ pub struct ShuOsher {
 }
 
 impl ShuOsher {
-    /// The weights `v` of the old value, one for each stage and one for the new value.
+    /// Returns the weights `v` of the old value, one for each stage and one for the new value.
     pub fn v(&self) -> &[Surd] {
         &self.v
     }
 
-    /// The weights `p` of the Euler steps: row `i` has one for each stage, 0 from the `i`-th on.
+    /// Returns the weights `p` of the Euler steps: row `i` has one for each stage, 0 from the `i`-th on.
     pub fn p(&self) -> &[Vec<Surd>] {
         &self.p
     }
 
-    /// A Lipschitz bound of one step of length `h`, if `φ` is one of the Euler step `x ↦ x + (h/r) f(x)`:
+    /// Returns a Lipschitz bound of one step of length `h`, if `φ` is one of the Euler step `x ↦ x + (h/r) f(x)`:
     ///
     /// ```math
     /// ℓ_i = v_i + φ \sum_{j < i} p_{ij}\, ℓ_j .
@@ -58,8 +58,8 @@ impl ShuOsher {
 }
 
 impl Tableau {
-    /// The coefficient of strong stability preservation: the largest `r` with a Shu–Osher form; `None` if there is
-    /// none above 2⁻³² or the method is implicit.
+    /// Returns the coefficient of strong stability preservation: the largest `r` with a Shu–Osher form; `None` if there
+    /// is none above 2⁻³² or the method is implicit.
     ///
     /// The forms exist for `0 < r ≤ C` (Kraaijevanger 1991). The number is the largest `f64` that is not above `C`, and
     /// the signs of the form at that very number are proved exactly.
@@ -73,7 +73,7 @@ impl Tableau {
         Some(Lower::proved(largest(start, exists)))
     }
 
-    /// The canonical Shu–Osher form for Euler steps of length `h/r`:
+    /// Returns the canonical Shu–Osher form for Euler steps of length `h/r`:
     ///
     /// ```math
     /// P = rK(I + rK)^{-1},\qquad v = (I - P)\mathbf 1,\qquad K = \begin{pmatrix} A & 0 \\ b^T & 0 \end{pmatrix}.

@@ -16,7 +16,7 @@ pub struct StabilityFunction {
 }
 
 impl Tableau {
-    /// The stability function on the imaginary axis.
+    /// Returns the stability function on the imaginary axis.
     pub fn stability_function(&self) -> StabilityFunction {
         let s = self.stages();
         let shifted: Vec<Vec<Surd>> = (0..s).map(|i| (0..s).map(|j| &self.a[i][j] - &self.b[j]).collect()).collect();
@@ -27,7 +27,7 @@ impl Tableau {
     }
 }
 
-/// `det(I − zM)`, by the recursion of Faddeev and LeVerrier.
+/// Returns `det(I − zM)`, by the recursion of Faddeev and LeVerrier.
 fn reversed_characteristic(m: &[Vec<Surd>]) -> Vec<Surd> {
     let (n, zero) = (m.len(), Surd::default());
     let mut coefficients = vec![Surd::from(1)];
@@ -47,7 +47,7 @@ fn reversed_characteristic(m: &[Vec<Surd>]) -> Vec<Surd> {
     coefficients
 }
 
-/// `|P(iy)|²` as a polynomial in `y²`: the square of the real part plus that of the imaginary one.
+/// Returns `|P(iy)|²` as a polynomial in `y²`: the square of the real part plus that of the imaginary one.
 fn squared(p: &[Surd]) -> Vec<Surd> {
     let part = |first: usize| -> Vec<Surd> {
         let signed = |(j, x): (usize, &Surd)| if j % 2 == 0 { x.clone() } else { -x };

@@ -28,7 +28,7 @@ struct Tree {
     grafted: Vec<Surd>,
 }
 
-/// The first order condition up to `order` that fails, in words; `None` if the method has this order.
+/// Returns the first order condition up to `order` that fails, in words; `None` if the method has this order.
 pub(super) fn violated(a: &[Vec<Surd>], b: &[Surd], order: usize) -> Option<String> {
     let root = Tree {
         vertices: 1,

@@ -19,7 +19,7 @@ pub struct Average<T> {
 }
 
 impl<T: Scalar> Average<T> {
-    /// The average before the first step, with `β` in `[0, 1)`.
+    /// Returns the average before the first step, with `β` in `[0, 1)`.
     pub fn new(beta: f64) -> Self {
         Self { beta, steps: 0, values: Vec::new() }
     }

@@ -139,7 +139,8 @@ struct Sums {
     correct: usize,
 }
 
-/// The sum of the samples' gradients by the explicit parameters, left in `shards[0]`: one shard for each thread.
+/// Returns the sum of the samples' gradients by the explicit parameters, left in `shards[0]`: one shard for each
+/// thread.
 fn gradient<T: Scalar>(
     network: &Network<T>,
     x: &Batch<T>,

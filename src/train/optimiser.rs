@@ -72,7 +72,7 @@ struct Slot<T> {
 const PIECE: usize = 1 << 14;
 
 impl<T: Scalar> State<T> {
-    /// The state before the first step.
+    /// Returns the state before the first step.
     pub fn new(network: &Network<T>) -> Self {
         let last = network.layers().len() - 1;
         let slot = |hidden: bool, (w, rows): (&[T], usize)| Slot {

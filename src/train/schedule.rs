@@ -12,7 +12,7 @@ pub struct OneCycle {
 }
 
 impl OneCycle {
-    /// The rate when the fraction `t`, in `[0, 1]`, of the training is over.
+    /// Returns the rate when the fraction `t`, in `[0, 1]`, of the training is over.
     pub fn rate(&self, t: f64) -> f64 {
         if t < self.rise {
             // It does not start at 0, where nothing would move.

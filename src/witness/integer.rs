@@ -4,7 +4,7 @@ use num_bigint::{BigInt, BigUint, Sign};
 use num_traits::Zero;
 use rayon::prelude::*;
 
-/// `m · 2ᵉ` for a finite `x`, with an odd `m` unless `x = 0`.
+/// Returns `m · 2ᵉ` for a finite `x`, with an odd `m` unless `x = 0`.
 fn decode(x: f64) -> (i64, i32) {
     let (mantissa, exponent, sign) = num_traits::Float::integer_decode(x);
     if mantissa == 0 {
@@ -14,12 +14,12 @@ fn decode(x: f64) -> (i64, i32) {
     (i64::from(sign) * (mantissa >> zeros) as i64, i32::from(exponent) + zeros as i32)
 }
 
-/// The least scale `s ≥ 0` for which every `2ˢx` is an integer.
+/// Returns the least scale `s ≥ 0` for which every `2ˢx` is an integer.
 pub(super) fn scale_of<'a>(numbers: impl IntoIterator<Item = &'a f64>) -> u32 {
     numbers.into_iter().map(|&x| (-decode(x).1).max(0) as u32).max().unwrap_or(0)
 }
 
-/// The integer nearest to `2ˢx`; `2ˢx` itself if the scale of `x` is at most `s`.
+/// Returns the integer nearest to `2ˢx`; `2ˢx` itself if the scale of `x` is at most `s`.
 pub(super) fn scaled(x: f64, scale: i64) -> BigInt {
     let (mantissa, exponent) = decode(x);
     match i64::from(exponent) + scale {
@@ -29,7 +29,7 @@ pub(super) fn scaled(x: f64, scale: i64) -> BigInt {
     }
 }
 
-/// The largest integer that is not above `2ˢx`.
+/// Returns the largest integer that is not above `2ˢx`.
 pub(super) fn floor(x: f64, scale: i64) -> BigInt {
     let (mantissa, exponent) = decode(x);
     match i64::from(exponent) + scale {
@@ -38,8 +38,8 @@ pub(super) fn floor(x: f64, scale: i64) -> BigInt {
     }
 }
 
-/// `max_i Σ_j |α[i = j] − Σ_l w_il w_jl − Σ_l r_il r_jl|`, the largest row sum of a residual, for two matrices that are
-/// given by their rows; those of `r` may end early, in zeros.
+/// Returns `max_i Σ_j |α[i = j] − Σ_l w_il w_jl − Σ_l r_il r_jl|`, the largest row sum of a residual, for two matrices
+/// that are given by their rows; those of `r` may end early, in zeros.
 ///
 /// All numbers at one place `l` of the rows are the digits of one large integer in a base `2ᵗ`, so a product with it
 /// multiplies as many pairs as there are rows, and a row of the residual is read off the digits of one sum. The verified
@@ -66,14 +66,14 @@ pub(super) fn largest_row_sum(alpha: &BigInt, w: &[Vec<BigInt>], r: &[Vec<BigInt
     (0..w.len()).into_par_iter().map(row_sum).max().unwrap_or_default()
 }
 
-/// A bound of the number of bits of a product of two of the rows.
+/// Returns a bound of the number of bits of a product of two of the rows.
 fn product_bits(rows: &[Vec<BigInt>]) -> u64 {
     let largest = rows.iter().flatten().map(BigInt::bits).max().unwrap_or(0);
     let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
     2 * largest + u64::from(longest.checked_ilog2().map_or(0, |log| log + 1))
 }
 
-/// `Σ_i 2^(base·i) row_i`, place by place.
+/// Returns `Σ_i 2^(base·i) row_i`, place by place.
 fn pack(rows: &[Vec<BigInt>], base: usize) -> Vec<BigInt> {
     let places = rows.iter().map(Vec::len).max().unwrap_or(0);
     let pack = |place: usize| {

@@ -41,7 +41,7 @@ pub(super) struct GradientFlow {
 }
 
 impl Known {
-    /// The layer of a model at a place whose input is `input`.
+    /// Returns the layer of a model at a place whose input is `input`.
     ///
     /// # Errors
     /// [`Error::NotProved`] if the checker has no such layer.
@@ -64,7 +64,7 @@ impl Known {
         })
     }
 
-    /// The text of the proof of layer `i`, empty where none is needed, and its squared Lipschitz constant.
+    /// Returns the text of the proof of layer `i`, empty where none is needed, and its squared Lipschitz constant.
     ///
     /// # Errors
     /// [`Error::StepTooLong`] or [`Error::NotProved`] for a flow that the checker would refuse.
@@ -130,7 +130,7 @@ impl GradientFlow {
     }
 }
 
-/// The bias of an operator; none stands for zeros.
+/// Returns the bias of an operator; none stands for zeros.
 fn bias(linear: &Linear) -> Vec<f64> {
     match linear {
         Linear::Dense { bias, .. } | Linear::Conv2d(Conv2d { bias, .. }) => {
@@ -140,7 +140,7 @@ fn bias(linear: &Linear) -> Vec<f64> {
     }
 }
 
-/// The slope of a function below 0, if it is one that the checker knows.
+/// Returns the slope of a function below 0, if it is one that the checker knows.
 fn slope(function: Activation) -> Result<f64> {
     match function {
         Activation::Identity {} => Ok(1.0),

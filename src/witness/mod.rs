@@ -72,7 +72,7 @@ struct Head {
 }
 
 impl Witness {
-    /// A witness of some layers of a model, which claims their Lipschitz constant.
+    /// Creates a witness of some layers of a model, which claims their Lipschitz constant.
     ///
     /// With `head`, the part is the whole model, its last layer is the head that margins are measured on
     /// ([`Self::claim_margin`]), and the constant is that of the layers before it.
@@ -110,7 +110,7 @@ impl Witness {
         Ok(witness)
     }
 
-    /// `(L, s)` with the least `L`, so that the Lipschitz constant is at most `L / 2ˢ`; `L` has some 64 bits.
+    /// Returns `(L, s)` with the least `L`, so that the Lipschitz constant is at most `L / 2ˢ`; `L` has some 64 bits.
     fn root(&self) -> (BigInt, u32) {
         let (p, q) = (self.squared.numer(), self.squared.denom());
         let s = SCALE + u32::try_from(q.bits().saturating_sub(p.bits()) / 2).unwrap_or(0);
@@ -119,7 +119,7 @@ impl Witness {
         if &root * &root * q == product { (root, s) } else { (root + 1, s) }
     }
 
-    /// The Lipschitz constant that is claimed, rounded up.
+    /// Returns the Lipschitz constant that is claimed, rounded up.
     pub fn lipschitz(&self) -> Upper {
         let (bound, scale) = self.root();
         let nearest = libm::scalbn(bound.to_f64().unwrap_or(f64::INFINITY), -(scale as i32));
@@ -167,7 +167,7 @@ impl Witness {
         Ok(())
     }
 
-    /// The number of samples whose margin is claimed.
+    /// Returns the number of samples whose margin is claimed.
     pub fn margins(&self) -> usize {
         self.margins
     }
@@ -198,13 +198,13 @@ impl Head {
         Ok(Self { rows, scale })
     }
 
-    /// `|w_i − w_j|²` as an integer.
+    /// Returns `|w_i − w_j|²` as an integer.
     fn squared_distance(&self, i: usize, j: usize) -> BigInt {
         self.rows[i].iter().zip(&self.rows[j]).map(|(a, b)| (a - b).pow(2)).sum()
     }
 }
 
-/// The longest runs of layers of a model that the verified checker knows, in order.
+/// Returns the longest runs of layers of a model that the verified checker knows, in order.
 ///
 /// # Errors
 /// As [`Map::output`].
@@ -224,7 +224,7 @@ pub fn parts(model: &Model) -> Result<Vec<Range<usize>>> {
     Ok(parts)
 }
 
-/// The shape that goes into each layer.
+/// Returns the shape that goes into each layer.
 fn inputs(model: &Model) -> Result<Vec<Shape>> {
     let (mut shape, mut inputs) = (model.input(), Vec::new());
     for (i, map) in model.map().layers().iter().enumerate() {
@@ -238,7 +238,7 @@ fn size(input: Shape) -> Result<()> {
     if input.len() <= LARGEST_SIZE { Ok(()) } else { Err(unknown(format!("input of {} numbers", input.len()))) }
 }
 
-/// The refusal of what the checker has no layer for.
+/// Returns the refusal of what the checker has no layer for.
 fn unknown(what: impl Display) -> Error {
     Error::not_proved("a witness", format!("the verified checker knows no {what}"))
 }

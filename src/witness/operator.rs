@@ -41,8 +41,8 @@ pub(super) struct Proved {
 }
 
 impl Stored {
-    /// The matrix of an operator at a place whose input is `input`: that between channels for a convolution with a kernel of
-    /// one point and stride 1, the whole one for any other.
+    /// Returns the matrix of an operator at a place whose input is `input`: that between channels for a convolution
+    /// with a kernel of one point and stride 1, the whole one for any other.
     ///
     /// # Errors
     /// [`crate::Error::NotProved`] for a convolution that the checker does not know, or that is too large to be written
@@ -92,7 +92,7 @@ impl Stored {
         Ok(Self { weight: matrix, size: (m, n) })
     }
 
-    /// The rows as integers, and their scale.
+    /// Returns the rows as integers, and their scale.
     pub(super) fn integers(&self) -> (Vec<Vec<BigInt>>, u32) {
         let scale = scale_of(&self.weight);
         (self.rows(scale), scale)
@@ -103,8 +103,9 @@ impl Stored {
         self.weight.chunks(self.size.1).map(row).collect()
     }
 
-    /// The proof of the norm: an approximate Cholesky factor in `f64`, rounded to integers, and the row sums of what it
-    /// leaves of `αI − G`, computed exactly. `bias` is what the checker reads over the same scale as the matrix.
+    /// Returns the proof of the norm: an approximate Cholesky factor in `f64`, rounded to integers, and the row sums of
+    /// what it leaves of `αI − G`, computed exactly. `bias` is what the checker reads over the same scale as the
+    /// matrix.
     pub(super) fn prove(&self, bias: &[f64]) -> Result<Proved> {
         let (m, n) = self.size;
         let Proposal { alpha, factor, exponent } = propose_norm(MatRef::from_row_major_slice(&self.weight, m, n))?;

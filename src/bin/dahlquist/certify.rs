@@ -204,7 +204,7 @@ impl Certify {
         (semantics, self.local)
     }
 
-    /// The distances at which accuracies are claimed.
+    /// Returns the distances at which accuracies are claimed.
     fn distances(&self) -> Vec<Eps> {
         let default = || EPS.parse().into_iter().collect();
         input::ascending(&if self.eps.is_empty() { default() } else { self.eps.clone() })
@@ -252,7 +252,7 @@ impl Certify {
     }
 }
 
-/// A range of layers as `4..9`.
+/// Returns a range of layers as `4..9`.
 fn layers(text: &str) -> std::result::Result<Range<usize>, String> {
     let number =
         |text: &str| text.trim().parse::<usize>().map_err(|_| format!("{text:?} is not the number of a layer"));

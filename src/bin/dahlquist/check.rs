@@ -146,7 +146,7 @@ fn status(findings: &[&Finding]) -> Status {
     }
 }
 
-/// The accuracies that were verified.
+/// Returns the accuracies that were verified.
 fn table(claimed: &ClaimedSamples) -> String {
     let Some(clean) = claimed.clean_accuracy else { return String::new() };
     let title = vec!["ℓ2 distance ε".to_string(), "certified accuracy".into()];

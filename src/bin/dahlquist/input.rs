@@ -80,7 +80,7 @@ impl Order {
     }
 }
 
-/// An order of sums in words.
+/// Returns an order of sums in words.
 pub(super) fn order(summation: Summation) -> String {
     match summation {
         Summation::Any => "sums in any order".into(),
@@ -231,7 +231,7 @@ impl FromStr for EpsList {
     }
 }
 
-/// The distances of all words of `--eps`, in ascending order.
+/// Returns the distances of all words of `--eps`, in ascending order.
 pub(super) fn ascending(lists: &[EpsList]) -> Vec<Eps> {
     let mut all: Vec<Eps> = lists.iter().flat_map(|list| list.0.clone()).collect();
     all.sort_by(|a, b| a.value.total_cmp(&b.value));

@@ -68,7 +68,7 @@ trait Run {
     /// Runs the command.
     fn run(&self) -> Result<Outcome>;
 
-    /// The files that it writes.
+    /// Returns the files that it writes.
     fn outputs(&self) -> Vec<&Out>;
 }
 

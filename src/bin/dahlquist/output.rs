@@ -52,7 +52,7 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "dahlquist: {line}");
 }
 
-/// A progress bar on the standard error; it stays hidden where that is no terminal.
+/// Returns a progress bar on the standard error; it stays hidden where that is no terminal.
 pub(super) fn progress(what: &'static str, length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:10} {wide_bar} {percent:>3} %  {msg}  {eta} left");
     let bar = ProgressBar::new(length as u64).with_prefix(what);
@@ -73,7 +73,7 @@ pub(super) fn columns(rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A fraction as a percentage.
+/// Returns a fraction as a percentage.
 pub(super) fn percent(fraction: f64) -> String {
     format!("{:.2} %", 100.0 * fraction)
 }

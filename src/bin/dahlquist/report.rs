@@ -92,18 +92,19 @@ impl Report<'_> {
 }
 
 impl Report<'_> {
-    /// Each layer with what is proved about it.
+    /// Returns each layer with what is proved about it.
     fn layers(&self) -> impl Iterator<Item = (&Map, &Certificate)> {
         self.map.layers().iter().zip(self.certificate.layers())
     }
 
-    /// The layers in a row that are proved as one map.
+    /// Returns the layers in a row that are proved as one map.
     fn runs(&self) -> Vec<&Certificate> {
         self.certificate.premises().iter().filter(|proof| proof.span() > 1).collect()
     }
 }
 
-/// The rule that a claim about a layer rests on: for a flow that of its steps, if there is one rule for all of them.
+/// Returns the rule that a claim about a layer rests on: for a flow that of its steps, if there is one rule for all of
+/// them.
 pub(super) fn rule(map: &Map, proof: &Certificate) -> Rule {
     match (map, proof.premises()) {
         (Map::Flow(_), [step, rest @ ..]) if rest.iter().all(|other| other.rule() == step.rule()) => step.rule(),
@@ -129,7 +130,7 @@ impl Samples {
         text + &columns(&std::iter::once(clean).chain(certified).collect::<Vec<_>>())
     }
 
-    /// One line for each sample, in order.
+    /// Returns one line for each sample, in order.
     pub(super) fn csv(&self) -> String {
         let mut text = String::from("sample,label,prediction,radius,refusal\n");
         for (s, refusal) in self.refusals.iter().enumerate() {
@@ -141,7 +142,8 @@ impl Samples {
         text
     }
 
-    /// The certified accuracy as a step function: it has each value below the distance beside it, from the distance before.
+    /// Returns the certified accuracy as a step function: it has each value below the distance beside it, from the
+    /// distance before.
     pub(super) fn curve(&self) -> Vec<(f64, f64)> {
         let ClaimedSamples { predictions, radii, .. } = &self.claimed;
         let correct = (0..radii.len()).filter(|&s| label(&self.claimed, s) == Some(predictions[s]) && radii[s] > 0.0);
@@ -151,7 +153,7 @@ impl Samples {
         ends.into_iter().enumerate().map(|(i, end)| (end, (count - i) as f64 / all)).collect()
     }
 
-    /// The accuracies at 0 and at each `ε`.
+    /// Returns the accuracies at 0 and at each `ε`.
     pub(super) fn points(&self) -> Vec<(f64, f64)> {
         let clean = self.claimed.clean_accuracy.map(|accuracy| (0.0, accuracy));
         let certified = self.claimed.certified_accuracy.iter().map(|claim| (claim.eps, claim.accuracy));

@@ -26,7 +26,7 @@ impl<T: Scalar> std::fmt::Debug for LinearBounds<'_, T> {
 }
 
 impl<T: Scalar> Sealed<T> {
-    /// The network as linear bounds pass it, for boxes of inputs.
+    /// Returns the network as linear bounds pass it, for boxes of inputs.
     ///
     /// ```
     /// use dahlquist::{Network, Semantics, activation::Activation, tensor::Shape};

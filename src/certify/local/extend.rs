@@ -81,14 +81,14 @@ impl<T: Scalar> Local<'_, T> {
         })
     }
 
-    /// What goes into the layers that linear bounds pass, on the samples.
+    /// Returns what goes into the layers that linear bounds pass, on the samples.
     pub(super) fn front(&self, wide: &Batch<f64>) -> Batch<f64> {
         let before = self.tail.as_ref().map_or(0, |tail| tail.first);
         let layers = self.sealed.wide().layers().take(before);
         layers.fold(wide.clone(), |x, layer| layer.forward(x, &mut Tape::idle()))
     }
 
-    /// What is known of the network within Euclidean balls around the samples.
+    /// Returns what is known of the network within Euclidean balls around the samples.
     pub(super) fn around(&self, pass: &Pass, radii: &[f64], semantics: Semantics) -> Result<Around> {
         let (features, samples) = (self.sealed.feature_layers(), radii.len());
         let first = self.tail.as_ref().map_or(0, |tail| tail.first);
@@ -124,7 +124,7 @@ impl<T: Scalar> Local<'_, T> {
     }
 }
 
-/// The box of the numbers that are no further from each coordinate than a radius, in a range.
+/// Returns the box of the numbers that are no further from each coordinate than a radius, in a range.
 fn cube(center: &[f64], radius: f64, range: Option<&[f64; 2]>) -> Vec<[f64; 2]> {
     let [least, most] = range.copied().unwrap_or([f64::NEG_INFINITY, f64::INFINITY]);
     center.iter().map(|&x| [sub_down(x, radius).max(least), add_up(x, radius).min(most)]).collect()

@@ -64,7 +64,7 @@ enum Part {
 }
 
 impl Part {
-    /// The number of layers.
+    /// Returns the number of layers.
     fn layers(&self) -> usize {
         1 + usize::from(matches!(self, Self::Dense(_, Some(_))))
     }
@@ -181,7 +181,7 @@ impl<'a, T: Scalar> Local<'a, T> {
         Self { sealed, frobenius: parts.iter().map(frobenius).collect(), parts, head, tail }
     }
 
-    /// A pass over samples.
+    /// Returns a pass over samples.
     fn pass(&self, wide: &Batch<f64>) -> Result<Pass> {
         let samples = wide.samples();
         let (logits, tape) = self.sealed.wide().forward_recording(wide.clone())?;
@@ -288,7 +288,8 @@ impl<'a, T: Scalar> Local<'a, T> {
         Ok((radii, motions))
     }
 
-    /// The errors that the head as executed adds to each logit, or none for exact semantics and where there is no head.
+    /// Returns the errors that the head as executed adds to each logit, or none for exact semantics and where there is
+    /// no head.
     fn head_rounding(&self, tape: &Tape<f64>, reach: &[f64], semantics: Semantics) -> Result<Vec<Vec<f64>>> {
         let (i, network) = (self.sealed.feature_layers(), self.sealed.network());
         let unlike = || Error::not_proved("the rounding error of a head", "the proof is not one of this network");
@@ -302,7 +303,7 @@ impl<'a, T: Scalar> Local<'a, T> {
         }
     }
 
-    /// The radius of a sample whose features move like this, `head` being the errors of the head as executed.
+    /// Returns the radius of a sample whose features move like this, `head` being the errors of the head as executed.
     fn radius(&self, pass: &Pass, s: usize, motion: &Motion, head: &[f64]) -> f64 {
         let (logits, centre) = (pass.logits.sample(s), &pass.centre[s]);
         let i = argmax(logits);

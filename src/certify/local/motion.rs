@@ -41,8 +41,8 @@ pub(super) struct Passed {
 }
 
 impl<T: Scalar> Local<'_, T> {
-    /// How the features of each sample move within its ball; `known`, those of other balls, saves proofs of norms where
-    /// the same neurons are fixed.
+    /// Returns how the features of each sample move within its ball; `known`, those of other balls, saves proofs of
+    /// norms where the same neurons are fixed.
     pub(super) fn motions(
         &self,
         tape: &Tape<f64>,
@@ -118,7 +118,7 @@ impl<T: Scalar> Local<'_, T> {
         Ok(motions)
     }
 
-    /// The rounding error of layer `i` as executed within `reach` of the tape, or none for exact semantics.
+    /// Returns the rounding error of layer `i` as executed within `reach` of the tape, or none for exact semantics.
     pub(super) fn rounding(&self, i: usize, tape: &Tape<f64>, reach: &[f64], semantics: Semantics) -> Result<Vec<f64>> {
         let layer = self.sealed.network().layers().nth(i).filter(|_| semantics == Semantics::Executed);
         let (Some(layer), Some(proof)) = (layer, self.sealed.certificate().layers().nth(i)) else {
@@ -129,14 +129,14 @@ impl<T: Scalar> Local<'_, T> {
 }
 
 impl Motion {
-    /// Those of `count` coordinates that move.
+    /// Returns those of `count` coordinates that move.
     pub(super) fn coordinates(&self, count: usize) -> impl Iterator<Item = usize> {
         let all = if self.moving.is_some() { 0 } else { count };
         self.moving.iter().flatten().copied().chain(0..all)
     }
 
-    /// `‖diag(c) W‖` for the rows of `W` in `moving` and the columns that move, `c` being the largest slopes; infinite if
-    /// it cannot be proved.
+    /// Returns `‖diag(c) W‖` for the rows of `W` in `moving` and the columns that move, `c` being the largest slopes;
+    /// infinite if it cannot be proved.
     fn norm(&self, rows: &Mat<f64>, moving: &[usize], slopes: &[[f64; 2]]) -> Upper {
         let columns: Vec<usize> = self.coordinates(rows.nrows()).collect();
         if moving.is_empty() || columns.is_empty() {
@@ -152,12 +152,12 @@ impl Motion {
     }
 }
 
-/// The largest absolute value of an interval of slopes.
+/// Returns the largest absolute value of an interval of slopes.
 pub(super) fn largest([low, high]: &[f64; 2]) -> f64 {
     low.abs().max(high.abs())
 }
 
-/// The smallest power of two that is not below a positive slope.
+/// Returns the smallest power of two that is not below a positive slope.
 fn raised(slope: f64) -> f64 {
     let power = libm::scalbn(1.0, exponent(slope));
     if power < slope { 2.0 * power } else { power }

@@ -37,7 +37,7 @@ struct Row {
 }
 
 impl Row {
-    /// An upper bound of `‖v‖`.
+    /// Returns an upper bound of `‖v‖`.
     fn norm(&self) -> f64 {
         add_up(norm_up(&self.nominal), self.deviation)
     }
@@ -47,8 +47,9 @@ impl Row {
         *self = Self { nominal: Vec::new(), deviation: mul_up(self.norm(), norm) };
     }
 
-    /// `vD` for a diagonal `D` of slopes, as `v̄D̄ + d·c`: `cᵢ`, the largest slope of a neuron, is left out of the
-    /// deviation, and is in the norm of [`super::motion::Passed`] that the deviation meets next. Returns a bound of `‖vD‖`.
+    /// Returns `vD` for a diagonal `D` of slopes, as `v̄D̄ + d·c`: `cᵢ`, the largest slope of a neuron, is left out of
+    /// the deviation, and is in the norm of [`super::motion::Passed`] that the deviation meets next. Returns a bound of
+    /// `‖vD‖`.
     fn through_slopes(&mut self, slopes: &[[f64; 2]]) -> f64 {
         // |v̄ᵢ| (half the width)/cᵢ, nothing for neurons that are fixed.
         let spread = |(v, slope): (&f64, &[f64; 2])| {
@@ -94,7 +95,8 @@ impl Row {
 }
 
 impl<T: Scalar> Local<'_, T> {
-    /// The sensitivity of `fᵢ − fⱼ` within the ball that `motion` is about, their rows being at most `distance` apart.
+    /// Returns the sensitivity of `fᵢ − fⱼ` within the ball that `motion` is about, their rows being at most `distance`
+    /// apart.
     pub(super) fn sensitivity(&self, motion: &Motion, (i, j): (usize, usize), distance: f64) -> Sensitivity {
         let Some(head) = &self.head else {
             let times = |known: f64| mul_up(distance, known);

@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl<T: Scalar> GradientField<T> {
-    /// `x − hWᵀσ(Wx + b)`; leaves `z = Wx + b` on the tape.
+    /// Returns `x − hWᵀσ(Wx + b)`; leaves `z = Wx + b` on the tape.
     pub(super) fn fused_euler(&self, direct: &Direct<T>, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
         let (shape, samples) = (self.map.operator().output(), x.samples());
         let z = Buffer::new(if tape.is_recording() { samples * shape.blocks() } else { 0 });

@@ -49,7 +49,7 @@ pub struct GradientField<T: Scalar> {
 }
 
 impl<T: Scalar> GradientField<T> {
-    /// The field of an affine map and an activation.
+    /// Returns the field of an affine map and an activation.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the activation has a negative slope: `V` would not be convex, and no step would be
@@ -63,17 +63,17 @@ impl<T: Scalar> GradientField<T> {
         Ok(Self { map, activation, power: None })
     }
 
-    /// The map `x ↦ Wx + b`.
+    /// Returns the map `x ↦ Wx + b`.
     pub fn map(&self) -> &Affine<T> {
         &self.map
     }
 
-    /// The activation `σ`.
+    /// Returns the activation `σ`.
     pub fn activation(&self) -> Activation {
         self.activation
     }
 
-    /// `−σ(z)`.
+    /// Returns `−σ(z)`.
     fn pull(&self, z: &Batch<T>) -> Batch<T> {
         let values = z.data().iter().map(|&z| -self.activation.value(z)).collect();
         Batch::computed(z.shape(), z.samples(), values)
@@ -206,14 +206,15 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
     }
 }
 
-/// A direction to start a power iteration in: random, so that it almost surely has a part in every singular vector.
+/// Returns a direction to start a power iteration in: random, so that it almost surely has a part in every singular
+/// vector.
 fn random_direction<T: Scalar>(shape: Shape) -> Batch<T> {
     let rng = rand_chacha::ChaCha8Rng::seed_from_u64(shape.len() as u64);
     let data = StandardNormal.sample_iter(rng).take(shape.len()).map(|x: f64| T::of(x)).collect();
     normalised(Batch::computed(shape, 1, data)).0
 }
 
-/// `x/‖x‖` and `‖x‖`, both as estimates; zero stays zero.
+/// Returns `x/‖x‖` and `‖x‖`, both as estimates; zero stays zero.
 fn normalised<T: Scalar>(mut x: Batch<T>) -> (Batch<T>, f64) {
     let norm = x.data().iter().map(|x| x.wide() * x.wide()).sum::<f64>().sqrt();
     if norm > 0.0 {

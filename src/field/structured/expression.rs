@@ -49,13 +49,13 @@ pub(crate) struct Parameters<T: Scalar> {
 }
 
 impl<T: Scalar> Parameters<T> {
-    /// The slots of a gradient that belong to operator `i`.
+    /// Returns the slots of a gradient that belong to operator `i`.
     fn slots<'a>(&self, i: usize, gradient: &'a mut [Vec<T>]) -> &'a mut [Vec<T>] {
         let first: usize = self.operators[..i].iter().map(|operator| operator.parameters().len()).sum();
         &mut gradient[first..][..self.operators[i].parameters().len()]
     }
 
-    /// The slot of vector `i`.
+    /// Returns the slot of vector `i`.
     fn vector<'a>(&self, i: usize, gradient: &'a mut [Vec<T>]) -> &'a mut Vec<T> {
         let first: usize = self.operators.iter().map(|operator| operator.parameters().len()).sum();
         &mut gradient[first + i]
@@ -75,7 +75,7 @@ pub(crate) struct Rounded {
 }
 
 impl Expression {
-    /// The value; leaves on the tape what [`Self::vjp`], [`Self::jvp`] and [`Self::rounding`] need.
+    /// Returns the value; leaves on the tape what [`Self::vjp`], [`Self::jvp`] and [`Self::rounding`] need.
     pub(crate) fn eval<T: Scalar>(&self, p: &Parameters<T>, x: Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
         let y = match self {
             Self::Chain(parts) => {
@@ -100,7 +100,7 @@ impl Expression {
         y
     }
 
-    /// `Jᵀg`, and the gradient by the parameters.
+    /// Returns `Jᵀg`, and the gradient by the parameters.
     pub(crate) fn vjp<T: Scalar>(
         &self,
         p: &Parameters<T>,
@@ -153,7 +153,7 @@ impl Expression {
         }
     }
 
-    /// `Jv`.
+    /// Returns `Jv`.
     pub(crate) fn jvp<T: Scalar>(&self, p: &Parameters<T>, tape: &Tape<T>, v: Batch<T>) -> Batch<T> {
         match self {
             Self::Chain(parts) => parts.iter().enumerate().fold(v, |v, (k, part)| part.jvp(p, tape.inner(k), v)),
@@ -284,7 +284,7 @@ impl Expression {
     }
 }
 
-/// `x + b`, with one number for each channel.
+/// Returns `x + b`, with one number for each channel.
 fn shifted<T: Scalar>(b: &[T], mut x: Batch<T>) -> Batch<T> {
     let (units, points) = (b.len(), x.shape().points());
     x.data_mut().iter_mut().enumerate().for_each(|(i, x)| *x += b[i / points % units]);
@@ -313,7 +313,7 @@ fn scale_channels(shape: Shape, f: impl Fn(usize) -> usize) -> Shape {
     }
 }
 
-/// The refusal of a proof that is not one of the field.
+/// Returns the refusal of a proof that is not one of the field.
 pub(super) fn unlike() -> Error {
     Error::not_proved("the rounding error of a field", "the proof is not one of it")
 }

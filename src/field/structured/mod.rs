@@ -61,7 +61,7 @@ enum Place {
 }
 
 impl<T: Scalar> StructuredField<T> {
-    /// The field of a description on a space.
+    /// Returns the field of a description on a space.
     ///
     /// # Errors
     /// As [`Field::check`], and [`Error::NotProved`] for a field that is a type of its own ([`super::GradientField`] without
@@ -137,7 +137,7 @@ impl<T: Scalar> StructuredField<T> {
         Ok(norms)
     }
 
-    /// One step of a split method.
+    /// Returns one step of a split method.
     ///
     /// # Errors
     /// [`Error::Parameter`] for a method that is none for the field.
@@ -173,12 +173,12 @@ impl<T: Scalar> StructuredField<T> {
     }
 }
 
-/// `Wᵀσ(Wx + b)` with operator `i`.
+/// Returns `Wᵀσ(Wx + b)` with operator `i`.
 fn gradient(i: usize, activation: Activation) -> Vec<Expression> {
     vec![Expression::Apply(i), Expression::Activate(activation), Expression::Adjoint(i)]
 }
 
-/// `c` times a chain.
+/// Returns `c` times a chain.
 fn scaled(mut parts: Vec<Expression>, c: f64) -> Expression {
     if c != 1.0 {
         parts.push(Expression::Scale(c));
@@ -186,31 +186,31 @@ fn scaled(mut parts: Vec<Expression>, c: f64) -> Expression {
     Expression::Chain(parts)
 }
 
-/// `(S − Sᵀ − γI)x` with operator `i`.
+/// Returns `(S − Sᵀ − γI)x` with operator `i`.
 fn skew(i: usize, damping: f64) -> Expression {
     let damped = (damping != 0.0).then_some(Expression::Scale(-damping));
     let parts = [Expression::Apply(i), scaled(vec![Expression::Adjoint(i)], -1.0)];
     Expression::Sum(parts.into_iter().chain(damped).collect())
 }
 
-/// `−Wᵀσ(Wx + b) + (S − Sᵀ)x − γx` with the operators 0 and 1.
+/// Returns `−Wᵀσ(Wx + b) + (S − Sᵀ)x − γx` with the operators 0 and 1.
 fn dissipative(activation: Activation, damping: f64) -> Expression {
     Expression::Sum(vec![scaled(gradient(0, activation), -1.0), skew(1, damping)])
 }
 
-/// `(h Kᵀσ(Kp + b), 0)` with operator `i`.
+/// Returns `(h Kᵀσ(Kp + b), 0)` with operator `i`.
 fn velocity(i: usize, activation: Activation, h: f64) -> Expression {
     let inside = [scaled(gradient(i, activation), h)];
     Expression::Chain([Expression::Half(true)].into_iter().chain(inside).chain([Expression::Embed(false)]).collect())
 }
 
-/// `(0, −h Wᵀσ(Wq + c))` with operator `i`.
+/// Returns `(0, −h Wᵀσ(Wq + c))` with operator `i`.
 fn force(i: usize, activation: Activation, h: f64) -> Expression {
     let inside = [scaled(gradient(i, activation), -h)];
     Expression::Chain([Expression::Half(false)].into_iter().chain(inside).chain([Expression::Embed(true)]).collect())
 }
 
-/// What a field computes, its operators being numbered in the order of [`Field::parts`].
+/// Returns what a field computes, its operators being numbered in the order of [`Field::parts`].
 fn expression(field: &Field<Slot>, biased: bool) -> Result<Expression> {
     use Expression::{Activate, Adjoint, Apply, Chain, Scale, Shift, Sum};
     let shifted = |linear: Expression, activation: Activation| {

@@ -13,30 +13,30 @@ use crate::{
     tensor::Shape,
 };
 
-/// The field `−Wᵀσ(Wx + b)`, `W` dense or a convolution.
+/// Returns the field `−Wᵀσ(Wx + b)`, `W` dense or a convolution.
 pub fn gradient_field<T: Scalar>() -> BoxedStrategy<GradientField<T>> {
     let map = prop_oneof![2 => dense::<T>(), 1 => conv2d::<T>()];
     (map, monotone_activation()).prop_filter_map("refused", |(map, a)| GradientField::new(map, a).ok()).boxed()
 }
 
-/// The field of [`gradient_field`], its slope of any magnitude.
+/// Returns the field of [`gradient_field`], its slope of any magnitude.
 pub fn steep_gradient_field<T: Scalar>() -> BoxedStrategy<GradientField<T>> {
     let map = prop_oneof![2 => dense::<T>(), 1 => conv2d::<T>()];
     (map, steep_activation()).prop_filter_map("refused", |(map, a)| GradientField::new(map, a).ok()).boxed()
 }
 
-/// The field of [`gradient_field`] with sums of more terms than one chunk.
+/// Returns the field of [`gradient_field`] with sums of more terms than one chunk.
 pub fn long_gradient_field<T: Scalar>() -> BoxedStrategy<GradientField<T>> {
     let map = prop_oneof![2 => long_dense::<T>(), 1 => long_conv2d::<T>()];
     (map, monotone_activation()).prop_filter_map("refused", |(map, a)| GradientField::new(map, a).ok()).boxed()
 }
 
-/// The field `Vσ(Wx + b) + c` with dense maps.
+/// Returns the field `Vσ(Wx + b) + c` with dense maps.
 pub fn residual_field<T: Scalar>() -> BoxedStrategy<ResidualField<T>> {
     residual_field_with(activation())
 }
 
-/// The field of [`residual_field`], its slope of any magnitude.
+/// Returns the field of [`residual_field`], its slope of any magnitude.
 pub fn steep_residual_field<T: Scalar>() -> BoxedStrategy<ResidualField<T>> {
     residual_field_with(steep_activation())
 }
@@ -52,7 +52,8 @@ fn residual_field_with<T: Scalar>(a: impl Strategy<Value = Activation> + 'static
         .boxed()
 }
 
-/// A field of the family by its kind, from 0 to [`KINDS`], with dense operators, or on images with convolutions.
+/// Returns a field of the family by its kind, from 0 to [`KINDS`], with dense operators, or on images with
+/// convolutions.
 pub(super) fn family<T: Scalar>(kind: usize, images: bool) -> BoxedStrategy<Field> {
     // Half a space, a space, and what lies between.
     let (half, space) = if images { (1, 2) } else { (2, 4) };
@@ -128,7 +129,7 @@ pub(super) fn family<T: Scalar>(kind: usize, images: bool) -> BoxedStrategy<Fiel
 /// The number of kinds of [`structured_field`].
 pub const KINDS: usize = 8;
 
-/// A field of the family, as data, and its space.
+/// Returns a field of the family, as data, and its space.
 pub fn structured<T: Scalar>() -> BoxedStrategy<(Field, Shape)> {
     (0..KINDS, any::<bool>())
         .prop_flat_map(|(kind, images)| {
@@ -138,7 +139,7 @@ pub fn structured<T: Scalar>() -> BoxedStrategy<(Field, Shape)> {
         .boxed()
 }
 
-/// A field of the family.
+/// Returns a field of the family.
 pub fn structured_field<T: Scalar>() -> BoxedStrategy<StructuredField<T>> {
     structured::<T>().prop_filter_map("refused", |(field, space)| StructuredField::new(&field, space).ok()).boxed()
 }

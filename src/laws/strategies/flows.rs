@@ -18,19 +18,20 @@ use crate::{
     tensor::Shape,
 };
 
-/// Whether a step is neither so short nor so long that its products with derivatives leave the format on their way.
+/// Returns whether a step is neither so short nor so long that its products with derivatives leave the format on their
+/// way.
 fn is_moderate(h: f64) -> bool {
     (1e-6..1e6).contains(&h.abs())
 }
 
-/// The steps of [`steep_splitting`] whose derivatives can be compared.
+/// Returns the steps of [`steep_splitting`] whose derivatives can be compared.
 pub fn splitting<T: Scalar>() -> BoxedStrategy<Splitting<T>> {
     steep_splitting::<T>()
         .prop_filter("its derivatives leave the format", |layer| is_moderate(layer.step().wide()))
         .boxed()
 }
 
-/// The flows of [`steep_structured_flow`] whose derivatives can be compared.
+/// Returns the flows of [`steep_structured_flow`] whose derivatives can be compared.
 pub fn structured_flow<T: Scalar>() -> BoxedStrategy<Flow<T>> {
     steep_structured_flow::<T>()
         .prop_filter("its derivatives leave the format", |flow| is_moderate(flow.step().wide()))
@@ -64,7 +65,7 @@ pub fn steep_structured_flow<T: Scalar>() -> BoxedStrategy<Flow<T>> {
         .boxed()
 }
 
-/// An implicit method, among them one with a singular matrix and one of one's own.
+/// Returns an implicit method, among them one with a singular matrix and one of one's own.
 pub fn implicit_tableau() -> impl Strategy<Value = Tableau> {
     let own = || {
         Tableau::new("own", 1, vec![vec![Surd::ratio(3, 4).ok()?]], vec![Surd::from(1)], vec![Surd::ratio(3, 4).ok()?])
@@ -89,8 +90,8 @@ pub fn implicit_flow<T: Scalar>() -> BoxedStrategy<Implicit<T>> {
         .boxed()
 }
 
-/// The length of a step as a multiple of the longest one that circle contractivity proves (or that Euler's method has,
-/// for a method without a radius): below it, at it, above it, and negative.
+/// Returns the length of a step as a multiple of the longest one that circle contractivity proves (or that Euler's
+/// method has, for a method without a radius): below it, at it, above it, and negative.
 pub fn step_ratio() -> impl Strategy<Value = f64> {
     prop_oneof![
         2 => 0.0..1.0f64,
@@ -100,7 +101,7 @@ pub fn step_ratio() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// A flow of a gradient field by any explicit method, its steps below, at and above the limit of contractivity.
+/// Returns a flow of a gradient field by any explicit method, its steps below, at and above the limit of contractivity.
 pub fn gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
     (gradient_field::<T>(), explicit_tableau(), step_ratio(), any::<bool>(), 1..=3usize)
         .prop_filter_map("refused", |(field, tableau, ratio, relative, steps)| {
@@ -108,7 +109,7 @@ pub fn gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
         })
 }
 
-/// A flow of a gradient field by one method, its steps as those of [`gradient_flow`].
+/// Returns a flow of a gradient field by one method, its steps as those of [`gradient_flow`].
 ///
 /// # Panics
 /// If there is no method of this name.
@@ -120,7 +121,8 @@ pub fn gradient_flow_by<T: Scalar>(method: &str) -> impl Strategy<Value = Flow<T
         })
 }
 
-/// A flow whose steps have gradient fields of their own, its steps below, at and above the limit of contractivity.
+/// Returns a flow whose steps have gradient fields of their own, its steps below, at and above the limit of
+/// contractivity.
 pub fn varying_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
     (1..=4usize, 2..=3usize)
         .prop_flat_map(|(n, steps)| {
@@ -143,7 +145,7 @@ pub fn varying_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
         })
 }
 
-/// A flow of [`steep_gradient_field`], its steps below, at and above the limit of contractivity.
+/// Returns a flow of [`steep_gradient_field`], its steps below, at and above the limit of contractivity.
 pub fn steep_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
     (steep_gradient_field::<T>(), explicit_tableau(), step_ratio(), any::<bool>(), 1..=3usize)
         .prop_filter_map("refused", |(field, tableau, ratio, relative, steps)| {
@@ -151,15 +153,15 @@ pub fn steep_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
         })
 }
 
-/// A flow of a residual field by Euler's method and others, its steps moderate.
+/// Returns a flow of a residual field by Euler's method and others, its steps moderate.
 pub fn residual_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
     let tableau = prop_oneof![3 => Just(Tableau::euler()), 1 => explicit_tableau()];
     (residual_field::<T>(), tableau, -1.5..1.5f64, 1..=2usize)
         .prop_filter_map("refused", |(field, tableau, h, steps)| Flow::new(field, tableau, Step::Fixed(h), steps).ok())
 }
 
-/// A flow of a residual field whose activation has a slope near the end of the exponent range, and whose outer map makes
-/// up for it: values are moderate as long as nothing overflows on the way. Some steps have any magnitude.
+/// Returns a flow of a residual field whose activation has a slope near the end of the exponent range, and whose outer
+/// map makes up for it: values are moderate as long as nothing overflows on the way. Some steps have any magnitude.
 pub fn steep_residual_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
     let top = libm::ilogb(T::LARGEST);
     let tableau = prop_oneof![2 => Just(Tableau::euler()), 1 => explicit_tableau()];
@@ -178,8 +180,8 @@ pub fn steep_residual_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
         })
 }
 
-/// A flow of a gradient field with so small weights that the longest steps are near the end of the exponent range: a
-/// product of the step with a coefficient may overflow, and slopes are near the other end.
+/// Returns a flow of a gradient field with so small weights that the longest steps are near the end of the exponent
+/// range: a product of the step with a coefficient may overflow, and slopes are near the other end.
 pub fn long_step_gradient_flow<T: Scalar>() -> impl Strategy<Value = Flow<T>> {
     let half = libm::ilogb(T::LARGEST) / 2;
     (1..=3usize, 1..=3usize)
@@ -195,7 +197,7 @@ fn times_power<T: Scalar>(x: &[T], e: i32) -> Vec<T> {
     x.iter().map(|x| T::of(libm::scalbn(x.wide(), e))).collect()
 }
 
-/// The flow with a step of `ratio` times the limit: relative and sealed, where that is possible and asked for.
+/// Returns the flow with a step of `ratio` times the limit: relative and sealed, where that is possible and asked for.
 pub fn flow<T: Scalar>(
     field: GradientField<T>,
     tableau: Tableau,

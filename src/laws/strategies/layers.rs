@@ -12,12 +12,12 @@ use crate::{
     tensor::Shape,
 };
 
-/// A dense layer.
+/// Returns a dense layer.
 pub fn dense_layer<T: Scalar>() -> impl Strategy<Value = AffineLayer<T>> {
     dense::<T>().prop_map(AffineLayer::new)
 }
 
-/// A dense layer with rows of norm 1.
+/// Returns a dense layer with rows of norm 1.
 pub fn unit_rows_layer<T: Scalar>() -> impl Strategy<Value = AffineLayer<T>> {
     let w = (1..=4usize, 1..=4usize).prop_flat_map(|(m, n)| (Just((m, n)), vec(-2.0..2.0f64, m * n), bias::<T>(m)));
     w.prop_filter_map("refused", |((m, n), w, b)| {
@@ -26,29 +26,29 @@ pub fn unit_rows_layer<T: Scalar>() -> impl Strategy<Value = AffineLayer<T>> {
     })
 }
 
-/// A convolutional layer.
+/// Returns a convolutional layer.
 pub fn conv2d_layer<T: Scalar>() -> impl Strategy<Value = AffineLayer<T>> {
     conv2d::<T>().prop_map(AffineLayer::new)
 }
 
-/// A pooling layer.
+/// Returns a pooling layer.
 pub fn pool_layer<T: Scalar>() -> impl Strategy<Value = AffineLayer<T>> {
     pool::<T>().prop_map(AffineLayer::new)
 }
 
-/// An activation as a layer.
+/// Returns an activation as a layer.
 pub fn activation_layer<T: Scalar>() -> impl Strategy<Value = ActivationLayer> {
     (steep_activation(), shape()).prop_filter_map("refused", |(a, shape)| ActivationLayer::new::<T>(a, shape).ok())
 }
 
-/// An activation of some channels.
+/// Returns an activation of some channels.
 pub fn partial_activation<T: Scalar>() -> impl Strategy<Value = PartialActivation> {
     (steep_activation(), shape(), 0..4usize, 1..4usize).prop_filter_map("refused", |(a, shape, from, count)| {
         PartialActivation::new::<T>(a, [from, from + count], shape).ok()
     })
 }
 
-/// A normalisation of an image or a vector.
+/// Returns a normalisation of an image or a vector.
 pub fn normalize<T: Scalar>() -> impl Strategy<Value = Normalize<T>> {
     shape().prop_flat_map(|shape| {
         let units = if let Shape::Image { channels, .. } = shape { channels } else { shape.len() };
@@ -88,7 +88,7 @@ pub fn householder<T: Scalar>() -> impl Strategy<Value = Householder<T>> {
         })
 }
 
-/// A layer that selects: groups that are sorted, or max pooling.
+/// Returns a layer that selects: groups that are sorted, or max pooling.
 pub fn selection() -> impl Strategy<Value = Selection> {
     let sorted = (shape(), 1..=3usize).prop_filter_map("refused", |(input, group)| Selection::sort(input, group).ok());
     let largest = (image(), pooling())
@@ -112,7 +112,7 @@ pub fn moves() -> impl Strategy<Value = Reshape> {
     })
 }
 
-/// A layer that keeps every distance.
+/// Returns a layer that keeps every distance.
 pub fn reshape() -> impl Strategy<Value = Reshape> {
     (image(), 0..=2usize, 1..=3usize).prop_filter_map("refused", |(input, kind, n)| match (kind, input) {
         (0, _) => Some(Reshape::flatten(input)),

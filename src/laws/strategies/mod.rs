@@ -25,12 +25,12 @@ pub use self::{
 };
 use crate::{activation::Activation, integrate::Tableau, scalar::Scalar, tensor::Shape};
 
-/// A number of moderate size: between −2 and 2, or a small integer.
+/// Returns a number of moderate size: between −2 and 2, or a small integer.
 pub fn moderate<T: Scalar>() -> impl Strategy<Value = T> {
     prop_oneof![(-2.0..2.0f64).prop_map(T::of), (-3..=3i32).prop_map(|n| T::of(n.into()))]
 }
 
-/// A finite number of any magnitude: `±m·2ᵉ` over the exponent range of the format, subnormal numbers included.
+/// Returns a finite number of any magnitude: `±m·2ᵉ` over the exponent range of the format, subnormal numbers included.
 pub fn wide<T: Scalar>() -> impl Strategy<Value = T> {
     let least = libm::ilogb(T::SMALLEST);
     (1.0..2.0f64, least..libm::ilogb(T::LARGEST), any::<bool>()).prop_map(|(m, e, negative)| {
@@ -40,19 +40,20 @@ pub fn wide<T: Scalar>() -> impl Strategy<Value = T> {
     })
 }
 
-/// A number at which something has gone wrong before: 0, `±2⁻¹²⁶`, `10³⁰`, the smallest number, `10⁻³²⁰`, …
+/// Returns a number at which something has gone wrong before: 0, `±2⁻¹²⁶`, `10³⁰`, the smallest number, `10⁻³²⁰`, …
 pub fn special<T: Scalar>() -> impl Strategy<Value = T> {
     let numbers = [0.0, 0.0, 1.0, -1.0, 1e30, -1e30, 2f64.powi(-126), -(2f64.powi(-126)), 1e-320, 1e-45, 3e-39, 1e15];
     select(numbers.map(T::of).to_vec())
 }
 
-/// A subnormal number.
+/// Returns a subnormal number.
 pub fn subnormal<T: Scalar>() -> impl Strategy<Value = T> {
     (-4000..=4000i32).prop_map(|n| T::of(f64::from(n) * T::SMALLEST))
 }
 
-/// The entries of a `rows × columns` matrix, row by row: moderate, over the whole exponent range, special, subnormal,
-/// ill-conditioned (columns or rows that shrink by a factor), rank-deficient, or moderate times one power of two.
+/// Returns the entries of a `rows × columns` matrix, row by row: moderate, over the whole exponent range, special,
+/// subnormal, ill-conditioned (columns or rows that shrink by a factor), rank-deficient, or moderate times one power of
+/// two.
 pub fn matrix<T: Scalar>(rows: usize, columns: usize) -> BoxedStrategy<Vec<T>> {
     let n = rows * columns;
     let scaled = move |axis: bool| {
@@ -78,7 +79,7 @@ pub fn matrix<T: Scalar>(rows: usize, columns: usize) -> BoxedStrategy<Vec<T>> {
     .boxed()
 }
 
-/// A bias of `n` numbers, or none.
+/// Returns a bias of `n` numbers, or none.
 pub fn bias<T: Scalar>(n: usize) -> BoxedStrategy<Option<Vec<T>>> {
     option::of(prop_oneof![
         4 => vec(moderate::<T>(), n),
@@ -89,12 +90,12 @@ pub fn bias<T: Scalar>(n: usize) -> BoxedStrategy<Option<Vec<T>>> {
     .boxed()
 }
 
-/// A vector or an image of a few numbers.
+/// Returns a vector or an image of a few numbers.
 pub fn shape() -> impl Strategy<Value = Shape> {
     prop_oneof![(1..=6usize).prop_map(Shape::Features), image()]
 }
 
-/// An image of up to 3 channels and 5 × 5 points.
+/// Returns an image of up to 3 channels and 5 × 5 points.
 pub fn image() -> impl Strategy<Value = Shape> {
     (1..=3usize, 1..=5usize, 1..=5usize).prop_map(|(c, h, w)| Shape::image(c, h, w))
 }
@@ -105,17 +106,17 @@ pub fn activation() -> impl Strategy<Value = Activation> {
     prop_oneof![select(Activation::ALL.to_vec()), select(vec![0.0, 0.1, 0.5, 1.0, 2.0]).prop_map(leaky)]
 }
 
-/// An activation, its slope of any magnitude.
+/// Returns an activation, its slope of any magnitude.
 pub fn steep_activation() -> impl Strategy<Value = Activation> {
     prop_oneof![activation(), wide::<f32>().prop_map(|slope| Activation::LeakyRelu { slope: slope.abs().into() })]
 }
 
-/// An activation without negative slopes, as a gradient field needs it.
+/// Returns an activation without negative slopes, as a gradient field needs it.
 pub fn monotone_activation() -> impl Strategy<Value = Activation> {
     activation().prop_filter("negative slope", |a| a.slopes()[0] >= 0.0)
 }
 
-/// An explicit method.
+/// Returns an explicit method.
 pub fn explicit_tableau() -> impl Strategy<Value = Tableau> {
     select(Tableau::names().chain(["ssprk32", "ssprk52"]).collect::<Vec<_>>())
         .prop_filter_map("not explicit", |name| Tableau::by_name(name).ok().filter(Tableau::is_explicit))

@@ -11,7 +11,7 @@ use crate::{
     tensor::Shape,
 };
 
-/// A matrix with a bias or none.
+/// Returns a matrix with a bias or none.
 pub fn dense<T: Scalar>() -> BoxedStrategy<Affine<T>> {
     (1..=5usize, 1..=5usize)
         .prop_flat_map(|(rows, columns)| (Just((rows, columns)), matrix::<T>(rows, columns), bias::<T>(rows)))
@@ -19,8 +19,8 @@ pub fn dense<T: Scalar>() -> BoxedStrategy<Affine<T>> {
         .boxed()
 }
 
-/// A matrix with a bias or none, whose sums have more terms than one chunk of the declared order: those of `Wx`, or those
-/// of `Wᵀy`.
+/// Returns a matrix with a bias or none, whose sums have more terms than one chunk of the declared order: those of
+/// `Wx`, or those of `Wᵀy`.
 pub fn long_dense<T: Scalar>() -> BoxedStrategy<Affine<T>> {
     select(vec![(2, 200), (150, 1)])
         .prop_flat_map(|(rows, columns)| (Just((rows, columns)), matrix::<T>(rows, columns), bias::<T>(rows)))
@@ -28,7 +28,7 @@ pub fn long_dense<T: Scalar>() -> BoxedStrategy<Affine<T>> {
         .boxed()
 }
 
-/// A convolution with a bias or none, whose sums have more terms than one chunk of the declared order.
+/// Returns a convolution with a bias or none, whose sums have more terms than one chunk of the declared order.
 pub fn long_conv2d<T: Scalar>() -> BoxedStrategy<Affine<T>> {
     let geometry =
         |mode| Geometry { input: Shape::image(9, 3, 3), outputs: 1, kernel: (3, 3), stride: 1, padding: 1, mode };
@@ -51,7 +51,7 @@ pub fn geometry() -> BoxedStrategy<Geometry> {
     prop_oneof![any, same].boxed()
 }
 
-/// A convolution with a [`geometry`], and a bias or none.
+/// Returns a convolution with a [`geometry`], and a bias or none.
 pub fn conv2d<T: Scalar>() -> BoxedStrategy<Affine<T>> {
     geometry()
         .prop_flat_map(|geometry| {
@@ -63,7 +63,7 @@ pub fn conv2d<T: Scalar>() -> BoxedStrategy<Affine<T>> {
         .boxed()
 }
 
-/// A convolution with groups, dilations, and strides and paddings of its own for each axis.
+/// Returns a convolution with groups, dilations, and strides and paddings of its own for each axis.
 pub fn grouped_conv2d<T: Scalar>() -> BoxedStrategy<Affine<T>> {
     let pair = |range: std::ops::RangeInclusive<usize>| (range.clone(), range).prop_map(|(a, b)| Pair([a, b]));
     let mode = select(vec![PaddingMode::Zeros, PaddingMode::Circular]);
@@ -95,7 +95,7 @@ pub fn pool<T: Scalar>() -> BoxedStrategy<Affine<T>> {
         .boxed()
 }
 
-/// A scale and a shift for each channel.
+/// Returns a scale and a shift for each channel.
 pub fn channel_affine<T: Scalar>() -> impl Strategy<Value = Affine<T>> {
     shape().prop_flat_map(|shape| {
         let units = if let Shape::Image { channels, .. } = shape { channels } else { shape.len() };

@@ -19,7 +19,7 @@ pub enum Step {
 /// The most steps that an estimate chooses in training; a proof may choose more.
 pub(super) const MOST_ESTIMATED: f64 = 1000.0;
 
-/// `horizon/steps` in the format of the network, as files mean it.
+/// Returns `horizon/steps` in the format of the network, as files mean it.
 pub(super) fn quotient<T: Scalar>(horizon: f64, steps: usize) -> T {
     T::of(length(T::of(horizon).wide(), steps, &|x| x))
 }

@@ -74,7 +74,7 @@ impl Derived {
 }
 
 impl<T: Scalar> Flow<T> {
-    /// A flow of a field.
+    /// Creates a flow of a field.
     ///
     /// # Errors
     /// [`Error::Parameter`] if there are no steps, the step is not finite in `T` or the fraction is not in `(0, 1]`;
@@ -131,12 +131,12 @@ impl<T: Scalar> Flow<T> {
         Ok(flow)
     }
 
-    /// The same flow, its steps as they are, said to be so many of a whole time.
+    /// Returns the same flow, its steps as they are, said to be so many of a whole time.
     pub(crate) fn over(self, horizon: Option<f64>) -> Self {
         Self { horizon, ..self }
     }
 
-    /// The vector field of a step.
+    /// Returns the vector field of a step.
     ///
     /// # Panics
     /// If there is no such step.
@@ -144,12 +144,12 @@ impl<T: Scalar> Flow<T> {
         if let [field] = &self.fields[..] { &**field } else { &*self.fields[step] }
     }
 
-    /// The vector fields: one for all steps, or one for each.
+    /// Returns the vector fields: one for all steps, or one for each.
     pub fn fields(&self) -> &[Box<dyn VectorField<T>>] {
         &self.fields
     }
 
-    /// The slots of the field of a step in a gradient.
+    /// Returns the slots of the field of a step in a gradient.
     fn slots<'a>(&self, step: usize, gradient: Option<&'a mut [Vec<T>]>) -> Option<&'a mut [Vec<T>]> {
         let before = if self.fields.len() == 1 { 0 } else { step };
         let first: usize = self.fields[..before].iter().map(|field| field.parameters().len()).sum();
@@ -157,17 +157,17 @@ impl<T: Scalar> Flow<T> {
         gradient.map(|gradient| &mut gradient[first..first + count])
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn tableau(&self) -> &Tableau {
         &self.method.tableau
     }
 
-    /// The length `h` of a step, as it is evaluated.
+    /// Returns the length `h` of a step, as it is evaluated.
     pub fn step(&self) -> T {
         self.h
     }
 
-    /// The number of steps.
+    /// Returns the number of steps.
     pub fn steps(&self) -> usize {
         self.steps
     }
@@ -176,12 +176,12 @@ impl<T: Scalar> Flow<T> {
         self.coefficients.b.len()
     }
 
-    /// Whether a step is `x + h f(x)`.
+    /// Returns whether a step is `x + h f(x)`.
     fn is_euler(&self) -> bool {
         self.coefficients.b[..] == [T::one()]
     }
 
-    /// `x + h Σ wⱼ kⱼ`.
+    /// Returns `x + h Σ wⱼ kⱼ`.
     fn combine(&self, x: &Batch<T>, weights: &[T], slopes: &[Batch<T>]) -> Batch<T> {
         let mut y = x.clone();
         for (&w, k) in weights.iter().zip(slopes) {
@@ -336,7 +336,7 @@ impl<T: Scalar> Layer<T> for Flow<T> {
         self.fields.iter().flat_map(|field| field.parameter_rows()).collect()
     }
 
-    /// The explicit parameters are those of the fields and the step.
+    /// Returns the explicit parameters are those of the fields and the step.
     fn gradient(&self) -> Vec<Vec<T>> {
         self.parameters().iter().map(|p| p.len()).chain([1]).map(|n| vec![T::zero(); n]).collect()
     }

@@ -64,7 +64,7 @@ pub(super) fn norms<T: Scalar>(x: &[Batch<T>]) -> Vec<f64> {
     (0..samples).map(|s| norm_up(&stages.iter().map(|norms| norms[s]).collect::<Vec<f64>>())).collect()
 }
 
-/// `⟨x, y⟩` of sample `s`.
+/// Returns `⟨x, y⟩` of sample `s`.
 fn dot<T: Scalar>(x: &[Batch<T>], y: &[Batch<T>], s: usize) -> f64 {
     let each = |(x, y): (&Batch<T>, &Batch<T>)| -> f64 {
         x.sample(s).iter().zip(y.sample(s)).map(|(x, y)| x.wide() * y.wide()).sum()

@@ -99,7 +99,7 @@ impl<T: Scalar> Part<T> {
 }
 
 impl<T: Scalar> Implicit<T> {
-    /// A flow of a field, its equations solved to a tolerance.
+    /// Creates a flow of a field, its equations solved to a tolerance.
     ///
     /// Without a tolerance it is `1024u(1 + ‖x‖)` in a step from `x`, `u` being the unit roundoff of `T`.
     ///
@@ -177,22 +177,22 @@ impl<T: Scalar> Implicit<T> {
         }
     }
 
-    /// The same flow, its steps as they are, said to be so many of a whole time.
+    /// Returns the same flow, its steps as they are, said to be so many of a whole time.
     pub(crate) fn over(self, horizon: Option<f64>) -> Self {
         Self { horizon, ..self }
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn tableau(&self) -> &Tableau {
         &self.method.tableau
     }
 
-    /// The length `h` of a step, as it is evaluated.
+    /// Returns the length `h` of a step, as it is evaluated.
     pub fn step(&self) -> T {
         self.h
     }
 
-    /// The number of steps.
+    /// Returns the number of steps.
     pub fn steps(&self) -> usize {
         self.steps
     }
@@ -201,7 +201,7 @@ impl<T: Scalar> Implicit<T> {
         if let [field] = &self.fields[..] { &**field } else { &*self.fields[step] }
     }
 
-    /// The slots of the field of a step in a gradient.
+    /// Returns the slots of the field of a step in a gradient.
     fn slots<'a>(&self, step: usize, gradient: Option<&'a mut [Vec<T>]>) -> Option<&'a mut [Vec<T>]> {
         let before = if self.fields.len() == 1 { 0 } else { step };
         let first: usize = self.fields[..before].iter().map(|field| field.parameters().len()).sum();
@@ -209,7 +209,7 @@ impl<T: Scalar> Implicit<T> {
         gradient.map(|gradient| &mut gradient[first..first + count])
     }
 
-    /// The residual to which a linear system with such right-hand sides is solved for derivatives.
+    /// Returns the residual to which a linear system with such right-hand sides is solved for derivatives.
     fn sharp(right: &[Batch<T>]) -> Vec<f64> {
         krylov::norms(right).into_iter().map(|norm| 4.0 * T::UNIT_ROUNDOFF * norm).collect()
     }
@@ -273,7 +273,7 @@ impl<T: Scalar> Implicit<T> {
         pulled
     }
 
-    /// `Vᵢ = v + h Σ aᵢⱼ JVⱼ`, block by block.
+    /// Returns `Vᵢ = v + h Σ aᵢⱼ JVⱼ`, block by block.
     fn step_jvp(&self, step: usize, tape: &Tape<T>, v: &Batch<T>) -> Batch<T> {
         let (field, a) = (self.field(step), &self.coefficients.a);
         let moved = |j: usize, v: &Batch<T>| field.jvp(tape.saved(j), tape.inner(j), v);

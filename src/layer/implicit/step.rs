@@ -34,8 +34,8 @@ struct Iterate<T: Scalar> {
 }
 
 impl<T: Scalar> Implicit<T> {
-    /// The end of a step from `x`, NaN where it is not solved. The tape holds the stages, then `x`, and a part for the field
-    /// at each stage.
+    /// Returns the end of a step from `x`, NaN where it is not solved. The tape holds the stages, then `x`, and a part
+    /// for the field at each stage.
     pub(super) fn run(&self, field: &dyn VectorField<T>, x: Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
         let samples = x.samples();
         let sizes = x.norms_up();
@@ -79,7 +79,7 @@ impl<T: Scalar> Implicit<T> {
         y
     }
 
-    /// `x + h Σ aᵢⱼ kⱼ` for the stages `j` from `first` on that have slopes.
+    /// Returns `x + h Σ aᵢⱼ kⱼ` for the stages `j` from `first` on that have slopes.
     fn combined(&self, x: &Batch<T>, i: usize, first: usize, slopes: &[Batch<T>]) -> Batch<T> {
         let mut y = x.clone();
         for (&a, slope) in self.coefficients.a[i][first..].iter().zip(slopes).filter(|(a, _)| **a != T::zero()) {
@@ -88,7 +88,7 @@ impl<T: Scalar> Implicit<T> {
         y
     }
 
-    /// The stages from `first` on, with `X = r + hAF(X)`.
+    /// Returns the stages from `first` on, with `X = r + hAF(X)`.
     fn solve(&self, field: &dyn VectorField<T>, first: usize, r: Block<T>, targets: &[f64]) -> Iterate<T> {
         let samples = targets.len();
         let mut at = self.evaluate(field, first, &r, r.clone());
@@ -110,8 +110,8 @@ impl<T: Scalar> Implicit<T> {
         at
     }
 
-    /// The iterate after a step that makes every residual smaller that is not small: the whole step, a half, a quarter, …,
-    /// for each sample. None if no sample gains anything.
+    /// Returns the iterate after a step that makes every residual smaller that is not small: the whole step, a half, a
+    /// quarter, …, for each sample. None if no sample gains anything.
     fn searched(
         &self,
         field: &dyn VectorField<T>,
@@ -159,13 +159,13 @@ impl<T: Scalar> Implicit<T> {
         Iterate { stages, slopes, tapes, residual, norms }
     }
 
-    /// `v − hA⊗J v`.
+    /// Returns `v − hA⊗J v`.
     fn linearized(&self, field: &dyn VectorField<T>, at: &Iterate<T>, first: usize, v: &[Batch<T>]) -> Block<T> {
         let moved: Block<T> = v.iter().enumerate().map(|(j, v)| field.jvp(&at.stages[j], &at.tapes[j], v)).collect();
         self.less(v, &moved, first, |i, j| self.coefficients.a[i][j])
     }
 
-    /// `v − h Σⱼ aᵢⱼ wⱼ`, in a block that begins with a stage.
+    /// Returns `v − h Σⱼ aᵢⱼ wⱼ`, in a block that begins with a stage.
     pub(super) fn less(&self, v: &[Batch<T>], w: &[Batch<T>], first: usize, a: impl Fn(usize, usize) -> T) -> Block<T> {
         let each = |(i, v): (usize, &Batch<T>)| {
             let mut y = v.clone();
@@ -180,7 +180,7 @@ impl<T: Scalar> Implicit<T> {
         v.iter().enumerate().map(each).collect()
     }
 
-    /// The norm that what is left of the equations of a step from a point of this size may have.
+    /// Returns the norm that what is left of the equations of a step from a point of this size may have.
     pub(super) fn tolerance_at(&self, size: f64) -> f64 {
         self.tolerance.unwrap_or(1024.0 * T::UNIT_ROUNDOFF * (1.0 + size))
     }

@@ -52,7 +52,7 @@ pub struct Conv2d<T> {
 }
 
 impl<T: Scalar> Conv2d<T> {
-    /// A convolution of images.
+    /// Creates a convolution of images.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the input is no image, a size or the stride is 0, the padding of a circular convolution
@@ -78,8 +78,8 @@ impl<T: Scalar> Conv2d<T> {
         Self::described(&conv, input)
     }
 
-    /// The convolution that a description is of, without its bias: with groups, dilations, and strides and paddings of
-    /// their own for each axis.
+    /// Returns the convolution that a description is of, without its bias: with groups, dilations, and strides and
+    /// paddings of their own for each axis.
     ///
     /// # Errors
     /// As [`Self::new`], and [`Error::Parameter`] for groups that do not divide the channels.
@@ -109,7 +109,7 @@ impl<T: Scalar> Conv2d<T> {
         Ok(Self { weight, input, sizes, form, axes, outputs, summation, direct, absolute, absolute_norm })
     }
 
-    /// The same convolution with other weights.
+    /// Returns the same convolution with other weights.
     ///
     /// # Errors
     /// [`Error::Length`] and [`Error::NotFinite`] for the weights.
@@ -124,17 +124,17 @@ impl<T: Scalar> Conv2d<T> {
         Ok(other)
     }
 
-    /// The number of taps of one output: input channels of its group × kernel height × kernel width.
+    /// Returns the number of taps of one output: input channels of its group × kernel height × kernel width.
     fn taps(&self) -> usize {
         self.sizes[1..].iter().product()
     }
 
-    /// The number of taps of one pair of channels.
+    /// Returns the number of taps of one pair of channels.
     fn area(&self) -> usize {
         self.sizes[2] * self.sizes[3]
     }
 
-    /// The number of output channels of one group.
+    /// Returns the number of output channels of one group.
     fn group(&self) -> usize {
         self.sizes[0] / self.form.groups
     }
@@ -143,8 +143,8 @@ impl<T: Scalar> Conv2d<T> {
         self.outputs[0] * self.outputs[1]
     }
 
-    /// How often, at most, one tap reads one point of the image: more than once only around a circular image with
-    /// fewer points than outputs, where `si + da − p` comes back to a point after `n / gcd(s, n)` outputs.
+    /// Returns how often, at most, one tap reads one point of the image: more than once only around a circular image
+    /// with fewer points than outputs, where `si + da − p` comes back to a point after `n / gcd(s, n)` outputs.
     fn repeats(&self) -> usize {
         if self.form.padding_mode == PaddingMode::Zeros {
             return 1;

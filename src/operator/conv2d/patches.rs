@@ -96,7 +96,8 @@ impl<T: Scalar> Conv2d<T> {
         runs
     }
 
-    /// The samples group by group: for each, the group, and the first of its inputs, of its outputs and of its weights.
+    /// Returns the samples group by group: for each, the group, and the first of its inputs, of its outputs and of its
+    /// weights.
     fn groups(&self, samples: usize) -> impl Iterator<Item = (usize, [usize; 3])> {
         let (points, pixels) = (self.points(), self.input.points());
         let sizes = [self.sizes[1] * pixels, self.group() * points, self.group() * self.taps()];

@@ -126,7 +126,7 @@ impl<T: Lanes> Outer<'_, T> {
     }
 }
 
-/// The sums after one more row. They go in and out as values: then they stay in registers from row to row.
+/// Returns the sums after one more row. They go in and out as values: then they stay in registers from row to row.
 #[inline(always)]
 fn row<T: Lanes, S: Simd, const G: usize, const P: usize, const R: usize>(
     simd: S,

@@ -44,8 +44,8 @@ pub(crate) trait Middle<T> {
 }
 
 impl<T: Scalar> Direct<T> {
-    /// The convolution with weights `out × in × kernel height × kernel width`. None if the padding is not smaller than
-    /// the kernel: then the adjoint reads less than the image.
+    /// Returns the convolution with weights `out × in × kernel height × kernel width`. None if the padding is not
+    /// smaller than the kernel: then the adjoint reads less than the image.
     pub(super) fn new(
         (input, output): (Shape, Shape),
         kernel: (usize, usize),
@@ -65,17 +65,17 @@ impl<T: Scalar> Direct<T> {
         })
     }
 
-    /// The largest numbers of roundings that a product passes through in `Wx` and in `Wᵀy`.
+    /// Returns the largest numbers of roundings that a product passes through in `Wx` and in `Wᵀy`.
     pub(super) fn depth(&self) -> [usize; 2] {
         [self.forward.depth(), self.adjoint.depth()]
     }
 
-    /// `Wx + b`, with one bias for each output channel.
+    /// Returns `Wx + b`, with one bias for each output channel.
     pub(crate) fn apply(&self, x: &Batch<T>, bias: Option<&[T]>) -> Batch<T> {
         run(&self.forward, x, bias)
     }
 
-    /// `Wᵀy`.
+    /// Returns `Wᵀy`.
     pub(crate) fn adjoint(&self, y: &Batch<T>) -> Batch<T> {
         run(&self.adjoint, y, None)
     }
@@ -88,8 +88,8 @@ impl<T: Scalar> Direct<T> {
         }
     }
 
-    /// `x + h Wᵀφ(Wx + b)`, sample by sample, so that what lies between stays in the cache. A fast one may be computed by
-    /// Winograd's method, whose rounding errors no certificate bounds.
+    /// Returns `x + h Wᵀφ(Wx + b)`, sample by sample, so that what lies between stays in the cache. A fast one may be
+    /// computed by Winograd's method, whose rounding errors no certificate bounds.
     pub(crate) fn sandwich(
         &self,
         x: &Batch<T>,
@@ -126,7 +126,7 @@ fn run<T: Scalar>(pass: &Pass<T>, x: &Batch<T>, bias: Option<&[T]>) -> Batch<T> 
     Batch::from_blocks(pass.output.shape, x.samples(), y)
 }
 
-/// One number for each channel, as blocks; zeros if there are none.
+/// Returns one number for each channel, as blocks; zeros if there are none.
 fn in_blocks<T: Scalar>(x: Option<&[T]>, blocks: usize) -> Vec<Block<T>> {
     let mut all = vec![Block::default(); blocks];
     for (i, &x) in x.unwrap_or_default().iter().enumerate() {

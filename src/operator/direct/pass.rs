@@ -17,10 +17,10 @@ const BAND: usize = 128;
 
 /// A way to compute a convolution of stride 1, from tiles to images.
 pub(super) trait Convolve<T: Lanes>: Sync {
-    /// The tile that is read.
+    /// Returns the tile that is read.
     fn frame(&self) -> &Frame;
 
-    /// What is computed.
+    /// Returns what is computed.
     fn output(&self) -> &Image;
 
     /// Memory for [`Self::run`], which may hold anything.
@@ -41,7 +41,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// A tile of zeros.
+    /// Returns a tile of zeros.
     pub fn tile<T: Lanes>(&self) -> Buffer<T> {
         Buffer::zeros(self.image.blocks * self.size.0 * self.size.1)
     }
@@ -101,7 +101,7 @@ impl Image {
         self.rows * self.columns
     }
 
-    /// The number of blocks of a sample.
+    /// Returns the number of blocks of a sample.
     pub fn len(&self) -> usize {
         self.blocks * self.points()
     }
@@ -114,7 +114,7 @@ pub(super) trait Finish<T> {
 }
 
 impl<T: Lanes> Pass<T> {
-    /// The convolution in which `weight(o, c, t)` takes input channel `c` to output channel `o` at tap `t`.
+    /// Returns the convolution in which `weight(o, c, t)` takes input channel `c` to output channel `o` at tap `t`.
     pub fn new(
         (input, output): (Shape, Shape),
         kernel: (usize, usize),
@@ -152,7 +152,7 @@ impl<T: Lanes> Pass<T> {
         Some(Self { frame, output, groups, chunk, kernel, weights: weights.concat(), terms })
     }
 
-    /// The largest number of roundings that a product passes through.
+    /// Returns the largest number of roundings that a product passes through.
     pub fn depth(&self) -> usize {
         depth(&self.groups, self.chunk)
     }
@@ -161,18 +161,18 @@ impl<T: Lanes> Pass<T> {
         (BAND / self.output.columns).clamp(1, self.output.rows)
     }
 
-    /// The taps: for each group the place in the tile that the first output point reads, and for each of its terms the
-    /// input channel and the tap.
+    /// Returns the taps: for each group the place in the tile that the first output point reads, and for each of its
+    /// terms the input channel and the tap.
     pub fn groups(&self) -> &[Group] {
         &self.groups
     }
 
-    /// The length of a row of the tile.
+    /// Returns the length of a row of the tile.
     pub fn width(&self) -> usize {
         self.frame.size.1
     }
 
-    /// The rows and the columns of the kernel.
+    /// Returns the rows and the columns of the kernel.
     pub fn kernel(&self) -> (usize, usize) {
         self.kernel
     }
@@ -192,7 +192,7 @@ impl<T: Lanes> Convolve<T> for Pass<T> {
         &self.output
     }
 
-    /// The sums of some rows of two blocks of channels.
+    /// Returns the sums of some rows of two blocks of channels.
     fn scratch(&self) -> Buffer<T> {
         Buffer::new(2 * self.band_rows() * self.output.columns)
     }
@@ -225,7 +225,7 @@ impl<T: Lanes> Convolve<T> for Pass<T> {
     }
 }
 
-/// `m + c − 1` for `c` chunks of at most `m` terms.
+/// Returns `m + c − 1` for `c` chunks of at most `m` terms.
 pub(super) fn depth(groups: &[Group], chunk: usize) -> usize {
     let chunks = groups.chunks(chunk);
     let count = chunks.len();

@@ -203,7 +203,7 @@ impl<T: Scalar> WithSimd for Fast<'_, T> {
     }
 }
 
-/// The number of weights.
+/// Returns the number of weights.
 fn weights<T: Scalar>(direct: &Direct<T>) -> usize {
     direct.forward.output.channels * direct.forward.frame.image.channels * 9
 }

@@ -66,14 +66,14 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// The number of points of the output, `⌊(n + 2p − k)/s⌋ + 1`; `None` if the kernel is larger than the padded
-    /// input.
+    /// Returns the number of points of the output, `⌊(n + 2p − k)/s⌋ + 1`; `None` if the kernel is larger than the
+    /// padded input.
     pub fn output(self) -> Option<usize> {
         let room = (self.input + 2 * self.padding).checked_sub(self.kernel)?;
         Some(room / self.stride + 1)
     }
 
-    /// The smallest `N` for which the zero-padded convolution is a compression of the circular one, after the
+    /// Returns the smallest `N` for which the zero-padded convolution is a compression of the circular one, after the
     /// polyphase split.
     ///
     /// With `l = ⌊p/s⌋` the image occupies the points `l, …, l + w − 1` of its phases, and the outputs read the points
@@ -89,7 +89,7 @@ impl Axis {
         Some((first + width).max((outputs + taps - 1).saturating_sub(first)).max(outputs).max(taps))
     }
 
-    /// The number of taps of each phase, `⌈k/s⌉`.
+    /// Returns the number of taps of each phase, `⌈k/s⌉`.
     pub(super) fn taps(self) -> usize {
         self.kernel.div_ceil(self.stride)
     }
@@ -129,7 +129,8 @@ pub struct TorusNorm {
 }
 
 impl Convolution<'_> {
-    /// The weights times the power of two `2⁻ᵉ` that takes the largest into `[1, 2)`, and `e`; `None` if all are 0.
+    /// Returns the weights times the power of two `2⁻ᵉ` that takes the largest into `[1, 2)`, and `e`; `None` if all
+    /// are 0.
     ///
     /// # Errors
     /// [`Error::NotFinite`] for a weight that is not finite.
@@ -145,8 +146,8 @@ impl Convolution<'_> {
         Ok((largest > 0.0).then(|| scale(exponent(largest))))
     }
 
-    /// A bound of the norm of what scaling rounded away: at most `η` of a weight that became subnormal, and no row or
-    /// column of the operator holds a weight more than once, or more than all of them.
+    /// Returns a bound of the norm of what scaling rounded away: at most `η` of a weight that became subnormal, and no
+    /// row or column of the operator holds a weight more than once, or more than all of them.
     pub(super) fn lost_by_scaling(&self) -> f64 {
         mul_up(self.weight.len() as f64, ETA)
     }
@@ -164,7 +165,8 @@ impl Convolution<'_> {
         Ok(torus)
     }
 
-    /// The tori to be tried: every one that is at least as large as the smallest, with any twist, gives a bound.
+    /// Returns the tori to be tried: every one that is at least as large as the smallest, with any twist, gives a
+    /// bound.
     ///
     /// # Errors
     /// As [`Self::norm`].

@@ -25,8 +25,8 @@ use crate::{
 };
 
 impl Convolution<'_> {
-    /// A proved upper bound of the norm: that of the best of a few tori, which for circular padding and equal input and
-    /// output size is the norm itself.
+    /// Returns a proved upper bound of the norm: that of the best of a few tori, which for circular padding and equal
+    /// input and output size is the norm itself.
     ///
     /// # Errors
     /// [`Error::NotProved`] if the circular convolution has no torus of its own (a stride that does not divide the
@@ -105,7 +105,7 @@ impl<'a> Search<'a> {
         Self { candidates: tori.iter().map(candidate).collect() }
     }
 
-    /// The least proved bound of `‖D̂(ω)‖²` over all frequencies of a torus, and the torus; `gap` is one of
+    /// Returns the least proved bound of `‖D̂(ω)‖²` over all frequencies of a torus, and the torus; `gap` is one of
     /// [`crate::rigor::matrix`].
     pub(super) fn least(mut self, gap: f64) -> (f64, Torus) {
         let mut best: Option<(f64, Torus)> = None;
@@ -169,7 +169,7 @@ impl Candidate<'_> {
     }
 }
 
-/// The highest peaks of a coarse torus, from a power iteration that walks over its frequencies.
+/// Returns the highest peaks of a coarse torus, from a power iteration that walks over its frequencies.
 fn walk(symbol: &Symbol<'_>) -> Vec<Peak> {
     let frequencies = symbol.frequencies();
     let mut vector = noise_vector(symbol.at(frequencies[0]).columns());
@@ -192,7 +192,7 @@ fn walk(symbol: &Symbol<'_>) -> Vec<Peak> {
     peaks
 }
 
-/// What a few steps of the power iteration find at a frequency.
+/// Returns what a few steps of the power iteration find at a frequency.
 fn rise(symbol: &Symbol<'_>, frequency: Frequency, start: &[[f64; 2]]) -> Peak {
     let (matrix, mut vector) = (symbol.at(frequency), start.to_vec());
     let value = (0..STEPS).map(|_| matrix.power_step(&mut vector)).fold(0.0, f64::max);

@@ -31,12 +31,12 @@ impl<'a> Taps<'a> {
         Self { conv, weights: (0..count).map(tap).collect() }
     }
 
-    /// The symbol at the frequencies of a torus.
+    /// Returns the symbol at the frequencies of a torus.
     pub(super) fn on(&self, torus: Torus) -> Symbol<'_> {
         Symbol { taps: self, torus, roots: torus.points.map(|n| roots_of_unity(2 * n)) }
     }
 
-    /// A torus of few points whose frequencies are near to every other.
+    /// Returns a torus of few points whose frequencies are near to every other.
     pub(super) fn coarse(&self, torus: Torus) -> Torus {
         let [y, x] = self.conv.axes.map(|axis| 4 * axis.taps());
         Torus { points: [torus.points[0].min(y), torus.points[1].min(x)], twisted: [false; 2] }
@@ -44,9 +44,10 @@ impl<'a> Taps<'a> {
 }
 
 impl Convolution<'_> {
-    /// A matrix that has the singular values of the symbol at every frequency, if the taps show that there is one: where each
-    /// phase of an input channel, or each output channel, has all of its weights at one place, a frequency only multiplies
-    /// the columns, or the rows, by numbers of modulus 1. So it is for kernels of one point, and for shifts.
+    /// Returns a matrix that has the singular values of the symbol at every frequency, if the taps show that there is
+    /// one: where each phase of an input channel, or each output channel, has all of its weights at one place, a
+    /// frequency only multiplies the columns, or the rows, by numbers of modulus 1. So it is for kernels of one point,
+    /// and for shifts.
     pub(super) fn constant_symbol(&self) -> Option<Mat<f64>> {
         let ((outputs, inputs), [ay, ax]) = (self.channels, self.axes);
         let phases = ay.stride * ax.stride;
@@ -93,7 +94,7 @@ impl Symbol<'_> {
         all.filter(|&frequency| frequency <= self.conjugate(frequency)).collect()
     }
 
-    /// The frequency of this torus next to one of another torus.
+    /// Returns the frequency of this torus next to one of another torus.
     pub(super) fn nearest(&self, torus: Torus, frequency: Frequency) -> Frequency {
         std::array::from_fn(|axis| {
             let (n, odd) = (self.torus.points[axis], usize::from(self.torus.twisted[axis]));
@@ -102,7 +103,7 @@ impl Symbol<'_> {
         })
     }
 
-    /// Whether two frequencies are the same, beside each other, or across a corner.
+    /// Returns whether two frequencies are the same, beside each other, or across a corner.
     pub(super) fn touch(&self, a: Frequency, b: Frequency) -> bool {
         (0..2).all(|axis| {
             let (round, apart) = (2 * self.torus.points[axis], a[axis].abs_diff(b[axis]));
@@ -110,20 +111,20 @@ impl Symbol<'_> {
         })
     }
 
-    /// The frequency whose matrix is the conjugate one.
+    /// Returns the frequency whose matrix is the conjugate one.
     pub(super) fn conjugate(&self, [u, v]: Frequency) -> Frequency {
         let [height, width] = self.torus.points.map(|n| 2 * n);
         [(height - u) % height, (width - v) % width]
     }
 
-    /// The four frequencies beside one.
+    /// Returns the four frequencies beside one.
     pub(super) fn beside(&self, [u, v]: Frequency) -> [Frequency; 4] {
         let [height, width] = self.torus.points.map(|n| 2 * n);
         let (up, down) = ((u + 2) % height, (u + height - 2) % height);
         [[up, v], [down, v], [u, (v + 2) % width], [u, (v + width - 2) % width]]
     }
 
-    /// The matrix of a frequency, the phases of the input being further columns.
+    /// Returns the matrix of a frequency, the phases of the input being further columns.
     pub(super) fn at(&self, [u, v]: Frequency) -> Complex {
         let (outputs, inputs) = self.taps.conv.channels;
         let [ay, ax] = self.taps.conv.axes;
@@ -153,7 +154,7 @@ pub(super) struct Complex {
 }
 
 impl Complex {
-    /// `[[Re D, −Im D], [Im D, Re D]]`.
+    /// Returns `[[Re D, −Im D], [Im D, Re D]]`.
     pub(super) fn real(&self) -> Mat<f64> {
         let (rows, columns) = (self.rows, self.re.len() / self.rows);
         let mut d = Mat::zeros(2 * rows, 2 * columns);
@@ -170,7 +171,7 @@ impl Complex {
         self.re.len() / self.rows
     }
 
-    /// `x` after a step of the power iteration with `DᴴD`, of norm 1, and `‖Dx‖²`, where `x` has norm 1.
+    /// Returns `x` after a step of the power iteration with `DᴴD`, of norm 1, and `‖Dx‖²`, where `x` has norm 1.
     pub(super) fn power_step(&self, x: &mut [[f64; 2]]) -> f64 {
         let mut y = [vec![0.0; self.rows], vec![0.0; self.rows]];
         let columns = || self.re.chunks(self.rows).zip(self.im.chunks(self.rows));
@@ -193,7 +194,7 @@ impl Complex {
     }
 }
 
-/// A bound of `‖D − D̂‖₂` for every frequency, by the Frobenius norm of the errors of the entries.
+/// Returns a bound of `‖D − D̂‖₂` for every frequency, by the Frobenius norm of the errors of the entries.
 ///
 /// A twiddle is a product of two roots, each within `e =` [`ERROR`] in each component: its components are off by at
 /// most `4e + 2e² + 3u(1 + e)² < 5e`. With `k` taps, a component of an entry is off by `Σ|K|·(5e + γ_{k+1}(1 + 5e)) +

@@ -17,8 +17,8 @@ use crate::{
 };
 
 impl Symbol<'_> {
-    /// A proved bound of `‖D̂(ω)‖²` over all frequencies, given an estimate of it from below; or a frequency where it is higher
-    /// by more than a factor `tie`, and about how high.
+    /// Returns a proved bound of `‖D̂(ω)‖²` over all frequencies, given an estimate of it from below; or a frequency
+    /// where it is higher by more than a factor `tie`, and about how high.
     pub(super) fn largest_up(&self, mut estimate: f64, tie: f64, gap: f64) -> Result<f64, (f64, Frequency)> {
         let frequencies = self.frequencies();
         let order: Vec<Frequency> = without_structure(frequencies.len()).map(|i| frequencies[i]).collect();
@@ -58,13 +58,14 @@ impl Symbol<'_> {
 }
 
 impl Convolution<'_> {
-    /// A bound of the norm before scaling from one of all `‖D̂(ω)‖²`, the matrices as computed from the scaled weights.
+    /// Returns a bound of the norm before scaling from one of all `‖D̂(ω)‖²`, the matrices as computed from the scaled
+    /// weights.
     pub(super) fn norm_from(&self, squared: f64, exponent: i32) -> Result<Upper> {
         let norm = add_up(add_up(sqrt_up(squared), symbol_error(self)), self.lost_by_scaling());
         Upper::proved(scale_up(norm, exponent)).finite("the norm of a convolution")
     }
 
-    /// A proved lower bound of `min ‖Tx‖/‖x‖`: positive only for an injective circular convolution.
+    /// Returns a proved lower bound of `min ‖Tx‖/‖x‖`: positive only for an injective circular convolution.
     ///
     /// # Errors
     /// As [`Self::norm`].

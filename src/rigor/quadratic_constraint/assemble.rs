@@ -23,7 +23,7 @@ use crate::{
 const UNDERFLOW: f64 = f64::from_bits((1023 - 600) << 52);
 
 impl Chain {
-    /// The first row of each block, the input's being 0, and the size of the whole.
+    /// Returns the first row of each block, the input's being 0, and the size of the whole.
     pub(super) fn offsets(&self) -> Vec<usize> {
         let mut offsets = vec![0, self.input()];
         for stage in &self.stages {
@@ -32,8 +32,8 @@ impl Chain {
         offsets
     }
 
-    /// The matrix for `ρ² = squared` and the multipliers, scaled to a diagonal of about 1, and a bound of each row sum
-    /// of its error.
+    /// Returns the matrix for `ρ² = squared` and the multipliers, scaled to a diagonal of about 1, and a bound of each
+    /// row sum of its error.
     pub(super) fn assemble(&self, squared: f64, multipliers: &[Vec<f64>]) -> (Mat<f64>, Vec<f64>) {
         let mut image = self.image(squared, multipliers);
         let n = image.nrows();
@@ -58,7 +58,8 @@ impl Chain {
         }
     }
 
-    /// Whether the scaled image is that of the matrix, as far as a random vector tells: see `rigor/freivalds.rs`.
+    /// Returns whether the scaled image is that of the matrix, as far as a random vector tells: see
+    /// `rigor/freivalds.rs`.
     fn is_image(
         &self,
         image: MatRef<'_, f64>,
@@ -79,7 +80,7 @@ impl Chain {
         agree(&computed, &expected, add_up(mul_up(2.0, largest_error), apart))
     }
 
-    /// The matrix for `ρ² = squared` and the multipliers times a vector, without a kernel for matrices.
+    /// Returns the matrix for `ρ² = squared` and the multipliers times a vector, without a kernel for matrices.
     fn apply(&self, squared: f64, multipliers: &[Vec<f64>], x: &[f64]) -> Vec<f64> {
         let offsets = self.offsets();
         let mut y = vec![0.0; x.len()];
@@ -117,13 +118,13 @@ impl Chain {
         y
     }
 
-    /// The roundings on the way to one entry.
+    /// Returns the roundings on the way to one entry.
     fn terms(&self) -> usize {
         let sides = self.stages.iter().map(|s| &s.weight).chain(&self.outer);
         sides.map(|w| w.nrows().max(w.ncols())).max().unwrap_or(0) + 12
     }
 
-    /// The matrix as computed, symmetric to the last bit.
+    /// Returns the matrix as computed, symmetric to the last bit.
     pub(super) fn image(&self, squared: f64, multipliers: &[Vec<f64>]) -> Mat<f64> {
         let offsets = self.offsets();
         let (blocks, n) = (self.stages.len(), offsets[self.stages.len() + 1]);
@@ -174,7 +175,7 @@ impl Chain {
         g
     }
 
-    /// `Σ_j sᵢ |G|ᵢⱼ sⱼ` for each row, `|G|` being the sum of the magnitudes of all products, from above.
+    /// Returns `Σ_j sᵢ |G|ᵢⱼ sⱼ` for each row, `|G|` being the sum of the magnitudes of all products, from above.
     fn magnitudes(&self, squared: f64, multipliers: &[Vec<f64>], scales: &[f64]) -> Vec<f64> {
         let offsets = self.offsets();
         let (blocks, n) = (self.stages.len(), offsets[self.stages.len() + 1]);
@@ -228,7 +229,7 @@ fn add_symmetric(g: &mut Mat<f64>, first: usize, a: f64, square: &Mat<f64>) {
     }
 }
 
-/// A power of two, between `2⁻²⁵⁰` and `2²⁵⁰`, close to `1/√d`.
+/// Returns a power of two, between `2⁻²⁵⁰` and `2²⁵⁰`, close to `1/√d`.
 fn scale(d: f64) -> f64 {
     if d > 0.0 && d.is_finite() { power_of_two((-(exponent(d) / 2)).clamp(-250, 250)) } else { 1.0 }
 }

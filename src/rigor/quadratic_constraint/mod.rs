@@ -68,7 +68,7 @@ const LARGEST: f64 = f64::from_bits((1023 + 200) << 52);
 const SMALLEST: f64 = f64::from_bits((1023 - 200) << 52);
 
 impl Chain {
-    /// The step `x ↦ x + hBσ(Ax + b)` with `A` the matrix of `inner` and `B = outer`.
+    /// Returns the step `x ↦ x + hBσ(Ax + b)` with `A` the matrix of `inner` and `B = outer`.
     ///
     /// # Errors
     /// [`Error::Length`] if the matrices do not fit, [`Error::NotProved`] for a zero matrix, numbers that are not
@@ -87,7 +87,7 @@ impl Chain {
         Ok(chain)
     }
 
-    /// The stack `x ↦ Bσ_k(W_k ⋯ σ₁(W₁x))`, the last matrix being the identity if `outer` is absent.
+    /// Returns the stack `x ↦ Bσ_k(W_k ⋯ σ₁(W₁x))`, the last matrix being the identity if `outer` is absent.
     ///
     /// # Errors
     /// As [`Self::residual`].
@@ -118,7 +118,7 @@ impl Chain {
         Ok(Self { stages, outer, step: None, exponent })
     }
 
-    /// The number of inputs and of neurons: the size of the matrix that is proved.
+    /// Returns the number of inputs and of neurons: the size of the matrix that is proved.
     pub fn size(&self) -> usize {
         self.input() + self.stages.iter().map(|s| s.weight.nrows()).sum::<usize>()
     }
@@ -127,7 +127,7 @@ impl Chain {
         self.stages[0].weight.ncols()
     }
 
-    /// `bound`, if the multipliers prove that the chain is so much Lipschitz.
+    /// Returns `bound`, if the multipliers prove that the chain is so much Lipschitz.
     ///
     /// # Errors
     /// [`Error::NotProved`] if they do not, or if there is not one finite positive multiplier for each neuron.
@@ -155,7 +155,7 @@ impl Chain {
         }
     }
 
-    /// The best bound that a search for multipliers finds, proved, with its witness.
+    /// Returns the best bound that a search for multipliers finds, proved, with its witness.
     ///
     /// # Errors
     /// [`Error::NotProved`] if the search ends without a proof.

@@ -75,8 +75,8 @@ impl Chain {
         Some(Proposal { bound, multipliers: self.stages.iter().map(split).collect() })
     }
 
-    /// A chain with the same program and no more inputs than neurons: `W₁` counts only through `W₁W₁ᵀ`, unless the
-    /// input is added to the output.
+    /// Creates a chain with the same program and no more inputs than neurons: `W₁` counts only through `W₁W₁ᵀ`, unless
+    /// the input is added to the output.
     fn reduced(&self) -> Self {
         let mut chain = self.clone();
         let first = &self.stages[0].weight;
@@ -92,7 +92,7 @@ impl Chain {
         chain
     }
 
-    /// What proves the product of the norms, with room to move.
+    /// Returns what proves the product of the norms, with room to move.
     fn start(&self) -> Option<Point> {
         const ROOM: f64 = 1.5;
         let h = self.step.unwrap_or(1.0);
@@ -127,7 +127,7 @@ impl Chain {
         self.image(point.squared, &parts)
     }
 
-    /// `ρ²/μ − log det G − Σ log tᵢ`; none outside the domain.
+    /// Returns `ρ²/μ − log det G − Σ log tᵢ`; none outside the domain.
     fn barrier(&self, point: &Point, mu: f64) -> Option<f64> {
         if point.squared <= 0.0 || point.multipliers.iter().any(|t| *t <= 0.0) {
             return None;
@@ -138,7 +138,7 @@ impl Chain {
         value.is_finite().then_some(value)
     }
 
-    /// The Newton direction of the barrier, `ρ²` first, and its decrement.
+    /// Returns the Newton direction of the barrier, `ρ²` first, and its decrement.
     fn newton(&self, point: &Point, mu: f64) -> Option<(Vec<f64>, f64)> {
         let z = inverse_estimate(self.split(point).as_ref())?;
         let offsets = self.offsets();

@@ -32,18 +32,18 @@ impl Coefficients {
         self.b.len()
     }
 
-    /// `ξᵢ` as numbers of `(x, ψ)`, stage by stage, and `η`, the end of the step.
+    /// Returns `ξᵢ` as numbers of `(x, ψ)`, stage by stage, and `η`, the end of the step.
     pub fn vectors(&self) -> (Vec<Vec<Interval>>, Vec<Interval>) {
         let vector = |row: &Vec<Interval>| [&[Interval::exact(1.0)], &row[..]].concat();
         (self.a.iter().map(vector).collect(), vector(&self.b))
     }
 
-    /// Whether the form for `ρ = bound` is proved positive semidefinite.
+    /// Returns whether the form for `ρ = bound` is proved positive semidefinite.
     pub fn prove(&self, inequalities: &[StageInequality], bound: f64) -> bool {
         is_nonnegative(self.form(inequalities, bound))
     }
 
-    /// The symmetric matrix of the form.
+    /// Returns the symmetric matrix of the form.
     fn form(&self, inequalities: &[StageInequality], bound: f64) -> Vec<Vec<Interval>> {
         let (stages, end) = self.vectors();
         let n = end.len();
@@ -70,7 +70,7 @@ impl Coefficients {
     }
 }
 
-/// The sum of the brackets of stage `i`, with their multipliers.
+/// Returns the sum of the brackets of stage `i`, with their multipliers.
 fn bracket_of_stage(inequalities: &[StageInequality], i: usize) -> Bracket<Interval> {
     let mut sum = [Interval::default(); 3];
     for StageInequality { inequality, multipliers } in inequalities {
@@ -82,7 +82,7 @@ fn bracket_of_stage(inequalities: &[StageInequality], i: usize) -> Bracket<Inter
     sum
 }
 
-/// `p`, `q` and `r` of an inequality.
+/// Returns `p`, `q` and `r` of an inequality.
 pub(super) fn bracket(inequality: Inequality) -> Bracket<Interval> {
     let x = Interval::exact;
     match inequality {
@@ -93,14 +93,14 @@ pub(super) fn bracket(inequality: Inequality) -> Bracket<Interval> {
     }
 }
 
-/// The two numbers of `f64` that an exact one lies between.
+/// Returns the two numbers of `f64` that an exact one lies between.
 fn enclose(x: &Surd) -> Interval {
     let low = x.lower();
     let high = if Surd::from_f64(low).is_ok_and(|low| low == *x) { low } else { low.next_up() };
     Interval { low, high }
 }
 
-/// Whether every symmetric matrix in these intervals is proved positive semidefinite.
+/// Returns whether every symmetric matrix in these intervals is proved positive semidefinite.
 fn is_nonnegative(mut form: Vec<Vec<Interval>>) -> bool {
     let n = form.len();
     // Powers of two, so that the diagonal is about 1: this keeps definiteness.

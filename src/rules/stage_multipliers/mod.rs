@@ -54,7 +54,7 @@ use crate::{
 };
 use form::Coefficients;
 
-/// The claims about one step that multipliers prove: `claimed`, or none.
+/// Returns the claims about one step that multipliers prove: `claimed`, or none.
 ///
 /// # Errors
 /// [`Error::Format`] for evidence that does not suit the step, [`Error::NotProved`] if it proves less.
@@ -75,7 +75,7 @@ pub fn bound(step: Step<'_>, field: &Numbers, evidence: &Evidence, claimed: f64)
     Err(Error::not_proved("the factor of a step", "the form of its multipliers is not proved positive semidefinite"))
 }
 
-/// Whether the field satisfies an inequality, from what is claimed of it. No comparison holds with a NaN.
+/// Returns whether the field satisfies an inequality, from what is claimed of it. No comparison holds with a NaN.
 fn follows(inequality: &Inequality, h: f64, field: &Numbers) -> bool {
     match *inequality {
         Inequality::Curvature([a, b]) => curvatures(h, field).is_some_and(|[least, most]| a <= least && most <= b),
@@ -85,20 +85,20 @@ fn follows(inequality: &Inequality, h: f64, field: &Numbers) -> bool {
     }
 }
 
-/// The least and the largest `hλ` for curvatures `λ`, if the field is a gradient.
+/// Returns the least and the largest `hλ` for curvatures `λ`, if the field is a gradient.
 fn curvatures(h: f64, field: &Numbers) -> Option<[f64; 2]> {
     let (smallest, largest) = (field.strong_convexity?, field.bound);
     let (least, most) = if h >= 0.0 { (smallest, largest) } else { (largest, smallest) };
     Some([mul_down(h, least), mul_up(h, most)])
 }
 
-/// The least known `m` with `⟨Ψ, ΔX⟩ ≤ m‖ΔX‖²`. Backwards, only the Lipschitz constant says something.
+/// Returns the least known `m` with `⟨Ψ, ΔX⟩ ≤ m‖ΔX‖²`. Backwards, only the Lipschitz constant says something.
 fn one_sided(h: f64, field: &Numbers) -> f64 {
     let mu = field.one_sided_lipschitz.filter(|_| h >= 0.0).map_or(field.bound, |mu| mu.min(field.bound));
     mul_up(h.abs(), mu)
 }
 
-/// The largest known `c` with `⟨Ψ, ΔX⟩ ≤ −c‖Ψ‖²`. It says nothing of a step backwards.
+/// Returns the largest known `c` with `⟨Ψ, ΔX⟩ ≤ −c‖Ψ‖²`. It says nothing of a step backwards.
 fn cocoercive(h: f64, field: &Numbers) -> Option<f64> {
     field.cocoercivity.filter(|_| h > 0.0).map(|nu| div_down(nu, h))
 }
@@ -152,8 +152,8 @@ fn remember(key: Key, found: Found) {
 const LARGEST: f64 = f64::from_bits((1023 + 20) << 52);
 const SMALLEST: f64 = f64::from_bits((1023 - 100) << 52);
 
-/// The inequalities that are known of a field, with constants in the range of the search. None if no more than a Lipschitz
-/// constant is known: then [`super::lipschitz_step`] is as sharp.
+/// Returns the inequalities that are known of a field, with constants in the range of the search. None if no more than
+/// a Lipschitz constant is known: then [`super::lipschitz_step`] is as sharp.
 fn inequalities(h: f64, field: &Numbers) -> Option<Vec<Inequality>> {
     let l = mul_up(h.abs(), field.bound).max(SMALLEST);
     if l.is_nan() || l > LARGEST {

@@ -109,7 +109,7 @@ impl Program {
         s
     }
 
-    /// The least `ρ²` for which the form is nearly semidefinite: a Schur complement.
+    /// Returns the least `ρ²` for which the form is nearly semidefinite: a Schur complement.
     fn least(&self, y: &[f64]) -> Option<f64> {
         let n = self.n;
         let s = self.matrix(&Point { squared: 0.0, y: y.to_vec() });
@@ -160,7 +160,7 @@ impl Program {
         found
     }
 
-    /// A damped step of Newton's method, and the decrement before it; none where the arithmetic fails.
+    /// Returns a damped step of Newton's method, and the decrement before it; none where the arithmetic fails.
     fn newton(&self, point: &Point, tau: f64) -> Option<(Point, f64)> {
         let (n, m) = (self.n, self.terms.len());
         let l = cholesky(&self.matrix(point), n)?;
@@ -218,7 +218,7 @@ impl Program {
     }
 }
 
-/// A lower triangle `L` with `LLᵀ ≈ S`, if the pivots are positive.
+/// Returns a lower triangle `L` with `LLᵀ ≈ S`, if the pivots are positive.
 fn cholesky(s: &[f64], n: usize) -> Option<Vec<f64>> {
     let mut l = vec![0.0; n * n];
     for i in 0..n {
@@ -237,7 +237,7 @@ fn cholesky(s: &[f64], n: usize) -> Option<Vec<f64>> {
     Some(l)
 }
 
-/// `L⁻¹x`.
+/// Returns `L⁻¹x`.
 fn forward(l: &[f64], n: usize, x: &[f64]) -> Vec<f64> {
     let mut y = vec![0.0; n];
     for i in 0..n {
@@ -246,7 +246,7 @@ fn forward(l: &[f64], n: usize, x: &[f64]) -> Vec<f64> {
     y
 }
 
-/// `L⁻ᵀx`.
+/// Returns `L⁻ᵀx`.
 fn backward(l: &[f64], n: usize, x: &[f64]) -> Vec<f64> {
     let mut y = vec![0.0; n];
     for i in (0..n).rev() {

@@ -26,7 +26,7 @@ impl MarginCrossEntropy {
     /// The common cross-entropy: `τ = 1`, `κ = 0`.
     pub const PLAIN: Self = Self { temperature: 1.0, offset: 0.0 };
 
-    /// The sum of the losses, the number of correct predictions, and the gradient by the logits.
+    /// Returns the sum of the losses, the number of correct predictions, and the gradient by the logits.
     pub fn gradient<T: Scalar>(&self, logits: &Batch<T>, labels: &[usize]) -> ((f64, usize), Batch<T>) {
         let offset = std::f64::consts::SQRT_2 * self.offset;
         cross_entropy(self.temperature, logits, labels, |f, label| f[label] -= offset)

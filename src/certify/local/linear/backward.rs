@@ -307,7 +307,7 @@ struct Pass {
 }
 
 impl Rest {
-    /// What coordinates of an affine map are of what goes in: its rows as they stand.
+    /// Returns what coordinates of an affine map are of what goes in: its rows as they stand.
     fn units(&mut self, units: &[(usize, f64)], matrix: &Matrix, bias: &[f64], scale: &[f64]) -> Coefficients {
         let mut rows = Coefficients::zeros(units.len(), matrix.inputs());
         let mut sums = Sums::new(units.len());
@@ -337,7 +337,7 @@ impl Rest {
     }
 }
 
-/// An upper bound of a sum of magnitudes.
+/// Returns an upper bound of a sum of magnitudes.
 fn total(magnitude: &[f64]) -> f64 {
     enlarge_sum(magnitude.iter().sum(), magnitude.len())
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Graph {
-    /// The steps of a flow, each of them a sum.
+    /// Returns the steps of a flow, each of them a sum.
     pub(super) fn flow(&mut self, flow: &Flow, shape: Shape, from: usize) -> Option<usize> {
         let (h, mut at) = (flow.step, from);
         if flow.is_open() || !(h.is_normal() || h == 0.0) {
@@ -57,7 +57,7 @@ impl Graph {
         Some(at)
     }
 
-    /// A field at a node, as a sum of nodes with factors that are numbers as they stand.
+    /// Returns a field at a node, as a sum of nodes with factors that are numbers as they stand.
     fn field(&mut self, field: &Field, space: Shape, x: usize) -> Option<Vec<(f64, usize)>> {
         Some(match field {
             Field::Gradient { activation, operator, weights } => {
@@ -101,7 +101,7 @@ impl Graph {
         })
     }
 
-    /// `Wᵀ diag(δ) σ(Wx + b)`.
+    /// Returns `Wᵀ diag(δ) σ(Wx + b)`.
     fn gradient(
         &mut self,
         operator: &Linear,
@@ -121,30 +121,30 @@ impl Graph {
         Some(self.times(adjoint, None, s))
     }
 
-    /// `Vσ(Wx + b) + c`.
+    /// Returns `Vσ(Wx + b) + c`.
     fn residual(&mut self, inner: &Linear, f: Activation, outer: &Linear, space: Shape, x: usize) -> Option<usize> {
         let z = self.linear(inner, space, x)?;
         let s = self.function(f, z);
         self.linear(outer, inner.output(space).ok()?, s)
     }
 
-    /// `(S − Sᵀ − γI)x`.
+    /// Returns `(S − Sᵀ − γI)x`.
     fn skew(&mut self, skew: &Linear, damping: f64, space: Shape, x: usize) -> Option<Vec<(f64, usize)>> {
         let terms = [(1.0, self.linear(skew, space, x)?), (-1.0, self.adjoint(skew, space, x)?)];
         Some(terms.into_iter().chain((damping != 0.0).then_some((-damping, x))).collect())
     }
 
-    /// `(Kᵀσ(Kp + b), 0)`.
+    /// Returns `(Kᵀσ(Kp + b), 0)`.
     fn drift(&mut self, kinetic: &Potential, space: Shape, x: usize) -> Option<(f64, usize)> {
         self.force(kinetic, space, x, space.len() / 2).map(|node| (1.0, node))
     }
 
-    /// `(0, −Wᵀσ(Wq + c))`.
+    /// Returns `(0, −Wᵀσ(Wq + c))`.
     fn kick(&mut self, potential: &Potential, space: Shape, x: usize) -> Option<(f64, usize)> {
         self.force(potential, space, x, 0).map(|node| (-1.0, node))
     }
 
-    /// The gradient of a potential of one half of the coordinates, from `start` on, in the place of the other.
+    /// Returns the gradient of a potential of one half of the coordinates, from `start` on, in the place of the other.
     fn force(&mut self, potential: &Potential, space: Shape, x: usize, start: usize) -> Option<usize> {
         let (n, half) = (space.len(), space.len() / 2);
         let part = match space {
@@ -185,7 +185,7 @@ impl Graph {
     }
 }
 
-/// One number for each channel or feature, coordinate by coordinate.
+/// Returns one number for each channel or feature, coordinate by coordinate.
 fn spread(numbers: &Tensor, shape: Shape) -> Vec<f64> {
     let numbers = numbers.wide();
     (0..shape.len()).map(|i| numbers[i / shape.points()]).collect()

@@ -57,7 +57,7 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// The graph of layers in a row, numbered from `first` on; none if one of them is not known, or too large.
+    /// Returns the graph of layers in a row, numbered from `first` on; none if one of them is not known, or too large.
     pub(super) fn new(layers: &[Map], first: usize, input: Shape) -> Option<Self> {
         let mut graph = Self { nodes: Vec::new(), output: 0, entries: 0 };
         let (mut at, mut shape) = (graph.push(Op::Input, input.len()), input);
@@ -70,7 +70,7 @@ impl Graph {
         (!graph.is_large()).then_some(graph)
     }
 
-    /// The nodes that a node is computed from.
+    /// Returns the nodes that a node is computed from.
     pub(super) fn sources(op: &Op) -> Vec<usize> {
         match op {
             Op::Input => vec![],
@@ -79,7 +79,7 @@ impl Graph {
         }
     }
 
-    /// The most functions on a way from the input to what comes out.
+    /// Returns the most functions on a way from the input to what comes out.
     pub(super) fn depth(&self) -> usize {
         let mut depths: Vec<usize> = Vec::new();
         for node in &self.nodes {
@@ -89,7 +89,7 @@ impl Graph {
         depths[self.output]
     }
 
-    /// Whether nothing more should be added.
+    /// Returns whether nothing more should be added.
     pub(super) fn is_large(&self) -> bool {
         self.nodes.len() > MOST_NODES || self.entries > MOST_ENTRIES
     }
@@ -109,7 +109,7 @@ impl Graph {
         self.push(Op::Function { function, coordinates: 0..width, from }, width)
     }
 
-    /// What a matrix makes of a node.
+    /// Returns what a matrix makes of a node.
     pub(super) fn times(&mut self, matrix: Matrix, bias: Option<Vec<f64>>, from: usize) -> usize {
         let width = matrix.outputs();
         self.entries = self.entries.saturating_add(matrix.entries());
@@ -122,7 +122,7 @@ impl Graph {
         Some(self.times(matrix, Some(bias), from))
     }
 
-    /// What the transpose of the matrix of `linear` makes of a node.
+    /// Returns what the transpose of the matrix of `linear` makes of a node.
     pub(super) fn adjoint(&mut self, linear: &Linear, shape: Shape, from: usize) -> Option<usize> {
         let (matrix, _) = Matrix::new(linear, shape, LARGEST_MATRIX)?;
         Some(self.times(matrix.transposed(), None, from))
@@ -167,7 +167,8 @@ impl Graph {
         }
     }
 
-    /// Each group of channels sorted, by comparing neighbors: odd-even transposition, as many rounds as there are numbers.
+    /// Returns each group of channels sorted, by comparing neighbors: odd-even transposition, as many rounds as there
+    /// are numbers.
     fn sort(&mut self, group: usize, shape: Shape, from: usize) -> Option<usize> {
         if group > LARGEST_GROUP {
             return None;
@@ -219,7 +220,7 @@ impl Graph {
         Some(self.sum(vec![(1.0, from), (1.0, moved)], None))
     }
 
-    /// The largest numbers of windows, as a knockout: `a + relu(b − a)` for two at a time.
+    /// Returns the largest numbers of windows, as a knockout: `a + relu(b − a)` for two at a time.
     fn max_pool(&mut self, pooling: &Pooling, shape: Shape, from: usize) -> Option<usize> {
         let mut groups = windows(pooling, shape)?;
         if groups.iter().any(|group| group.is_empty() || group.len() > LARGEST_GROUP) {
@@ -254,7 +255,7 @@ impl Graph {
     }
 }
 
-/// The coordinates of each window of each channel.
+/// Returns the coordinates of each window of each channel.
 fn windows(pooling: &Pooling, shape: Shape) -> Option<Vec<Vec<usize>>> {
     let output = pooling.output(shape).ok()?;
     let (count, points) = (output.points(), shape.points());

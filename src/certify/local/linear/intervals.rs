@@ -27,8 +27,8 @@ pub(super) struct Known {
 }
 
 impl Graph {
-    /// What is known of every node, `added` being what each node adds when it is executed, as a norm. The slopes of each bound
-    /// are improved so many times.
+    /// Returns what is known of every node, `added` being what each node adds when it is executed, as a norm. The
+    /// slopes of each bound are improved so many times.
     pub(super) fn known(&self, region: &Region, added: &[f64], refinements: usize) -> Vec<Known> {
         let mut known: Vec<Known> = Vec::with_capacity(self.nodes.len());
         for (v, node) in self.nodes.iter().enumerate() {
@@ -64,7 +64,7 @@ impl Graph {
         known
     }
 
-    /// The coordinates of a node whose intervals matter: those that a function bends.
+    /// Returns the coordinates of a node whose intervals matter: those that a function bends.
     fn wanted(&self, v: usize, range: &[[f64; 2]]) -> Vec<usize> {
         let mut is_wanted = vec![false; range.len()];
         for node in &self.nodes[v + 1..] {
@@ -81,7 +81,7 @@ impl Graph {
     }
 }
 
-/// What interval arithmetic knows.
+/// Returns what interval arithmetic knows.
 fn crude(node: &Node, region: &Region, known: &[Known]) -> Known {
     let none = |range| Known { range, magnitude: vec![], scale: vec![], lines: vec![], norms: vec![] };
     match &node.op {

@@ -34,7 +34,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// The larger magnitude of the two slopes.
+    /// Returns the larger magnitude of the two slopes.
     pub(super) fn steepest(&self) -> f64 {
         self.below.slope.abs().max(self.above.slope.abs())
     }
@@ -86,7 +86,7 @@ impl Curve {
         }
     }
 
-    /// Whether the function is one line on an interval.
+    /// Returns whether the function is one line on an interval.
     pub(super) fn is_straight(&self, [low, high]: [f64; 2]) -> bool {
         let [m, l] = self.slopes_on(low, high);
         m == l
@@ -113,7 +113,7 @@ impl Curve {
         [-self.excess(interval, 0.0, -1.0), self.excess(interval, 0.0, 1.0)]
     }
 
-    /// The lines about an interval.
+    /// Returns the lines about an interval.
     pub(super) fn lines(&self, [low, high]: [f64; 2]) -> Lines {
         // Two bounds of a number that contradict each other do so by rounding, or because there is no such input.
         let interval @ [low, high] = [low.min(high), low.max(high)];
@@ -150,7 +150,7 @@ impl Curve {
         Lines { below, above, is_free: self.free().is_some() && low < 0.0 && high > 0.0 }
     }
 
-    /// The points at which the function is not smooth.
+    /// Returns the points at which the function is not smooth.
     fn kinks(&self) -> Vec<f64> {
         match self.function {
             Activation::Relu {} | Activation::LeakyRelu { .. } | Activation::Abs {} | Activation::Elu { .. } => {
@@ -161,7 +161,7 @@ impl Curve {
         }
     }
 
-    /// The ends of an interval, the kinks in it and, of a curved function, some points between.
+    /// Returns the ends of an interval, the kinks in it and, of a curved function, some points between.
     fn points(&self, [low, high]: [f64; 2]) -> Vec<f64> {
         let inner = if self.curvature > 0.0 { POINTS } else { 1 };
         let mut points: Vec<f64> = (1..inner).map(|k| low + (high - low) * (k as f64 / inner as f64)).collect();
@@ -173,7 +173,7 @@ impl Curve {
         points
     }
 
-    /// An upper bound of `±σ(z)`.
+    /// Returns an upper bound of `±σ(z)`.
     fn value_up(&self, z: f64, sign: f64) -> f64 {
         let value = self.function.value(z);
         // |fl(σ) − σ| ≤ e|σ| + a, and |σ| exceeds |fl(σ)| by so little that a factor 2 covers it.
@@ -186,7 +186,7 @@ impl Curve {
         add_up(sign * value, off)
     }
 
-    /// An upper bound of `sup ±(σ(z) − sz)` on a finite interval.
+    /// Returns an upper bound of `sup ±(σ(z) − sz)` on a finite interval.
     fn excess(&self, [low, high]: [f64; 2], s: f64, sign: f64) -> f64 {
         // ±(σ(z) − sz) at a point, from above.
         let at = |z: f64| sub_up(self.value_up(z, sign), mul_down(sign * s, z));

@@ -24,12 +24,12 @@ impl Coefficients {
         Self { rows, columns, data: vec![0.0; rows * columns] }
     }
 
-    /// The number of coordinates.
+    /// Returns the number of coordinates.
     pub(super) fn columns(&self) -> usize {
         self.columns
     }
 
-    /// What each row says about a coordinate.
+    /// Returns what each row says about a coordinate.
     #[inline]
     pub(super) fn column(&self, j: usize) -> &[f64] {
         &self.data[j * self.rows..(j + 1) * self.rows]
@@ -40,7 +40,7 @@ impl Coefficients {
         &mut self.data[j * self.rows..(j + 1) * self.rows]
     }
 
-    /// All of them `c` times, each product rounded.
+    /// Returns all of them `c` times, each product rounded.
     pub(super) fn scaled(&self, c: f64) -> Self {
         Self { rows: self.rows, columns: self.columns, data: self.data.iter().map(|x| c * x).collect() }
     }
@@ -51,12 +51,12 @@ impl Coefficients {
         Self { rows: rows.len(), columns: self.columns, data: (0..self.columns).flat_map(column).collect() }
     }
 
-    /// One row.
+    /// Returns one row.
     pub(super) fn row(&self, r: usize) -> Vec<f64> {
         (0..self.columns).map(|j| self.data[j * self.rows + r]).collect()
     }
 
-    /// Whether a row depends on a coordinate. A NaN is no zero.
+    /// Returns whether a row depends on a coordinate. A NaN is no zero.
     fn is_used(&self, j: usize) -> bool {
         self.column(j).iter().any(|x| *x != 0.0)
     }
@@ -85,19 +85,19 @@ pub(super) enum Matrix {
 }
 
 impl Matrix {
-    /// The matrix that takes each coordinate that comes out from one that goes in, or is 0 there.
+    /// Returns the matrix that takes each coordinate that comes out from one that goes in, or is 0 there.
     pub(super) fn selection(columns: usize, sources: impl IntoIterator<Item = Option<usize>>) -> Self {
         let row = |source: Option<usize>| source.map(|j| (j, 1.0)).into_iter().collect();
         Self::Sparse { columns, rows: sources.into_iter().map(row).collect() }
     }
 
-    /// A diagonal matrix.
+    /// Creates a diagonal matrix.
     pub(super) fn diagonal(entries: impl IntoIterator<Item = f64>) -> Self {
         let rows: Vec<Vec<(usize, f64)>> = entries.into_iter().enumerate().map(|(i, d)| vec![(i, d)]).collect();
         Self::Sparse { columns: rows.len(), rows }
     }
 
-    /// The number of rows: of what comes out.
+    /// Returns the number of rows: of what comes out.
     pub(super) fn outputs(&self) -> usize {
         match self {
             Self::Dense(w) => w.nrows(),
@@ -105,7 +105,7 @@ impl Matrix {
         }
     }
 
-    /// The number of columns: of what goes in.
+    /// Returns the number of columns: of what goes in.
     pub(super) fn inputs(&self) -> usize {
         match self {
             Self::Dense(w) => w.ncols(),
@@ -113,7 +113,7 @@ impl Matrix {
         }
     }
 
-    /// The largest number of parts that one entry may have.
+    /// Returns the largest number of parts that one entry may have.
     pub(super) fn most_parts(&self) -> usize {
         match self {
             Self::Dense(_) => 1,
@@ -121,7 +121,7 @@ impl Matrix {
         }
     }
 
-    /// The number of entries that are held.
+    /// Returns the number of entries that are held.
     pub(super) fn entries(&self) -> usize {
         match self {
             Self::Dense(w) => w.nrows() * w.ncols(),
@@ -129,7 +129,8 @@ impl Matrix {
         }
     }
 
-    /// The number of products of a row of coefficients with the matrix, a product of a sparse one counting eightfold.
+    /// Returns the number of products of a row of coefficients with the matrix, a product of a sparse one counting
+    /// eightfold.
     pub(super) fn products(&self) -> usize {
         match self {
             Self::Dense(_) => self.entries(),
@@ -166,7 +167,8 @@ impl Matrix {
         }
     }
 
-    /// `ΛW` for rows `Λ` of coefficients, and the largest number of products that one of its entries is the sum of.
+    /// Returns `ΛW` for rows `Λ` of coefficients, and the largest number of products that one of its entries is the sum
+    /// of.
     pub(super) fn pull(&self, lambda: &Coefficients) -> (Coefficients, usize) {
         let mut product = Coefficients::zeros(lambda.rows, self.inputs());
         match self {
@@ -199,7 +201,7 @@ impl Matrix {
         }
     }
 
-    /// `hWᵀ`, where each row of `h` is a point.
+    /// Returns `hWᵀ`, where each row of `h` is a point.
     pub(super) fn apply(&self, h: &Coefficients) -> Coefficients {
         let mut product = Coefficients::zeros(h.rows, self.outputs());
         match self {
@@ -215,7 +217,7 @@ impl Matrix {
         product
     }
 
-    /// The matrix and the bias of an affine map; none for one that is too large.
+    /// Returns the matrix and the bias of an affine map; none for one that is too large.
     pub(super) fn new(linear: &Linear, input: Shape, largest: usize) -> Option<(Self, Vec<f64>)> {
         let output = linear.output(input).ok()?;
         let (n, points) = (input.len(), input.points());
@@ -273,7 +275,8 @@ impl Matrix {
     }
 }
 
-/// The entries of a convolution. Where several taps read one point of a small circular image, its entry is in parts.
+/// Returns the entries of a convolution. Where several taps read one point of a small circular image, its entry is in
+/// parts.
 fn convolution(conv: &Conv2d, input: Shape, output: Shape, largest: usize) -> Option<Matrix> {
     let (outputs, inputs) = conv.channels(input).ok()?;
     let ([ay, ax], weight) = (conv.axes(input).ok()?, conv.weight.wide());

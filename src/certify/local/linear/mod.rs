@@ -62,7 +62,7 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// As many of the last layers of a network as are known and not too large.
+    /// Returns as many of the last layers of a network as are known and not too large.
     pub(super) fn new(map: &Map, input: Shape) -> Option<Self> {
         let (layers, mut shapes) = (map.layers(), vec![input]);
         for layer in layers {
@@ -82,14 +82,15 @@ impl Tail {
         Some(Self { first, graph })
     }
 
-    /// Whether a function or a norm is in it: else linear bounds are the Lipschitz constant of the layers before.
+    /// Returns whether a function or a norm is in it: else linear bounds are the Lipschitz constant of the layers
+    /// before.
     pub(super) fn bends(&self) -> bool {
         self.graph.nodes.iter().any(|node| matches!(node.op, Op::Function { .. } | Op::Norms { .. }))
     }
 
-    /// The least of `fᵢ − fⱼ − needed` that is proved over the region, for the class `i` and the other classes `j` in order: the
-    /// class is separated if it is positive. `added` is what each layer of the network adds when it is executed, as a norm; what
-    /// the last layer adds to the logits is in `needed`.
+    /// Returns the least of `fᵢ − fⱼ − needed` that is proved over the region, for the class `i` and the other classes
+    /// `j` in order: the class is separated if it is positive. `added` is what each layer of the network adds when it
+    /// is executed, as a norm; what the last layer adds to the logits is in `needed`.
     ///
     /// `nearly` is how far a margin may be from proved for the slopes of intervals to be improved for it.
     pub(super) fn separate(&self, class: usize, needed: &[f64], nearly: f64, region: &Region, added: &[f64]) -> f64 {
@@ -161,7 +162,7 @@ impl Tail {
         self.graph.lower_bounds(self.graph.output, Start::Rows(rows), within, slopes, trace)
     }
 
-    /// What each node adds.
+    /// Returns what each node adds.
     fn added(&self, by_layer: &[f64]) -> Vec<f64> {
         let of = |layers: &[usize]| layers.iter().filter_map(|&i| by_layer.get(i)).fold(0.0, |sum, &e| add_up(sum, e));
         self.graph.nodes.iter().map(|node| of(&node.layers)).collect()

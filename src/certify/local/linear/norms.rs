@@ -23,7 +23,7 @@ pub(super) struct NormLines {
 }
 
 impl NormLines {
-    /// The functions about a box.
+    /// Returns the functions about a box.
     pub(super) fn new(range: Vec<[f64; 2]>) -> Self {
         let n = range.len();
         if range.iter().flatten().any(|x| !x.is_finite()) {

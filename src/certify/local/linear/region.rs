@@ -42,7 +42,7 @@ impl Region {
         }
     }
 
-    /// The number of coordinates.
+    /// Returns the number of coordinates.
     pub(super) fn width(&self) -> usize {
         self.center.len()
     }
@@ -58,7 +58,7 @@ impl Region {
         self.center.iter().enumerate().map(of).collect()
     }
 
-    /// An estimate of the point at which `⟨c, x⟩` is least.
+    /// Returns an estimate of the point at which `⟨c, x⟩` is least.
     pub(super) fn minimizer(&self, c: &[f64]) -> Vec<f64> {
         let corner = |i: usize, [low, high]: [f64; 2]| match c[i] {
             c if c > 0.0 => low,
@@ -99,7 +99,7 @@ impl Region {
         at(multiplier).iter().zip(range).map(|(to, [low, high])| to.max(*low).min(*high)).collect()
     }
 
-    /// A lower bound of `⟨c, x⟩` for all inputs.
+    /// Returns a lower bound of `⟨c, x⟩` for all inputs.
     pub(super) fn least(&self, c: &[f64]) -> f64 {
         match (self.radius, &self.range) {
             (Some(radius), None) => self.on_ball(c, radius),
@@ -142,7 +142,7 @@ impl Region {
         }
     }
 
-    /// `⟨c, x₀⟩ − ε‖c‖`.
+    /// Returns `⟨c, x₀⟩ − ε‖c‖`.
     fn on_ball(&self, c: &[f64], radius: f64) -> f64 {
         let (mut value, mut size) = (0.0, 0.0);
         for (c, x) in c.iter().zip(&self.center) {
@@ -156,7 +156,7 @@ impl Region {
     }
 }
 
-/// `Σ min(cᵢ lowᵢ, cᵢ highᵢ)`.
+/// Returns `Σ min(cᵢ lowᵢ, cᵢ highᵢ)`.
 fn on_box(c: &[f64], range: &[[f64; 2]]) -> f64 {
     let (mut value, mut size) = (0.0, 0.0);
     for (c, [low, high]) in c.iter().zip(range) {

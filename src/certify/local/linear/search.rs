@@ -32,7 +32,7 @@ impl Bracket {
         }
     }
 
-    /// The radius to be tried next.
+    /// Returns the radius to be tried next.
     fn next(&self) -> f64 {
         let (low, left) = self.low;
         if let (None, None, Some(guess)) = (self.high, left, self.guess.filter(|guess| *guess > low)) {

@@ -48,7 +48,7 @@ pub(super) struct Winograd<T> {
 }
 
 impl<T: Scalar> Winograd<T> {
-    /// The same convolution as a sum over the taps; `None` if the kernel has another size.
+    /// Returns the same convolution as a sum over the taps; `None` if the kernel has another size.
     pub fn new(pass: &Pass<T>) -> Option<Self> {
         (pass.kernel() == (3, 3)).then(|| Arch::new().dispatch(|| Self::arrange(pass)))
     }
@@ -73,7 +73,7 @@ impl<T: Scalar> Winograd<T> {
         Self { frame, output, squares, weights }
     }
 
-    /// The number of squares that are transformed together.
+    /// Returns the number of squares that are transformed together.
     fn together(squares: (usize, usize)) -> usize {
         (TOGETHER / squares.1).clamp(1, squares.0) * squares.1
     }
@@ -88,7 +88,7 @@ impl<T: Scalar> Convolve<T> for Winograd<T> {
         &self.output
     }
 
-    /// The transformed input, its products, and the outputs of some rows of squares.
+    /// Returns the transformed input, its products, and the outputs of some rows of squares.
     fn scratch(&self) -> Buffer<T> {
         let count = Self::together(self.squares);
         Buffer::new(count * (PRODUCTS * (self.frame.image.blocks + self.output.blocks) + OUT * OUT))

@@ -18,14 +18,14 @@ const G: [[f64; 3]; IN] = [
     [0.0, 0.0, 1.0],
 ];
 
-/// `GKGᵀ` for the kernels `K` of sixteen channels.
+/// Returns `GKGᵀ` for the kernels `K` of sixteen channels.
 #[inline(always)]
 pub(super) fn kernel<T: Scalar>(kernel: [[T; LANES]; 9]) -> [[T; LANES]; PRODUCTS] {
     let half: [_; IN * 3] = std::array::from_fn(|i| combine(G[i / 3], |a| kernel[a * 3 + i % 3]));
     std::array::from_fn(|i| combine(G[i % IN], |b| half[i / IN * 3 + b]))
 }
 
-/// `GᵀSG`, the transpose of [`kernel`].
+/// Returns `GᵀSG`, the transpose of [`kernel`].
 #[inline(always)]
 pub(super) fn kernel_gradient<T: Scalar>(sums: [[T; LANES]; PRODUCTS]) -> [[T; LANES]; 9] {
     let column = |a: usize| G.map(|row| row[a]);
@@ -33,7 +33,7 @@ pub(super) fn kernel_gradient<T: Scalar>(sums: [[T; LANES]; PRODUCTS]) -> [[T; L
     std::array::from_fn(|i| combine(column(i % 3), |p| half[i / 3 * IN + p]))
 }
 
-/// `Σ aᵢ xᵢ`.
+/// Returns `Σ aᵢ xᵢ`.
 #[inline(always)]
 fn combine<T: Scalar, const N: usize>(a: [f64; N], x: impl Fn(usize) -> [T; LANES]) -> [T; LANES] {
     let mut sum = [T::zero(); LANES];
@@ -80,7 +80,7 @@ impl<T: Scalar> WithSimd for Input<'_, T> {
     }
 }
 
-/// `Bᵀd`.
+/// Returns `Bᵀd`.
 #[inline(always)]
 fn times_b<T: Scalar, S: Simd>(simd: S, d: [T::Vector<S>; IN]) -> [T::Vector<S>; IN] {
     let (even, odd) = (add::<T, S>(simd, -4.0, d[2], d[4]), add::<T, S>(simd, -4.0, d[1], d[3]));
@@ -136,7 +136,7 @@ impl<T: Scalar> WithSimd for Output<'_, T> {
     }
 }
 
-/// `Aᵀm`.
+/// Returns `Aᵀm`.
 #[inline(always)]
 fn times_a<T: Scalar, S: Simd>(simd: S, m: [T::Vector<S>; IN]) -> [T::Vector<S>; OUT] {
     let (ones, difference) = (T::plus(simd, m[1], m[2]), add::<T, S>(simd, -1.0, m[2], m[1]));
@@ -188,7 +188,7 @@ impl<T: Scalar> WithSimd for Cotangent<'_, T> {
     }
 }
 
-/// `Ay`.
+/// Returns `Ay`.
 #[inline(always)]
 fn times_a_transposed<T: Scalar, S: Simd>(simd: S, y: [T::Vector<S>; OUT]) -> [T::Vector<S>; IN] {
     let (even, odd) = (T::plus(simd, y[0], y[2]), T::plus(simd, y[1], y[3]));
@@ -203,7 +203,7 @@ fn times_a_transposed<T: Scalar, S: Simd>(simd: S, y: [T::Vector<S>; OUT]) -> [T
     ]
 }
 
-/// `ax + y`.
+/// Returns `ax + y`.
 #[inline(always)]
 fn add<T: Scalar, S: Simd>(simd: S, a: f64, x: T::Vector<S>, y: T::Vector<S>) -> T::Vector<S> {
     T::multiply_add(simd, T::splat(simd, T::of(a)), x, y)

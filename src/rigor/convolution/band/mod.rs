@@ -39,8 +39,8 @@ use crate::{
 };
 
 impl Convolution<'_> {
-    /// A proved upper bound of the norm, at most about `1 + 10⁻⁴` times it; `None` for circular padding, where the
-    /// torus is the better proof, and where a line of the image has more than [`LARGEST_LINE`] numbers.
+    /// Returns a proved upper bound of the norm, at most about `1 + 10⁻⁴` times it; `None` for circular padding, where
+    /// the torus is the better proof, and where a line of the image has more than [`LARGEST_LINE`] numbers.
     ///
     /// It takes about `10 · lines · line³` operations and the memory of `20 · line²` numbers, for `lines` of the image
     /// of `line` numbers, all channels together; whichever of `TᵀT` and `TTᵀ`, and of rows and columns, is cheapest.
@@ -111,7 +111,7 @@ impl Plan {
         Some(Self { flip, inputs, axes, lines, line, other_lines, other_line })
     }
 
-    /// How far apart two lines are at most that a line of the other side couples.
+    /// Returns how far apart two lines are at most that a line of the other side couples.
     fn width(&self) -> usize {
         let reach = self.axes[0].kernel - 1;
         let reach = if self.inputs { reach } else { reach / self.axes[0].stride };
@@ -123,7 +123,7 @@ impl Plan {
         self.lines as u128 * (self.line as u128).pow(3) * width * width
     }
 
-    /// The tap by which a line of this side is coupled to one of the other, if there is one.
+    /// Returns the tap by which a line of this side is coupled to one of the other, if there is one.
     fn tap(&self, line: usize, other: usize) -> Option<usize> {
         let (input, output) = if self.inputs { (line, other) } else { (other, line) };
         (input + self.axes[0].padding).checked_sub(output * self.axes[0].stride).filter(|&a| a < self.axes[0].kernel)
@@ -131,7 +131,7 @@ impl Plan {
 }
 
 impl Band {
-    /// An upper bound of the largest eigenvalue of the Gram matrix, `None` if no factor was found.
+    /// Returns an upper bound of the largest eigenvalue of the Gram matrix, `None` if no factor was found.
     fn largest_up(&self, gaps: &[f64]) -> Option<f64> {
         let estimate = propose::largest_eigenvalue(self.len(), 1e-6, |x| self.apply(x));
         let mut blocks = Blocks::default();

@@ -56,19 +56,20 @@ impl Band {
         Self { plan, taps: (0..across.kernel).map(block).collect(), schur: mul_up(rows, columns) }
     }
 
-    /// Whether no tap that couples two lines has an entry but 0: the others only read what lies beyond the border.
+    /// Returns whether no tap that couples two lines has an entry but 0: the others only read what lies beyond the
+    /// border.
     pub(super) fn is_zero(&self) -> bool {
         let Plan { lines, other_lines, .. } = self.plan;
         let used = |u: usize| (0..other_lines).filter_map(move |o| self.plan.tap(u, o));
         (0..lines).flat_map(used).all(|a| self.taps[a].norm_max() == 0.0)
     }
 
-    /// The order of the Gram matrix.
+    /// Returns the order of the Gram matrix.
     pub(super) fn len(&self) -> usize {
         self.plan.lines * self.plan.line
     }
 
-    /// The Gram matrix times a vector: for proposals.
+    /// Returns the Gram matrix times a vector: for proposals.
     pub(super) fn apply(&self, x: &[f64]) -> Vec<f64> {
         let Plan { line, other_lines, other_line, .. } = self.plan;
         let mut between = vec![0.0; other_lines * other_line];
@@ -102,7 +103,7 @@ impl Band {
         }
     }
 
-    /// The block of the Gram matrix between two lines `v ≤ u`; equal ones are computed once.
+    /// Returns the block of the Gram matrix between two lines `v ≤ u`; equal ones are computed once.
     pub(super) fn gram<'a>(&self, u: usize, v: usize, blocks: &'a mut Blocks) -> &'a Mat<f64> {
         let pair = |o| Some((self.plan.tap(u, o)?, self.plan.tap(v, o)?));
         let pairs: Vec<(usize, usize)> = (0..self.plan.other_lines).filter_map(pair).collect();
@@ -115,7 +116,7 @@ impl Band {
         })
     }
 
-    /// The Gram matrix times a vector, without a kernel for matrices.
+    /// Returns the Gram matrix times a vector, without a kernel for matrices.
     pub(super) fn apply_directly(&self, x: &[f64]) -> Vec<f64> {
         let (between, mut y) = (self.between(x), vec![0.0; x.len()]);
         for (u, o, a) in self.couplings() {
@@ -126,7 +127,7 @@ impl Band {
         y
     }
 
-    /// What the operator, or its transpose, makes of a vector on this side.
+    /// Returns what the operator, or its transpose, makes of a vector on this side.
     pub(super) fn between(&self, x: &[f64]) -> Vec<f64> {
         let Plan { line, other_lines, other_line, .. } = self.plan;
         let mut between = vec![0.0; other_lines * other_line];
@@ -137,7 +138,7 @@ impl Band {
         between
     }
 
-    /// The lines of either side that are coupled, and the tap that couples them.
+    /// Returns the lines of either side that are coupled, and the tap that couples them.
     fn couplings(&self) -> impl Iterator<Item = (usize, usize, usize)> {
         let Plan { lines, other_lines, .. } = self.plan;
         let pairs = (0..lines).flat_map(move |u| (0..other_lines).map(move |o| (u, o)));
@@ -149,7 +150,7 @@ impl Band {
 #[derive(Default)]
 pub(super) struct Blocks(BTreeMap<Vec<(usize, usize)>, Mat<f64>>);
 
-/// An upper bound of `Σ|x|`.
+/// Returns an upper bound of `Σ|x|`.
 fn sum_of_absolutes(x: &[f64]) -> f64 {
     enlarge_sum(x.iter().map(|x| x.abs()).sum(), x.len())
 }

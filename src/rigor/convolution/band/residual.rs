@@ -18,8 +18,8 @@ use crate::{
 };
 
 impl Band {
-    /// `α + max_i Σ_j |E_ij|`, rounded up, for the blocks of `L` that `propose` makes; `None` if it makes none, infinite if
-    /// a product is not what it should be.
+    /// Returns `α + max_i Σ_j |E_ij|`, rounded up, for the blocks of `L` that `propose` makes; `None` if it makes none,
+    /// infinite if a product is not what it should be.
     ///
     /// `propose` is given what a block times the transpose of its column's diagonal block should be, and that diagonal
     /// block, or none for the diagonal block itself. The bound holds whatever it returns.
@@ -78,7 +78,7 @@ impl Band {
         Some(add_up(alpha, add_up(residual, rounding)))
     }
 
-    /// A bound of the row sums of the error of `E` as computed; see the head of this file.
+    /// Returns a bound of the row sums of the error of `E` as computed; see the head of this file.
     fn rounding(&self, alpha: f64, factor_schur: f64) -> f64 {
         let gram_terms = self.taps.len() * self.plan.other_line;
         let factor_terms = (self.plan.width() + 1) * self.plan.line + 2;
@@ -89,7 +89,7 @@ impl Band {
         add_up(add_up(mul_up(gram, self.schur), mul_up(gamma(factor_terms, U), terms)), underflow)
     }
 
-    /// A bound of the rounding errors of `Êv`, and of `(G − αI + LLᵀ)v` from its factors, for `|v| ≤ 1`.
+    /// Returns a bound of the rounding errors of `Êv`, and of `(G − αI + LLᵀ)v` from its factors, for `|v| ≤ 1`.
     fn apart(&self, alpha: f64, factor_schur: f64, residual: f64) -> f64 {
         let Plan { line, other_line, .. } = self.plan;
         let terms = self.taps.len() * (line + other_line) + 2 * (self.plan.width() + 1) * line + 8;
@@ -183,7 +183,7 @@ fn structure(k: usize, row: &[Mat<f64>]) -> Structure {
     if k + 1 == row.len() { Structure::Lower } else { Structure::Full }
 }
 
-/// A block of an approximate Cholesky factor.
+/// Returns a block of an approximate Cholesky factor.
 pub(super) fn cholesky_block(mut target: Mat<f64>, diagonal: Option<&Mat<f64>>) -> Option<Mat<f64>> {
     let Some(diagonal) = diagonal else { return cholesky_estimate(target.as_ref()) };
     solve_transposed_estimate(diagonal.as_ref(), target.as_mut());
@@ -202,8 +202,8 @@ mod tests {
         propose::noise,
     };
 
-    /// What bad factors of several convolutions prove at several `α`, each decided against an integer vector exactly; returns
-    /// the largest ratio of a bound to the eigenvalue, about.
+    /// Returns what bad factors of several convolutions prove at several `α`, each decided against an integer vector
+    /// exactly; returns the largest ratio of a bound to the eigenvalue, about.
     fn largest_ratio(propose: impl Fn(Mat<f64>, Option<&Mat<f64>>) -> Option<Mat<f64>>) -> f64 {
         let mut ratio = 0.0f64;
         for (stride, kernel) in [(1, 3), (1, 5), (2, 3)] {
