@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dahlquist::{
     Sealed as SealedNetwork, Semantics,
-    certificate::{Certificate, ClaimedSamples, file::CertificateFile},
+    certificate::{Certificate, ClaimedSamples, Perturbation, file::CertificateFile},
     certify::SampleCertificate,
     data::Dataset,
     model,
@@ -22,8 +22,8 @@ use crate::{
 
 /// Numbers in double precision.
 type Wide<'py> = Bound<'py, PyArrayDyn<f64>>;
-/// Predictions, radii and labels.
-type Claims = (Vec<usize>, Vec<f64>, Option<Vec<usize>>);
+/// Predictions, radii, proofs of local radii, and labels.
+type Claims = (Vec<usize>, Vec<f64>, Vec<String>, Option<Vec<usize>>);
 
 /// A sealed network of either format.
 pub(crate) enum AnySealed {
@@ -131,13 +131,17 @@ impl Sealed {
         let hash = serde_json::from_value(serde_json::Value::from(sha256));
         let sha256 = hash.map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))?;
         let semantics = if meaning.0 { Semantics::Executed } else { Semantics::Exact };
-        let (predictions, radii, labels) = claims;
+        let (predictions, radii, proofs, labels) = claims;
+        let by = serde_json::from_value(serde_json::Value::from(proofs));
+        let by = by.map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))?;
         let samples = ClaimedSamples {
             sha256,
             semantics,
             local: meaning.1,
+            within: Perturbation::default(),
             predictions,
             radii,
+            by,
             labels,
             clean_accuracy: None,
             certified_accuracy: Vec::new(),
@@ -214,6 +218,12 @@ impl Certified {
             claim.refusal.and_then(|refusal| serde_json::to_value(refusal).ok()?.as_str().map(String::from))
         };
         self.claims.iter().map(name).collect()
+    }
+
+    /// What proves each local radius; nothing for others.
+    fn proofs(&self) -> Vec<String> {
+        let name = |claim: &SampleCertificate| serde_json::to_value(claim.by).ok()?.as_str().map(String::from);
+        if self.meaning.1 { self.claims.iter().filter_map(name).collect() } else { Vec::new() }
     }
 
     #[getter]

@@ -302,7 +302,8 @@ class Collected:
         self._about, self._labels, self._meaning = sealed._native, labels, meaning
         self._predictions = np.concatenate([piece[0] for piece in pieces])
         self._radii = np.concatenate([piece[1] for piece in pieces])
-        self._refusals = [reason for piece in pieces for reason in piece[2]]
+        self._refusals = [reason for piece in pieces for reason in piece[2][0]]
+        self._proofs = [proof for piece in pieces for proof in piece[2][1]]
         self._sha256 = sealed._native.samples_sha256(x, labels)
 
     def predictions(self) -> np.ndarray:
@@ -317,9 +318,13 @@ class Collected:
         """Returns why radii are 0."""
         return self._refusals
 
+    def proofs(self) -> list[str]:
+        """Returns what proves each local radius."""
+        return self._proofs
+
     def certificate_json(self, eps: list[float]) -> str:
         """Returns the certificate file about the network and the samples."""
-        claims = (self._predictions.tolist(), self._radii.tolist(), self._labels)
+        claims = (self._predictions.tolist(), self._radii.tolist(), self._proofs, self._labels)
         return self._about.certificate_of(self._sha256, self._meaning, claims, eps)
 
 

@@ -53,10 +53,10 @@ def _digest(sealed: Sealed) -> str:
 
 
 def _certify_piece(data: bytes, options: dict, x: np.ndarray, executed: bool, local: bool):
-    """Runs on a worker: predictions, radii and refusals of a piece, and the certificate that they rest on."""
+    """Runs on a worker: predictions, radii, refusals and proofs of radii of a piece, and the certificate that they rest on."""
     sealed = _sealed(data, options)
     native = sealed._native.certify(x, None, executed, local)
-    return (native.predictions(), native.radii(), native.refusals()), _digest(sealed)
+    return (native.predictions(), native.radii(), (native.refusals(), native.proofs())), _digest(sealed)
 
 
 def _attack_group(data: bytes, x: np.ndarray, y: list[int], first: int, options: dict):
