@@ -121,7 +121,6 @@ fn family<T: Scalar>(draw: &mut impl FnMut(usize, f64) -> Vec<T>) -> Result<Vec<
         Box::new(Reshape::shift(image, vec![(2, 1, 0), (2, 0, -1)], PaddingMode::Circular)?),
         Box::new(Reshape::mirror(image)?),
         Box::new(Householder::new(image, &model::Householder { vector: Tensor::new(&[2], &draw(2, 0.7)) })?),
-        Box::new(Implicit::new(pointwise(draw(64, 0.2))?, Tableau::radau_iia2(), 0.5, 1, None)?),
         function(Activation::Gelu {})?,
         Box::new(Selection::new(image, Window::MaxPool(around))?),
         Box::new(Reshape::pad_channels(image, 9)?),
@@ -130,6 +129,7 @@ fn family<T: Scalar>(draw: &mut impl FnMut(usize, f64) -> Vec<T>) -> Result<Vec<
         Box::new(L2Pool::new(image, around)?),
         function(Activation::Silu {})?,
         Box::new(AffineLayer::new(Affine::new(MeanPool::windows(image, around)?, None)?)),
+        Box::new(Implicit::new(pointwise(draw(64, 0.2))?, Tableau::radau_iia2(), 0.5, 1, None)?),
         function(Activation::Hardtanh { min: -0.5, max: 0.75 })?,
     ])
 }
