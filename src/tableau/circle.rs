@@ -74,6 +74,10 @@ impl Tableau {
     /// Source: Dahlquist, Jeltsch, *Generalized disks of contractivity for explicit and implicit Runge–Kutta methods*,
     /// TRITA-NA 7906 (1979); *Reducibility and contractivity of Runge–Kutta methods revisited*, BIT 46 (2006).
     pub fn circle_radius(&self) -> Result<CircleRadius> {
+        self.remembered("circle radius", || self.derived_radius())
+    }
+
+    fn derived_radius(&self) -> Result<CircleRadius> {
         if let Some((i, b)) = self.b.iter().enumerate().find(|(_, b)| b.sign() != Ordering::Greater) {
             let reason = format!("its weight b_{} = {b} is not positive", i + 1);
             return Err(Error::NotCircleContractive { method: self.name.clone(), reason });
@@ -90,7 +94,8 @@ impl Tableau {
     ///
     /// Source: Burrage, Butcher, *Stability criteria for implicit Runge–Kutta methods*, SIAM J. Numer. Anal. 16 (1979).
     pub fn is_algebraically_stable(&self) -> bool {
-        self.b.iter().all(|b| b.sign() != Ordering::Less) && is_positive_semidefinite(self.algebraic_stability_matrix())
+        let positive = self.b.iter().all(|b| b.sign() != Ordering::Less);
+        positive && self.remembered("stability", || is_positive_semidefinite(self.algebraic_stability_matrix()))
     }
 
     /// Returns `B + rM ⪰ 0`, exactly: `M + B/r ⪰ 0` for `r > 0`.

@@ -144,7 +144,7 @@ impl Tableau {
         &self.c
     }
 
-    /// Returns each stage needs only the stages before it: `a_ij = 0` for `j ≥ i`.
+    /// Returns whether each stage needs only the stages before it: `a_ij = 0` for `j ≥ i`.
     pub fn is_explicit(&self) -> bool {
         self.a.iter().enumerate().all(|(i, row)| row.iter().skip(i).all(|a| a.sign() == Ordering::Equal))
     }
@@ -161,9 +161,12 @@ impl Tableau {
 
     /// Returns the coefficients rounded to the nearest numbers of `T`, and a bound of their error.
     pub fn rounded<T: Scalar>(&self) -> Coefficients<T> {
-        let round = |row: &[Surd]| row.iter().map(Surd::nearest::<T>).collect::<Vec<T>>();
-        let error = self.coefficients().map(|x| relative_error(x, x.nearest::<T>().wide())).fold(0.0, f64::max);
-        Coefficients { a: self.a.iter().map(|row| round(row)).collect(), b: round(&self.b), c: round(&self.c), error }
+        self.remembered(T::NAME, || {
+            let round = |row: &[Surd]| row.iter().map(Surd::nearest::<T>).collect::<Vec<T>>();
+            let error = self.coefficients().map(|x| relative_error(x, x.nearest::<T>().wide())).fold(0.0, f64::max);
+            let a = self.a.iter().map(|row| round(row)).collect();
+            Coefficients { a, b: round(&self.b), c: round(&self.c), error }
+        })
     }
 
     /// Returns all coefficients.

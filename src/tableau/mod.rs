@@ -15,6 +15,7 @@ mod circle;
 mod coefficients;
 mod exact;
 mod implicit;
+mod memory;
 mod methods;
 mod shu_osher;
 mod stability;

@@ -18,6 +18,10 @@ pub struct StabilityFunction {
 impl Tableau {
     /// Returns the stability function on the imaginary axis.
     pub fn stability_function(&self) -> StabilityFunction {
+        self.remembered("stability function", || self.derived_function())
+    }
+
+    fn derived_function(&self) -> StabilityFunction {
         let s = self.stages();
         let shifted: Vec<Vec<Surd>> = (0..s).map(|i| (0..s).map(|j| &self.a[i][j] - &self.b[j]).collect()).collect();
         StabilityFunction {
