@@ -46,8 +46,8 @@ pub fn examine<T: Scalar, S: Scalar>(draw: Draw, rng: &mut ChaCha8Rng) -> Result
     let mut counts = Counts { networks: vec![0; draw.kind + 1], ..Counts::default() };
     counts.networks[draw.kind] = 1;
     let mut subject = Subject::<T>::random(draw.kind, rng)?;
-    if draw.trained {
-        subject.train(rng)?;
+    // A network whose values overflow has no loss to be trained by, and is tested as it was drawn.
+    if draw.trained && subject.train(rng).is_ok() {
         counts.trained = 1;
     }
     if draw.stretched {
