@@ -52,10 +52,15 @@ def _digest(sealed: Sealed) -> str:
     return hashlib.sha256(sealed._native.certificate_json().encode()).hexdigest()
 
 
+def _aligned(x: np.ndarray) -> np.ndarray:
+    """Returns the array where its numbers begin at multiples of their size: what came over a network may not."""
+    return np.require(x, requirements=["C_CONTIGUOUS", "ALIGNED"])
+
+
 def _certify_piece(data: bytes, options: dict, x: np.ndarray, executed: bool, local: bool):
     """Runs on a worker: predictions, radii, refusals and proofs of radii of a piece, and the certificate that they rest on."""
     sealed = _sealed(data, options)
-    native = sealed._native.certify(x, None, executed, local)
+    native = sealed._native.certify(_aligned(x), None, executed, local)
     return (native.predictions(), native.radii(), (native.refusals(), native.proofs())), _digest(sealed)
 
 
@@ -63,13 +68,14 @@ def _attack_group(data: bytes, x: np.ndarray, y: list[int], first: int, options:
     """Runs on a worker: what the attack found of a group."""
     from . import _native
 
-    found = _attack(Model._of(_native.Model(data)), x, y, first_sample=first, **options)
+    found = _attack(Model._of(_native.Model(data)), _aligned(x), y, first_sample=first, **options)
     return found._pieces(), __version__
 
 
 def _falsify_seed(data: bytes, options: dict, x, rounds: int, seed: int):
     """Runs on a worker: one search."""
     sealed = _sealed(data, options)
+    x = None if x is None else _aligned(x)
     return sealed.falsify(float(2**31), x=x, rounds=rounds, seed=seed).to_dict(), _digest(sealed)
 
 

@@ -163,12 +163,16 @@ impl<T: Scalar> Implicit<T> {
         steps: usize,
         tolerance: Option<f64>,
     ) -> Self {
-        let rest = &Surd::from(1) - &method.stages.end.iter().cloned().sum::<Surd>();
+        let key = if T::NAME == f32::NAME { "end of a step in f32" } else { "end of a step in f64" };
+        let (end, rest) = method.tableau.remembered(key, || {
+            let rest = &Surd::from(1) - &method.stages.end.iter().cloned().sum::<Surd>();
+            (method.stages.end.iter().map(Part::new).collect::<Vec<Part<T>>>(), Part::new(&rest))
+        });
         Self {
             fields,
             coefficients: method.tableau.rounded::<T>(),
-            end: method.stages.end.iter().map(Part::new).collect(),
-            rest: Part::new(&rest),
+            end,
+            rest,
             method,
             h,
             steps,
