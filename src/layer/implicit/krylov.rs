@@ -7,6 +7,8 @@ pub(super) type Block<T> = Vec<Batch<T>>;
 
 /// The most products with the matrix in one solve.
 const MOST_PRODUCTS: usize = 60;
+/// An image is a new one if so many units of rounding of it are left beside the known ones.
+const NEW: f64 = 1024.0;
 /// The most of them in a row that gain nothing.
 const MOST_STALLED: usize = 3;
 
@@ -30,14 +32,17 @@ pub(super) fn solve<T: Scalar>(matrix: impl Fn(&[Batch<T>]) -> Block<T>, b: &[Ba
         // Where what is left gains nothing, the last image leads on.
         let mut direction = if stalled == 0 { left.clone() } else { known.last().map_or(&left, |[_, q]| q).clone() };
         let mut image = matrix(&direction);
+        let whole = norms(&image);
         // Twice, so that rounding does not spoil what is orthogonal.
         for [p, q] in known.iter().chain(&known) {
             let along: Vec<f64> = (0..samples).map(|s| -dot(&image, q, s)).collect();
             add(&mut image, &along, q);
             add(&mut direction, &along, p);
         }
-        let scale: Vec<f64> =
-            norms(&image).iter().map(|&n| if n > 0.0 && n.is_finite() { 1.0 / n } else { 0.0 }).collect();
+        // What rounding has left of an image that lies among the known ones is no direction.
+        let new = |(&n, &whole): (&f64, &f64)| n > NEW * T::UNIT_ROUNDOFF * whole && (1.0 / n).is_finite();
+        let scale = |pair: (&f64, &f64)| if new(pair) { 1.0 / pair.0 } else { 0.0 };
+        let scale: Vec<f64> = norms(&image).iter().zip(&whole).map(scale).collect();
         scale_by(&mut image, &scale);
         scale_by(&mut direction, &scale);
         let step: Vec<f64> = (0..samples).map(|s| if open[s] { dot(&left, &image, s) } else { 0.0 }).collect();
