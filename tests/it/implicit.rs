@@ -260,3 +260,45 @@ fn a_step_that_may_not_exist_is_refused() {
     assert!((prove("implicit_euler", 0.5).unwrap().bound().get() - 2.0).abs() < 1e-12);
     assert!(prove("implicit_euler", 1.0).is_err());
 }
+
+/// Derivatives by the point and by the weights, through the solve, against difference quotients.
+#[test]
+fn derivatives_go_through_every_solve() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    for name in ["implicit_euler", "implicit_midpoint", "trapezoid", "sdirk2", "gauss2", "radau_iia2", "lobatto_iiic2"]
+    {
+        for n in [1, 3] {
+            let field: GradientField<f64> = gradient(n, 2, Activation::Softplus {}, &mut rng);
+            let mut layer = Implicit::new(field, Tableau::by_name(name).unwrap(), 3.0, 2, None).unwrap();
+            let x = Batch::new(Shape::Features(n), normal(n, 1.0, &mut rng)).unwrap();
+            let g = Batch::new(Shape::Features(n), normal(n, 1.0, &mut rng)).unwrap();
+            let mut tape = Tape::recording();
+            layer.forward(x.clone(), &mut tape);
+            let mut by_weights = layer.gradient();
+            let by_point = layer.vjp(&tape, g.clone(), Some(&mut by_weights));
+            let along: Vec<f64> = normal(n, 1.0, &mut rng);
+            let directions: Vec<Vec<f64>> = layer.parameters().iter().map(|p| normal(p.len(), 1.0, &mut rng)).collect();
+            let pulled: f64 = by_point.data().iter().zip(&along).map(|(a, b)| a * b).sum();
+            let pushed = layer.jvp(&tape, Batch::new(Shape::Features(n), along.clone()).unwrap());
+            let pushed: f64 = pushed.data().iter().zip(g.data()).map(|(a, b)| a * b).sum();
+            let by_weights: f64 =
+                by_weights.iter().zip(&directions).flat_map(|(a, b)| a.iter().zip(b)).map(|(a, b)| a * b).sum();
+            let value = |layer: &Implicit<f64>, t: f64| {
+                let moved = x.data().iter().zip(&along).map(|(x, d)| x + t * d).collect();
+                let y = layer.forward(Batch::new(Shape::Features(n), moved).unwrap(), &mut Tape::idle());
+                y.data().iter().zip(g.data()).map(|(a, b)| a * b).sum::<f64>()
+            };
+            let quotient = (value(&layer, 1e-5) - value(&layer, -1e-5)) / 2e-5;
+            let near = |a: f64, b: f64| (a - b).abs() <= 1e-5 * (1.0 + b.abs());
+            assert!(near(pulled, quotient) && near(pushed, quotient), "{name}, {n}: {pulled}, {pushed}, {quotient}");
+            let mut moved = |t: f64| {
+                for (p, d) in layer.parameters_mut().into_iter().zip(&directions) {
+                    p.iter_mut().zip(d).for_each(|(p, d)| *p += t * d);
+                }
+                value(&layer, 0.0)
+            };
+            let (plus, minus) = (moved(1e-5), moved(-2e-5));
+            assert!(near(by_weights, (plus - minus) / 2e-5), "{name}, {n}: {by_weights} by the weights");
+        }
+    }
+}

@@ -32,7 +32,6 @@ layer_laws! {
     varying_gradient_flow<T>: strategies::varying_gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
     splitting<T>: strategies::splitting::<T>();
-    implicit_flow<T>: strategies::implicit_flow::<T>();
     structured_flow<T>: strategies::structured_flow::<T>();
     declared_dense<T>: declared::<T, _>(strategies::long_dense::<T>().prop_map(AffineLayer::new));
     declared_conv2d<T>: declared::<T, _>(strategies::long_conv2d::<T>().prop_map(AffineLayer::new));
