@@ -47,7 +47,7 @@ pub struct StageBlock {
     pub solvable: Option<Solvable>,
 }
 
-/// The constants of a block, see the [module](self).
+/// The constants of a block.
 #[derive(Debug, Clone)]
 pub struct Solvable {
     /// A lower bound of the largest `α` for these weights.
