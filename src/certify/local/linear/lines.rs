@@ -131,6 +131,9 @@ impl Curve {
         let slope = |sign: f64| {
             let value = |z: f64| sign * self.function.value(z);
             let middle = low / 2.0 + high / 2.0;
+            if points.len() < 2 {
+                return self.function.derivative(middle);
+            }
             let split = points.partition_point(|&z| z <= middle).clamp(1, points.len() - 1);
             let (mut best, mut slope) = (f64::NEG_INFINITY, 0.0);
             for &a in &points[..split] {
@@ -194,7 +197,7 @@ impl Curve {
         let (rise, fall) = if sign > 0.0 { (sub_up(l, s), sub_up(s, m)) } else { (sub_up(s, m), sub_up(l, s)) };
         let piece = |a: f64, b: f64, left: f64, right: f64| {
             let width = sub_up(b, a);
-            let curved = add_up(left.max(right), mul_up(self.curvature, mul_up(width, width) / 8.0));
+            let curved = add_up(left.max(right), mul_up(self.curvature, mul_up(mul_up(width, width), 0.125)));
             // By the slopes alone, from either end.
             let ends = add_up(left, mul_up(rise.max(0.0), width)).min(add_up(right, mul_up(fall.max(0.0), width)));
             Piece { bound: if self.curvature == 0.0 { left.max(right) } else { curved.min(ends) }, a, b, left, right }
