@@ -119,6 +119,7 @@ def models():
 RULES = ("operator_norm", "isometry", "slope", "windows", "gradient_field", "residual_field", "dissipative_field",
          "hamiltonian_field", "nais_field", "gradient_step", "shears", "exponential_step", "circle_contractivity",
          "stage_multipliers", "lipschitz_step", "one_sided_lipschitz", "quadratic_constraint", "composition", "sum")
+UNDECIDED = ("exponential_step", "skew_flow", "implicit_step")  # rules that are not checked here, true or false
 MOST = 40  # false claims for each model
 UNKNOWN = ("exponential_euler", "which are not rational", "an implicit method", "the rule skew_flow", "the rule implicit_step")
 
@@ -217,7 +218,7 @@ def main(program, seed=1):
             false = list(corrupted(certificate, rng))
             for what, other in rng.sample(false, min(len(false), MOST)):
                 after = read(json.dumps(other), data, samples)
-                if status(after) != 1 and [(v, p) for v, p, _ in after] == before and "exponential_step" not in what:
+                if status(after) != 1 and [(v, p) for v, p, _ in after] == before and not any(rule in what for rule in UNDECIDED):
                     faults.append(f"{name}: accepted although false: {what}")
                 refused += status(after) == 1
     print(*faults, sep="\n")
