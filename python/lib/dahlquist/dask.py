@@ -18,6 +18,7 @@ import hashlib
 import io
 import json
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +114,7 @@ class _Folder:
         try:
             with np.load(self.file(name), allow_pickle=False) as content:
                 return json.loads(str(content["text"])), {k: content[k] for k in content.files if k != "text"}
-        except (OSError, ValueError, KeyError, EOFError):
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
     def save(self, name: str, text, arrays: dict) -> None:
@@ -176,7 +177,8 @@ def certify(
     data, meaning = sealed.model._native.bytes, (semantics == "executed", local)
     expected = _digest(sealed)
     about = {"certificate": expected, "samples": sealed._native.samples_sha256(x, labels), "meaning": meaning, "v": __version__}
-    shared = client.scatter(data, broadcast=True, hash=True)
+    # A task and not data that are scattered: a worker that is lost takes those with it, and a task is done again.
+    shared = client.submit(bytes, data, pure=False)
     ranges: list[list[int]] = []
     for start, end in sealed._native.pieces(len(x)):
         # A piece is never cut, and a task never crosses the border of a group of one machine.
@@ -226,7 +228,7 @@ def attack(client, model, x, y=None, *, eps, folder=None, **options) -> Attacked
         "kind": [str(x.dtype), *x.shape], "eps": eps.tolist(), "options": {k: str(v) for k, v in options.items()},
         "v": __version__,
     }
-    shared = client.scatter(model._native.bytes, broadcast=True, hash=True)
+    shared = client.submit(bytes, model._native.bytes, pure=False)
     tasks = {}
     for a in range(0, len(x), _GROUP):
         b = min(a + _GROUP, len(x))
@@ -265,7 +267,7 @@ def falsify(client, sealed, *, rounds: int, seeds=range(8), x=None, folder=None)
     expected = _digest(sealed)
     samples = None if x is None else sealed._native.samples_sha256(x, None)
     about = {"certificate": expected, "samples": samples, "rounds": rounds, "v": __version__}
-    shared = client.scatter(sealed.model._native.bytes, broadcast=True, hash=True)
+    shared = client.submit(bytes, sealed.model._native.bytes, pure=False)
     tasks = {f"seed-{seed}": (_falsify_seed, shared, sealed._options, x, rounds, seed) for seed in seeds}
     pack = lambda value: (value, {})  # noqa: E731
     unpack = lambda text, arrays: text  # noqa: E731
