@@ -2,7 +2,7 @@
 //! is certified.
 //!
 //! ```text
-//! cargo run --release --example cifar10_toy                        synthetic images, under 3 minutes on 2 cores
+//! cargo run --release --example cifar10_toy                        synthetic images, about 5 minutes on 2 cores
 //! cargo run --release --example cifar10_toy -- --data DIR          CIFAR-10 from its binary layout
 //! cargo run --release --example cifar10_toy -- --help
 //! ```
