@@ -92,7 +92,7 @@ def test_its_state_is_saved():
 
 
 @pytest.mark.parametrize(("weight", "said"), [
-    (torch.randn(3, 2), "so many rows"), (torch.ones(3), "so many rows"), (torch.zeros(2, 2), "independent"),
+    (torch.randn(3, 2), "more rows"), (torch.ones(3), "more rows"), (torch.zeros(2, 2), "independent"),
     (torch.randn(2, 3).half(), "float32"),
 ])
 def test_what_cannot_be_orthonormal_is_refused(weight, said):

@@ -100,7 +100,7 @@ pub enum Evidence {
     Multipliers(Vec<Vec<f64>>),
     /// Inequalities of the field of a step, with a multiplier for each stage.
     Stages(Vec<StageInequality>),
-    /// The number of steps of a flow with a horizon: the certificate is about the network with so many.
+    /// The number of steps of a flow with a horizon: the certificate is about the network that takes this many.
     Steps(usize),
 }
 

@@ -6,7 +6,7 @@ import torch
 
 __all__ = ["Stiefel"]
 
-#: A step has singular values in [1, sqrt(2)], from where so many iterations reach 1 to double precision.
+#: The iterations that take singular values in [1, sqrt(2)], which a step has, to 1 in double precision.
 _ITERATIONS = 9
 
 
@@ -69,7 +69,7 @@ class Stiefel(torch.optim.Optimizer):
             for weight in self.param_groups[-1]["params"]:
                 w = _matrix(weight)
                 if weight.ndim < 2 or w.shape[0] > w.shape[1]:
-                    raise ValueError(f"{tuple(weight.shape)}: so many rows cannot be orthonormal")
+                    raise ValueError(f"{tuple(weight.shape)}: a matrix with more rows than columns cannot have orthonormal rows")
                 if weight.dtype not in (torch.float32, torch.float64):
                     raise ValueError(f"{weight.dtype}: rows are orthonormal in float32 or float64")
                 u, s, v = torch.linalg.svd(w, full_matrices=False)

@@ -18,7 +18,7 @@
 
 use super::{
     graph::{Graph, Op},
-    intervals::Known,
+    known::Known,
     lines::{Curve, Line},
     matrix::{Coefficients, Matrix},
     region::Region,

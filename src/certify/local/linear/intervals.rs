@@ -4,31 +4,17 @@
 use super::{
     backward::{Start, Trace, Within},
     graph::{Graph, Node, Op},
-    lines::{Curve, Lines},
+    known::Known,
+    lines::Curve,
     matrix::Matrix,
     norms::NormLines,
     region::Region,
 };
 use crate::rigor::directed::{ETA, U, add_down, add_up, enlarge_sum, gamma, mul_up, norm_up, sub_down};
 
-/// What is known of a node within a region.
-#[derive(Debug)]
-pub(super) struct Known {
-    /// Bounds of each number.
-    pub(super) range: Vec<[f64; 2]>,
-    /// Bounds of the magnitudes.
-    pub(super) magnitude: Vec<f64>,
-    /// For an affine map or a sum, bounds of `Σ |wᵢⱼ||hⱼ| + |bᵢ|`: what roundings are measured by.
-    pub(super) scale: Vec<f64>,
-    /// For a function, the lines of each coordinate that it is applied to.
-    pub(super) lines: Vec<Lines>,
-    /// For norms, the linear functions about each.
-    pub(super) norms: Vec<NormLines>,
-}
-
 impl Graph {
     /// Returns what is known of every node, `added` being what each node adds when it is executed, as a norm. The
-    /// slopes of each bound are improved so many times.
+    /// slopes of each bound are improved `refinements` times.
     pub(super) fn known(&self, region: &Region, added: &[f64], refinements: usize) -> Vec<Known> {
         let mut known: Vec<Known> = Vec::with_capacity(self.nodes.len());
         for (v, node) in self.nodes.iter().enumerate() {
@@ -154,7 +140,7 @@ impl Sums {
         self.size += c.abs() * magnitude;
     }
 
-    /// Bounds of the sum of so many products, and of its size: three roundings of each factor are charged.
+    /// Returns bounds of the sum of `terms` products, and of its size: three roundings of each factor are charged.
     fn bounds(&self, terms: usize) -> ([f64; 2], f64) {
         let tiny = mul_up((terms + 2) as f64, 4.0 * ETA);
         let size = add_up(enlarge_sum(mul_up(self.size, 1.0 + 16.0 * U), terms + 2), tiny);

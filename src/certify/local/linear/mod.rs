@@ -25,6 +25,7 @@ mod backward;
 mod flows;
 mod graph;
 mod intervals;
+mod known;
 mod lines;
 mod matrix;
 mod norms;
