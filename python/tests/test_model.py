@@ -125,3 +125,32 @@ def test_a_state_dict_with_normalization(rng):
     np.testing.assert_allclose(model.predict(x), expected, rtol=1e-12)
     with pytest.raises(dq.UnsupportedError, match="fc.wieght.*fc.weight"):
         dq.from_state_dict([{"type": "dense", "weight": "fc.wieght"}], state, 2)
+
+
+def test_the_mean_of_an_image_and_its_mirror_image(rng):
+    w, head = rng.normal(size=(4, 2, 3, 3)).astype(np.float32), rng.normal(size=(3, 64)).astype(np.float32)
+    layers = [{"type": "conv2d", "weight": w, "padding": 1}, {"type": "activation", "function": "relu"}, {"type": "flatten"}]
+    alone = dq.Model((2, 4, 4), [*layers, {"type": "dense", "weight": head}])
+    both = alone.mirror_mean()
+    x = rng.normal(size=(5, 2, 4, 4)).astype(np.float32)
+    # A head without a bias: the mean of features has the mean of the logits.
+    expected = (alone.predict(x) + alone.predict(x[..., ::-1].copy())) / 2
+    np.testing.assert_allclose(both.predict(x), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(both.predict(x[..., ::-1].copy()), both.predict(x), rtol=1e-4, atol=1e-5)
+    assert both.seal().lipschitz <= alone.seal().lipschitz * (1 + 1e-6)
+    with pytest.raises(ValueError, match="before its last|before that"):
+        dq.Model(2, [{"type": "dense", "weight": head[:, :2]}]).mirror_mean()
+
+
+def test_weights_in_half_precision(model, rng, tmp_path):
+    half = model.half()
+    assert all(tensor.dtype == np.float16 for tensor in half.tensors.values())
+    half.save(tmp_path / "half.safetensors")
+    again, x = dq.load(tmp_path / "half.safetensors"), rng.normal(size=(4, 6)).astype(np.float32)
+    assert again.sha256 == half.sha256 and again.dtype == np.float32
+    np.testing.assert_allclose(again.predict(x), model.predict(x), rtol=2e-2, atol=2e-2)
+    # Exactly the rounded numbers.
+    wide = {name: tensor.astype(np.float32) for name, tensor in half.tensors.items()}
+    np.testing.assert_array_equal(dq.Model(6, half.architecture["layers"], wide).predict(x), again.predict(x))
+    with pytest.raises(ValueError, match="65504"):
+        dq.Model(1, [{"type": "dense", "weight": np.float32([[1e6]])}]).half()

@@ -167,6 +167,20 @@ def test_depthwise_and_smooth():
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_channels_of_zeros():
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ZeroPad3d((0, 0, 0, 0, 0, 2)), nn.ConstantPad3d((0, 0, 0, 0, 0, 1), 0.0))
+    agrees(network, (3, 4, 4))
+
+    class Padded(nn.Module):
+        def forward(self, x):
+            return F.pad(x, (0, 0, 0, 0, 0, 2))
+
+    agrees(Padded(), (3, 4, 4))
+    for pad in (nn.ZeroPad3d((0, 0, 1, 0, 0, 2)), nn.ConstantPad3d((0, 0, 0, 0, 0, 1), 0.5), nn.ZeroPad3d((0, 0, 0, 0, 1, 0))):
+        with pytest.raises(dq.UnsupportedError, match="behind the last channel"):
+            dq.from_torch(pad, (3, 4, 4))
+
+
 def test_parametrizations_and_hooks_are_evaluated():
     network = nn.Sequential(
         parametrizations.spectral_norm(nn.Linear(6, 8)), nn.Tanh(), parametrizations.orthogonal(nn.Linear(8, 8)),

@@ -11,7 +11,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 import dahlquist as dq  # noqa: E402
-from dahlquist.torch import EMMA, GradientFlow, MarginCrossEntropy, MaxMin, Shift, UnitRows, prove_steps  # noqa: E402
+from dahlquist.torch import EMMA, GradientFlow, MarginCrossEntropy, MaxMin, Muon, Shift, UnitRows, prove_steps  # noqa: E402
 
 from conftest import needs  # noqa: E402
 
@@ -93,6 +93,39 @@ def test_losses():
     rows = torch.eye(5, dtype=torch.float64)
     plain, raised = EMMA(0.0)(logits, labels, rows), EMMA(0.5)(logits, labels, rows)
     assert torch.isclose(plain, F.cross_entropy(logits, labels)) and raised > plain
+
+
+def test_orthogonalized_momentum():
+    # A first step along a gradient G = USV' moves W by about lr UV', whatever the singular values, and the head by Adam.
+    torch.manual_seed(5)
+    u, v = torch.linalg.qr(torch.randn(4, 4))[0], torch.linalg.qr(torch.randn(27, 4))[0]
+    wide, tall, bias, head = (nn.Parameter(torch.zeros(shape)) for shape in [(4, 3, 3, 3), (27, 4), (5,), (2, 4)])
+    optimizer = Muon([wide, tall, bias], lr=0.1, adam=[head], vector_rate=0.02)
+    g = u @ torch.diag(torch.tensor([3.0, 1.0, 0.3, 0.1])) @ v.T
+    wide.grad, tall.grad, bias.grad, head.grad = g.reshape(4, 3, 3, 3), g.T.clone(), torch.full((5,), -7.0), torch.ones(2, 4)
+    optimizer.step()
+    for move, scale in ((wide.detach().reshape(4, 27), 1), (tall.detach().T, 1)):
+        inner = -(u.T @ move @ v) / (0.1 * scale)
+        assert (inner - torch.diag(inner.diagonal())).abs().max() < 1e-4
+        assert ((inner.diagonal() > 0.65) & (inner.diagonal() < 1.25)).all()
+    torch.testing.assert_close(bias.detach(), torch.full((5,), 0.002))
+    torch.testing.assert_close(head.detach(), torch.full((2, 4), -0.002))
+    with pytest.raises(ValueError, match="momentum"):
+        Muon([wide], momentum=1.0)
+
+
+def test_orthogonalized_momentum_trains():
+    torch.manual_seed(7)
+    network = nn.Sequential(GradientFlow(4, 8), GradientFlow(4, 8), UnitRows(4, 3))
+    optimizer = Muon(network.parameters(), lr=torch.tensor(0.1), adam=network[-1].parameters(), vector_rate=0.2)
+    x = torch.rand(60, 4)
+    y, loss, values = (x[:, :3] * 3).argmax(1), MarginCrossEntropy(0.25, 0.05), []
+    for _ in range(25):
+        optimizer.zero_grad()
+        values.append(loss(network(x), y))
+        values[-1].backward()
+        optimizer.step()
+    assert values[-1] < values[0]
 
 
 @needs("sort")

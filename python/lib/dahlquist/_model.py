@@ -187,6 +187,43 @@ class Model:
             self._proved = sealed
         return sealed
 
+    def mirror_mean(self) -> Model:
+        """Returns the network that sees an image and its mirror image: the features of both are averaged before the last layer.
+
+        Mirroring is an isometry, so the mean has the Lipschitz constant of the features, and a class is the same for both images.
+        It costs two passes.
+
+        Raises
+        ------
+        ValueError
+            If the model has no layer before its last.
+        """
+        layers = self.architecture["layers"]
+        if len(layers) < 2:
+            raise ValueError("the mean is one of features, before the last layer: the model has no layer before that")
+        *features, head = layers
+        mean = {"type": "mean", "branches": [features, [{"type": "mirror"}, *features]]}
+        return Model(self.input_shape, [mean, head], self.tensors)
+
+    def half(self) -> Model:
+        """Returns the network whose weights are those of this one, rounded to half precision, in a file of half the size.
+
+        It is another network, and what is proved about it is proved anew. It still computes in single precision.
+
+        Raises
+        ------
+        ValueError
+            If a weight is beyond the range of half precision.
+        """
+        rounded = {}
+        for name, tensor in self.tensors.items():
+            with np.errstate(over="ignore"):
+                rounded[name] = tensor.astype(np.float16)
+            if not np.isfinite(rounded[name]).all():
+                raise ValueError(f"{name}: a weight is beyond 65504, the largest number of half precision")
+        metadata = {"dahlquist": json.dumps(self.architecture)}
+        return Model._of(_native.Model(_safetensors.dump(rounded, metadata)))
+
     def attack(self, x, y=None, *, eps, **options):
         """Searches for adversarial examples: see :func:`dahlquist.attack`."""
         return _attack.attack(self, x, y, eps=eps, **options)

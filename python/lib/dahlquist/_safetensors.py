@@ -7,12 +7,12 @@ import struct
 
 import numpy as np
 
-_NAMES = {"float32": "F32", "float64": "F64"}
+_NAMES = {"float16": "F16", "float32": "F32", "float64": "F64"}
 _TYPES = {"F32": "<f4", "F64": "<f8", "F16": "<f2", "U8": "u1", "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8"}
 
 
 def dump(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> bytes:
-    """Returns the bytes of a file of arrays in single or double precision."""
+    """Returns the bytes of a file of arrays in half, single or double precision."""
     header: dict = {"__metadata__": metadata}
     at = 0
     pieces = []

@@ -22,11 +22,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from ._flow import GradientField
+from ._muon import Muon
 from ._stiefel import Stiefel
 from ._tableau import Tableau
 from .importers._graph import Node, Unsupported
 
-__all__ = ["EMMA", "GradientFlow", "MarginCrossEntropy", "MaxMin", "Shift", "Stiefel", "UnitRows", "prove_steps"]
+__all__ = ["EMMA", "GradientFlow", "MarginCrossEntropy", "MaxMin", "Muon", "Shift", "Stiefel", "UnitRows", "prove_steps"]
 
 #: Functions with slopes in [0, L], and L.
 _ACTIVATIONS = {
@@ -117,7 +118,11 @@ class GradientFlow(nn.Module):
             for _ in range(rounds):
                 v = self._adjoint(self._linear(v))
                 v = v / v.norm().clamp_min(torch.finfo(v.dtype).tiny)
-            self.direction = v
+            if self.direction.shape == v.shape:
+                # In place: a CUDA graph replays with the same memory.
+                self.direction.copy_(v)
+            else:
+                self.direction = v
         # Never in half precision: three digits of a norm are too few.
         with torch.autocast(weight.device.type, enabled=False):
             curvature = self._slope * self._linear(v).square().sum()

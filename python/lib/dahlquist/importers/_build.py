@@ -314,6 +314,16 @@ def space_to_depth(x: Node, block: int) -> Node:
     return _layer(x, {"type": "space_to_depth", "block": int(block)}, (c * block * block, h // block, w // block))
 
 
+def pad_channels(x: Node, pads, value: float = 0.0) -> Node:
+    """Returns the image with channels of zeros behind its own; `pads` are PyTorch's, the last axis first."""
+    pads = [int(n) for n in pads]
+    _image(x, 2, "padding of channels")
+    if len(pads) != 6 or any(pads[:5]) or pads[5] < 0 or value != 0:
+        raise Unsupported(f"a padding by {pads} with {value}; zeros behind the last channel are known: (0, 0, 0, 0, 0, n)")
+    c, h, w = x.shape
+    return _layer(x, {"type": "pad_channels", "channels": c + pads[5]}, (c + pads[5], h, w))
+
+
 def add(values: list[Node]) -> Node:
     """Returns the sum of values."""
     shapes = {(value.shape, value.flat) for value in values}

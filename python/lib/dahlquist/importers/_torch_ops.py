@@ -139,6 +139,8 @@ _MODULES = {
     nn.AdaptiveAvgPool2d: _of(lambda m, x, *_: build.adaptive_avg_pool(x, m.output_size, 2)),
     nn.Flatten: _of(lambda m, x, *_: _flatten(x, m.start_dim, m.end_dim)),
     nn.PixelUnshuffle: _of(lambda m, x, *_: build.space_to_depth(x, m.downscale_factor)),
+    nn.ConstantPad3d: _of(lambda m, x, *_: build.pad_channels(x, m.padding, m.value)),
+    nn.ZeroPad3d: _of(lambda m, x, *_: build.pad_channels(x, m.padding)),
     nn.Identity: _of(_drop),
     nn.Dropout: _of(_drop),
     nn.Dropout1d: _of(_drop),
@@ -216,6 +218,12 @@ def _constant(value) -> np.ndarray:
 
 def _neg(x, *, name, only_user):
     return scale(x, -1.0)
+
+
+def _f_pad(x, pad, mode="constant", value=None, *, name=None, only_user=False):
+    if mode != "constant":
+        raise Unsupported(f"F.pad with mode={mode!r}")
+    return build.pad_channels(x, pad, value or 0.0)
 
 
 def _simple(rule):
@@ -359,7 +367,7 @@ FUNCTIONS = {
     operator.matmul: _matmul, torch.matmul: _matmul, torch.mm: _matmul,
     operator.getitem: _get_item,
     F.linear: _f_linear, F.conv1d: _f_conv(1), F.conv2d: _f_conv(2), torch.conv1d: _f_conv(1), torch.conv2d: _f_conv(2),
-    F.batch_norm: _f_norm,
+    F.batch_norm: _f_norm, F.pad: _f_pad,
     F.dropout: _f_dropout, F.dropout1d: _f_dropout, F.dropout2d: _f_dropout, F.alpha_dropout: _f_dropout,
     F.max_pool1d: _f_max_pool(1), F.max_pool2d: _f_max_pool(2), torch.max_pool1d: _f_max_pool(1),
     torch.max_pool2d: _f_max_pool(2),
