@@ -129,7 +129,8 @@ def train(options, network, images, labels, test):
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        return loss
+        # Without its history, which would hold on to the stream that it was computed on.
+        return loss.detach()
 
     network.train()
     network(x)  # every flow learns the size of its images
@@ -154,6 +155,7 @@ def train(options, network, images, labels, test):
                 for _ in range(3):
                     step()
             torch.cuda.current_stream().wait_stream(stream)
+            torch.cuda.synchronize()
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
                 loss = step()
@@ -203,7 +205,7 @@ def main():
     parser.add_argument("--offset", type=float, default=0.3, help="the radius that the loss asks for")
     parser.add_argument("--rate", type=float, default=0.1)
     parser.add_argument("--batch", type=int, default=512)
-    parser.add_argument("--crop", type=int, default=2)
+    parser.add_argument("--crop", type=int, default=3)
     parser.add_argument("--points", type=int, default=12, help="of the curve")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--images", type=int, default=10_000, help="test images that are certified; 0 leaves that to others")

@@ -55,7 +55,9 @@ pub fn examine<T: Scalar, S: Scalar>(draw: Draw, rng: &mut ChaCha8Rng) -> Result
         counts.stretched = 1;
     }
     let summation = if rng.random_bool(0.5) { Summation::Declared } else { Summation::Any };
-    let sealed = match subject.network()?.seal_with(SealOptions { summation, ..SealOptions::default() }) {
+    // A relative step is one that is proved, so that a network may be refused before it exists.
+    let options = SealOptions { summation, ..SealOptions::default() };
+    let sealed = match subject.network().and_then(|network| network.seal_with(options)) {
         Ok(sealed) => sealed,
         Err(Error::Layer { .. } | Error::NotProved { .. }) => {
             counts.not_certified = 1;
