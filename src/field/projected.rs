@@ -219,6 +219,22 @@ impl<T: Scalar> VectorField<T> for ProjectedField<T> {
         self.inner.parameters_mut().into_iter().chain(rest).collect()
     }
 
+    fn parameter_rows(&self) -> Vec<usize> {
+        [self.inner.parameter_rows(), self.outer.parameter_rows(), self.potential.parameter_rows()].concat()
+    }
+
+    fn prepare(&mut self) {
+        [&mut self.inner, &mut self.outer, &mut self.potential].into_iter().for_each(Affine::prepare);
+    }
+
+    fn pull_back(&self, mut gradient: &mut [Vec<T>]) {
+        for map in [&self.inner, &self.outer, &self.potential] {
+            let (slots, rest) = gradient.split_at_mut(map.parameters().len());
+            map.pull_back(slots);
+            gradient = rest;
+        }
+    }
+
     fn set_summation(&mut self, summation: crate::rigor::Summation) {
         [&mut self.inner, &mut self.outer, &mut self.potential]
             .into_iter()

@@ -244,12 +244,15 @@ fn expression(field: &Field<Slot>, biased: bool) -> Result<Expression> {
 impl<T: Scalar> VectorField<T> for StructuredField<T> {
     fn describe(&self) -> Field {
         let tensor = &mut |_: &str, _: usize, slot: Slot| {
-            let numbers: &[T] = match slot.place {
-                Place::Weight(i) => self.parameters.operators[i].operator().weight(),
-                Place::Bias(i) => self.parameters.operators[i].bias().unwrap_or_default(),
-                Place::Vector(i) => &self.parameters.vectors[i],
-            };
-            Ok::<_, std::convert::Infallible>(Tensor::new(&slot.shape, numbers))
+            let numbers = |numbers: &[T]| Tensor::new(&slot.shape, numbers);
+            Ok::<_, std::convert::Infallible>(match slot.place {
+                Place::Weight(i) => {
+                    let map = &self.parameters.operators[i];
+                    map.in_form(numbers(map.operator().weight()))
+                }
+                Place::Bias(i) => numbers(self.parameters.operators[i].bias().unwrap_or_default()),
+                Place::Vector(i) => numbers(&self.parameters.vectors[i]),
+            })
         };
         match self.form.clone().try_map("", tensor) {
             Ok(field) => field,
