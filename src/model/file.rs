@@ -20,9 +20,8 @@
 //!
 //! Weights that are trained in another form keep it, under a key of its own: [`super::Trained`].
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
-use safetensors::{Dtype, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -32,7 +31,7 @@ use super::{
     forms::{self, Forms},
     json,
     shapes::LARGEST_SAMPLE,
-    stored::Stored,
+    stored::{Stored, written},
     traverse::join,
 };
 use crate::{
@@ -173,23 +172,10 @@ impl Model {
             layer => vec![layer],
         };
         let architecture = Architecture { format: FORMAT.into(), version: VERSION, input: self.input, layers };
-        let json = serde_json::to_string(&architecture).map_err(Error::format)?;
-        let mut metadata = HashMap::from([(KEY.into(), json)]);
-        metadata.extend(forms.text()?.map(|text| (forms::KEY.into(), text)));
-        let bytes: Vec<(Dtype, Vec<u8>)> = tensors.iter().map(|(_, tensor)| self.stored(tensor)).collect();
-        let views = tensors.iter().zip(&bytes).map(|((name, tensor), (dtype, bytes))| {
-            Ok((name, TensorView::new(*dtype, tensor.shape().to_vec(), bytes)?))
-        });
-        let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>().map_err(Error::format)?;
-        safetensors::serialize(views, Some(metadata)).map_err(Error::format)
-    }
-
-    fn stored(&self, tensor: &Tensor) -> (Dtype, Vec<u8>) {
-        if self.scalar == f32::NAME {
-            (Dtype::F32, tensor.numbers::<f32>().into_iter().flat_map(f32::to_le_bytes).collect())
-        } else {
-            (Dtype::F64, tensor.wide().iter().flat_map(|x| x.to_le_bytes()).collect())
-        }
+        let architecture = serde_json::to_string(&architecture).map_err(Error::format)?;
+        let forms = forms.text()?.map(|forms| (forms::KEY, forms));
+        let metadata = [(KEY, architecture)].into_iter().chain(forms).collect();
+        written(tensors, &metadata, self.scalar)
     }
 
     /// Writes the model file, whole or not at all.

@@ -1,6 +1,11 @@
 //! The tensors of a model file, and how much of them layers may ask for.
 
-use safetensors::{Dtype, SafeTensors, tensor::Metadata};
+use std::{collections::BTreeMap, fmt::Write};
+
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::{Metadata, TensorInfo},
+};
 
 use super::{Map, Tensor, forms::Forms, half, traverse::VECTORS};
 use crate::{
@@ -113,5 +118,63 @@ fn count<W>(map: &Map<W>, f: &mut impl FnMut(&Map<W>)) {
     f(map);
     if let Map::Chain(maps) | Map::Sum(maps) | Map::Mean(maps) = map {
         maps.iter().for_each(|map| count(map, f));
+    }
+}
+
+/// Returns the file of tensors in a format, and of metadata.
+///
+/// [`safetensors::serialize`] takes metadata in a hash map and writes them in any order; the file of a model is always the
+/// same.
+pub(super) fn written(
+    mut tensors: Vec<(String, Tensor)>,
+    metadata: &BTreeMap<&str, String>,
+    scalar: &str,
+) -> Result<Vec<u8>> {
+    fn json(part: &impl serde::Serialize) -> Result<String> {
+        serde_json::to_string(part).map_err(Error::format)
+    }
+    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let (mut header, mut numbers) = (format!("{{\"__metadata__\":{}", json(metadata)?), Vec::new());
+    for (name, tensor) in &tensors {
+        let start = numbers.len();
+        let dtype = if scalar == f32::NAME {
+            numbers.extend(tensor.numbers::<f32>().into_iter().flat_map(f32::to_le_bytes));
+            Dtype::F32
+        } else {
+            numbers.extend(tensor.wide().iter().flat_map(|x| x.to_le_bytes()));
+            Dtype::F64
+        };
+        let data_offsets = (start, numbers.len());
+        let info = TensorInfo { dtype, shape: tensor.shape().to_vec(), data_offsets };
+        write!(header, ",{}:{}", json(name)?, json(&info)?).map_err(Error::format)?;
+    }
+    header.push('}');
+    // The numbers begin at a multiple of 8 bytes.
+    header.extend(std::iter::repeat_n(' ', header.len().wrapping_neg() % 8));
+    Ok([&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &numbers].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_that_of_the_library_with_its_metadata_in_order() {
+        let (a, b) = (Tensor::new(&[2], &[1.0f32, -0.5]), Tensor::new(&[1, 3], &[3.0f32, 2.5, 7.0]));
+        let bytes = |tensor: &Tensor| tensor.numbers::<f32>().into_iter().flat_map(f32::to_le_bytes).collect();
+        let data: [Vec<u8>; 2] = [bytes(&a), bytes(&b)];
+        for text in ["", "\"quoted\" é"] {
+            let tensors = vec![("b".into(), b.clone()), ("a \"".into(), a.clone())];
+            let found = written(tensors, &BTreeMap::from([("key", text.into())]), f32::NAME).unwrap();
+            let views = [("b", b.shape(), &data[1]), ("a \"", a.shape(), &data[0])]
+                .map(|(name, shape, data)| (name, TensorView::new(Dtype::F32, shape.to_vec(), data).unwrap()));
+            let metadata = [("key".to_string(), text.to_string())].into();
+            assert_eq!(found, safetensors::serialize(views, Some(metadata)).unwrap());
+        }
+        let two = BTreeMap::from([("b", "1".into()), ("a", "2".into())]);
+        let file = written(vec![], &two, f64::NAME).unwrap();
+        assert!(String::from_utf8_lossy(&file).contains(r#"{"a":"2","b":"1"}"#));
     }
 }
