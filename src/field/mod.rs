@@ -45,27 +45,13 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     /// Returns `f'(x)ᵀ g` for each sample, and the gradient of `Σ ⟨g, f(x)⟩` by the parameters, added to `gradient`.
     fn vjp(&self, x: &Batch<T>, tape: &Tape<T>, g: &Batch<T>, gradient: Option<&mut [Vec<T>]>) -> Batch<T>;
 
-    /// Returns `x + h f(x)`, an Euler step, for each sample. The tape is left as by [`Self::eval`], with one batch more
-    /// at the end for [`Self::euler_vjp`] if that needs one.
-    fn euler(&self, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
-        euler(self, h, x, tape)
-    }
-
-    /// Returns `g + h f'(x)ᵀ g` for each sample of [`Self::euler`]; the gradient of `Σ ⟨g, x + h f(x)⟩` by the
-    /// parameters is added to `gradient`. With a gradient also that by `h`, which is `Σ ⟨g, f(x)⟩`.
-    fn euler_vjp(
-        &self,
-        h: T,
-        x: &Batch<T>,
-        tape: &Tape<T>,
-        g: &Batch<T>,
-        gradient: Option<&mut [Vec<T>]>,
-    ) -> (Batch<T>, T) {
-        euler_vjp(self, h, x, tape, g, gradient)
-    }
-
     /// Returns `f'(x) v` for each sample.
     fn jvp(&self, x: &Batch<T>, tape: &Tape<T>, v: &Batch<T>) -> Batch<T>;
+
+    /// Returns what takes a step `x + h f(x)` faster than a value and a sum, if the field has that.
+    fn fused(&self) -> Option<Box<dyn FusedStep<T> + '_>> {
+        None
+    }
 
     /// Returns the parameters, each a flat slice.
     fn parameters(&self) -> Vec<&[T]>;
@@ -123,28 +109,14 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     fn widen(&self) -> Box<dyn VectorField<f64>>;
 }
 
-/// [`VectorField::euler`] by [`VectorField::eval`].
-fn euler<T: Scalar>(field: &(impl VectorField<T> + ?Sized), h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
-    let slope = field.eval(x, tape);
-    let mut y = x.clone();
-    y.axpy(h, &slope);
-    tape.save(slope);
-    y
-}
+/// A step `x + h f(x)` in one pass over the samples.
+pub trait FusedStep<T: Scalar> {
+    /// Returns `x + h f(x)` for each sample. The tape is left as by [`VectorField::eval`].
+    fn step(&self, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T>;
 
-/// [`VectorField::euler_vjp`] by [`VectorField::vjp`].
-fn euler_vjp<T: Scalar>(
-    field: &(impl VectorField<T> + ?Sized),
-    h: T,
-    x: &Batch<T>,
-    tape: &Tape<T>,
-    g: &Batch<T>,
-    gradient: Option<&mut [Vec<T>]>,
-) -> (Batch<T>, T) {
-    let along = g.dot(tape.last());
-    let mut pulled = field.vjp(x, tape, &g.scaled(h), gradient);
-    pulled.axpy(T::one(), g);
-    (pulled, along)
+    /// Returns `g + h f'(x)ᵀ g` for each sample; the gradient of `Σ ⟨g, x + h f(x)⟩` by the parameters is added to
+    /// `gradient`. With a gradient also that by `h`, which is `Σ ⟨g, f(x)⟩`.
+    fn vjp(&self, h: T, x: &Batch<T>, tape: &Tape<T>, g: &Batch<T>, gradient: Option<&mut [Vec<T>]>) -> (Batch<T>, T);
 }
 
 /// The rounding error of one evaluation of a field and the size of its value.

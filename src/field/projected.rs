@@ -69,7 +69,7 @@ impl<T: Scalar> ProjectedField<T> {
             return Err(Error::parameter(
                 "epsilon",
                 epsilon,
-                "it and the rate are finite in the format, and it is not 0",
+                "it must not be 0, and both it and the rate must be finite in the format of the network",
             ));
         }
         let activation = activation.in_format::<T>()?;

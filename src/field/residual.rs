@@ -111,7 +111,10 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
     ) -> Result<Vec<FieldError>> {
         let z = tape.saved(0);
         let [inner, outer] = proof.premises() else {
-            return Err(Error::not_proved("the rounding error of a residual field", "the proof is not one of it"));
+            return Err(Error::not_proved(
+                "the rounding error of a residual field",
+                "the proof is about something else",
+            ));
         };
         let (inner, outer) = (inner.bound().get(), outer.bound().get());
         // As for the gradient field: r bounds |z' − z|, the rest follows σ and the outer map.

@@ -12,12 +12,11 @@ mod fused;
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{FieldError, VectorField};
+use super::{FieldError, FusedStep, VectorField};
 use crate::{
     activation::Activation,
     certificate::Certificate,
     error::{Error, Result},
-    field,
     model::Field,
     operator::Affine,
     rigor::{
@@ -107,25 +106,8 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
         self.map.adjoint(&q)
     }
 
-    fn euler(&self, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
-        match self.map.operator().direct() {
-            Some(direct) => self.fused_euler(direct, h, x, tape),
-            None => field::euler(self, h, x, tape),
-        }
-    }
-
-    fn euler_vjp(
-        &self,
-        h: T,
-        x: &Batch<T>,
-        tape: &Tape<T>,
-        g: &Batch<T>,
-        gradient: Option<&mut [Vec<T>]>,
-    ) -> (Batch<T>, T) {
-        match self.map.operator().direct() {
-            Some(direct) => self.fused_euler_vjp(direct, h, x, tape, g, gradient),
-            None => field::euler_vjp(self, h, x, tape, g, gradient),
-        }
+    fn fused(&self) -> Option<Box<dyn FusedStep<T> + '_>> {
+        Some(Box::new(fused::Fused { field: self, direct: self.map.operator().direct()? }))
     }
 
     fn jvp(&self, _x: &Batch<T>, tape: &Tape<T>, v: &Batch<T>) -> Batch<T> {
@@ -162,7 +144,10 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
     ) -> Result<Vec<FieldError>> {
         let z = tape.saved(0);
         let [operator] = proof.premises() else {
-            return Err(Error::not_proved("the rounding error of a gradient field", "the proof is not one of it"));
+            return Err(Error::not_proved(
+                "the rounding error of a gradient field",
+                "the proof is about something else",
+            ));
         };
         let norm = operator.bound().get();
         let slope = self.activation.lipschitz();
