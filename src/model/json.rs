@@ -80,7 +80,7 @@ fn read_object(mut object: Object<String, Value>, path: &str) -> Result<Map<Stri
                 return Err(here(Error::format(format!("a {kind} has a list of branches"))));
             };
             if let Some(name) = object.keys().next() {
-                return Err(here(Error::format(format!("a {kind} has nothing but branches, not {name:?}"))));
+                return Err(here(Error::format(format!("a {kind} has branches only, and no key {name:?}"))));
             }
             // A branch is a chain, also where it is written as a single layer.
             let chain = |branch| if let Map::Chain(_) = branch { branch } else { Map::Chain(vec![branch]) };
