@@ -19,6 +19,7 @@ use crate::{
     certificate::Certificate,
     error::{Error, Result},
     model::Field,
+    operator::Affine,
     rigor::{Estimate, Rounding, Summation},
     scalar::Scalar,
     tape::Tape,
@@ -53,21 +54,45 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
         None
     }
 
-    /// Returns the parameters, each a flat slice.
-    fn parameters(&self) -> Vec<&[T]>;
+    /// Returns the affine maps that the field is made of. Its parameters are theirs, unless it says otherwise.
+    fn maps(&self) -> Vec<&Affine<T>> {
+        Vec::new()
+    }
+
+    /// Returns the affine maps, to be changed.
+    fn maps_mut(&mut self) -> Vec<&mut Affine<T>> {
+        Vec::new()
+    }
+
+    /// Returns the parameters, each a flat slice: first those of [`Self::maps`].
+    fn parameters(&self) -> Vec<&[T]> {
+        self.maps().into_iter().flat_map(Affine::parameters).collect()
+    }
 
     /// Returns the parameters, to be changed.
-    fn parameters_mut(&mut self) -> Vec<&mut [T]>;
+    fn parameters_mut(&mut self) -> Vec<&mut [T]> {
+        self.maps_mut().into_iter().flat_map(Affine::parameters_mut).collect()
+    }
 
     /// Computes the weights that are evaluated from those that are trained ([`crate::parametrize`]).
-    fn prepare(&mut self) {}
+    fn prepare(&mut self) {
+        self.maps_mut().into_iter().for_each(Affine::prepare);
+    }
 
     /// Turns a gradient by the weights that are evaluated into one by those that are trained, in place.
-    fn pull_back(&self, _gradient: &mut [Vec<T>]) {}
+    fn pull_back(&self, mut gradient: &mut [Vec<T>]) {
+        for map in self.maps() {
+            let (slots, rest) = gradient.split_at_mut(map.parameters().len());
+            map.pull_back(slots);
+            gradient = rest;
+        }
+    }
 
     /// Returns the number of rows of each parameter that is a matrix, row by row, and 1 for any other.
     fn parameter_rows(&self) -> Vec<usize> {
-        vec![1; self.parameters().len()]
+        let mut rows: Vec<usize> = self.maps().into_iter().flat_map(Affine::parameter_rows).collect();
+        rows.resize(self.parameters().len(), 1);
+        rows
     }
 
     /// For each sample `x`, a bound of `‖fl(f(x')) − f(x')‖` and one of `‖fl(f(x'))‖`, for every `x'` within `reach`
@@ -94,7 +119,9 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
 
     /// Makes every sum of the field keep to an order, and [`Self::rounding`] charge that order. A field whose sums have
     /// no declared order ignores this.
-    fn set_summation(&mut self, _summation: Summation) {}
+    fn set_summation(&mut self, summation: Summation) {
+        self.maps_mut().into_iter().for_each(|map| map.set_summation(summation));
+    }
 
     /// Returns a cheap estimate of the largest curvature, improved from call to call: what steers the step during
     /// training.

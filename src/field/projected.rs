@@ -210,35 +210,12 @@ impl<T: Scalar> VectorField<T> for ProjectedField<T> {
         pulled
     }
 
-    fn parameters(&self) -> Vec<&[T]> {
-        [self.inner.parameters(), self.outer.parameters(), self.potential.parameters()].concat()
+    fn maps(&self) -> Vec<&Affine<T>> {
+        vec![&self.inner, &self.outer, &self.potential]
     }
 
-    fn parameters_mut(&mut self) -> Vec<&mut [T]> {
-        let rest = self.outer.parameters_mut().into_iter().chain(self.potential.parameters_mut());
-        self.inner.parameters_mut().into_iter().chain(rest).collect()
-    }
-
-    fn parameter_rows(&self) -> Vec<usize> {
-        [self.inner.parameter_rows(), self.outer.parameter_rows(), self.potential.parameter_rows()].concat()
-    }
-
-    fn prepare(&mut self) {
-        [&mut self.inner, &mut self.outer, &mut self.potential].into_iter().for_each(Affine::prepare);
-    }
-
-    fn pull_back(&self, mut gradient: &mut [Vec<T>]) {
-        for map in [&self.inner, &self.outer, &self.potential] {
-            let (slots, rest) = gradient.split_at_mut(map.parameters().len());
-            map.pull_back(slots);
-            gradient = rest;
-        }
-    }
-
-    fn set_summation(&mut self, summation: crate::rigor::Summation) {
-        [&mut self.inner, &mut self.outer, &mut self.potential]
-            .into_iter()
-            .for_each(|map| map.set_summation(summation));
+    fn maps_mut(&mut self) -> Vec<&mut Affine<T>> {
+        vec![&mut self.inner, &mut self.outer, &mut self.potential]
     }
 
     fn widen(&self) -> Box<dyn VectorField<f64>> {

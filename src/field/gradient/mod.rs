@@ -20,7 +20,7 @@ use crate::{
     model::Field,
     operator::Affine,
     rigor::{
-        Estimate, Rounding, Summation,
+        Estimate, Rounding,
         directed::{add_up, mul_up},
     },
     scalar::Scalar,
@@ -114,24 +114,12 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
         self.map.adjoint(&self.activation.differentiate(tape.saved(0), -T::one(), self.map.linear(v)))
     }
 
-    fn parameters(&self) -> Vec<&[T]> {
-        self.map.parameters()
+    fn maps(&self) -> Vec<&Affine<T>> {
+        vec![&self.map]
     }
 
-    fn parameters_mut(&mut self) -> Vec<&mut [T]> {
-        self.map.parameters_mut()
-    }
-
-    fn prepare(&mut self) {
-        self.map.prepare();
-    }
-
-    fn pull_back(&self, gradient: &mut [Vec<T>]) {
-        self.map.pull_back(gradient);
-    }
-
-    fn parameter_rows(&self) -> Vec<usize> {
-        self.map.parameter_rows()
+    fn maps_mut(&mut self) -> Vec<&mut Affine<T>> {
+        vec![&mut self.map]
     }
 
     fn rounding(
@@ -162,10 +150,6 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
             size: add_up(mul_up(norm, s.sizes[i]), adjoint[i]),
         };
         Ok((0..e.len()).map(bound).collect())
-    }
-
-    fn set_summation(&mut self, summation: Summation) {
-        self.map.set_summation(summation);
     }
 
     fn estimate_curvature(&mut self) -> Option<Estimate> {
