@@ -327,7 +327,7 @@ impl Activation {
         matches!(self, Self::Identity {} | Self::Relu {} | Self::Abs {} | Self::Hardtanh { .. })
     }
 
-    /// Returns the larger of `|m|` and `|L|`: the function is so much Lipschitz.
+    /// Returns the Lipschitz constant `max(|m|, |L|)`.
     pub fn lipschitz(self) -> f64 {
         let [m, l] = self.slopes();
         m.abs().max(l.abs())

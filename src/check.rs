@@ -244,7 +244,7 @@ fn follows(claimed: &Claims<f64, f64>, derived: &Claims) -> Result<()> {
 /// Whether nothing but a Lipschitz bound is claimed.
 fn bare(claims: &Claims<f64, f64>) -> Result<()> {
     let only = *claims == Claims::lipschitz(claims.bound);
-    if only { Ok(()) } else { Err(Error::format("nothing but a Lipschitz bound can be asserted")) }
+    if only { Ok(()) } else { Err(Error::format("only a Lipschitz bound can be asserted")) }
 }
 
 fn upper(what: &str, claimed: Option<f64>, derived: Option<Upper>) -> Result<()> {

@@ -164,7 +164,7 @@ impl Error {
         Self::Layer { path: path.into(), source: Box::new(self) }
     }
 
-    /// Creates a file that cannot be used, and why.
+    /// Returns the error about a file that cannot be used, with the reason.
     pub fn file(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
         Self::File { path: path.into(), reason: reason.to_string() }
     }

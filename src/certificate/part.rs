@@ -118,7 +118,9 @@ impl Part {
         claims.validate(usize::MAX).map_err(|e| refuse(&e))?;
         let end = first.checked_add(claims.predictions.len()).filter(|&end| end <= samples);
         if !(1..=of).contains(&number) || end.is_none() || claims.clean_accuracy.is_some() {
-            return Err(refuse(&"its shard, its samples or its accuracies are none"));
+            return Err(refuse(
+                &"its shard does not exist, it has more samples than there are, or it claims an accuracy",
+            ));
         }
         Ok(Self { shard: Shard { number, of }, samples, first, eps, certificate, claims })
     }

@@ -106,7 +106,7 @@ impl ClaimedSamples {
         self.lengths()?;
         self.within.validate()?;
         if !(self.local || self.within.is_plain()) {
-            return Err(Error::format("radii in another norm, or in a range, are local ones"));
+            return Err(Error::format("radii in another norm, or within a range, must be local radii"));
         }
         let refuse = |what: String| Err(Error::format(what));
         for (what, values) in [("prediction", Some(&self.predictions)), ("label", self.labels.as_ref())] {
@@ -116,7 +116,10 @@ impl ClaimedSamples {
             }
         }
         if let Some(s) = self.radii.iter().position(|radius| !(radius.is_finite() && *radius >= 0.0)) {
-            return refuse(format!("sample {s} has the radius {}, which is none", self.radii[s]));
+            return refuse(format!(
+                "sample {s} has the radius {}, which is not a finite number of at least 0",
+                self.radii[s]
+            ));
         }
         let Some(labels) = &self.labels else {
             return match (self.clean_accuracy, &self.certified_accuracy[..]) {
@@ -128,7 +131,10 @@ impl ClaimedSamples {
         let certified = self.certified_accuracy.iter().map(|claim| (Some(claim.eps), claim.accuracy));
         for (eps, claimed) in clean.into_iter().chain(certified) {
             if eps.is_some_and(|eps| !(eps.is_finite() && eps >= 0.0)) {
-                return refuse(format!("the distance {} of an accuracy is none", eps.unwrap_or_default()));
+                return refuse(format!(
+                    "an accuracy is claimed at the distance {}, which is not a finite number of at least 0",
+                    eps.unwrap_or_default()
+                ));
             }
             let accuracy = self.accuracy(labels, eps);
             if claimed != accuracy {

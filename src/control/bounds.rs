@@ -21,11 +21,11 @@ use crate::{
 /// steps over the real numbers, where they are differentiable.
 ///
 /// # Errors
-/// [`Error::NotProved`] if the proof is not one of a flow of so many steps.
+/// [`Error::NotProved`] if the proof is not about a flow of this many steps.
 pub fn costate_bounds(proof: &Certificate, steps: usize) -> Result<Vec<(Lower, Upper)>> {
     let each = proof.premises();
     if steps == 0 || each.is_empty() || each.len() != 1 && each.len() != steps {
-        return Err(Error::not_proved("bounds of costates", "the proof is not one of a flow of so many steps"));
+        return Err(Error::not_proved("bounds of costates", "the proof is not about a flow of this many steps"));
     }
     let mut bounds = vec![(Lower::ONE, Upper::ONE)];
     for n in (0..steps).rev() {

@@ -77,7 +77,7 @@ impl<'a, T: Scalar> Process<'a, T> {
     /// # Errors
     /// [`Error::Tableau`] for a flow of an implicit method.
     pub fn of_flow(flow: &'a Flow<T>) -> Result<Self> {
-        let fields = flow.fields().iter().map(|field| &**field).collect();
+        let fields = flow.fields().collect();
         Self::new(fields, flow.tableau(), vec![flow.step(); flow.steps()])
     }
 

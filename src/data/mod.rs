@@ -261,7 +261,7 @@ impl Dataset {
     pub fn labels_at(&self, indices: &[usize]) -> Result<Vec<usize>> {
         self.check(indices)?;
         if !self.is_labelled() {
-            return Err(Error::parameter("labels", "none", "these samples have no labels, and this needs them"));
+            return Err(Error::parameter("labels", "none", "these samples have no labels, which are needed here"));
         }
         Ok(indices.iter().map(|&s| self.labels[s]).collect())
     }

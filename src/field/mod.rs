@@ -19,6 +19,7 @@ use crate::{
     certificate::Certificate,
     error::{Error, Result},
     model::Field,
+    operator::Affine,
     rigor::{Estimate, Rounding, Summation},
     scalar::Scalar,
     tape::Tape,
@@ -45,43 +46,53 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     /// Returns `f'(x)ᵀ g` for each sample, and the gradient of `Σ ⟨g, f(x)⟩` by the parameters, added to `gradient`.
     fn vjp(&self, x: &Batch<T>, tape: &Tape<T>, g: &Batch<T>, gradient: Option<&mut [Vec<T>]>) -> Batch<T>;
 
-    /// Returns `x + h f(x)`, an Euler step, for each sample. The tape is left as by [`Self::eval`], with one batch more
-    /// at the end for [`Self::euler_vjp`] if that needs one.
-    fn euler(&self, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
-        euler(self, h, x, tape)
-    }
-
-    /// Returns `g + h f'(x)ᵀ g` for each sample of [`Self::euler`]; the gradient of `Σ ⟨g, x + h f(x)⟩` by the
-    /// parameters is added to `gradient`. With a gradient also that by `h`, which is `Σ ⟨g, f(x)⟩`.
-    fn euler_vjp(
-        &self,
-        h: T,
-        x: &Batch<T>,
-        tape: &Tape<T>,
-        g: &Batch<T>,
-        gradient: Option<&mut [Vec<T>]>,
-    ) -> (Batch<T>, T) {
-        euler_vjp(self, h, x, tape, g, gradient)
-    }
-
     /// Returns `f'(x) v` for each sample.
     fn jvp(&self, x: &Batch<T>, tape: &Tape<T>, v: &Batch<T>) -> Batch<T>;
 
-    /// Returns the parameters, each a flat slice.
-    fn parameters(&self) -> Vec<&[T]>;
+    /// Returns what takes a step `x + h f(x)` faster than a value and a sum, if the field has that.
+    fn fused(&self) -> Option<Box<dyn FusedStep<T> + '_>> {
+        None
+    }
+
+    /// Returns the affine maps that the field is made of. Its parameters are theirs, unless it says otherwise.
+    fn maps(&self) -> Vec<&Affine<T>> {
+        Vec::new()
+    }
+
+    /// Returns the affine maps, to be changed.
+    fn maps_mut(&mut self) -> Vec<&mut Affine<T>> {
+        Vec::new()
+    }
+
+    /// Returns the parameters, each a flat slice: first those of [`Self::maps`].
+    fn parameters(&self) -> Vec<&[T]> {
+        self.maps().into_iter().flat_map(Affine::parameters).collect()
+    }
 
     /// Returns the parameters, to be changed.
-    fn parameters_mut(&mut self) -> Vec<&mut [T]>;
+    fn parameters_mut(&mut self) -> Vec<&mut [T]> {
+        self.maps_mut().into_iter().flat_map(Affine::parameters_mut).collect()
+    }
 
     /// Computes the weights that are evaluated from those that are trained ([`crate::parametrize`]).
-    fn prepare(&mut self) {}
+    fn prepare(&mut self) {
+        self.maps_mut().into_iter().for_each(Affine::prepare);
+    }
 
     /// Turns a gradient by the weights that are evaluated into one by those that are trained, in place.
-    fn pull_back(&self, _gradient: &mut [Vec<T>]) {}
+    fn pull_back(&self, mut gradient: &mut [Vec<T>]) {
+        for map in self.maps() {
+            let (slots, rest) = gradient.split_at_mut(map.parameters().len());
+            map.pull_back(slots);
+            gradient = rest;
+        }
+    }
 
     /// Returns the number of rows of each parameter that is a matrix, row by row, and 1 for any other.
     fn parameter_rows(&self) -> Vec<usize> {
-        vec![1; self.parameters().len()]
+        let mut rows: Vec<usize> = self.maps().into_iter().flat_map(Affine::parameter_rows).collect();
+        rows.resize(self.parameters().len(), 1);
+        rows
     }
 
     /// For each sample `x`, a bound of `‖fl(f(x')) − f(x')‖` and one of `‖fl(f(x'))‖`, for every `x'` within `reach`
@@ -108,7 +119,9 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
 
     /// Makes every sum of the field keep to an order, and [`Self::rounding`] charge that order. A field whose sums have
     /// no declared order ignores this.
-    fn set_summation(&mut self, _summation: Summation) {}
+    fn set_summation(&mut self, summation: Summation) {
+        self.maps_mut().into_iter().for_each(|map| map.set_summation(summation));
+    }
 
     /// Returns a cheap estimate of the largest curvature, improved from call to call: what steers the step during
     /// training.
@@ -123,28 +136,14 @@ pub trait VectorField<T: Scalar>: Debug + Send + Sync {
     fn widen(&self) -> Box<dyn VectorField<f64>>;
 }
 
-/// [`VectorField::euler`] by [`VectorField::eval`].
-fn euler<T: Scalar>(field: &(impl VectorField<T> + ?Sized), h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
-    let slope = field.eval(x, tape);
-    let mut y = x.clone();
-    y.axpy(h, &slope);
-    tape.save(slope);
-    y
-}
+/// A step `x + h f(x)` in one pass over the samples.
+pub trait FusedStep<T: Scalar> {
+    /// Returns `x + h f(x)` for each sample. The tape is left as by [`VectorField::eval`].
+    fn step(&self, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T>;
 
-/// [`VectorField::euler_vjp`] by [`VectorField::vjp`].
-fn euler_vjp<T: Scalar>(
-    field: &(impl VectorField<T> + ?Sized),
-    h: T,
-    x: &Batch<T>,
-    tape: &Tape<T>,
-    g: &Batch<T>,
-    gradient: Option<&mut [Vec<T>]>,
-) -> (Batch<T>, T) {
-    let along = g.dot(tape.last());
-    let mut pulled = field.vjp(x, tape, &g.scaled(h), gradient);
-    pulled.axpy(T::one(), g);
-    (pulled, along)
+    /// Returns `g + h f'(x)ᵀ g` for each sample; the gradient of `Σ ⟨g, x + h f(x)⟩` by the parameters is added to
+    /// `gradient`. With a gradient also that by `h`, which is `Σ ⟨g, f(x)⟩`.
+    fn vjp(&self, h: T, x: &Batch<T>, tape: &Tape<T>, g: &Batch<T>, gradient: Option<&mut [Vec<T>]>) -> (Batch<T>, T);
 }
 
 /// The rounding error of one evaluation of a field and the size of its value.

@@ -69,7 +69,7 @@ impl<T: Scalar> ProjectedField<T> {
             return Err(Error::parameter(
                 "epsilon",
                 epsilon,
-                "it and the rate are finite in the format, and it is not 0",
+                "it must not be 0, and both it and the rate must be finite in the format of the network",
             ));
         }
         let activation = activation.in_format::<T>()?;
@@ -210,19 +210,12 @@ impl<T: Scalar> VectorField<T> for ProjectedField<T> {
         pulled
     }
 
-    fn parameters(&self) -> Vec<&[T]> {
-        [self.inner.parameters(), self.outer.parameters(), self.potential.parameters()].concat()
+    fn maps(&self) -> Vec<&Affine<T>> {
+        vec![&self.inner, &self.outer, &self.potential]
     }
 
-    fn parameters_mut(&mut self) -> Vec<&mut [T]> {
-        let rest = self.outer.parameters_mut().into_iter().chain(self.potential.parameters_mut());
-        self.inner.parameters_mut().into_iter().chain(rest).collect()
-    }
-
-    fn set_summation(&mut self, summation: crate::rigor::Summation) {
-        [&mut self.inner, &mut self.outer, &mut self.potential]
-            .into_iter()
-            .for_each(|map| map.set_summation(summation));
+    fn maps_mut(&mut self) -> Vec<&mut Affine<T>> {
+        vec![&mut self.inner, &mut self.outer, &mut self.potential]
     }
 
     fn widen(&self) -> Box<dyn VectorField<f64>> {

@@ -8,7 +8,7 @@ use crate::{
     model::Field,
     operator::Affine,
     rigor::{
-        Rounding, Summation,
+        Rounding,
         directed::{add_up, mul_up},
     },
     scalar::Scalar,
@@ -78,27 +78,12 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
         self.outer.linear(&self.activation.differentiate(tape.saved(0), T::one(), self.inner.linear(v)))
     }
 
-    fn parameters(&self) -> Vec<&[T]> {
-        [self.inner.parameters(), self.outer.parameters()].concat()
+    fn maps(&self) -> Vec<&Affine<T>> {
+        vec![&self.inner, &self.outer]
     }
 
-    fn parameters_mut(&mut self) -> Vec<&mut [T]> {
-        self.inner.parameters_mut().into_iter().chain(self.outer.parameters_mut()).collect()
-    }
-
-    fn prepare(&mut self) {
-        self.inner.prepare();
-        self.outer.prepare();
-    }
-
-    fn pull_back(&self, gradient: &mut [Vec<T>]) {
-        let (inner, outer) = gradient.split_at_mut(self.inner.parameters().len());
-        self.inner.pull_back(inner);
-        self.outer.pull_back(outer);
-    }
-
-    fn parameter_rows(&self) -> Vec<usize> {
-        [self.inner.parameter_rows(), self.outer.parameter_rows()].concat()
+    fn maps_mut(&mut self) -> Vec<&mut Affine<T>> {
+        vec![&mut self.inner, &mut self.outer]
     }
 
     fn rounding(
@@ -111,7 +96,10 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
     ) -> Result<Vec<FieldError>> {
         let z = tape.saved(0);
         let [inner, outer] = proof.premises() else {
-            return Err(Error::not_proved("the rounding error of a residual field", "the proof is not one of it"));
+            return Err(Error::not_proved(
+                "the rounding error of a residual field",
+                "the proof is about something else",
+            ));
         };
         let (inner, outer) = (inner.bound().get(), outer.bound().get());
         // As for the gradient field: r bounds |z' − z|, the rest follows σ and the outer map.
@@ -126,11 +114,6 @@ impl<T: Scalar> VectorField<T> for ResidualField<T> {
             size: add_up(add_up(mul_up(outer, s.sizes[i]), bias), last[i]),
         };
         Ok((0..e.len()).map(bound).collect())
-    }
-
-    fn set_summation(&mut self, summation: Summation) {
-        self.inner.set_summation(summation);
-        self.outer.set_summation(summation);
     }
 
     fn widen(&self) -> Box<dyn VectorField<f64>> {

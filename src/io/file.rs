@@ -79,8 +79,8 @@ impl Target {
         Err(io::Error::other("too many symbolic links"))
     }
 
-    /// Creates a link such as `/proc/self/fd/1`. It is no path to a file but a file that is open: to replace the file
-    /// behind it would cut off whoever else writes there.
+    /// Returns the open file behind a link such as `/proc/self/fd/1`. Such a link is no path: replacing the file that it
+    /// shows would cut off whoever else writes there.
     fn open_by_this_process(path: &Path) -> Option<Self> {
         let number: u32 = path.file_name()?.to_str()?.parse().ok()?;
         let folder = path.parent()?.canonicalize().ok()?;

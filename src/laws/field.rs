@@ -21,7 +21,7 @@ use crate::{
     tensor::{Batch, cast},
 };
 
-/// Returns all laws of a vector field.
+/// Holds a vector field to all laws.
 pub fn all<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) -> Verdict {
     claims(field, seed)?;
     if proof(field).is_some_and(|proof| proof.claims().bound.get() > STEEPEST) {
@@ -31,14 +31,14 @@ pub fn all<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) -> Verdi
     differences(field, seed)
 }
 
-/// Returns the laws on which certificates rest, at weights of any magnitude: all but those about derivatives.
+/// Holds a vector field to the laws on which certificates rest, at weights of any magnitude: all but those about derivatives.
 pub fn claims<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) -> Verdict {
     constants(field, seed)?;
     rounding(field, seed)?;
     widening(field, seed)
 }
 
-/// Returns the constants that the field proves, on the field over `f64`, enclosed with its proved rounding errors:
+/// Checks the constants that the field proves, on the field over `f64`, enclosed with its proved rounding errors:
 /// `‖Δf‖ ≤ ℓ‖Δx‖`, `⟨Δf, Δx⟩ ≤ μ‖Δx‖²`, `⟨Δf, Δx⟩ ≤ −ν‖Δf‖²`, `⟨Δf, Δx⟩ ≤ −c‖Δx‖²` for the smallest curvature `c`.
 ///
 /// A field that declares no rounding error is allowed `2²⁰u(‖f̂‖ + ‖x‖)`. What the field refuses to prove passes.
@@ -92,7 +92,7 @@ pub fn constants<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) ->
     Ok(())
 }
 
-/// Returns the rounding error and the size that are declared for a ball hold at a point of the ball, as
+/// Checks that the rounding error and the size that are declared for a ball hold at a point of the ball, as
 /// [`super::layer::rounding`].
 pub fn rounding<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) -> Verdict {
     let wide = field.widen();
@@ -121,7 +121,7 @@ pub fn rounding<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) -> 
     Ok(())
 }
 
-/// Returns the field over `f64` has the same parameters and proves the same constants.
+/// Checks that the field over `f64` has the same parameters and proves the same constants.
 pub fn widening<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, _seed: u64) -> Verdict {
     let wide = field.widen();
     let numbers = |slices: Vec<&[T]>| slices.into_iter().map(cast::<T, f64>).collect::<Vec<_>>();
@@ -132,7 +132,7 @@ pub fn widening<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, _seed: u64) ->
     if narrow == wide { Ok(()) } else { Err(broken(format!("over f64 the constants are {wide:?}, not {narrow:?}"))) }
 }
 
-/// Returns `⟨u, f'v⟩ = ⟨f'ᵀu, v⟩`, as [`super::layer::adjoint`].
+/// Checks `⟨u, f'v⟩ = ⟨f'ᵀu, v⟩`, as [`super::layer::adjoint`].
 pub fn adjoint<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) -> Verdict {
     let mut rng = generator(seed);
     let x: Batch<T> = points(field.shape(), PAIRS, &mut rng);
@@ -143,7 +143,7 @@ pub fn adjoint<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) -> V
     adjoint_within(&u, &field.jvp(&x, &tape, &v), &field.vjp(&x, &tape, &u, None), &v)
 }
 
-/// Returns `f'v` agrees with difference quotients, over `f64`. The gradient by the parameters is tested with the flow
+/// Checks that `f'v` agrees with difference quotients, over `f64`. The gradient by the parameters is tested with the flow
 /// of the field, by [`super::layer::differences`].
 pub fn differences<T: Scalar, F: VectorField<T> + ?Sized>(field: &F, seed: u64) -> Verdict {
     let wide = field.widen();

@@ -22,13 +22,13 @@ use crate::{
     tensor::{Batch, Shape},
 };
 
-/// Returns all laws of a layer.
+/// Holds a layer to all laws.
 pub fn all<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     claims(layer, seed)?;
     derivatives(layer, seed)
 }
 
-/// Returns the laws on which certificates rest, at weights of any magnitude: all but those about derivatives.
+/// Holds a layer to the laws on which certificates rest, at weights of any magnitude: all but those about derivatives.
 pub fn claims<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     shapes(layer, seed)?;
     samples(layer, seed)?;
@@ -38,7 +38,7 @@ pub fn claims<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict 
     widening(layer, seed)
 }
 
-/// Returns the laws about derivatives, of a layer whose claim is at most 2²⁰: see the source for why.
+/// Checks the laws about derivatives, of a layer whose claim is at most 2²⁰: see the source for why.
 pub fn derivatives<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     if proof(layer).is_some_and(|proof| proof.claims().bound.get() > STEEPEST) {
         return Ok(());
@@ -51,7 +51,7 @@ pub fn derivatives<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Ver
 /// numbers leave the exponent range: neither law of derivatives says anything.
 pub(super) const STEEPEST: f64 = 1048576.0;
 
-/// Returns the shapes are those declared, for batches of any size, none included.
+/// Checks that shapes are those declared, for batches of any size, none included.
 pub fn shapes<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     for samples in [0, 1, 3] {
         let x: Batch<T> = points(layer.input(), samples, &mut generator(seed));
@@ -72,7 +72,7 @@ fn expect<T: Scalar>(what: &str, batch: &Batch<T>, shape: Shape, samples: usize)
     Err(broken(format!("{what} has {} samples of {}, not {samples} of {shape}", found.0, found.1)))
 }
 
-/// Returns a sample has the same value alone as in a batch, up to the rounding of both: samples do not influence each
+/// Checks that a sample has the same value alone as in a batch, up to the rounding of both: samples do not influence each
 /// other.
 pub fn samples<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     let x: Batch<T> = points(layer.input(), PAIRS, &mut generator(seed));
@@ -91,7 +91,7 @@ pub fn samples<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict
     Ok(())
 }
 
-/// Returns the Lipschitz bound of the certificate, on the layer over `f64`: `‖Δŷ‖ − E − E' ≤ L‖Δx‖` with the proved
+/// Checks the Lipschitz bound of the certificate, on the layer over `f64`: `‖Δŷ‖ − E − E' ≤ L‖Δx‖` with the proved
 /// rounding errors of both values.
 ///
 /// A layer that declares no rounding error is allowed `2²⁰u(‖ŷ‖ + ‖x‖)`. A layer that refuses to be certified passes.
@@ -111,7 +111,7 @@ pub fn lipschitz<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdi
     })
 }
 
-/// Returns the layer is `α`-averaged, where the certificate says so: `‖Δy − (1 − α)Δx‖ ≤ α‖Δx‖`, enclosed as in
+/// Checks that the layer is `α`-averaged, where the certificate says so: `‖Δy − (1 − α)Δx‖ ≤ α‖Δx‖`, enclosed as in
 /// [`lipschitz`].
 ///
 /// It is the same as `‖Δy‖² + (1 − 2α)‖Δx‖² ≤ 2(1 − α)⟨Δx, Δy⟩`.
@@ -133,7 +133,7 @@ pub fn averaged<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdic
     })
 }
 
-/// Returns the rounding error that is declared for a ball holds at a point of the ball: `‖ŷ(x') − ỹ(x')‖ ≤ Ê + Ẽ` for
+/// Checks that the rounding error that is declared for a ball holds at a point of the ball: `‖ŷ(x') − ỹ(x')‖ ≤ Ê + Ẽ` for
 /// the executions in `T` and in `f64`. Where an overflow is excluded, there is none.
 pub fn rounding<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     let wide = layer.widen();
@@ -161,7 +161,7 @@ pub fn rounding<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdic
     Ok(())
 }
 
-/// Returns the layer over `f64` has the same shapes and makes the same claim.
+/// Checks that the layer over `f64` has the same shapes and makes the same claim.
 pub fn widening<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, _seed: u64) -> Verdict {
     let wide = layer.widen();
     if (layer.describe(), layer.input(), layer.output()) != (wide.describe(), wide.input(), wide.output()) {
@@ -171,7 +171,7 @@ pub fn widening<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, _seed: u64) -> Verdi
     if narrow == wide { Ok(()) } else { Err(broken(format!("over f64 the claim is {wide:?}, not {narrow:?}"))) }
 }
 
-/// Returns `⟨u, Jv⟩ = ⟨Jᵀu, v⟩` in the format `T`, within `2¹⁴u` of the norms, and `2¹⁴η` for what underflows.
+/// Checks `⟨u, Jv⟩ = ⟨Jᵀu, v⟩` in the format `T`, within `2¹⁴u` of the norms, and `2¹⁴η` for what underflows.
 pub fn adjoint<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     let mut rng = generator(seed);
     let x: Batch<T> = points(layer.input(), PAIRS, &mut rng);
@@ -197,7 +197,7 @@ pub(super) fn adjoint_within<T: Scalar>(u: &Batch<T>, jv: &Batch<T>, ju: &Batch<
     Ok(())
 }
 
-/// Returns `Jv` and the gradient by the parameters agree with difference quotients, over `f64`, for one of several step
+/// Checks that `Jv` and the gradient by the parameters agree with difference quotients, over `f64`, for one of several step
 /// lengths.
 pub fn differences<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     let mut wide = layer.widen();
@@ -213,7 +213,7 @@ pub fn differences<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Ver
     by_parameters(&mut *wide, &x, &jv, &mut rng)
 }
 
-/// Returns the gradient of `Σ ⟨g, y⟩` by the parameters, along one direction of about their own size.
+/// Checks the gradient of `Σ ⟨g, y⟩` by the parameters, along one direction of about their own size.
 fn by_parameters(layer: &mut dyn Layer<f64>, x: &Batch<f64>, g: &Batch<f64>, rng: &mut impl Rng) -> Verdict {
     let mut direction = |p: &&[f64]| -> Vec<f64> {
         let size = Some(norm(p) / (p.len() as f64).sqrt()).filter(|&s| s > 0.0).unwrap_or(1.0);
@@ -259,7 +259,7 @@ fn by_parameters(layer: &mut dyn Layer<f64>, x: &Batch<f64>, g: &Batch<f64>, rng
 /// Relative step lengths of difference quotients: one of them avoids kinks as well as cancellation.
 const STEPS: [f64; 4] = [1e-4, 1e-5, 1e-6, 1e-7];
 
-/// Returns `jv` is the limit of difference quotients at `x` along `v`; `value` returns a batch and its rounding errors.
+/// Checks that `jv` is the limit of difference quotients at `x` along `v`; `value` returns a batch and its rounding errors.
 pub(super) fn tangent(
     x: &Batch<f64>,
     v: &Batch<f64>,

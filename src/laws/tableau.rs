@@ -5,13 +5,13 @@ use rand::RngExt;
 use super::{Verdict, broken, points::generator};
 use crate::tableau::{Surd, Tableau};
 
-/// Returns all laws of a method.
+/// Holds a method to all laws.
 pub fn all(tableau: &Tableau, seed: u64) -> Verdict {
     order(tableau, seed)?;
     circle(tableau, seed)
 }
 
-/// Returns the error over a fixed time shrinks at least like `h^p`, `p` the declared order.
+/// Checks that the error over a fixed time shrinks at least like `h^p`, `p` the declared order.
 ///
 /// The equation is nonlinear and has a closed solution: in polar coordinates `r' = r(1 − r²)`, `θ' = r²`. Halving the
 /// step must divide the error by `2^{p − 1/4}`. The error is that of eight starts together, spread over the radii, since the
@@ -67,7 +67,7 @@ fn step(tableau: &Tableau, x: [f64; 2], h: f64) -> [f64; 2] {
     combine(&coefficients.b, &slopes)
 }
 
-/// Returns a step of length `2rν` is non-expansive for a `ν`-cocoercive field, exactly, for an explicit method with a
+/// Checks that a step of length `2rν` is non-expansive for a `ν`-cocoercive field, exactly, for an explicit method with a
 /// radius.
 ///
 /// The field is `−Wᵀσ(Wx + b)` with small integers and a ReLU or the identity, so that everything is a number of

@@ -23,12 +23,12 @@ pub struct AffineLayer<T: Scalar> {
 }
 
 impl<T: Scalar> AffineLayer<T> {
-    /// Creates an affine map as a layer.
+    /// Creates the layer of an affine map.
     pub fn new(map: Affine<T>) -> Self {
         Self { map }
     }
 
-    /// Creates a matrix whose rows are kept at norm 1 during training.
+    /// Creates the layer of a matrix whose rows are kept at norm 1 during training.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the operator is not dense.

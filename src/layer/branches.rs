@@ -45,7 +45,7 @@ impl<T: Scalar> Branches<T> {
 
     fn new(branches: Vec<Network<T>>, is_mean: bool) -> Result<Self> {
         let Some(first) = branches.first() else {
-            return Err(Error::parameter("branches", 0, "there must be one at least"));
+            return Err(Error::parameter("branches", 0, "there must be at least one"));
         };
         let (input, output) = (first.input(), first.output());
         for branch in &branches {
@@ -135,7 +135,7 @@ impl<T: Scalar> Layer<T> for Branches<T> {
     /// Returns `Σ eᵢ + γₙ Σ ‖ŷᵢ‖` for a sum of `n` branches; the division of a mean is one rounding more.
     fn rounding(&self, proof: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         if proof.premises().len() != self.branches.len() {
-            return Err(Error::not_proved("the rounding error of branches", "the proof is not one of them"));
+            return Err(Error::not_proved("the rounding error of branches", "the proof is about something else"));
         }
         let (mut errors, mut sizes) = (vec![0.0; reach.len()], vec![0.0; reach.len()]);
         for (i, (branch, proof)) in self.branches.iter().zip(proof.premises()).enumerate() {

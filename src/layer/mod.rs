@@ -18,15 +18,13 @@ use std::fmt::Debug;
 pub use activation::ActivationLayer;
 pub use affine::AffineLayer;
 pub use branches::Branches;
-pub use flow::{Flow, Step};
+pub use flow::{Explicit, Step, Stepper, Steps};
 pub use householder::Householder;
-pub use implicit::Implicit;
 pub use l2_pool::L2Pool;
 pub use normalize::Normalize;
 pub use partial::PartialActivation;
 pub use reshape::Reshape;
 pub use selection::Selection;
-pub use splitting::Splitting;
 
 use crate::{
     certificate::Certificate,
@@ -38,6 +36,74 @@ use crate::{
     tape::Tape,
     tensor::{Batch, Shape},
 };
+
+/// The flow of `x' = f(t, x)` over `steps` steps of length `h` of an explicit method: a layer from a space to itself.
+///
+/// It has one field for all steps, or one for each: then weights depend on time.
+///
+/// | field and method | rule | bound of one step |
+/// |---|---|---|
+/// | a gradient field, Euler | [`crate::certificate::Rule::GradientStep`] | `max(\|1 − hμ\|, \|1 − hβ\|)`, any `h` |
+/// | a cocoercive field, radius `r`, `0 ≤ h ≤ 2rν` | [`crate::certificate::Rule::CircleContractivity`] | 1 |
+/// | any of these, any method | [`crate::certificate::Rule::StageMultipliers`] | the least that multipliers prove |
+/// | any Lipschitz field, any method | [`crate::certificate::Rule::LipschitzStep`] | a polynomial in `hℓ` |
+/// | any Lipschitz field, Euler | [`crate::certificate::Rule::OneSidedLipschitz`] | `√(1 + 2hμ + h²ℓ²)` |
+/// | `Bσ(Ax + b)`, dense, Euler | [`crate::certificate::Rule::QuadraticConstraint`] | what the multipliers prove |
+///
+/// The smallest of those that apply is claimed; a flow is refused only if it overflows.
+pub type Flow<T> = Steps<Explicit<T>>;
+
+/// The flow of `x' = f(t, x)` over `steps` steps of length `h` of an implicit method: a layer from a space to itself.
+///
+/// The layer *is* the exact solution of
+///
+/// ```math
+/// X_i = x + h \sum_j a_{ij} f(X_j), \qquad x_1 = x + \sum_i d_i (X_i - x), \quad A^Td = b,
+/// ```
+///
+/// and claims in exact semantics are about it. The program solves the stages by Newton's method, whose linear systems a Krylov
+/// method solves, until the norm of what is left of the equations of a step, as computed, is at most the *tolerance*. It
+/// returns NaN for a sample where it does not get there: no claim holds for that sample, and NaN logits certify nothing.
+/// Claims about the program are charged with the tolerance, the rounding of what is left, and how far both move the
+/// solution ([`crate::rules::implicit_step`]).
+///
+/// | field and method | rule | bound of one step |
+/// |---|---|---|
+/// | any, `hμ < α` | [`crate::certificate::Rule::ImplicitStep`] | `1/(1 − hμ)` for implicit Euler |
+/// | monotone, Gauss, Radau IIA, Lobatto IIIC, implicit midpoint | [`crate::certificate::Rule::AlgebraicStability`] | 1 |
+/// | cocoercive, radius `r`, `0 ≤ h ≤ 2rν` | [`crate::certificate::Rule::CircleContractivity`] | 1 |
+/// | any of which more is known than `ℓ` | [`crate::certificate::Rule::StageMultipliers`] | the least that multipliers prove |
+/// | skew linear | [`crate::certificate::Rule::SkewFlow`] | the largest `\|R(iy)\|`, `\|y\| ≤ hκ` |
+///
+/// Derivatives are those of the implicit function theorem, by the same Krylov method.
+///
+/// ```
+/// use dahlquist::{Network, layer::Implicit, tableau::Tableau, activation::Activation, field::GradientField};
+/// use dahlquist::{operator::{Affine, Dense}, tensor::{Batch, Shape}};
+/// // x' = −x, one step of length 2 of the implicit midpoint rule: (1 − 1)/(1 + 1) = 0.
+/// let identity = Affine::new(Dense::new(1, 1, vec![1.0])?, None)?;
+/// let field = GradientField::new(identity, Activation::Identity {})?;
+/// let layer = Implicit::<f64>::new(field, Tableau::implicit_midpoint(), 2.0, 1, Some(1e-12))?;
+/// let sealed = Network::new(Shape::Features(1), vec![Box::new(layer)])?.seal()?;
+/// let y = sealed.forward(&Batch::new(Shape::Features(1), vec![3.0])?)?;
+/// assert!(y.data()[0].abs() < 1e-11 && sealed.certificate().bound().get() <= 1.0);
+/// # Ok::<(), dahlquist::Error>(())
+/// ```
+pub type Implicit<T> = Steps<implicit::Implicit<T>>;
+
+/// Steps of a method that treats the parts of a field differently.
+///
+/// | method | field | a step |
+/// |---|---|---|
+/// | symplectic Euler | Hamiltonian, `q' = ∇T(p)`, `p' = −∇U(q)` | `p ← p − h∇U(q)`, then `q ← q + h∇T(p)` |
+/// | Störmer–Verlet | Hamiltonian | half of that kick of `p`, the drift of `q`, half of the kick |
+/// | exponential Euler | dissipative, `g(x) − γx` | `x ← Ex + Φg(x)`, `E = e^(−γh)`, `Φ = (1 − E)/γ` |
+///
+/// A kick and a drift are *shears*: with `s = hℓ` each is `(s + √(s² + 4))/2`-Lipschitz, and so is its inverse
+/// ([`crate::certificate::Rule::Shears`]). Exponential steps are bounded by
+/// [`crate::certificate::Rule::ExponentialStep`]; `E` and `Φ` are the numbers of `f64` that the program computes, not those
+/// that they are near to.
+pub type Splitting<T> = Steps<splitting::Split<T>>;
 
 /// A map between samples.
 ///

@@ -79,7 +79,7 @@ impl<T: Scalar> Layer<T> for PartialActivation {
         self.differentiate(tape.saved(0), v)
     }
 
-    /// Returns the error of the function at every coordinate is at least that at some of them.
+    /// The error of the function over all coordinates is at least the one over some of them.
     fn rounding(&self, _: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
         Ok(self.partial.function.over_balls(rounding, tape.saved(0), reach).errors)
     }

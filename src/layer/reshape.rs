@@ -4,7 +4,7 @@
 use super::Layer;
 use crate::{
     certificate::Certificate,
-    error::Result,
+    error::{Error, Result},
     model::{Linear, Map},
     rigor::{Rounding, torus::PaddingMode},
     scalar::Scalar,
@@ -27,7 +27,7 @@ impl Reshape {
     /// Returns the layer of a description.
     ///
     /// # Errors
-    /// [`crate::Error::Parameter`] for a map that does not merely move coordinates, or does not fit the input.
+    /// [`Error::Parameter`] for a map that does not merely move coordinates, or does not fit the input.
     pub fn described(linear: &Linear, input: Shape) -> Result<Self> {
         let output = linear.output(input)?;
         match linear {
@@ -37,16 +37,16 @@ impl Reshape {
             | Linear::FirstChannels { .. }
             | Linear::Shift { .. }
             | Linear::Mirror {} => Ok(Self { linear: linear.clone(), input, output }),
-            other => Err(crate::Error::parameter("map", other.kind(), "it does more than move coordinates")),
+            other => Err(Error::parameter("map", other.kind(), "it does more than move coordinates")),
         }
     }
 
-    /// Creates an image as a vector of features, in the order in which it is stored.
+    /// Creates the layer that makes a vector of an image, in the order in which it is stored.
     pub fn flatten(input: Shape) -> Self {
         Self { linear: Linear::Flatten {}, input, output: Shape::Features(input.len()) }
     }
 
-    /// Creates an image with channels of zeros appended.
+    /// Creates the layer that appends channels of zeros to an image.
     ///
     /// # Errors
     /// [`crate::Error::Parameter`] if `input` is no image or has more channels already, or the output would be too large.
@@ -80,7 +80,7 @@ impl Reshape {
         Self::described(&Linear::Shift { groups, mode }, input)
     }
 
-    /// Creates an image with its columns in the opposite order.
+    /// Creates the layer that reverses the columns of an image.
     ///
     /// # Errors
     /// [`crate::Error::Parameter`] if `input` is no image.

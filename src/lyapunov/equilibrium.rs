@@ -95,7 +95,7 @@ pub fn equilibrium(
             let reason = format!("after {steps} steps its error is bounded by {error}, and {tolerance} is asked for");
             return Err(Error::not_proved("an equilibrium", reason));
         }
-        x = field.euler(h, &x, &mut Tape::idle());
+        x.axpy(h, &field.eval(&x, &mut Tape::idle()));
     }
     Err(Error::not_proved("an equilibrium", "there are no steps"))
 }

@@ -17,30 +17,32 @@
 //! Tensors are F32 or F64; F16 and BF16 are read as F32, exactly. Constants of the architecture (deviations, slopes,
 //! steps) are rounded to the format of the tensors: that is the network, for exact semantics too. A tensor that no
 //! layer names is left alone. Version 1, a subset of this, is read as well.
+//!
+//! Weights that are trained in another form keep it, under a key of its own: [`super::Trained`].
 
-use std::{collections::HashMap, path::Path};
+use std::path::Path;
 
-use safetensors::{
-    Dtype, SafeTensors,
-    tensor::{Metadata, TensorView},
-};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window,
     field::Constants,
+    forms::{self, Forms},
     json,
     shapes::LARGEST_SAMPLE,
-    traverse::{VECTORS, join},
+    stored::{Stored, written},
+    traverse::join,
 };
 use crate::{
     activation::Activation,
     error::{Error, Result},
-    io::{Digest, mistaken, read_bounded, unique_keys, write},
+    io::{Digest, read_bounded, unique_keys, write},
     scalar::Scalar,
-    tensor::{Shape, finite},
+    tensor::Shape,
 };
+
+pub(crate) use super::stored::MOST_STEPS;
 
 const FORMAT: &str = "dahlquist-model";
 /// The version that is written; every version up to it is read.
@@ -52,16 +54,6 @@ const HINT: &str =
     ": weights alone are no model; in Python, dahlquist.from_state_dict(layers, weights, input_shape) adds one";
 /// The largest model file that is read: 4 GiB.
 const LARGEST_FILE: u64 = 1 << 32;
-/// The largest number of layers that is read.
-const MOST_LAYERS: usize = 10_000;
-/// The largest number of steps of a flow that is read.
-pub(crate) const MOST_STEPS: usize = 100_000;
-/// A tensor may be used by several layers, but all of them together read at most so many times the bytes of the file,
-/// or [`FREE_READING`] if that is more: a small file cannot ask for an unbounded amount of memory.
-const MOST_READING: usize = 16;
-/// 256 MiB.
-const FREE_READING: usize = 1 << 28;
-
 /// A model as it lies in a file: the tree with its numbers.
 ///
 /// A checker reads this, and a [`crate::Network`] is built from it.
@@ -100,10 +92,10 @@ impl Model {
     /// tensor over and over. [`Error::Layer`] for a tensor that is missing, has another number of axes or a NaN or an
     /// infinity in it, and for layers that do not fit together.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let tensors = Tensors::parse(bytes)?;
-        let json = tensors.metadata.metadata().as_ref().and_then(|m| m.get(KEY));
-        let json =
-            json.ok_or_else(|| Error::format(format!("its metadata has no architecture under the key {KEY}{HINT}")))?;
+        let tensors = Stored::parse(bytes)?;
+        let json = tensors
+            .text(KEY)
+            .ok_or_else(|| Error::format(format!("its metadata has no architecture under the key {KEY}{HINT}")))?;
         unique_keys(json.as_bytes()).map_err(|e| Error::format(format!("its architecture is not valid: {e}")))?;
         let Architecture { format, version, input, layers } =
             serde_json::from_str(json).map_err(|e| Error::format(format!("its architecture is not valid: {e}")))?;
@@ -112,12 +104,16 @@ impl Model {
             return Err(Error::format(format!("{found} is not {FORMAT} of a version from 1 to {VERSION}")));
         }
         let names = json::read(Value::Array(layers), "")?;
-        let scalar = tensors.limits(&names)?;
+        let mut forms = tensors.text(forms::KEY).map(Forms::parse).transpose()?.unwrap_or_default();
+        let scalar = tensors.limits(&names, &forms)?;
         let round = |x: f64| if scalar == f32::NAME { f64::from(x as f32) } else { x };
         let read = &mut |path: &str, axes: usize, name: String| {
-            tensors.read(&name, axes, scalar).map_err(|e| e.in_layer(parent(path)))
+            let read = |name: &str, axes: usize| tensors.read(name, axes, scalar);
+            let weight = read(&name, axes).and_then(|weight| forms.attach(path, axes, weight, &read));
+            weight.map_err(|e| e.in_layer(parent(path)))
         };
         let map = canonical(names.try_map("", read)?, "", &round)?;
+        forms.all_attached()?;
         map.output(input)?;
         small(&map, "", input)?;
         Ok(Self { input, map, scalar, sha256: Digest::of(bytes) })
@@ -161,7 +157,9 @@ impl Model {
     /// [`Error::Layer`] for a layer that files do not know.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         let mut tensors: Vec<(String, Tensor)> = Vec::new();
+        let mut forms = Forms::default();
         let add = &mut |path: &str, _: usize, tensor: Tensor| -> Result<String> {
+            tensors.extend(forms.add(path, &tensor));
             let known = tensors.iter().find(|(_, known)| known.is_same(&tensor) && known.shape() == tensor.shape());
             let name = known.map_or_else(|| format!("layers.{path}"), |(name, _)| name.clone());
             if known.is_none() {
@@ -174,21 +172,10 @@ impl Model {
             layer => vec![layer],
         };
         let architecture = Architecture { format: FORMAT.into(), version: VERSION, input: self.input, layers };
-        let json = serde_json::to_string(&architecture).map_err(Error::format)?;
-        let bytes: Vec<(Dtype, Vec<u8>)> = tensors.iter().map(|(_, tensor)| self.stored(tensor)).collect();
-        let views = tensors.iter().zip(&bytes).map(|((name, tensor), (dtype, bytes))| {
-            Ok((name, TensorView::new(*dtype, tensor.shape().to_vec(), bytes)?))
-        });
-        let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>().map_err(Error::format)?;
-        safetensors::serialize(views, Some(HashMap::from([(KEY.into(), json)]))).map_err(Error::format)
-    }
-
-    fn stored(&self, tensor: &Tensor) -> (Dtype, Vec<u8>) {
-        if self.scalar == f32::NAME {
-            (Dtype::F32, tensor.numbers::<f32>().into_iter().flat_map(f32::to_le_bytes).collect())
-        } else {
-            (Dtype::F64, tensor.wide().iter().flat_map(|x| x.to_le_bytes()).collect())
-        }
+        let architecture = serde_json::to_string(&architecture).map_err(Error::format)?;
+        let forms = forms.text()?.map(|forms| (forms::KEY, forms));
+        let metadata = [(KEY, architecture)].into_iter().chain(forms).collect();
+        written(tensors, &metadata, self.scalar)
     }
 
     /// Writes the model file, whole or not at all.
@@ -201,98 +188,9 @@ impl Model {
     }
 }
 
-/// The tensors of a file.
-struct Tensors<'a> {
-    bytes: &'a [u8],
-    metadata: Metadata,
-    /// Where the numbers begin.
-    start: usize,
-}
-
-impl<'a> Tensors<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self> {
-        let refuse = |e: &dyn std::fmt::Display| match mistaken(bytes) {
-            Some(what) => Error::format(format!("not a safetensors file: {what}")),
-            None => Error::format(format!("not a safetensors file: {e}")),
-        };
-        let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| refuse(&e))?;
-        unique_keys(&bytes[8..][..header]).map_err(|e| refuse(&e))?;
-        Ok(Self { bytes, metadata, start: 8 + header })
-    }
-
-    /// Returns the format of the network, if its layers are not too many and do not read too much.
-    fn limits(&self, names: &Map<String>) -> Result<&'static str> {
-        if matches!(names, Map::Chain(maps) if maps.is_empty()) {
-            return Err(Error::parameter("layers", 0, "a network has at least one layer"));
-        }
-        let (mut layers, mut steps) = (0usize, 0usize);
-        count(names, &mut |map| {
-            layers += 1;
-            if let Map::Flow(flow) = map {
-                steps = steps.max(flow.steps);
-            }
-        });
-        if layers > MOST_LAYERS {
-            return Err(Error::format(format!("it has more than {MOST_LAYERS} layers")));
-        }
-        if steps > MOST_STEPS {
-            return Err(Error::format(format!("a flow has more than {MOST_STEPS} steps")));
-        }
-        let (mut reading, mut wide) = (0usize, false);
-        names.each(&mut |name| {
-            if let Some(info) = self.metadata.info(name) {
-                reading = reading.saturating_add(info.data_offsets.1 - info.data_offsets.0);
-                wide |= info.dtype == Dtype::F64;
-            }
-        });
-        if reading > FREE_READING.max(self.bytes.len().saturating_mul(MOST_READING)) {
-            return Err(Error::format(format!("its layers read {reading} bytes of shared tensors, which is too much")));
-        }
-        Ok(if wide { f64::NAME } else { f32::NAME })
-    }
-
-    /// Returns a tensor that has so many axes, in the format of the network, with finite numbers only.
-    fn read(&self, name: &str, axes: usize, scalar: &str) -> Result<Tensor> {
-        let refuse = |reason: String| Error::parameter("tensor", name, reason);
-        let info = self.metadata.info(name).ok_or_else(|| refuse("the file has no tensor of this name".into()))?;
-        let most = if axes == VECTORS { 2 } else { axes };
-        if !(axes.max(1)..=most).contains(&info.shape.len()) {
-            return Err(refuse(format!("it has the shape {:?}, not one of {most} axes", info.shape)));
-        }
-        let (from, to) = info.data_offsets;
-        let bytes = self.bytes.get(self.start + from..self.start + to).unwrap_or_default();
-        let narrow = |data: Vec<f32>| {
-            finite(name, &data)?;
-            Ok(Tensor::new(&info.shape, &data))
-        };
-        let half = |f: fn([u8; 2]) -> f32| bytes.as_chunks().0.iter().map(|&b| f(b)).collect();
-        match (info.dtype, scalar == f32::NAME) {
-            (Dtype::F32, true) => narrow(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
-            (Dtype::F16, true) => narrow(half(|b| super::half::f16(u16::from_le_bytes(b)))),
-            (Dtype::BF16, true) => narrow(half(|b| super::half::bf16(u16::from_le_bytes(b)))),
-            (Dtype::F64, false) => {
-                let data: Vec<f64> = bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect();
-                finite(name, &data)?;
-                Ok(Tensor::new(&info.shape, &data))
-            }
-            (found, _) => Err(refuse(format!(
-                "it is of type {found:?}; the tensors that layers name are all F64, or each F32, F16 or BF16; here {scalar}"
-            ))),
-        }
-    }
-}
-
 /// Returns the layer that a weight belongs to.
 fn parent(path: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(layer, _)| layer)
-}
-
-/// Calls `f` for every map of a tree.
-fn count<W>(map: &Map<W>, f: &mut impl FnMut(&Map<W>)) {
-    f(map);
-    if let Map::Chain(maps) | Map::Sum(maps) | Map::Mean(maps) = map {
-        maps.iter().for_each(|map| count(map, f));
-    }
 }
 
 /// Returns the tree in the one form that a network describes itself in: constants rounded to the format of the network,

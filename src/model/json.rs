@@ -80,7 +80,7 @@ fn read_object(mut object: Object<String, Value>, path: &str) -> Result<Map<Stri
                 return Err(here(Error::format(format!("a {kind} has a list of branches"))));
             };
             if let Some(name) = object.keys().next() {
-                return Err(here(Error::format(format!("a {kind} has nothing but branches, not {name:?}"))));
+                return Err(here(Error::format(format!("a {kind} has branches only, and no key {name:?}"))));
             }
             // A branch is a chain, also where it is written as a single layer.
             let chain = |branch| if let Map::Chain(_) = branch { branch } else { Map::Chain(vec![branch]) };
@@ -88,7 +88,7 @@ fn read_object(mut object: Object<String, Value>, path: &str) -> Result<Map<Stri
             Ok(if kind == "sum" { Map::Sum(branches) } else { Map::Mean(branches) })
         }
         _ => {
-            let nearest = kinds().min_by_key(|name| distance(name, &kind)).unwrap_or_default();
+            let nearest = nearest(kinds(), &kind);
             let reason = format!("this program has no layer of this type; the nearest that it has is {nearest:?}");
             Err(here(Error::parameter("type", format!("{kind:?}"), reason)))
         }
@@ -146,6 +146,11 @@ fn object(part: &impl Serialize, path: &str) -> Result<Object<String, Value>> {
         Value::Object(object) => Ok(object),
         other => Err(Error::format(format!("{other} is no object")).in_layer(path)),
     }
+}
+
+/// Returns the name that differs least from a word.
+pub(super) fn nearest<'a>(names: impl Iterator<Item = &'a str>, word: &str) -> &'a str {
+    names.min_by_key(|name| distance(name, word)).unwrap_or_default()
 }
 
 /// Returns the least number of letters to be put in, left out or changed to make one word of another (Levenshtein).

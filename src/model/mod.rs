@@ -11,12 +11,14 @@
 mod field;
 pub mod file;
 mod flow;
+mod forms;
 mod half;
 mod json;
 mod method;
 mod numbers;
 mod pooling;
 mod shapes;
+mod stored;
 mod tensor;
 mod traverse;
 
@@ -26,6 +28,7 @@ pub use field::{Field, Form, Part as FieldPart, Potential};
 pub use file::Model;
 pub(crate) use flow::length;
 pub use flow::{Flow, Step};
+pub use forms::Trained;
 pub use json::kinds;
 pub use method::{Fractions, Method, SplitMethod};
 pub use numbers::{Padding, Pair};

@@ -86,8 +86,8 @@ impl Pooling {
         Upper::proved(sqrt_up(self.multiplicity() as f64))
     }
 
-    /// Returns `√(m/k)` bounds the norm of the means over windows of `k` points: a row sums to at most 1, a column to
-    /// at most `m/k` (Schur). For disjoint windows it is exact.
+    /// Returns `√(m/k)`, a bound of the norm of the means over windows of `k` points: a row sums to at most 1, a column
+    /// to at most `m/k` (Schur). For disjoint windows it is exact.
     pub(crate) fn mean_norm(&self) -> Upper {
         match (self.multiplicity(), self.area()) {
             // Exact for squares.

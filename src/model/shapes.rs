@@ -35,7 +35,7 @@ impl Map {
             Self::Sum(branches) | Self::Mean(branches) => {
                 let mut outputs =
                     branches.iter().enumerate().map(|(i, map)| map.output_at(&join(path, &i.to_string()), input));
-                let empty = || Error::parameter("branches", 0, "there must be one at least");
+                let empty = || Error::parameter("branches", 0, "there must be at least one");
                 let first = outputs.next().ok_or_else(empty).map_err(here)??;
                 for found in outputs {
                     expect(&format!("output of the branches of a {}", self.kind()), first, found?).map_err(here)?;

@@ -4,13 +4,18 @@ use std::{borrow::Cow, sync::Arc};
 
 use faer::Mat;
 
+use super::Trained;
 use crate::scalar::Scalar;
 
 /// Numbers with a shape, row-major, in the format of their network. A clone shares them.
+///
+/// Weights that are trained in another form know it. Nothing that is claimed looks at that, and tensors are equal if their
+/// shapes and numbers are.
 #[derive(Debug, Clone)]
 pub struct Tensor {
     shape: Vec<usize>,
     numbers: Numbers,
+    trained: Option<Arc<Trained>>,
 }
 
 #[derive(Debug, Clone)]
@@ -29,7 +34,17 @@ impl Tensor {
         } else {
             Numbers::F64(data.iter().map(|x| x.wide()).collect())
         };
-        Self { shape: shape.to_vec(), numbers }
+        Self { shape: shape.to_vec(), numbers, trained: None }
+    }
+
+    /// Returns the same numbers, said to be trained in a form.
+    pub(crate) fn in_form(self, trained: Trained) -> Self {
+        Self { trained: Some(Arc::new(trained)), ..self }
+    }
+
+    /// Returns the form in which the numbers are trained, if it is not their own.
+    pub fn trained(&self) -> Option<&Trained> {
+        self.trained.as_deref()
     }
 
     /// Returns the sizes of the axes.

@@ -3,7 +3,7 @@
 use super::{Conv2d, Flow, Householder, Linear, Map};
 
 /// The number of axes of the weights of a matrix, of a convolution, and of a bias.
-const MATRIX: usize = 2;
+pub(super) const MATRIX: usize = 2;
 const KERNEL: usize = 4;
 const BIAS: usize = 1;
 /// One vector, or several as the rows of a matrix.

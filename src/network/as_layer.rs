@@ -111,7 +111,7 @@ pub(crate) fn in_a_row<T: Scalar>(
     reach: &[f64],
 ) -> Result<Vec<f64>> {
     if proofs.len() != layers.len() {
-        return Err(Error::not_proved("the rounding error of layers in a row", "the proof is not one of them"));
+        return Err(Error::not_proved("the rounding error of layers in a row", "the proof is about something else"));
     }
     let (mut errors, mut reach) = (vec![0.0; reach.len()], reach.to_vec());
     for ((layer, proof), tape) in layers.iter().zip(proofs).zip(tapes) {

@@ -23,7 +23,11 @@ impl<T: Scalar> Network<T> {
     pub fn mirror_mean(&self) -> Result<Self> {
         let mut features: Vec<Map> = self.layers().map(|layer| layer.describe()).collect();
         let Some(head) = features.pop().filter(|_| !features.is_empty()) else {
-            return Err(Error::parameter("layers", 1, "the mean is one of features, before the last layer"));
+            return Err(Error::parameter(
+                "layers",
+                1,
+                "the mean is taken of features, so there must be a layer before the last one",
+            ));
         };
         let mirror = std::iter::once(Map::Linear(Linear::Mirror {}));
         let mirrored = mirror.chain(features.iter().cloned()).collect();

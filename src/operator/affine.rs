@@ -3,7 +3,7 @@
 use super::Operator;
 use crate::{
     error::{Error, Result},
-    model::{Conv2d, Linear, Tensor, units},
+    model::{Conv2d, Linear, Tensor, Trained, units},
     parametrize::{Form, Parametrized},
     rigor::{
         Rounding, Summation,
@@ -52,14 +52,28 @@ impl<T: Scalar> Affine<T> {
     /// # Errors
     /// [`Error::Parameter`] for an operator without a matrix of weights.
     pub fn parametrized(mut self, form: Form) -> Result<Self> {
-        let weight = self.operator.weight().to_vec();
-        let rows = match self.operator.describe() {
-            Linear::Dense { weight, .. } | Linear::Conv2d(Conv2d { weight, .. }) => weight.shape()[0],
-            _ => 0,
-        };
-        self.parametrized = Some(Parametrized::new(form, weight, rows)?);
+        self.parametrized = Some(Parametrized::new(form, self.operator.weight().to_vec(), self.rows())?);
         self.prepare();
         Ok(self)
+    }
+
+    /// Returns the map with weights whose training goes on in a form, where it was left.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for an operator without a matrix of weights, or weights that are not those of the form.
+    pub(crate) fn resumed(mut self, Trained { form, free, vector }: &Trained) -> Result<Self> {
+        let (free, vector) = (free.numbers(), vector.as_ref().map(Tensor::numbers));
+        let resumed = Parametrized::resumed(*form, free, vector, self.operator.weight(), self.rows())?;
+        self.parametrized = Some(resumed);
+        Ok(self)
+    }
+
+    /// Returns the number of rows of the matrix of weights; 0 if there is none.
+    fn rows(&self) -> usize {
+        match self.operator.describe() {
+            Linear::Dense { weight, .. } | Linear::Conv2d(Conv2d { weight, .. }) => weight.shape()[0],
+            _ => 0,
+        }
     }
 
     /// Computes the weights that are evaluated from those that are trained.
@@ -295,7 +309,20 @@ impl<T: Scalar> Affine<T> {
 
     /// Returns what the map is, as data.
     pub fn describe(&self) -> Linear {
-        self.operator.describe().with_bias(self.bias.as_ref().map(|bias| Tensor::new(&[bias.len()], bias)))
+        let bias = self.bias.as_ref().map(|bias| Tensor::new(&[bias.len()], bias));
+        let mut linear = self.operator.describe().with_bias(bias);
+        if let Linear::Dense { weight, .. } | Linear::Conv2d(Conv2d { weight, .. }) = &mut linear {
+            *weight = self.in_form(weight.clone());
+        }
+        linear
+    }
+
+    /// Returns the tensor of the weights with the form in which they are trained, if it is not their own.
+    pub(crate) fn in_form(&self, weight: Tensor) -> Tensor {
+        let Some(parametrized) = &self.parametrized else { return weight };
+        let free = Tensor::new(weight.shape(), parametrized.direct());
+        let vector = parametrized.vector().map(|vector| Tensor::new(&[vector.len()], vector));
+        weight.in_form(Trained { form: parametrized.form(), free, vector })
     }
 
     /// Returns a batch of outputs that holds `f(b)` everywhere, or zeros.

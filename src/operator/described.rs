@@ -3,7 +3,7 @@
 use super::{Affine, Conv2d, Dense, Diagonal, MeanPool, Operator};
 use crate::{
     error::{Error, Result},
-    model::{Linear, Tensor},
+    model::{self, Linear, Tensor},
     scalar::Scalar,
     tensor::Shape,
 };
@@ -13,7 +13,7 @@ impl<T: Scalar> Affine<T> {
     ///
     /// # Errors
     /// As [`Linear::output`], and [`Error::NotProved`] for a map that merely moves coordinates: it is a layer, and no
-    /// operator of a field.
+    /// operator of a field. [`Error::Parameter`] for weights that their form does not make.
     pub fn described(linear: &Linear, input: Shape) -> Result<Self> {
         let numbers = |bias: &Option<Tensor>| bias.as_ref().map(Tensor::numbers::<T>);
         let (operator, bias): (Box<dyn Operator<T>>, _) = match linear {
@@ -37,7 +37,15 @@ impl<T: Scalar> Affine<T> {
                 return Err(unknown(&format!("{} as the operator of a field", linear.kind())));
             }
         };
-        Self::boxed(operator, bias)
+        let map = Self::boxed(operator, bias)?;
+        let trained = match linear {
+            Linear::Dense { weight, .. } | Linear::Conv2d(model::Conv2d { weight, .. }) => weight.trained(),
+            _ => None,
+        };
+        match trained {
+            Some(trained) => map.resumed(trained),
+            None => Ok(map),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn explicit(m: MatRef<'_, f64>) -> Mat<f64> {
     Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)] / sums[j].sqrt())
 }
 
-/// Returns `∂sⱼ/∂M` is that of `Σ_k sign(MᵀM)ⱼₖ (MᵀM)ⱼₖ`.
+/// Turns the gradient by `W` into the one by `M`: `∂sⱼ/∂M` is the derivative of `Σ_k sign(MᵀM)ⱼₖ (MᵀM)ⱼₖ`.
 pub(super) fn pull_back(m: MatRef<'_, f64>, g: MatRef<'_, f64>) -> Mat<f64> {
     let (sums, square) = sums(m);
     let by_sum: Vec<f64> = (0..m.ncols())

@@ -12,8 +12,9 @@
 //! what has norm 1, not the operator.
 //!
 //! *Nothing that is proved rests on a form.* Forms are floating-point arithmetic that steers a training; a certificate is
-//! about the weights `W` that came out of it, as every file holds them. Derivatives go through `W(M)`, in `f64`. With unit
-//! rows, orthonormal rows and the spectral form `W(W) = W`, but for rounding: training goes on from the weights of a file.
+//! about the weights `W` that came out of it, as every file holds them. Derivatives go through `W(M)`, in `f64`.
+//!
+//! A model file keeps the form and `M` beside `W`, so that training goes on after loading: [`crate::model::Trained`].
 
 mod almost_orthogonal;
 mod cayley;
@@ -47,14 +48,35 @@ pub enum Form {
     Spectral,
 }
 
+impl Form {
+    /// Every form.
+    pub const ALL: [Self; 5] =
+        [Self::UnitRows, Self::OrthonormalRows, Self::Cayley, Self::AlmostOrthogonal, Self::Spectral];
+
+    /// Returns the name of the form, as in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnitRows => "unit_rows",
+            Self::OrthonormalRows => "orthonormal_rows",
+            Self::Cayley => "cayley",
+            Self::AlmostOrthogonal => "almost_orthogonal",
+            Self::Spectral => "spectral",
+        }
+    }
+}
+
+/// Weights that another machine computed from the same free matrix may differ by this fraction of the largest: it may
+/// round otherwise, and an inverse enlarges that.
+const AGREEMENT: f64 = 1.0 / 65536.0;
+
 /// A matrix that is trained, and the form of the one that is evaluated.
 #[derive(Debug, Clone)]
 pub(crate) struct Parametrized<T> {
     form: Form,
     direct: Vec<T>,
     rows: usize,
-    /// About a right singular vector, for [`Form::Spectral`].
-    power: Vec<f64>,
+    /// About a right singular vector, for [`Form::Spectral`]; in the format of the network, so that a file holds it.
+    power: Vec<T>,
 }
 
 impl<T: Scalar> Parametrized<T> {
@@ -67,8 +89,38 @@ impl<T: Scalar> Parametrized<T> {
             let reason = "only an operator with a matrix of weights can be parametrized";
             return Err(Error::parameter("operator", format!("{} weights in {rows} rows", direct.len()), reason));
         }
-        let power = spectral::start(direct.len() / rows);
+        let power = cast(&spectral::start(direct.len() / rows));
         Ok(Self { form, direct, rows, power })
+    }
+
+    /// Creates a parametrization that goes on from a free matrix and, for [`Form::Spectral`], a vector, whose weights are
+    /// known.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; [`Error::Parameter`] if the form makes other weights of the free matrix.
+    pub fn resumed(form: Form, direct: Vec<T>, power: Option<Vec<T>>, weight: &[T], rows: usize) -> Result<Self> {
+        let mut resumed = Self::new(form, direct, rows)?;
+        resumed.power = power.filter(|power| power.len() == resumed.power.len()).unwrap_or(resumed.power);
+        let mut made = vec![T::zero(); resumed.direct.len()];
+        resumed.write_weights(&mut made);
+        let largest = weight.iter().fold(0.0, |a: f64, w| a.max(w.wide().abs()));
+        let off = made.iter().zip(weight).map(|(a, b)| (a.wide() - b.wide()).abs());
+        let agree = made.len() == weight.len() && off.fold(0.0, f64::max) <= AGREEMENT * largest;
+        if agree && made.iter().all(|w| w.wide().is_finite()) {
+            return Ok(resumed);
+        }
+        let reason = "the form makes other weights of its free matrix than those that are stored";
+        Err(Error::parameter("form", form.name(), reason))
+    }
+
+    /// Returns the form.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Returns the vector that the power iteration has reached, for [`Form::Spectral`].
+    pub fn vector(&self) -> Option<&[T]> {
+        (self.form == Form::Spectral).then_some(&self.power[..])
     }
 
     /// Returns the free matrix `M`, row by row.
@@ -81,19 +133,24 @@ impl<T: Scalar> Parametrized<T> {
         &mut self.direct
     }
 
-    /// Writes `W(M)`.
+    /// Writes `W(M)`; a power iteration goes on before that.
     pub fn explicit(&mut self, weight: &mut [T]) {
+        if self.form == Form::Spectral {
+            let wide = cast::<T, f64>(&self.direct);
+            self.power = cast(&spectral::improved(self.matrix(&wide), &cast::<T, f64>(&self.power)));
+        }
+        self.write_weights(weight);
+    }
+
+    fn write_weights(&self, weight: &mut [T]) {
         let wide = cast::<T, f64>(&self.direct);
         let m = self.matrix(&wide);
-        if self.form == Form::Spectral {
-            self.power = spectral::improved(m, &self.power);
-        }
         let w = match self.form {
             Form::UnitRows => unit_rows::explicit(m),
             Form::OrthonormalRows => orthonormal_rows::explicit(m),
             Form::Cayley => cayley::explicit(m),
             Form::AlmostOrthogonal => almost_orthogonal::explicit(m),
-            Form::Spectral => spectral::explicit(m, &self.power),
+            Form::Spectral => spectral::explicit(m, &cast::<T, f64>(&self.power)),
         };
         write(w.as_ref(), weight);
     }
@@ -107,7 +164,7 @@ impl<T: Scalar> Parametrized<T> {
             Form::OrthonormalRows => orthonormal_rows::pull_back(m, g),
             Form::Cayley => cayley::pull_back(m, g),
             Form::AlmostOrthogonal => almost_orthogonal::pull_back(m, g),
-            Form::Spectral => spectral::pull_back(m, g, &self.power),
+            Form::Spectral => spectral::pull_back(m, g, &cast::<T, f64>(&self.power)),
         };
         write(pulled.as_ref(), gradient);
     }

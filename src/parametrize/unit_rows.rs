@@ -13,7 +13,7 @@ pub(super) fn explicit(m: MatRef<'_, f64>) -> Mat<f64> {
     Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)] / norms[i])
 }
 
-/// Returns `d(m/‖m‖) = (I − wwᵀ)/‖m‖ dm` with `w = m/‖m‖`.
+/// Turns the gradient by `W` into the one by `M`: `d(m/‖m‖) = (I − wwᵀ)/‖m‖ dm` with `w = m/‖m‖`.
 pub(super) fn pull_back(m: MatRef<'_, f64>, g: MatRef<'_, f64>) -> Mat<f64> {
     let rows: Vec<(f64, f64)> = (0..m.nrows())
         .map(|i| {

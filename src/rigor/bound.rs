@@ -68,13 +68,13 @@ impl Upper {
         Self(self.0.min(other.0))
     }
 
-    /// Creates a bound of the square root.
+    /// Returns a bound of the square root.
     #[must_use]
     pub fn sqrt(self) -> Self {
         Self(sqrt_up(self.0))
     }
 
-    /// Creates a bound of the `n`-th power.
+    /// Returns a bound of the `n`-th power.
     #[must_use]
     pub fn powi(self, n: usize) -> Self {
         (0..n).fold(Self::ONE, |p, _| p * self)

@@ -203,7 +203,7 @@ impl Piece {
         Some(Self { form: Form::Dense(image), exponent, error })
     }
 
-    /// Creates a convolution, then means over `size × size` windows.
+    /// Composes a convolution with the means over `size × size` windows.
     fn pooled(&self, size: usize) -> Option<Self> {
         let Form::Conv2d { weight, channels, axes, mode } = &self.form else { return None };
         let [ay, ax] = *axes;
@@ -236,7 +236,7 @@ impl Piece {
         Some(Self { form, exponent: self.exponent.checked_add(kernels.exponent)?, error: add_up(error, inherited) })
     }
 
-    /// Creates a convolution, then the mean over all of its outputs.
+    /// Composes a convolution with the mean over all of its outputs.
     fn averaged(&self, points: usize) -> Option<Self> {
         let Form::Conv2d { weight, channels, axes, mode } = &self.form else { return None };
         let [ay, ax] = *axes;

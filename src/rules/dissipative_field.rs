@@ -34,7 +34,7 @@ pub fn bound(field: &Field, operators: &[Numbers]) -> Result<Claims> {
             (add_down(*damping, least), add_up(*damping, most), skew.bound)
         }
         (Field::SkewLinear { .. }, [skew]) => (0.0, 0.0, skew.bound),
-        _ => return Err(Error::format("the rule is one for dissipative fields")),
+        _ => return Err(Error::format("the rule applies to dissipative fields only")),
     };
     let middle = div_up(add_up(a, b).abs().max(add_down(a, b).abs()), 2.0);
     let spread = div_up(sub_up(b, a), 2.0).max(0.0);

@@ -31,7 +31,7 @@ pub fn bound(step: Step<'_>, operators: &[Numbers]) -> Result<Claims> {
         Method::Split(SplitMethod::ExponentialEuler),
     ) = (step.field, operators, step.method)
     else {
-        return Err(Error::format("the rule is one for exponential steps of dissipative fields"));
+        return Err(Error::format("the rule applies to exponential steps of dissipative fields only"));
     };
     let (e, phi) = SplitMethod::exponentials(*damping, step.length);
     // ΦG − E is between these.

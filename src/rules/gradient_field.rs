@@ -20,7 +20,7 @@ use crate::{
 /// [`Error::Format`] for another field, [`Error::Parameter`] if the activation has a negative slope.
 pub fn bound(field: &Field, operators: &[Numbers]) -> Result<Claims> {
     let (Field::Gradient { activation, .. }, [operator]) = (field, operators) else {
-        return Err(Error::format("the rule is one for gradient fields"));
+        return Err(Error::format("the rule applies to gradient fields only"));
     };
     let [m, l] = activation.slopes();
     if m < 0.0 {

@@ -47,7 +47,7 @@ pub fn bound(field: &Field, operators: &[Numbers]) -> Result<Claims> {
             ([add_down(a, c), add_up(b, d)], skew.bound, *damping)
         }
         (Field::Antisymmetric { activation, damping, .. }, [skew]) => (activation.slopes(), skew.bound, *damping),
-        _ => return Err(Error::format("the rule is one for Hamiltonian fields")),
+        _ => return Err(Error::format("the rule applies to Hamiltonian fields only")),
     };
     let size = sqrt_up(add_up(mul_up(kappa, kappa), mul_up(r, r)));
     let spread = div_up(sub_up(most, least), 2.0).max(0.0);

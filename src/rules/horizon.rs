@@ -43,7 +43,7 @@ impl Prover {
             Map::Flow(flow @ Flow { fields, horizon: Some(horizon), .. }) if flow.is_open() => {
                 let steps = flow.method.tableau().and_then(|tableau| match &fields[..] {
                     [field] => self.steps::<T>(field, input, &tableau, *horizon),
-                    _ => Err(Error::format("several fields are one a step")),
+                    _ => Err(Error::format("several fields must be one for each step")),
                 });
                 let steps = steps.map_err(|e| e.in_layer(path))?;
                 Map::Flow(flow.clone().over(steps, &|x| T::of(x).wide()))

@@ -125,7 +125,7 @@ impl Motion {
             let factor = div_up(solvable.inverse.get(), room);
             if !(room > 0.0 && factor.is_finite()) {
                 let what = format!("that a step of {} of length {h} exists", tableau.name());
-                let reason = format!("it needs hμ < {}, and hμ ≤ {hmu} is what is known", solvable.alpha.get());
+                let reason = format!("it needs hμ < {}, and no more is known than hμ ≤ {hmu}", solvable.alpha.get());
                 return Err(Error::not_proved(what, reason));
             }
             factors.push(factor);

@@ -80,7 +80,7 @@ pub type Numbers = Claims<f64, f64>;
 /// [`Error::StepTooLong`] if a hypothesis does not hold.
 pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<Claims> {
     let rule = proof.rule();
-    let other = || Error::format(format!("the rule {rule} is not one for {}", part.subject));
+    let other = || Error::format(format!("the rule {rule} does not apply to {}", part.subject));
     let is_flow = matches!(part.subject, Subject::Map(Map::Flow(_)));
     let needs_evidence = matches!(rule, Rule::OperatorNorm | Rule::QuadraticConstraint | Rule::StageMultipliers);
     if proof.evidence() != &Evidence::Nothing && !needs_evidence && !is_flow {
@@ -162,7 +162,7 @@ pub(crate) fn of_field(field: &Field, operators: &[Numbers]) -> Result<Claims> {
         Some(Rule::DissipativeField) => dissipative_field::bound(field, operators),
         Some(Rule::HamiltonianField) => hamiltonian_field::bound(field, operators),
         Some(Rule::NaisField) => nais_field::bound(field, operators),
-        _ => Err(Error::format("no rule is one for this field")),
+        _ => Err(Error::format("no rule applies to this field")),
     }?;
     claims.bound.finite("the Lipschitz constant of a field")?;
     Ok(claims)

@@ -28,7 +28,7 @@ use crate::{
 /// [`Error::Format`] for another field.
 pub fn bound(field: &Field, operators: &[Numbers]) -> Result<Claims> {
     let (Field::Nais { activation, epsilon, .. }, [factor]) = (field, operators) else {
-        return Err(Error::format("the rule is one for the fields of NAIS-Net"));
+        return Err(Error::format("the rule applies to the fields of NAIS-Net only"));
     };
     let [least, most] = curvature([1.0, 1.0], factor);
     let (least, most) = (add_down(*epsilon, least), add_up(*epsilon, most));

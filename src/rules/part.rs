@@ -58,7 +58,7 @@ impl fmt::Display for Subject<'_> {
 }
 
 impl<'a> Part<'a> {
-    /// Creates a whole network.
+    /// Returns the part that is a whole network.
     pub fn root(map: &'a Map, input: Shape) -> Self {
         Self { path: String::new(), input, subject: Subject::Map(map) }
     }
@@ -130,7 +130,7 @@ impl<'a> Part<'a> {
         let (place, mut at) = match self.subject {
             Subject::Run(_) => {
                 let (place, first) = self.path.rsplit_once('.').unwrap_or(("", &self.path));
-                (place, first.parse().map_err(|_| Error::format(format!("{:?} is no place of a map", self.path)))?)
+                (place, first.parse().map_err(|_| Error::format(format!("{:?} is not the path of a map", self.path)))?)
             }
             _ => (&self.path[..], 0usize),
         };

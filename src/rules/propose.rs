@@ -202,7 +202,7 @@ impl Prover {
             let reason = "the projection is not Lipschitz where ∇V vanishes; what is proved of it is the decrease of V, and no radius";
             return Err(Error::not_proved("a Lipschitz constant of a lyapunov_projected field", reason));
         }
-        let rule = field_rule(field).ok_or_else(|| Error::not_proved("a field", "no rule is one for it"))?;
+        let rule = field_rule(field).ok_or_else(|| Error::not_proved("a field", "no rule applies to it"))?;
         let proofs = self.operators(part, field)?;
         let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
         Ok(node(part, rule, of_field(field, &numbers)?, proofs))

@@ -90,7 +90,7 @@ fn euler(step: Step<'_>, input: Shape) -> Result<Chain> {
             let stage = Stage { weight: inner.matrix(), slopes: activation.slopes() };
             Chain::residual(stage, outer.matrix(), step.length)
         }
-        _ => Err(Error::format("the rule is one for residual fields with matrices")),
+        _ => Err(Error::format("the rule applies to residual fields with matrices only")),
     }
 }
 

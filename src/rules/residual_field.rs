@@ -17,7 +17,7 @@ pub fn bound(field: &Field, operators: &[Numbers]) -> Result<Claims> {
     let (linear, activation, inner, outer) = match (field, operators) {
         (Field::Residual { activation, .. }, [inner, outer]) => (0.0, activation, inner, outer),
         (Field::Lurie { activation, .. }, [linear, inner, outer]) => (linear.bound, activation, inner, outer),
-        _ => return Err(Error::format("the rule is one for residual fields")),
+        _ => return Err(Error::format("the rule applies to residual fields only")),
     };
     let norms = Upper::proved(inner.bound) * Upper::proved(outer.bound);
     let lipschitz = (norms * slope::largest(*activation) + Upper::proved(linear))

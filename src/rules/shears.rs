@@ -22,7 +22,7 @@ use crate::{
 /// # Errors
 /// [`Error::Format`] for another field or method, [`Error::NotProved`] if the factor overflows.
 pub fn bound(step: Step<'_>, operators: &[Numbers]) -> Result<Claims> {
-    let other = || Error::format("the rule is one for symplectic steps of Hamiltonian fields");
+    let other = || Error::format("the rule applies to symplectic steps of Hamiltonian fields only");
     let (Field::Hamiltonian { kinetic, potential }, [k, w]) = (step.field, operators) else { return Err(other()) };
     let shear = |of: &Potential, norm: &Numbers, part: f64| {
         let l = mul_up(slope::largest(of.activation).get(), mul_up(norm.bound, norm.bound));

@@ -85,7 +85,7 @@ impl Witness {
         let (inputs, count) = (inputs(model)?, model.map().layers().len());
         let refuse = |reason| Err(Error::parameter("layers", format!("{}..{}", part.start, part.end), reason));
         if part.start >= part.end || part.end > count {
-            return refuse(format!("there are the layers 0..{count}, and one at least is needed"));
+            return refuse(format!("the layers are 0..{count}, and at least one of them is needed"));
         }
         if head && part != (0..count) {
             return refuse(format!("margins are about all layers, 0..{count}"));

@@ -17,6 +17,7 @@ mod falsify;
 mod family;
 mod forgery;
 mod formats;
+mod forms;
 mod fuzz_seeds;
 mod gradients;
 mod groups;

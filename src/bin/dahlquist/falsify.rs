@@ -32,7 +32,7 @@ pub(super) struct Falsify {
     data: OptionalData,
     #[command(flatten)]
     proofs: Proofs,
-    /// Time for the search: no round begins later
+    /// Time for the search; no round begins after it
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, allow_negative_numbers = true)]
     budget: f64,
     /// Seed of the search

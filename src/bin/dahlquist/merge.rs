@@ -23,7 +23,7 @@ samples: whether the claims of the parts are true is what `check` says.")]
 pub(super) struct Merge {
     /// Write the certificate
     out: Out,
-    /// What `certify --shard` wrote, each shard once, in any order
+    /// Certificates that `certify --shard` wrote, each shard once, in any order
     #[arg(required = true, value_name = "PART")]
     parts: Vec<PathBuf>,
 }

@@ -21,7 +21,7 @@ pub(super) struct Predict {
     data: Data,
     #[command(flatten)]
     order: Order,
-    /// Write the logits as JSON, one list a sample (`-`: standard output)
+    /// Write the logits as JSON, one list for each sample (`-`: standard output)
     #[arg(long, value_name = "OUT")]
     json: Option<Out>,
 }

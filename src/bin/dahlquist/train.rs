@@ -29,10 +29,10 @@ pub(super) struct Train {
     /// Passes over the data
     #[arg(long, default_value_t = 8)]
     epochs: usize,
-    /// Images of one step of the optimizer
+    /// Images in each step of the optimizer
     #[arg(long, default_value_t = 256)]
     batch: usize,
-    /// How weights move
+    /// Rule by which weights move
     #[arg(long, value_enum, default_value_t = Rule::Muon)]
     optimizer: Rule,
     /// Largest learning rate; by default 0.1 for muon and 0.01 for adam
@@ -41,10 +41,10 @@ pub(super) struct Train {
     /// Fraction of the steps over which the rate rises; then it falls to 0 along half a cosine
     #[arg(long, default_value_t = 0.1)]
     rise: f64,
-    /// Keep an exponential moving average of the weights with this decay a step, such as 0.99
+    /// Keep an exponential moving average of the weights with this decay per step, such as 0.99
     #[arg(long, value_name = "DECAY")]
     average: Option<f64>,
-    /// What the loss asks for: the same margin of every image, or of each as much of a radius as it may have
+    /// Loss: it asks the same margin of every image, or of each image the margin that suits it
     #[arg(long, value_enum, default_value_t = Kind::Margin)]
     loss: Kind,
     /// Temperature of the loss: the lower, the more weight for images near a boundary
@@ -56,7 +56,7 @@ pub(super) struct Train {
     /// ℓ2 radius that the loss `emma` asks for at most, in the same units
     #[arg(long, default_value_t = 0.2)]
     radius: f64,
-    /// Write the mean over an image and its mirror image: better, at two passes an image
+    /// Write a model that averages over an image and its mirror image: more accurate, at twice the cost
     #[arg(long)]
     mirror_mean: bool,
     /// Largest random shift of an image, in pixels
@@ -87,7 +87,7 @@ enum Rule {
 enum Kind {
     /// Cross-entropy with a margin
     Margin,
-    /// EMMA: cross-entropy with margins that fit the image
+    /// EMMA: cross-entropy with a margin for each image
     Emma,
 }
 

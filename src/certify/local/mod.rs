@@ -292,7 +292,7 @@ impl<'a, T: Scalar> Local<'a, T> {
     /// no head.
     fn head_rounding(&self, tape: &Tape<f64>, reach: &[f64], semantics: Semantics) -> Result<Vec<Vec<f64>>> {
         let (i, network) = (self.sealed.feature_layers(), self.sealed.network());
-        let unlike = || Error::not_proved("the rounding error of a head", "the proof is not one of this network");
+        let unlike = || Error::not_proved("the rounding error of a head", "the proof is not about this network");
         match network.layers().nth(i).filter(|_| semantics == Semantics::Executed) {
             Some(head) => {
                 let proof = self.sealed.certificate().layers().nth(i).ok_or_else(unlike)?;

@@ -3,7 +3,7 @@
 
 use pulp::Simd;
 
-use super::GradientField;
+use super::{FusedStep, GradientField};
 use crate::{
     activation::Activation,
     buffer::Buffer,
@@ -14,13 +14,20 @@ use crate::{
     tensor::Batch,
 };
 
-impl<T: Scalar> GradientField<T> {
+/// A field, and its operator as a direct convolution.
+pub(super) struct Fused<'a, T: Scalar> {
+    pub field: &'a GradientField<T>,
+    pub direct: &'a Direct<T>,
+}
+
+impl<T: Scalar> FusedStep<T> for Fused<'_, T> {
     /// Returns `x − hWᵀσ(Wx + b)`; leaves `z = Wx + b` on the tape.
-    pub(super) fn fused_euler(&self, direct: &Direct<T>, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
-        let (shape, samples) = (self.map.operator().output(), x.samples());
+    fn step(&self, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
+        let (map, activation) = (&self.field.map, self.field.activation);
+        let (shape, samples) = (map.operator().output(), x.samples());
         let z = Buffer::new(if tape.is_recording() { samples * shape.blocks() } else { 0 });
-        let mut value = Value { activation: self.activation, z, size: shape.blocks() };
-        let y = direct.sandwich(x, self.map.bias(), h, &mut value, tape.is_fast());
+        let mut value = Value { activation, z, size: shape.blocks() };
+        let y = self.direct.sandwich(x, map.bias(), h, &mut value, tape.is_fast());
         if tape.is_recording() {
             tape.save(Batch::from_blocks(shape, samples, value.z));
         }
@@ -29,34 +36,26 @@ impl<T: Scalar> GradientField<T> {
 
     /// With `q = −hσ'(z) ⊙ Wg`, the gradients are `g + Wᵀq` by `x`, `q xᵀ − hσ(z) gᵀ` by `W`, `q` by `b` and
     /// `−⟨Wg, σ(z)⟩` by `h`.
-    pub(super) fn fused_euler_vjp(
-        &self,
-        direct: &Direct<T>,
-        h: T,
-        x: &Batch<T>,
-        tape: &Tape<T>,
-        g: &Batch<T>,
-        gradient: Option<&mut [Vec<T>]>,
-    ) -> (Batch<T>, T) {
+    fn vjp(&self, h: T, x: &Batch<T>, tape: &Tape<T>, g: &Batch<T>, gradient: Option<&mut [Vec<T>]>) -> (Batch<T>, T) {
         let z = tape.saved(0);
         let empty = || Buffer::new(z.blocks().len());
         let mut slope = Slope {
-            activation: self.activation,
+            activation: self.field.activation,
             h,
             z: z.blocks(),
             kept: gradient.is_some().then(|| [empty(), empty()]),
             size: z.shape().blocks(),
             along: Block::default(),
         };
-        let pulled = direct.sandwich(g, None, T::one(), &mut slope, tape.is_fast());
+        let pulled = self.direct.sandwich(g, None, T::one(), &mut slope, tape.is_fast());
         let Slope { kept, along, .. } = slope;
         if let (Some(gradient), Some([q, p])) = (gradient, kept) {
             let batch = |blocks| Batch::from_blocks(z.shape(), z.samples(), blocks);
             let (q, p) = (batch(q), batch(p));
             if let Some(weight) = gradient.first_mut() {
-                direct.accumulate(&[[&q, x], [&p, g]], weight, tape.is_fast());
+                self.direct.accumulate(&[[&q, x], [&p, g]], weight, tape.is_fast());
             }
-            self.map.accumulate_bias(&q, gradient);
+            self.field.map.accumulate_bias(&q, gradient);
         }
         (pulled, along.0.into_iter().sum())
     }

@@ -12,16 +12,15 @@ mod fused;
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{FieldError, VectorField};
+use super::{FieldError, FusedStep, VectorField};
 use crate::{
     activation::Activation,
     certificate::Certificate,
     error::{Error, Result},
-    field,
     model::Field,
     operator::Affine,
     rigor::{
-        Estimate, Rounding, Summation,
+        Estimate, Rounding,
         directed::{add_up, mul_up},
     },
     scalar::Scalar,
@@ -107,49 +106,20 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
         self.map.adjoint(&q)
     }
 
-    fn euler(&self, h: T, x: &Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
-        match self.map.operator().direct() {
-            Some(direct) => self.fused_euler(direct, h, x, tape),
-            None => field::euler(self, h, x, tape),
-        }
-    }
-
-    fn euler_vjp(
-        &self,
-        h: T,
-        x: &Batch<T>,
-        tape: &Tape<T>,
-        g: &Batch<T>,
-        gradient: Option<&mut [Vec<T>]>,
-    ) -> (Batch<T>, T) {
-        match self.map.operator().direct() {
-            Some(direct) => self.fused_euler_vjp(direct, h, x, tape, g, gradient),
-            None => field::euler_vjp(self, h, x, tape, g, gradient),
-        }
+    fn fused(&self) -> Option<Box<dyn FusedStep<T> + '_>> {
+        Some(Box::new(fused::Fused { field: self, direct: self.map.operator().direct()? }))
     }
 
     fn jvp(&self, _x: &Batch<T>, tape: &Tape<T>, v: &Batch<T>) -> Batch<T> {
         self.map.adjoint(&self.activation.differentiate(tape.saved(0), -T::one(), self.map.linear(v)))
     }
 
-    fn parameters(&self) -> Vec<&[T]> {
-        self.map.parameters()
+    fn maps(&self) -> Vec<&Affine<T>> {
+        vec![&self.map]
     }
 
-    fn parameters_mut(&mut self) -> Vec<&mut [T]> {
-        self.map.parameters_mut()
-    }
-
-    fn prepare(&mut self) {
-        self.map.prepare();
-    }
-
-    fn pull_back(&self, gradient: &mut [Vec<T>]) {
-        self.map.pull_back(gradient);
-    }
-
-    fn parameter_rows(&self) -> Vec<usize> {
-        self.map.parameter_rows()
+    fn maps_mut(&mut self) -> Vec<&mut Affine<T>> {
+        vec![&mut self.map]
     }
 
     fn rounding(
@@ -162,7 +132,10 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
     ) -> Result<Vec<FieldError>> {
         let z = tape.saved(0);
         let [operator] = proof.premises() else {
-            return Err(Error::not_proved("the rounding error of a gradient field", "the proof is not one of it"));
+            return Err(Error::not_proved(
+                "the rounding error of a gradient field",
+                "the proof is about something else",
+            ));
         };
         let norm = operator.bound().get();
         let slope = self.activation.lipschitz();
@@ -177,10 +150,6 @@ impl<T: Scalar> VectorField<T> for GradientField<T> {
             size: add_up(mul_up(norm, s.sizes[i]), adjoint[i]),
         };
         Ok((0..e.len()).map(bound).collect())
-    }
-
-    fn set_summation(&mut self, summation: Summation) {
-        self.map.set_summation(summation);
     }
 
     fn estimate_curvature(&mut self) -> Option<Estimate> {

@@ -315,5 +315,5 @@ fn scale_channels(shape: Shape, f: impl Fn(usize) -> usize) -> Shape {
 
 /// Returns the refusal of a proof that is not one of the field.
 pub(super) fn unlike() -> Error {
-    Error::not_proved("the rounding error of a field", "the proof is not one of it")
+    Error::not_proved("the rounding error of a field", "the proof is about something else")
 }

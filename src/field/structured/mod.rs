@@ -13,7 +13,7 @@ use crate::{
     model::{Field, Form, SplitMethod, Tensor},
     operator::{Affine, Diagonal},
     parametrize,
-    rigor::{Rounding, Summation},
+    rigor::Rounding,
     scalar::Scalar,
     tape::Tape,
     tensor::{Batch, Shape},
@@ -244,12 +244,15 @@ fn expression(field: &Field<Slot>, biased: bool) -> Result<Expression> {
 impl<T: Scalar> VectorField<T> for StructuredField<T> {
     fn describe(&self) -> Field {
         let tensor = &mut |_: &str, _: usize, slot: Slot| {
-            let numbers: &[T] = match slot.place {
-                Place::Weight(i) => self.parameters.operators[i].operator().weight(),
-                Place::Bias(i) => self.parameters.operators[i].bias().unwrap_or_default(),
-                Place::Vector(i) => &self.parameters.vectors[i],
-            };
-            Ok::<_, std::convert::Infallible>(Tensor::new(&slot.shape, numbers))
+            let numbers = |numbers: &[T]| Tensor::new(&slot.shape, numbers);
+            Ok::<_, std::convert::Infallible>(match slot.place {
+                Place::Weight(i) => {
+                    let map = &self.parameters.operators[i];
+                    map.in_form(numbers(map.operator().weight()))
+                }
+                Place::Bias(i) => numbers(self.parameters.operators[i].bias().unwrap_or_default()),
+                Place::Vector(i) => numbers(&self.parameters.vectors[i]),
+            })
         };
         match self.form.clone().try_map("", tensor) {
             Ok(field) => field,
@@ -273,6 +276,14 @@ impl<T: Scalar> VectorField<T> for StructuredField<T> {
         self.expression.jvp(&self.parameters, tape.inner(0), v.clone())
     }
 
+    fn maps(&self) -> Vec<&Affine<T>> {
+        self.parameters.operators.iter().collect()
+    }
+
+    fn maps_mut(&mut self) -> Vec<&mut Affine<T>> {
+        self.parameters.operators.iter_mut().collect()
+    }
+
     fn parameters(&self) -> Vec<&[T]> {
         let operators = self.parameters.operators.iter().flat_map(Affine::parameters);
         operators.chain(self.parameters.vectors.iter().map(Vec::as_slice)).collect()
@@ -281,23 +292,6 @@ impl<T: Scalar> VectorField<T> for StructuredField<T> {
     fn parameters_mut(&mut self) -> Vec<&mut [T]> {
         let operators = self.parameters.operators.iter_mut().flat_map(Affine::parameters_mut);
         operators.chain(self.parameters.vectors.iter_mut().map(Vec::as_mut_slice)).collect()
-    }
-
-    fn parameter_rows(&self) -> Vec<usize> {
-        let operators = self.parameters.operators.iter().flat_map(Affine::parameter_rows);
-        operators.chain(self.parameters.vectors.iter().map(|_| 1)).collect()
-    }
-
-    fn prepare(&mut self) {
-        self.parameters.operators.iter_mut().for_each(Affine::prepare);
-    }
-
-    fn pull_back(&self, mut gradient: &mut [Vec<T>]) {
-        for operator in &self.parameters.operators {
-            let (slots, rest) = gradient.split_at_mut(operator.parameters().len());
-            operator.pull_back(slots);
-            gradient = rest;
-        }
     }
 
     fn rounding(
@@ -311,10 +305,6 @@ impl<T: Scalar> VectorField<T> for StructuredField<T> {
         let norms = self.norms(proof.premises())?;
         let known = self.expression.rounding(&self.parameters, &norms, rounding, tape.inner(0), reach)?;
         Ok(known.errors.into_iter().zip(known.sizes).map(|(error, size)| FieldError { error, size }).collect())
-    }
-
-    fn set_summation(&mut self, summation: Summation) {
-        self.parameters.operators.iter_mut().for_each(|operator| operator.set_summation(summation));
     }
 
     fn widen(&self) -> Box<dyn VectorField<f64>> {

@@ -1,16 +1,15 @@
-//! A vector field, or one a step, integrated by an explicit Runge–Kutta method for a number of steps.
+//! A vector field, or one a step, integrated for a number of steps of a method.
 
 mod choice;
+mod explicit;
 mod rounding;
 
-use std::{
-    cmp::Ordering,
-    sync::{Arc, OnceLock},
-};
+use std::fmt::Debug;
 
 pub use choice::Step;
 use choice::{MOST_ESTIMATED, quotient};
-pub(super) use rounding::Weight;
+pub use explicit::Explicit;
+pub(super) use rounding::{Sum, Weight};
 
 use super::Layer;
 use crate::{
@@ -24,111 +23,109 @@ use crate::{
     },
     rules::Prover,
     scalar::Scalar,
-    tableau::{CircleRadius, Coefficients, Tableau},
+    tableau::Tableau,
     tape::Tape,
     tensor::{Batch, Shape},
 };
 
-/// The flow of `x' = f(t, x)` over `steps` steps of length `h` of an explicit method: a layer from a space to itself.
+/// One step of a method for one field: its value, its derivatives, its rounding error, and its own layout on the tape.
 ///
-/// It has one field for all steps, or one for each: then weights depend on time.
+/// [`Steps`] takes several in a row, which is all that a flow is. A method that is new is a type that implements this trait.
+pub trait Stepper: Debug + Send + Sync + 'static {
+    /// The number format.
+    type Scalar: Scalar;
+    /// The same step over `f64`.
+    type Wide: Stepper<Scalar = f64>;
+
+    /// Returns the field.
+    fn field(&self) -> &dyn VectorField<Self::Scalar>;
+
+    /// Returns the field, to be changed.
+    fn field_mut(&mut self) -> &mut dyn VectorField<Self::Scalar>;
+
+    /// Returns the method, as data.
+    fn method(&self) -> Method;
+
+    /// Returns the method as a tableau, if it has one: then circle contractivity may choose its length.
+    fn tableau(&self) -> Option<&Tableau>;
+
+    /// Returns how well the equations of the step are solved, if that was asked for.
+    fn tolerance(&self) -> Option<f64> {
+        None
+    }
+
+    /// Returns the length `h`.
+    fn length(&self) -> Self::Scalar;
+
+    /// Changes the length.
+    fn set_length(&mut self, h: Self::Scalar);
+
+    /// Returns the end of the step from each sample, or NaN as [`Layer::forward`].
+    fn step(&self, x: Batch<Self::Scalar>, tape: &mut Tape<Self::Scalar>) -> Batch<Self::Scalar>;
+
+    /// Returns `Jᵀg` for each sample. The gradient by the parameters of the field is added to `gradient`; with it, the one
+    /// by the length is returned, if the method has that.
+    fn vjp(
+        &self,
+        tape: &Tape<Self::Scalar>,
+        g: Batch<Self::Scalar>,
+        gradient: Option<&mut [Vec<Self::Scalar>]>,
+    ) -> (Batch<Self::Scalar>, Option<Self::Scalar>);
+
+    /// Returns `Jv` for each sample.
+    fn jvp(&self, tape: &Tape<Self::Scalar>, v: Batch<Self::Scalar>) -> Batch<Self::Scalar>;
+
+    /// For each sample, a bound of the distance between the executed and the exact step from the same point, for every
+    /// point within `reach` of the one on the tape; infinite where an overflow cannot be excluded. The proof is one of the
+    /// step, and the tape that of [`Self::widen`].
+    ///
+    /// # Errors
+    /// As [`Layer::rounding`].
+    fn rounding(&self, proof: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>>;
+
+    /// Returns the same step over `f64`, exactly.
+    fn widen(&self) -> Self::Wide;
+}
+
+/// Steps of one method in a row, each from where the last one ended: a layer from a space to itself.
 ///
-/// | field and method | rule | bound of one step |
-/// |---|---|---|
-/// | a gradient field, Euler | [`crate::certificate::Rule::GradientStep`] | `max(\|1 − hμ\|, \|1 − hβ\|)`, any `h` |
-/// | a cocoercive field, radius `r`, `0 ≤ h ≤ 2rν` | [`crate::certificate::Rule::CircleContractivity`] | 1 |
-/// | any of these, any method | [`crate::certificate::Rule::StageMultipliers`] | the least that multipliers prove |
-/// | any Lipschitz field, any method | [`crate::certificate::Rule::LipschitzStep`] | a polynomial in `hℓ` |
-/// | any Lipschitz field, Euler | [`crate::certificate::Rule::OneSidedLipschitz`] | `√(1 + 2hμ + h²ℓ²)` |
-/// | `Bσ(Ax + b)`, dense, Euler | [`crate::certificate::Rule::QuadraticConstraint`] | what the multipliers prove |
-///
-/// The smallest of those that apply is claimed; a flow is refused only if it overflows.
+/// [`Flow`](super::Flow), [`Implicit`](super::Implicit) and [`Splitting`](super::Splitting) are this, with a [`Stepper`] each.
+/// There is one field for all steps, or one for each: then weights depend on time.
 #[derive(Debug)]
-pub struct Flow<T: Scalar> {
+pub struct Steps<S> {
     /// One for all steps, or one for each.
-    fields: Vec<Box<dyn VectorField<T>>>,
-    method: Arc<Derived>,
-    coefficients: Coefficients<T>,
+    parts: Vec<S>,
     choice: Step,
-    h: T,
     steps: usize,
-    /// The whole time, if `h` is that over the number of steps.
+    /// The whole time, if the length of a step is that over the number of steps.
     horizon: Option<f64>,
     /// The number of steps that was asked for.
     least: usize,
-    /// The estimate of the largest curvature that `h` was computed from, and the field that has it.
+    /// The estimate of the largest curvature that the length was computed from, and the field that has it.
     estimate: (f64, usize),
 }
 
-/// A tableau and its radius, derived once.
-#[derive(Debug)]
-struct Derived {
-    tableau: Tableau,
-    radius: OnceLock<Result<CircleRadius>>,
-}
-
-impl Derived {
-    fn radius(&self) -> Result<CircleRadius> {
-        self.radius.get_or_init(|| self.tableau.circle_radius()).clone()
-    }
-}
-
-impl<T: Scalar> Flow<T> {
-    /// Creates a flow of a field.
-    ///
-    /// # Errors
-    /// [`Error::Parameter`] if there are no steps, the step is not finite in `T` or the fraction is not in `(0, 1]`;
-    /// [`Error::Tableau`] if the method is implicit; [`Error::NotCircleContractive`] for a relative step of a method
-    /// without a radius.
-    pub fn new(field: impl VectorField<T> + 'static, tableau: Tableau, step: Step, steps: usize) -> Result<Self> {
-        Self::boxed(vec![Box::new(field)], tableau, step, steps)
-    }
-
-    /// As [`Self::new`], for one field for all steps, or for one a step.
-    ///
-    /// # Errors
-    /// As [`Self::new`]; [`Error::Parameter`] if there are several fields and not one for each step, [`Error::Shape`] if they
-    /// are not of one space.
-    pub fn boxed(fields: Vec<Box<dyn VectorField<T>>>, tableau: Tableau, step: Step, steps: usize) -> Result<Self> {
-        let Some(space) = fields.first().map(|field| field.shape()) else {
+impl<T: Scalar, S: Stepper<Scalar = T>> Steps<S> {
+    /// Returns the layer of one step for all, or of one for each.
+    pub(super) fn of(parts: Vec<S>, choice: Step, steps: usize) -> Result<Self> {
+        let Some(space) = parts.first().map(|part| part.field().shape()) else {
             return Err(Error::parameter("fields", 0, "a flow has at least one field"));
         };
-        if fields.len() > 1 && fields.len() != steps {
-            let reason = format!("there is one field for all steps, or one for each of {steps}");
-            return Err(Error::parameter("fields", fields.len(), reason));
-        }
-        if let Some(other) = fields.iter().find(|field| field.shape() != space) {
-            return Err(Error::Shape { what: "fields of a flow".into(), expected: space, found: other.shape() });
-        }
-        if !tableau.is_explicit() {
-            let reason = "a flow needs an explicit method".into();
-            return Err(Error::Tableau { name: tableau.name().into(), reason });
-        }
         if steps == 0 {
             return Err(Error::parameter("steps", steps, "a flow has at least one step"));
         }
-        let coefficients = tableau.rounded::<T>();
-        let method = Arc::new(Derived { tableau, radius: OnceLock::new() });
-        let h = match step {
-            Step::Fixed(h) => T::of(h),
-            Step::Relative(part) if part > 0.0 && part <= 1.0 => method.radius().map(|_| T::zero())?,
-            Step::Relative(part) => {
-                return Err(Error::parameter("step", part, "a fraction of the longest step lies in (0, 1]"));
-            }
-            Step::Horizon(horizon) if T::of(horizon).wide().partial_cmp(&0.0) != Some(Ordering::Greater) => {
-                return Err(Error::parameter("horizon", horizon, "a horizon is positive"));
-            }
-            Step::Horizon(horizon) if fields.len() > 1 => quotient(horizon, steps),
-            Step::Horizon(horizon) => method.radius().map(|_| quotient(horizon, steps))?,
-        };
-        let horizon = if let Step::Horizon(horizon) = step { Some(T::of(horizon).wide()) } else { None };
+        if parts.len() > 1 && parts.len() != steps {
+            let reason = format!("there is one field for all steps, or one for each of {steps}");
+            return Err(Error::parameter("fields", parts.len(), reason));
+        }
+        if let Some(other) = parts.iter().map(|part| part.field().shape()).find(|shape| *shape != space) {
+            return Err(Error::Shape { what: "fields of a flow".into(), expected: space, found: other });
+        }
+        let h = parts[0].length();
         if !h.wide().is_finite() {
             return Err(Error::parameter("step", h, "a step must be a finite number"));
         }
-        let (estimate, least) = ((0.0, 0), steps);
-        let mut flow = Self { fields, method, coefficients, choice: step, h, steps, horizon, least, estimate };
-        flow.prepare();
-        Ok(flow)
+        Ok(Self { parts, choice, steps, horizon: None, least: steps, estimate: (0.0, 0) })
     }
 
     /// Returns the same flow, its steps as they are, said to be so many of a whole time.
@@ -136,35 +133,9 @@ impl<T: Scalar> Flow<T> {
         Self { horizon, ..self }
     }
 
-    /// Returns the vector field of a step.
-    ///
-    /// # Panics
-    /// If there is no such step.
-    pub fn field(&self, step: usize) -> &dyn VectorField<T> {
-        if let [field] = &self.fields[..] { &**field } else { &*self.fields[step] }
-    }
-
-    /// Returns the vector fields: one for all steps, or one for each.
-    pub fn fields(&self) -> &[Box<dyn VectorField<T>>] {
-        &self.fields
-    }
-
-    /// Returns the slots of the field of a step in a gradient.
-    fn slots<'a>(&self, step: usize, gradient: Option<&'a mut [Vec<T>]>) -> Option<&'a mut [Vec<T>]> {
-        let before = if self.fields.len() == 1 { 0 } else { step };
-        let first: usize = self.fields[..before].iter().map(|field| field.parameters().len()).sum();
-        let count = self.field(step).parameters().len();
-        gradient.map(|gradient| &mut gradient[first..first + count])
-    }
-
-    /// Returns the method.
-    pub fn tableau(&self) -> &Tableau {
-        &self.method.tableau
-    }
-
     /// Returns the length `h` of a step, as it is evaluated.
     pub fn step(&self) -> T {
-        self.h
+        self.parts[0].length()
     }
 
     /// Returns the number of steps.
@@ -172,132 +143,90 @@ impl<T: Scalar> Flow<T> {
         self.steps
     }
 
-    fn stages(&self) -> usize {
-        self.coefficients.b.len()
+    /// Returns the vector fields: one for all steps, or one for each.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = &dyn VectorField<T>> {
+        self.parts.iter().map(Stepper::field)
     }
 
-    /// Returns whether a step is `x + h f(x)`.
-    fn is_euler(&self) -> bool {
-        self.coefficients.b[..] == [T::one()]
+    /// Returns what takes the steps: one for all of them, or one for each.
+    pub(super) fn parts(&self) -> &[S] {
+        &self.parts
     }
 
-    /// Returns `x + h Σ wⱼ kⱼ`.
-    fn combine(&self, x: &Batch<T>, weights: &[T], slopes: &[Batch<T>]) -> Batch<T> {
-        let mut y = x.clone();
-        for (&w, k) in weights.iter().zip(slopes) {
-            if w != T::zero() {
-                y.axpy(self.h * w, k);
-            }
-        }
-        y
+    /// Returns the place of what takes a step.
+    fn place(&self, step: usize) -> usize {
+        if self.parts.len() == 1 { 0 } else { step }
+    }
+
+    /// Returns the slots of a field in a gradient.
+    fn slots<'a>(&self, place: usize, gradient: &'a mut [Vec<T>]) -> &'a mut [Vec<T>] {
+        let first: usize = self.fields().take(place).map(|field| field.parameters().len()).sum();
+        &mut gradient[first..][..self.parts[place].field().parameters().len()]
+    }
+
+    /// Returns whether the length is a parameter that is evaluated: it follows the weights.
+    fn is_relative(&self) -> bool {
+        matches!(self.choice, Step::Relative(_))
+    }
+
+    /// Returns whether the length, or the number of steps, is still to be chosen.
+    fn is_open(&self) -> bool {
+        self.is_relative() || matches!(self.choice, Step::Horizon(_)) && self.parts.len() == 1
+    }
+
+    fn set_length(&mut self, h: T) {
+        self.parts.iter_mut().for_each(|part| part.set_length(h));
     }
 }
 
-impl<T: Scalar> Layer<T> for Flow<T> {
+impl<T: Scalar, S: Stepper<Scalar = T>> Layer<T> for Steps<S> {
     fn describe(&self) -> Map {
-        let method = Method::from(&self.method.tableau);
-        let fields = self.fields.iter().map(|field| field.describe()).collect();
-        let (step, steps, horizon) = (self.h.wide(), self.steps, self.horizon);
-        Map::Flow(model::Flow { fields, method, step, steps, horizon, tolerance: None })
+        let (first, fields) = (&self.parts[0], self.fields().map(|field| field.describe()).collect());
+        let (method, tolerance) = (first.method(), first.tolerance());
+        let (step, steps, horizon) = (self.step().wide(), self.steps, self.horizon);
+        Map::Flow(model::Flow { fields, method, step, steps, horizon, tolerance })
     }
 
     fn input(&self) -> Shape {
-        self.fields[0].shape()
+        self.parts[0].field().shape()
     }
 
     fn output(&self) -> Shape {
-        self.fields[0].shape()
+        self.input()
     }
 
-    fn forward(&self, mut x: Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
-        for step in 0..self.steps {
-            let field = self.field(step);
-            if self.is_euler() {
-                let y = tape.part(|tape| field.euler(self.h, &x, tape));
-                tape.save(x);
-                x = y;
-                continue;
-            }
-            let mut slopes = Vec::with_capacity(self.stages());
-            for row in &self.coefficients.a {
-                let stage = self.combine(&x, row, &slopes);
-                let slope = tape.part(|tape| {
-                    let slope = field.eval(&stage, tape);
-                    tape.save_copy(&slope);
-                    slope
-                });
-                tape.save(stage);
-                slopes.push(slope);
-            }
-            x = self.combine(&x, &self.coefficients.b, &slopes);
-        }
-        x
+    fn forward(&self, x: Batch<T>, tape: &mut Tape<T>) -> Batch<T> {
+        (0..self.steps).fold(x, |x, step| tape.part(|tape| self.parts[self.place(step)].step(x, tape)))
     }
 
-    fn vjp(&self, tape: &Tape<T>, mut g: Batch<T>, mut gradient: Option<&mut [Vec<T>]>) -> Batch<T> {
-        let (stages, Coefficients { a, b, .. }) = (self.stages(), &self.coefficients);
-        let mut step_gradient = T::zero();
-        for step in (0..self.steps).rev() {
-            if self.is_euler() {
-                let (x, inner) = (tape.saved(step), tape.inner(step));
-                let slots = self.slots(step, gradient.as_deref_mut());
-                let (pulled, along) = self.field(step).euler_vjp(self.h, x, inner, &g, slots);
-                step_gradient += along;
-                g = pulled;
-                continue;
+    fn vjp(&self, tape: &Tape<T>, g: Batch<T>, mut gradient: Option<&mut [Vec<T>]>) -> Batch<T> {
+        (0..self.steps).rev().fold(g, |g, step| {
+            let place = self.place(step);
+            let slots = gradient.as_deref_mut().map(|gradient| self.slots(place, gradient));
+            let (g, by_length) = self.parts[place].vjp(tape.inner(step), g, slots);
+            if let (true, Some([.., slot]), Some(by_length)) = (self.is_relative(), gradient.as_deref_mut(), by_length)
+            {
+                slot[0] += by_length;
             }
-            // pulled[i] is the gradient by the argument of stage i.
-            let mut pulled: Vec<Option<Batch<T>>> = vec![None; stages];
-            for i in (0..stages).rev() {
-                let evaluation = step * stages + i;
-                let mut along = g.scaled(b[i]);
-                for (j, pulled) in pulled.iter().enumerate().skip(i + 1) {
-                    if let (Some(pulled), true) = (pulled, a[j][i] != T::zero()) {
-                        along.axpy(a[j][i], pulled);
-                    }
-                }
-                // `along` is the gradient by h·kᵢ.
-                step_gradient += along.dot(tape.inner(evaluation).last());
-                let x = tape.saved(evaluation);
-                let along = along.scaled(self.h);
-                let slots = self.slots(step, gradient.as_deref_mut());
-                pulled[i] = Some(self.field(step).vjp(x, tape.inner(evaluation), &along, slots));
-            }
-            for pulled in pulled.iter().flatten() {
-                g.axpy(T::one(), pulled);
-            }
-        }
-        if let Some([.., slot]) = gradient {
-            slot[0] += step_gradient;
-        }
-        g
+            g
+        })
     }
 
-    fn jvp(&self, tape: &Tape<T>, mut v: Batch<T>) -> Batch<T> {
-        for step in 0..self.steps {
-            let mut slopes = Vec::with_capacity(self.stages());
-            for (i, row) in self.coefficients.a.iter().enumerate() {
-                let evaluation = step * self.stages() + i;
-                let stage = self.combine(&v, row, &slopes);
-                slopes.push(self.field(step).jvp(tape.saved(evaluation), tape.inner(evaluation), &stage));
-            }
-            v = self.combine(&v, &self.coefficients.b, &slopes);
-        }
-        v
+    fn jvp(&self, tape: &Tape<T>, v: Batch<T>) -> Batch<T> {
+        (0..self.steps).fold(v, |v, step| self.parts[self.place(step)].jvp(tape.inner(step), v))
     }
 
+    /// With the bound `ℓ` of a step and its own error `e`, the error after it is `ℓE + e`.
     fn rounding(&self, proof: &Certificate, rounding: &Rounding, tape: &Tape<f64>, reach: &[f64]) -> Result<Vec<f64>> {
-        let unlike = || Error::not_proved("the rounding error of a flow", "the proof is not one of a flow");
-        if proof.premises().len() != self.fields.len() {
-            return Err(unlike());
+        if proof.premises().len() != self.parts.len() {
+            return Err(Error::not_proved("the rounding error of a flow", "the proof is not about a flow"));
         }
-        let mut errors = vec![0.0; reach.len()];
-        let mut reach = reach.to_vec();
+        let (mut errors, mut reach) = (vec![0.0; reach.len()], reach.to_vec());
         for step in 0..self.steps {
-            let around: Vec<f64> = reach.iter().zip(&errors).map(|(&r, &e)| add_up(r, 2.0 * e)).collect();
-            let proof = &proof.premises()[if self.fields.len() == 1 { 0 } else { step }];
-            let (field, factor) = (proof.premises().first().ok_or_else(unlike)?, proof.bound().get());
-            let local = self.step_error(field, rounding, tape, step, &around)?;
+            let around: Vec<f64> = reach.iter().zip(&errors).map(|(&r, &e)| add_up(r, mul_up(2.0, e))).collect();
+            let (part, proof) = (&self.parts[self.place(step)], &proof.premises()[self.place(step)]);
+            let local = part.rounding(proof, rounding, tape.inner(step), &around)?;
+            let factor = proof.bound().get();
             for ((error, reach), local) in errors.iter_mut().zip(&mut reach).zip(local) {
                 *error = add_up(mul_up(factor, *error), local);
                 *reach = mul_up(factor, *reach);
@@ -307,16 +236,13 @@ impl<T: Scalar> Layer<T> for Flow<T> {
     }
 
     fn set_summation(&mut self, summation: Summation) {
-        self.fields.iter_mut().for_each(|field| field.set_summation(summation));
+        self.parts.iter_mut().for_each(|part| part.field_mut().set_summation(summation));
     }
 
     fn widen(&self) -> Box<dyn Layer<f64>> {
-        Box::new(Flow {
-            fields: self.fields.iter().map(|field| field.widen()).collect(),
-            method: Arc::clone(&self.method),
-            coefficients: self.method.tableau.rounded::<f64>(),
-            choice: Step::Fixed(self.h.wide()),
-            h: self.h.wide(),
+        Box::new(Steps {
+            parts: self.parts.iter().map(Stepper::widen).collect(),
+            choice: Step::Fixed(self.step().wide()),
             steps: self.steps,
             horizon: self.horizon,
             least: self.steps,
@@ -325,40 +251,40 @@ impl<T: Scalar> Layer<T> for Flow<T> {
     }
 
     fn parameters(&self) -> Vec<&[T]> {
-        self.fields.iter().flat_map(|field| field.parameters()).collect()
+        self.fields().flat_map(|field| field.parameters()).collect()
     }
 
     fn parameters_mut(&mut self) -> Vec<&mut [T]> {
-        self.fields.iter_mut().flat_map(|field| field.parameters_mut()).collect()
+        self.parts.iter_mut().flat_map(|part| part.field_mut().parameters_mut()).collect()
     }
 
     fn parameter_rows(&self) -> Vec<usize> {
-        self.fields.iter().flat_map(|field| field.parameter_rows()).collect()
+        self.fields().flat_map(|field| field.parameter_rows()).collect()
     }
 
-    /// Returns the explicit parameters are those of the fields and the step.
+    /// The explicit parameters are those of the fields, and the length of a step if it follows them.
     fn gradient(&self) -> Vec<Vec<T>> {
-        self.parameters().iter().map(|p| p.len()).chain([1]).map(|n| vec![T::zero(); n]).collect()
+        let sizes = self.fields().flat_map(|field| field.parameters()).map(<[T]>::len);
+        sizes.chain(self.is_relative().then_some(1)).map(|n| vec![T::zero(); n]).collect()
     }
 
     fn prepare(&mut self) {
-        self.fields.iter_mut().for_each(|field| field.prepare());
-        if matches!(self.choice, Step::Fixed(_)) || matches!(self.choice, Step::Horizon(_)) && self.fields.len() > 1 {
+        self.parts.iter_mut().for_each(|part| part.field_mut().prepare());
+        if !self.is_open() {
             return;
         }
-        let Ok(radius) = self.method.radius() else { return };
-        let estimates: Option<Vec<f64>> =
-            self.fields.iter_mut().map(|field| Some(field.estimate_curvature()?.get())).collect();
-        let Some(estimates) = estimates else { return };
+        let Some(Ok(radius)) = self.parts[0].tableau().map(Tableau::circle_radius) else { return };
+        let estimate = |part: &mut S| Some(part.field_mut().estimate_curvature()?.get());
+        let Some(estimates) = self.parts.iter_mut().map(estimate).collect::<Option<Vec<f64>>>() else { return };
         let steepest = (0..estimates.len()).max_by(|&a, &b| estimates[a].total_cmp(&estimates[b])).unwrap_or(0);
         self.estimate = (estimates[steepest], steepest);
         let longest = 2.0 * radius.get() / self.estimate.0;
         match self.choice {
-            Step::Relative(part) => self.h = T::of(if self.estimate.0 > 0.0 { part * longest } else { part }),
+            Step::Relative(part) => self.set_length(T::of(if self.estimate.0 > 0.0 { part * longest } else { part })),
             Step::Horizon(horizon) => {
                 let needed = (horizon / longest).ceil().clamp(1.0, MOST_ESTIMATED) as usize;
                 self.steps = needed.max(self.least);
-                self.h = quotient(horizon, self.steps);
+                self.set_length(quotient(horizon, self.steps));
             }
             Step::Fixed(_) => {}
         }
@@ -366,15 +292,14 @@ impl<T: Scalar> Layer<T> for Flow<T> {
 
     /// With `h = 2rθ/β`, the gradient by `β` is `−h/β` times that by `h`. A number of steps has no gradient.
     fn pull_back(&self, gradient: &mut [Vec<T>]) {
-        let Some((slot, fields)) = gradient.split_last_mut() else { return };
-        if let (Step::Relative(_), (estimate, steepest)) = (self.choice, self.estimate)
-            && estimate > 0.0
-            && let Some(slots) = self.slots(steepest, Some(&mut *fields))
-        {
-            self.field(steepest).curvature_gradient(-slot[0] * self.h / T::of(estimate), slots);
+        let count = gradient.len() - usize::from(self.is_relative());
+        let (mut rest, by_length) = gradient.split_at_mut(count);
+        let (estimate, steepest) = self.estimate;
+        if let ([by_length], true) = (&*by_length, estimate > 0.0) {
+            let scale = -by_length[0] * self.step() / T::of(estimate);
+            self.parts[steepest].field().curvature_gradient(scale, self.slots(steepest, rest));
         }
-        let mut rest = fields;
-        for field in &self.fields {
+        for field in self.fields() {
             let (slots, others) = rest.split_at_mut(field.parameters().len());
             field.pull_back(slots);
             rest = others;
@@ -382,22 +307,23 @@ impl<T: Scalar> Layer<T> for Flow<T> {
     }
 
     fn seal(&mut self, prover: &Prover) -> Result<()> {
-        let (space, tableau) = (self.input(), &self.method.tableau);
+        let space = self.input();
+        let (true, Some(tableau)) = (self.is_open(), self.parts[0].tableau()) else { return Ok(()) };
         match self.choice {
             Step::Relative(part) => {
                 let mut longest = f64::INFINITY;
-                for field in &self.fields {
+                for field in self.fields() {
                     longest = longest.min(prover.longest_step(&field.describe(), space, tableau)?.get());
                 }
                 // A field that is proved to vanish has no longest step: then any will do.
-                self.h = T::round_down(if longest.is_infinite() { part } else { mul_down(part, longest) });
+                self.set_length(T::round_down(if longest.is_infinite() { part } else { mul_down(part, longest) }));
             }
-            Step::Horizon(horizon) if self.fields.len() == 1 => {
-                let horizon = T::of(horizon).wide();
-                self.steps = prover.steps::<T>(&self.fields[0].describe(), space, tableau, horizon)?.max(self.least);
-                self.h = quotient(horizon, self.steps);
+            Step::Horizon(horizon) => {
+                let (field, horizon) = (self.parts[0].field().describe(), T::of(horizon).wide());
+                self.steps = prover.steps::<T>(&field, space, tableau, horizon)?.max(self.least);
+                self.set_length(quotient(horizon, self.steps));
             }
-            Step::Horizon(_) | Step::Fixed(_) => {}
+            Step::Fixed(_) => {}
         }
         Ok(())
     }

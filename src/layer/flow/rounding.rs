@@ -1,11 +1,10 @@
-//! The rounding error of one step of a flow.
+//! The rounding error of a step of an explicit method.
 
-use super::Flow;
+use super::Explicit;
 use crate::{
     certificate::Certificate,
     error::Result,
     field::FieldError,
-    layer::Layer,
     rigor::{
         Rounding,
         directed::{add_up, mul_down, mul_up, sqrt_up, sub_up},
@@ -43,6 +42,39 @@ impl Weight {
     }
 }
 
+/// A sum of a point and of slopes times their factors, as the program forms it.
+pub(in crate::layer) struct Sum {
+    /// A bound of the sizes of all terms together.
+    size: f64,
+    /// A bound of how far the terms are off.
+    error: f64,
+    terms: usize,
+}
+
+impl Sum {
+    /// The sum of `points` points of this size together, so far.
+    pub(in crate::layer) fn of(size: f64, points: usize) -> Self {
+        Self { size, error: 0.0, terms: points }
+    }
+
+    /// Adds a slope of a size, off by `error`.
+    pub(in crate::layer) fn add(&mut self, weight: &Weight, size: f64, error: f64) {
+        let of_factor = mul_up(weight.error, size);
+        self.error = add_up(self.error, add_up(mul_up(weight.meant, error), of_factor));
+        self.size = add_up(self.size, mul_up(weight.executed, size));
+        self.terms += 1;
+    }
+
+    /// Returns how far the sum of `width²` numbers is off, its own roundings included; infinite where an overflow cannot be
+    /// excluded.
+    pub(in crate::layer) fn error(self, width: f64, rounding: &Rounding) -> f64 {
+        let underflow = mul_up(width, rounding.underflow(3 * self.terms));
+        let error = add_up(self.error, add_up(mul_up(rounding.dot(2 * self.terms), self.size), underflow));
+        // No partial sum is larger than the sizes of all terms, but for the rounding.
+        rounding.unless_overflow(add_up(mul_up(2.0, self.size), error), error)
+    }
+}
+
 /// What is known of a slope of the step, over the balls around the samples.
 struct Slope {
     /// The size of its value as executed, sample by sample.
@@ -51,7 +83,7 @@ struct Slope {
     errors: Vec<f64>,
 }
 
-impl<T: Scalar> Flow<T> {
+impl<T: Scalar> Explicit<T> {
     /// For each sample, a bound of the distance between the executed and the exact step from the same point, for every
     /// point within `reach` of the one on the tape; infinite where an overflow cannot be excluded.
     ///
@@ -69,35 +101,26 @@ impl<T: Scalar> Flow<T> {
         field: &Certificate,
         rounding: &Rounding,
         tape: &Tape<f64>,
-        step: usize,
         reach: &[f64],
     ) -> Result<Vec<f64>> {
         let Coefficients { a, b, error: coefficient, .. } = &self.coefficients;
         let (stages, samples) = (self.stages(), reach.len());
         let l = field.bound().get();
-        let width = sqrt_up(self.input().len() as f64);
-        let sizes = tape.saved(step * stages).norms_up();
+        let width = sqrt_up(self.field.shape().len() as f64);
+        let sizes = self.stage(tape, 0).norms_up();
         let weights = |row: &[T]| -> Vec<Option<Weight>> {
             let weight = |&a: &T| (a != T::zero()).then(|| Weight::new(self.h, a, *coefficient, rounding));
             row.iter().map(weight).collect()
         };
         let combined = |weights: &[Option<Weight>], slopes: &[Slope]| -> Vec<f64> {
-            let terms = slopes.len() + 1;
-            (0..samples)
-                .map(|s| {
-                    let (mut inherited, mut size) = (0.0, add_up(sizes[s], reach[s]));
-                    for (weight, slope) in weights.iter().zip(slopes).filter_map(|(w, k)| w.as_ref().zip(Some(k))) {
-                        let through = mul_up(weight.meant, slope.errors[s]);
-                        inherited = add_up(inherited, add_up(through, mul_up(weight.error, slope.sizes[s])));
-                        size = add_up(size, mul_up(weight.executed, slope.sizes[s]));
-                    }
-                    let underflow = mul_up(width, rounding.underflow(3 * terms));
-                    let added = add_up(mul_up(rounding.dot(2 * terms), size), underflow);
-                    let error = add_up(inherited, added);
-                    // No partial sum is larger than the sizes of all terms, but for the rounding.
-                    rounding.unless_overflow(add_up(mul_up(2.0, size), error), error)
-                })
-                .collect()
+            let each = |s: usize| {
+                let mut sum = Sum::of(add_up(sizes[s], reach[s]), 1);
+                for (weight, slope) in weights.iter().zip(slopes).filter_map(|(w, k)| Some((w.as_ref()?, k))) {
+                    sum.add(weight, slope.sizes[s], slope.errors[s]);
+                }
+                sum.error(width, rounding)
+            };
+            (0..samples).map(each).collect()
         };
         let mut slopes: Vec<Slope> = Vec::with_capacity(stages);
         // A stage is a Lipschitz function of the point: Sᵢ = 1 + h Σⱼ |aᵢⱼ| ℓ Sⱼ.
@@ -108,9 +131,7 @@ impl<T: Scalar> Flow<T> {
             let through = |(w, &sj): (&Option<Weight>, &f64)| w.map_or(0.0, |w| mul_up(mul_up(w.meant, l), sj));
             let lipschitz = weights.iter().zip(&stage_lipschitz).map(through).fold(1.0, add_up);
             let around: Vec<f64> = (0..samples).map(|s| add_up(mul_up(lipschitz, reach[s]), 2.0 * error[s])).collect();
-            let evaluation = step * stages + i;
-            let found =
-                self.field(step).rounding(field, rounding, tape.saved(evaluation), tape.inner(evaluation), &around)?;
+            let found = self.field.rounding(field, rounding, self.stage(tape, i), tape.inner(i), &around)?;
             let off = |(k, &e): (&FieldError, &f64)| add_up(k.error, mul_up(l, e));
             slopes.push(Slope {
                 errors: found.iter().zip(&error).map(off).collect(),

@@ -5,7 +5,7 @@ use crate::{
     certificate::Certificate,
     error::Result,
     field::FieldError,
-    layer::{Layer, flow::Weight},
+    layer::flow::{Sum, Weight},
     rigor::{
         Rounding,
         directed::{add_up, mul_up, sqrt_up},
@@ -43,12 +43,11 @@ impl<T: Scalar> Implicit<T> {
         field: &Certificate,
         rounding: &Rounding,
         tape: &Tape<f64>,
-        step: usize,
         reach: &[f64],
     ) -> Result<Vec<f64>> {
         let motion = Motion::new(&self.method.tableau, self.h.wide(), &field.claims().numbers())?;
         let (count, samples) = (self.end.len(), reach.len());
-        let width = sqrt_up(self.input().len() as f64);
+        let width = sqrt_up(self.field.shape().len() as f64);
         let sizes = tape.saved(count).norms_up();
         let stage_sizes: Vec<Vec<f64>> = (0..count).map(|i| tape.saved(i).norms_up()).collect();
         let weight = |&a: &T| (a != T::zero()).then(|| Weight::new(self.h, a, self.coefficients.error, rounding));
@@ -64,23 +63,17 @@ impl<T: Scalar> Implicit<T> {
         let mut moved: Vec<Vec<f64>> = vec![vec![f64::INFINITY; count]; samples];
         for _ in 0..MOST_ROUNDS {
             let slopes: Vec<Vec<FieldError>> = (0..count)
-                .map(|j| self.field(step).rounding(field, rounding, tape.saved(j), tape.inner(j), &balls[j]))
+                .map(|j| self.field.rounding(field, rounding, tape.saved(j), tape.inner(j), &balls[j]))
                 .collect::<Result<_>>()?;
             let mut shrunk = false;
             for s in 0..samples {
                 let residual = |i: usize| {
-                    let mut size = add_up(add_up(stage_sizes[i][s], balls[i][s]), start[s]);
-                    let mut error = 0.0;
+                    let mut sum = Sum::of(add_up(add_up(stage_sizes[i][s], balls[i][s]), start[s]), 2);
                     for (weight, slope) in weights[i].iter().zip(&slopes).filter_map(|(w, k)| w.as_ref().zip(k.get(s)))
                     {
-                        let of_factor = mul_up(weight.error, slope.size);
-                        error = add_up(error, add_up(mul_up(weight.meant, slope.error), of_factor));
-                        size = add_up(size, mul_up(weight.executed, slope.size));
+                        sum.add(weight, slope.size, slope.error);
                     }
-                    let terms = count + 2;
-                    let underflow = mul_up(width, rounding.underflow(3 * terms));
-                    error = add_up(error, add_up(mul_up(rounding.dot(2 * terms), size), underflow));
-                    rounding.unless_overflow(add_up(mul_up(2.0, size), error), error)
+                    sum.error(width, rounding)
                 };
                 let residuals: Vec<f64> = (0..count).map(residual).collect();
                 let errors = motion.stages(tolerances[s], &residuals);

@@ -53,7 +53,7 @@ impl Convolution<'_> {
     /// that this crate uses.
     pub fn norm_on(&self, torus: Torus) -> Result<Upper> {
         if !self.tori()?.contains(&torus) {
-            let reason = format!("{torus:?} is none of those that serve");
+            let reason = format!("{torus:?} cannot stand in for this convolution");
             return Err(Error::not_proved("the norm of a convolution", reason));
         }
         let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Upper::ZERO) };

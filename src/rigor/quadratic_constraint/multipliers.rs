@@ -75,7 +75,7 @@ impl Chain {
         Some(Proposal { bound, multipliers: self.stages.iter().map(split).collect() })
     }
 
-    /// Creates a chain with the same program and no more inputs than neurons: `W₁` counts only through `W₁W₁ᵀ`, unless
+    /// Returns a chain with the same program and no more inputs than neurons: `W₁` counts only through `W₁W₁ᵀ`, unless
     /// the input is added to the output.
     fn reduced(&self) -> Self {
         let mut chain = self.clone();

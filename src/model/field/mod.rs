@@ -16,13 +16,15 @@
 //! Sources: Ehrhardt, Murari, Sherry, arXiv:2510.22299; Chang et al., arXiv:1902.09689 (antisymmetric); Ciccone et al.,
 //! arXiv:1804.07209 (nais); Galimberti et al., arXiv:2105.13205 (hamiltonian); Manek, Kolter, NeurIPS 2019 (lyapunov_projected).
 
+mod traverse;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Linear, Opaque, Tensor, traverse::join};
+pub(crate) use self::traverse::Constants;
+use super::{Linear, Opaque, Tensor};
 use crate::{
     activation::Activation,
     error::{Error, Result},
-    scalar::Scalar,
     tensor::Shape,
 };
 
@@ -215,14 +217,6 @@ pub enum Form<'a> {
     Weighted(&'a Tensor),
 }
 
-/// The constants of a field that are rounded to the format of a network.
-pub(crate) struct Constants<'a> {
-    /// Its functions.
-    pub activations: Vec<&'a mut Activation>,
-    /// Its numbers.
-    pub numbers: Vec<&'a mut f64>,
-}
-
 impl<W> Field<W> {
     /// Returns the name of the kind of field, as in files.
     pub fn kind(&self) -> &str {
@@ -238,171 +232,6 @@ impl<W> Field<W> {
             Self::Lurie { .. } => "lurie",
             Self::LyapunovProjected { .. } => "lyapunov_projected",
             Self::Opaque(opaque) => &opaque.kind,
-        }
-    }
-
-    /// Returns the field with its constants rounded to the format `T`, as it is evaluated.
-    ///
-    /// # Errors
-    /// [`Error::Parameter`] for a constant that is none in `T`.
-    pub(crate) fn in_format<T: Scalar>(mut self) -> Result<Self> {
-        let Constants { activations, numbers } = self.constants();
-        for function in activations {
-            *function = function.in_format::<T>()?;
-        }
-        numbers.into_iter().for_each(|x| *x = T::of(*x).wide());
-        Ok(self)
-    }
-
-    /// Its functions and numbers, to be rounded.
-    pub(crate) fn constants(&mut self) -> Constants<'_> {
-        let (activations, numbers) = match self {
-            Self::Gradient { activation, .. } | Self::Residual { activation, .. } | Self::Lurie { activation, .. } => {
-                (vec![activation], vec![])
-            }
-            Self::Dissipative { activation, damping, .. }
-            | Self::DissipativeHamiltonian { activation, damping, .. }
-            | Self::Antisymmetric { activation, damping, .. }
-            | Self::Nais { activation, epsilon: damping, .. } => (vec![activation], vec![damping]),
-            Self::Hamiltonian { kinetic, potential } => {
-                (vec![&mut kinetic.activation, &mut potential.activation], vec![])
-            }
-            Self::LyapunovProjected { activation, potential, epsilon, rate, .. } => {
-                (vec![activation, &mut potential.activation], vec![epsilon, rate])
-            }
-            Self::SkewLinear { .. } | Self::Opaque(_) => (vec![], vec![]),
-        };
-        Constants { activations, numbers }
-    }
-
-    /// Returns the operators, with their names as in files.
-    pub(crate) fn operators_mut(&mut self) -> Vec<&mut Linear<W>> {
-        match self {
-            Self::Gradient { operator, .. } => vec![operator],
-            Self::Residual { inner, outer, .. } => vec![inner, outer],
-            Self::Dissipative { operator, skew, .. } => vec![operator, skew],
-            Self::Hamiltonian { kinetic, potential } => vec![&mut kinetic.operator, &mut potential.operator],
-            Self::DissipativeHamiltonian { operator, quadratic, skew, .. } => vec![operator, quadratic, skew],
-            Self::Antisymmetric { matrix: one, .. }
-            | Self::SkewLinear { skew: one }
-            | Self::Nais { factor: one, .. } => {
-                vec![one]
-            }
-            Self::Lurie { linear, inner, outer, .. } => vec![linear, inner, outer],
-            Self::LyapunovProjected { inner, outer, potential, .. } => vec![inner, outer, &mut potential.operator],
-            Self::Opaque(_) => vec![],
-        }
-    }
-
-    /// As [`super::Map::try_map`]: operator by operator, then what is no operator.
-    ///
-    /// # Errors
-    /// The first error of `f`.
-    pub fn try_map<V, E>(self, path: &str, f: &mut impl FnMut(&str, usize, W) -> Result<V, E>) -> Result<Field<V>, E> {
-        fn part<W, V, E>(
-            operator: Linear<W>,
-            path: &str,
-            name: &str,
-            f: &mut impl FnMut(&str, usize, W) -> Result<V, E>,
-        ) -> Result<Linear<V>, E> {
-            operator.try_map(&join(path, name), f)
-        }
-        fn vector<W, V, E>(
-            w: Option<W>,
-            path: &str,
-            name: &str,
-            f: &mut impl FnMut(&str, usize, W) -> Result<V, E>,
-        ) -> Result<Option<V>, E> {
-            w.map(|w| f(&join(path, name), 1, w)).transpose()
-        }
-        Ok(match self {
-            Self::Gradient { activation, operator, weights } => Field::Gradient {
-                activation,
-                operator: part(operator, path, "operator", f)?,
-                weights: vector(weights, path, "weights", f)?,
-            },
-            Self::Residual { activation, inner, outer } => Field::Residual {
-                activation,
-                inner: part(inner, path, "inner", f)?,
-                outer: part(outer, path, "outer", f)?,
-            },
-            Self::Dissipative { activation, operator, skew, damping } => Field::Dissipative {
-                activation,
-                operator: part(operator, path, "operator", f)?,
-                skew: part(skew, path, "skew", f)?,
-                damping,
-            },
-            Self::Hamiltonian { kinetic, potential } => {
-                let mut energy = |of: Potential<W>, name: &str| -> Result<Potential<V>, E> {
-                    let operator = part(of.operator, &join(path, name), "operator", f)?;
-                    Ok(Potential { activation: of.activation, operator })
-                };
-                Field::Hamiltonian { kinetic: energy(kinetic, "kinetic")?, potential: energy(potential, "potential")? }
-            }
-            Self::DissipativeHamiltonian { activation, operator, quadratic, skew, damping } => {
-                Field::DissipativeHamiltonian {
-                    activation,
-                    operator: part(operator, path, "operator", f)?,
-                    quadratic: part(quadratic, path, "quadratic", f)?,
-                    skew: part(skew, path, "skew", f)?,
-                    damping,
-                }
-            }
-            Self::Antisymmetric { activation, matrix, bias, damping } => Field::Antisymmetric {
-                activation,
-                matrix: part(matrix, path, "matrix", f)?,
-                bias: vector(bias, path, "bias", f)?,
-                damping,
-            },
-            Self::SkewLinear { skew } => Field::SkewLinear { skew: part(skew, path, "skew", f)? },
-            Self::Nais { activation, factor, bias, epsilon } => Field::Nais {
-                activation,
-                factor: part(factor, path, "factor", f)?,
-                bias: vector(bias, path, "bias", f)?,
-                epsilon,
-            },
-            Self::Lurie { activation, linear, inner, outer } => Field::Lurie {
-                activation,
-                linear: part(linear, path, "linear", f)?,
-                inner: part(inner, path, "inner", f)?,
-                outer: part(outer, path, "outer", f)?,
-            },
-            Self::LyapunovProjected { activation, inner, outer, potential, epsilon, rate } => {
-                let (inner, outer) = (part(inner, path, "inner", f)?, part(outer, path, "outer", f)?);
-                let operator = part(potential.operator, &join(path, "potential"), "operator", f)?;
-                let potential = Potential { activation: potential.activation, operator };
-                Field::LyapunovProjected { activation, inner, outer, potential, epsilon, rate }
-            }
-            Self::Opaque(opaque) => Field::Opaque(opaque),
-        })
-    }
-
-    pub(super) fn each<'a>(&'a self, f: &mut impl FnMut(&'a W)) {
-        match self {
-            Self::Gradient { operator, weights, .. } => {
-                operator.each(f);
-                weights.iter().for_each(f);
-            }
-            Self::Residual { inner, outer, .. } => [inner, outer].into_iter().for_each(|part| part.each(f)),
-            Self::Dissipative { operator, skew, .. } => [operator, skew].into_iter().for_each(|part| part.each(f)),
-            Self::Hamiltonian { kinetic, potential } => {
-                [&kinetic.operator, &potential.operator].into_iter().for_each(|part| part.each(f));
-            }
-            Self::DissipativeHamiltonian { operator, quadratic, skew, .. } => {
-                [operator, quadratic, skew].into_iter().for_each(|part| part.each(f));
-            }
-            Self::Antisymmetric { matrix: one, bias, .. } | Self::Nais { factor: one, bias, .. } => {
-                one.each(f);
-                bias.iter().for_each(f);
-            }
-            Self::SkewLinear { skew } => skew.each(f),
-            Self::Lurie { linear, inner, outer, .. } => {
-                [linear, inner, outer].into_iter().for_each(|part| part.each(f));
-            }
-            Self::LyapunovProjected { inner, outer, potential, .. } => {
-                [inner, outer, &potential.operator].into_iter().for_each(|part| part.each(f));
-            }
-            Self::Opaque(_) => {}
         }
     }
 }
