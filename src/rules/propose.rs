@@ -53,13 +53,13 @@ impl Prover {
         let Map::Chain(maps) = map else {
             return self.part(&root);
         };
-        // Margins are measured on the head, so no run holds it.
+        // Margins are measured on the head, so no run of affine maps holds it.
         let features = maps.len() - usize::from(map.head().is_some());
         self.chain(&root, maps, features)
     }
 
     /// Proves a network again, with stacks of matrices and activations of up to `neurons` neurons each as one map where
-    /// that is better.
+    /// that is better, the last one together with the head.
     ///
     /// # Errors
     /// As [`Self::network`].
@@ -67,24 +67,25 @@ impl Prover {
         let Map::Chain(maps) = map else { return Ok(proof) };
         let features = maps.len() - usize::from(map.head().is_some());
         let inputs = inputs(maps, input)?;
-        let mut runs = Vec::new();
+        let (mut runs, mut last) = (Vec::new(), None);
         let mut first = 0;
         while first < features {
             let (found, count) = quadratic_constraint::propose_run(&maps[first..features], inputs[first], neurons)?;
             if let Some((claims, evidence)) = found {
                 runs.push(Run { first, count, rule: Rule::QuadraticConstraint, claims, evidence });
             }
+            last = (count > 0 && first + count == features).then_some(first);
             first += count.max(1);
         }
-        // The runs that are there already are candidates, too.
-        let mut at = 0;
-        for part in proof.premises() {
-            if part.span() > 1 {
-                let (rule, claims, evidence) = (part.rule(), part.claims(), part.evidence().clone());
-                runs.push(Run { first: at, count: part.span(), rule, claims, evidence });
-            }
-            at += part.span();
+        if let Some(first) = last.filter(|_| features < maps.len())
+            && let Some((claims, evidence)) =
+                quadratic_constraint::propose_with_head(&maps[first..], inputs[first], neurons)?
+        {
+            let count = maps.len() - first;
+            runs.push(Run { first, count, rule: Rule::QuadraticConstraint, claims, evidence });
         }
+        // The runs that are there already are candidates, too.
+        known_runs(&proof, 0, &mut runs);
         let layers = proof.layers().cloned().collect();
         Ok(assemble(&Part::root(map, input), layers, runs, features))
     }
@@ -319,7 +320,11 @@ struct Run {
 
 /// Returns the proof of a chain from those of its maps, with those runs that make its bound smallest, no two sharing a
 /// map.
+///
+/// Margins are measured on the maps behind the `features`, so these keep a bound of their own: a run that goes on behind
+/// them has the runs before it as premises.
 fn assemble(part: &Part<'_>, layers: Vec<Certificate>, runs: Vec<Run>, features: usize) -> Certificate {
+    let maps = layers.len();
     // best[i] is the least bound of the first i maps, and the run that ends there, if one does.
     let mut best: Vec<(Upper, Option<&Run>)> = vec![(Upper::ONE, None)];
     let proved = |run: &Run| layers[run.first..][..run.count].iter().all(Certificate::is_proved);
@@ -352,8 +357,44 @@ fn assemble(part: &Part<'_>, layers: Vec<Certificate>, runs: Vec<Run>, features:
         premises.push(Certificate { path, span: run.count, rule: *rule, claims: *claims, evidence, premises: members });
     }
     premises.extend(rest);
+    let proof = compose(part, premises);
+    let to_the_end = runs.iter().filter(|run| run.first + run.count == maps && maps > features);
+    let found: Vec<Certificate> = to_the_end.filter_map(|run| with_head(part, &proof, run)).collect();
+    found.into_iter().fold(proof, |least, other| if other.bound() < least.bound() { other } else { least })
+}
+
+fn compose(part: &Part<'_>, premises: Vec<Certificate>) -> Certificate {
     let numbers: Vec<Numbers> = premises.iter().map(|premise| premise.claims().numbers()).collect();
     node(part, Rule::Composition, composition::bound(&numbers), premises)
+}
+
+/// Returns the proof with its last premises as those of a run to its end, where that begins with one of them.
+fn with_head(part: &Part<'_>, proof: &Certificate, run: &Run) -> Option<Certificate> {
+    let (mut at, mut split) = (0, 0);
+    while split < proof.premises.len() && at < run.first {
+        at += proof.premises[split].span;
+        split += 1;
+    }
+    let (before, behind) = proof.premises.split_at(split);
+    if at != run.first || !behind.iter().all(Certificate::is_proved) {
+        return None;
+    }
+    let (path, mut premises, members) = (behind.first()?.path.clone(), before.to_vec(), behind.to_vec());
+    let (rule, claims, evidence) = (run.rule, run.claims, run.evidence.clone());
+    premises.push(Certificate { path, span: run.count, rule, claims, evidence, premises: members });
+    Some(compose(part, premises))
+}
+
+/// Adds the runs below a proof, whose maps begin with the one numbered `at`.
+fn known_runs(proof: &Certificate, mut at: usize, runs: &mut Vec<Run>) {
+    for part in proof.premises() {
+        if part.span() > 1 {
+            let (rule, claims, evidence) = (part.rule(), part.claims(), part.evidence().clone());
+            runs.push(Run { first: at, count: part.span(), rule, claims, evidence });
+            known_runs(part, at, runs);
+        }
+        at += part.span();
+    }
 }
 
 fn node(part: &Part<'_>, rule: Rule, claims: Claims, premises: Vec<Certificate>) -> Certificate {
