@@ -7,7 +7,7 @@ use dahlquist::{
     certificate::{Certificate, NormProof, Rule, file::CertificateFile},
     certify::SealOptions,
     check::check,
-    layer::{ActivationLayer, AffineLayer, Layer},
+    layer::{ActivationLayer, AffineLayer, Layer, Normalize},
     model::Model,
     network::AnyNetwork,
     operator::{Affine, Dense},
@@ -139,18 +139,53 @@ fn a_group_with_the_head_is_written_and_checked() {
     }
 }
 
-/// Depth and size are no obstacle: where the whole is too much, multipliers are found layer by layer.
+/// With slopes in [1023/1024, 1] a network is nearly linear, and so the constant of a pair is nearly attained, along the
+/// image of the difference of two rows of the head under the transposed matrices.
+#[test]
+fn the_constant_of_a_pair_is_nearly_attained() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(6);
+    let (inputs, hidden, classes) = (5, 6, 4);
+    let (first, head) = (short(rng, hidden * inputs), short(rng, classes * hidden));
+    let map = |o, i, w: &[f64]| -> Box<dyn Layer<f64>> {
+        Box::new(AffineLayer::new(Affine::new(Dense::new(o, i, w.to_vec()).unwrap(), None).unwrap()))
+    };
+    let function = Activation::LeakyRelu { slope: 1023.0 / 1024.0 };
+    // Something before the group, which doubles every difference.
+    let layers: Vec<Box<dyn Layer<f64>>> = vec![
+        Box::new(Normalize::new(Shape::Features(inputs), vec![0.0; inputs], vec![0.5; inputs]).unwrap()),
+        map(hidden, inputs, &first),
+        Box::new(ActivationLayer::new::<f64>(function, Shape::Features(hidden)).unwrap()),
+        map(classes, hidden, &head),
+    ];
+    let sealed = Network::new(Shape::Features(inputs), layers).unwrap().seal().unwrap().tighten(64).unwrap();
+    for i in 0..classes {
+        for j in 0..i {
+            let bound = sealed.pair_bound(i, j).unwrap().get();
+            let u: Vec<f64> = (0..hidden).map(|k| head[i * hidden + k] - head[j * hidden + k]).collect();
+            let along: Vec<f64> =
+                (0..inputs).map(|c| (0..hidden).map(|k| u[k] * first[k * inputs + c]).sum()).collect();
+            let largest = along.iter().fold(0.0f64, |a, x| a.max(x.abs()));
+            let x: Vec<f64> = along.iter().map(|x| (x / largest * 512.0).round() / 16.0).collect();
+            let apart: BigRational = x.iter().map(|&x| exact(x)).map(|x| &x * &x).sum();
+            let logits = sealed.forward(&Batch::new(Shape::Features(inputs), x).unwrap()).unwrap();
+            let moved = exact(logits.data()[i]) - exact(logits.data()[j]);
+            let (moved, square) = (&moved * &moved, |x: f64| exact(x) * exact(x));
+            assert!(moved <= square(bound) * &apart, "classes {i} and {j}: further than {bound}");
+            assert!(moved > square(0.99 * bound) * &apart, "classes {i} and {j}: far from {bound}");
+        }
+    }
+}
+
+/// Where the whole is too much, multipliers are found layer by layer.
 #[test]
 fn deep_stacks_gain() {
     let rng = &mut ChaCha8Rng::seed_from_u64(5);
-    for (depth, width, gain) in [(20, 16, 50.0), (6, 80, 1.5)] {
-        let sizes: Vec<usize> = std::iter::repeat_n(width, depth + 1).chain([5]).collect();
-        let sealed =
-            stack(&sizes, Activation::Relu {}, |o, i| gaussian(rng, o * i, 1.0 / (i as f64).sqrt())).seal().unwrap();
-        let before = product(sealed.certificate());
-        let sealed = sealed.tighten(100_000).unwrap();
-        let after = sealed.certificate().bound().get();
-        println!("{depth} layers of {width}: {before:.4e} became {after:.4e}");
-        assert!(gain * after < before, "{depth} layers of {width}: {before} became {after}");
-    }
+    let sizes: Vec<usize> = std::iter::repeat_n(16, 26).chain([5]).collect();
+    let weights = |o: usize, i: usize| gaussian(rng, o * i, 1.0 / (i as f64).sqrt());
+    let sealed = stack(&sizes, Activation::Relu {}, weights).seal().unwrap();
+    let before = product(sealed.certificate());
+    let sealed = sealed.tighten(100_000).unwrap();
+    let after = sealed.certificate().bound().get();
+    println!("25 layers of 16: {before:.4e} became {after:.4e}");
+    assert!(100.0 * after < before, "{before} became {after}");
 }

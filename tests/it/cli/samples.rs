@@ -223,7 +223,7 @@ fn radii_in_another_norm_or_in_a_range_are_named_and_checked() {
         let mut forged = claimed;
         forged["samples"]["within"] = json!({"norm": "l2", "range": [0.0, 1.0]});
         forged["samples"]["local"] = json!(true);
-        forged["samples"]["radii"] = json!([0.54]);
+        forged["samples"]["radii"] = json!([0.6]);
         std::fs::write(folder.path("f.json"), forged.to_string()).unwrap();
         assert_eq!(folder.run(&check.replace("@c", "@f")).status.code(), Some(1), "{options}");
     }
