@@ -14,7 +14,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dahlquist::{
     Network, Result, Semantics,
     activation::Activation,
-    attack::Attack,
+    attack::{Attack, Loss},
     certify::{SealOptions, Summation},
     data::synthetic,
     layer::{ActivationLayer, AffineLayer, Layer},
@@ -57,7 +57,7 @@ fn over(c: &mut Criterion, name: &str, build: impl Fn() -> dahlquist::Result<Net
     group.bench_function("one step of training", |b| {
         b.iter(|| train(&mut trained, &data, &reference::steps(IMAGES), |_| ()).expect("a finite loss"));
     });
-    let attack = Attack { steps: 10, starts: 1, ..Attack::default() };
+    let attack = Attack { loss: Loss::Margin, steps: 10, starts: 1, ..Attack::default() };
     let labels = data.labels_at(&(0..IMAGES).collect::<Vec<_>>()).expect("valid indices");
     group.bench_function("PGD with 10 steps at four radii, as images leave", |b| {
         b.iter(|| attack.robust_accuracy(&network, &x, &labels, &[0.03, 0.06, 0.12, 0.24]).expect("valid options"));

@@ -141,3 +141,35 @@ have {}S0 : 0 <= 2%:R * - S by rewrite mulr_ge0 ?ler0n // oppr_ge0.
 apply: (le_of_diff (addr_ge0 form S0)); rewrite /v /=; ring.
 Qed.
 End Stack.
+
+(* Single combinations of what comes out.  If phi is L-Lipschitz and R phi is rho-Lipschitz, then <u, phi> is
+   (a rho + b L)-Lipschitz for |y| <= a and |u - R^T y| <= b, whatever y is:  <u, v> = <y, R v> + <u - R^T y, v>. *)
+Section Combination.
+Variable F : realFieldType.
+Variables (n d p : nat) (phi : 'cV[F]_n -> 'cV[F]_d) (R : 'M[F]_(p, d)) (u : 'cV[F]_d) (y : 'cV[F]_p).
+Variables (rho L a b : F).
+
+Theorem pair_constant : 0 <= a -> 0 <= b -> lipschitz rho (fun x => R *m phi x) -> lipschitz L phi ->
+  sqn y <= a ^+ 2 -> sqn (u - R^T *m y) <= b ^+ 2 ->
+  forall x z, dot u (phi x - phi z) ^+ 2 <= (a * rho + b * L) ^+ 2 * sqn (x - z).
+Proof.
+move=> a0 b0 [rho0 hR] [L0 hphi] hy hu x z.
+have s0 := sqn_ge0 (x - z); have {hR} := hR x z; have {hphi} := hphi x z.
+rewrite -mulmxBr; move: (phi x - phi z) (sqn (x - z)) s0 => v s s0 hv hR.
+have e : dot u v = dot y (R *m v) + dot (u - R^T *m y) v.
+  by rewrite dotBl [dot (R^T *m y) v]dot_adj trmxK; ring.
+have h1 := le_trans (Cauchy_Schwarz y (R *m v)) (ler_pmul (sqn_ge0 y) (sqn_ge0 _) hy hR).
+have h2 := le_trans (Cauchy_Schwarz (u - R^T *m y) v) (ler_pmul (sqn_ge0 _) (sqn_ge0 v) hu hv).
+rewrite e; move: (dot y _) (dot (u - _) v) h1 h2 => f g h1 h2.
+have r0 : 0 <= a * rho by rewrite mulr_ge0.
+have t0 : 0 <= b * L by rewrite mulr_ge0.
+have h3 : f * g <= (a * rho) * (b * L) * s.
+  apply: le_square; first by rewrite !mulr_ge0.
+  have -> : (f * g) ^+ 2 = f ^+ 2 * g ^+ 2 by ring.
+  have -> : ((a * rho) * (b * L) * s) ^+ 2 = (a ^+ 2 * (rho ^+ 2 * s)) * (b ^+ 2 * (L ^+ 2 * s)) by ring.
+  by apply: ler_pmul; rewrite ?sqr_ge0.
+have -> : (f + g) ^+ 2 = f ^+ 2 + 2%:R * (f * g) + g ^+ 2 by ring.
+apply: le_trans (ler_add (ler_add h1 (ler_wpmul2l (ler0n F 2) h3)) h2) _.
+by rewrite le_eqVlt; apply/orP; left; apply/eqP; ring.
+Qed.
+End Combination.

@@ -166,6 +166,17 @@ pub(crate) fn solve_estimate(l: MatRef<'_, f64>, b: &mut [f64]) {
     triangular_solve::solve_upper_triangular_in_place(l.transpose(), b, Par::Seq);
 }
 
+/// `B ← L⁻ᵀB` for a lower triangle `L`, approximately. Nothing about it is trusted.
+pub(crate) fn back_substitute_estimate(l: MatRef<'_, f64>, b: MatMut<'_, f64>) {
+    triangular_solve::solve_upper_triangular_in_place(l.transpose(), b, Par::Seq);
+}
+
+/// `b ← L⁻¹b` for a lower triangle `L`, approximately. Nothing about it is trusted.
+pub(crate) fn forward_substitute_estimate(l: MatRef<'_, f64>, b: &mut [f64]) {
+    let n = b.len();
+    triangular_solve::solve_lower_triangular_in_place(l, MatMut::from_column_major_slice_mut(b, n, 1), Par::Seq);
+}
+
 /// Returns the eigenvalues of the symmetric matrix whose lower triangle is given, ascending: an estimate, never a
 /// bound.
 pub(crate) fn eigenvalue_estimates(a: MatRef<'_, f64>) -> Option<Vec<f64>> {

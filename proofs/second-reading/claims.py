@@ -325,13 +325,13 @@ class Reading:
             return self.model.windows({k: v for k, v in spec.items() if k != "type"}, shape)[2]
         return self.once(self.model.matrix, spec, shape).target
 
-    def covered(self, proof, specs, place, first, shape, inside=False):
+    def covered(self, proof, specs, place, first, shape):
         """The visits of premises that are about maps one after the other, the first having the number `first`."""
         visits, at = [], 0
         for premise in proof.get("premises", []):
             span = premise.get("span", 1)
             run, path = specs[at:at + span], join(place, first + at)
-            if span < 1 or len(run) != span or inside and span > 1:
+            if span < 1 or len(run) != span:
                 raise Refused(f"the premises of {proof['path']!r} do not cover its maps")
             if span == 1:
                 visits.append(lambda p, spec=run[0], path=path, shape=shape: self.map(p, spec, path, shape))
@@ -367,7 +367,7 @@ class Reading:
             inner = maps[:len(functions)]
             outer = maps[-1] if len(maps) > len(functions) else None
             return {"bound": lambda c: quadratic_constraint(inner, functions, outer, None, proof, c)}
-        below = self.covered(proof, specs, place, first, shape, True)
+        below = self.covered(proof, specs, place, first, shape)
         self.node(proof, join(place, first), ("composition", "operator_norm", "quadratic_constraint"), below, allowed)
 
     def map(self, proof, spec, path, shape):

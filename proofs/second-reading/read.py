@@ -5,7 +5,6 @@ Exit status: 0, every claim is proved; 1, one is refused; 2, a file cannot be re
 
 import sys
 from fractions import Fraction as Q
-from math import prod
 
 from claims import PROVED, REFUSED, UNREAD, Reading, numbers
 from exact import Refused, Unread, parse
@@ -17,12 +16,14 @@ KEYS = {"format", "version", "program", "kernels", "model", "scalar", "norm_proo
 
 
 def features(root, count):
-    """The product of the constants of the first `count` layers: of each by itself, in a run that goes on behind them."""
+    """The product of the constants of the first `count` layers: of the parts of a run that goes on behind them."""
     product = Q(1)
     for premise in root["premises"]:
-        span, inside = premise.get("span", 1), premise.get("premises", [])
-        parts = [premise] if span <= count else inside[:count] if span > 1 else []
-        product *= prod(numbers(part)["bound"] for part in parts)
+        span = premise.get("span", 1)
+        if span <= count:
+            product *= numbers(premise)["bound"]
+        elif span > 1:
+            product *= features(premise, count)
         count -= min(span, count)
     return product
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use dahlquist::{
-    Network, Result,
-    attack::{Attack, Falsifier, Norm, predictions},
+    Error, Network, Result,
+    attack::{Attack, Falsifier, Loss, Norm, pixel_range, predictions},
     data::Dataset,
     network::AnyNetwork,
     scalar::Scalar,
@@ -13,6 +13,7 @@ use numpy::{PyArray1, PyArrayDyn};
 use pyo3::prelude::*;
 
 use crate::{
+    errors::OrRaise,
     model::Model,
     samples::{Samples, array, sizes},
     sealed::{AnySealed, Sealed},
@@ -64,6 +65,8 @@ impl Attacked {
 #[pyo3(from_item_all)]
 pub struct Options {
     linf: bool,
+    /// "targeted", "margin" or "cross_entropy".
+    loss: String,
     steps: usize,
     starts: usize,
     seed: u64,
@@ -89,6 +92,7 @@ pub fn attack<'py>(
     let dataset = x.dataset(input, labels, classes)?;
     let attack = Attack {
         norm: if options.linf { Norm::Linf } else { Norm::L2 },
+        loss: loss(&options.loss).or_raise()?,
         steps: options.steps,
         starts: options.starts,
         seed: options.seed,
@@ -103,6 +107,22 @@ pub fn attack<'py>(
         report,
         move |progress| with_format!(AnyNetwork, &*network, n => run(&attack, n, dataset, &eps, &|count| progress.add(count))),
     )
+}
+
+fn loss(name: &str) -> Result<Loss> {
+    match name {
+        "targeted" => Ok(Loss::Targeted),
+        "margin" => Ok(Loss::Margin),
+        "cross_entropy" => Ok(Loss::CrossEntropy),
+        _ => Err(Error::Parameter { name: "loss", value: name.into(), reason: "there is no such loss".into() }),
+    }
+}
+
+/// Returns `(0, 1)` if the samples between two numbers are pixels.
+#[pyfunction]
+#[pyo3(name = "pixel_range")]
+pub fn pixel_range_of(low: f64, high: f64) -> Option<[f64; 2]> {
+    pixel_range([low, high])
 }
 
 fn run<T: Scalar>(

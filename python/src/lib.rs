@@ -49,7 +49,7 @@ fn kinds() -> (Vec<&'static str>, Vec<&'static str>) {
 mod _native {
     #[pymodule_export]
     use super::{
-        attack::{Attacked, attack, falsify},
+        attack::{Attacked, attack, falsify, pixel_range_of},
         check::check,
         flow::{costates, states},
         kinds,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dahlquist::{
     Sealed as SealedNetwork, Semantics,
-    certificate::{Certificate, ClaimedSamples, Perturbation, file::CertificateFile},
+    certificate::{Certificate, ClaimedSamples, Norm, Perturbation, file::CertificateFile},
     certify::SampleCertificate,
     data::Dataset,
     model,
@@ -71,7 +71,7 @@ impl Sealed {
 
     /// The layers in a row that are proved as one map: the first, how many, the rule, and the bound.
     fn runs(&self) -> Vec<(String, usize, &'static str, f64)> {
-        let runs = self.certificate().premises().iter().filter(|proof| proof.span() > 1);
+        let runs = self.certificate().runs().into_iter();
         runs.map(|p| (p.path().to_string(), p.span(), p.rule().name(), p.bound().get())).collect()
     }
 
@@ -127,18 +127,18 @@ impl Sealed {
 
     /// The certificate file about the network and about samples with the hash and the claims that are given, which nothing
     /// proves here.
-    fn certificate_of(&self, sha256: &str, meaning: (bool, bool), claims: Claims, eps: Vec<f64>) -> PyResult<String> {
+    fn certificate_of(&self, sha256: &str, meaning: Meaning, claims: Claims, eps: Vec<f64>) -> PyResult<String> {
         let hash = serde_json::from_value(serde_json::Value::from(sha256));
         let sha256 = hash.map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))?;
-        let semantics = if meaning.0 { Semantics::Executed } else { Semantics::Exact };
+        let (semantics, local, within) = read(meaning);
         let (predictions, radii, proofs, labels) = claims;
         let by = serde_json::from_value(serde_json::Value::from(proofs));
         let by = by.map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))?;
         let samples = ClaimedSamples {
             sha256,
             semantics,
-            local: meaning.1,
-            within: Perturbation::default(),
+            local,
+            within,
             predictions,
             radii,
             by,
@@ -152,25 +152,26 @@ impl Sealed {
     }
 
     /// Certifies samples.
-    #[pyo3(signature = (x, labels, executed, local, report=None))]
+    #[pyo3(signature = (x, labels, meaning, report=None))]
     fn certify<'py>(
         &self,
         py: Python<'py>,
         x: Samples<'py>,
         labels: Option<Vec<i64>>,
-        executed: bool,
-        local: bool,
+        meaning: Meaning,
         report: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Certified> {
         let classes = with_format!(AnySealed, &*self.sealed, sealed => sealed.network().output().len());
         let dataset = Arc::new(x.dataset(self.file.input(), labels, classes)?);
-        let semantics = if executed { Semantics::Executed } else { Semantics::Exact };
+        let meaning = read(meaning);
         let (sealed, samples) = (Arc::clone(&self.sealed), Arc::clone(&dataset));
         let claims = task::run(py, report, move |progress| {
             let observe = |count| progress.add(count);
-            with_format!(AnySealed, &*sealed, sealed => sealed.certify_dataset(&samples, (semantics, local), &observe))
+            let (semantics, local, within) = meaning;
+            let meaning = (semantics, local.then_some(&within));
+            with_format!(AnySealed, &*sealed, sealed => sealed.certify_part(&samples, 0..samples.len(), meaning, &observe))
         })?;
-        Ok(Certified { about: self.certificate_file(), dataset, meaning: (semantics, local), claims })
+        Ok(Certified { about: self.certificate_file(), dataset, meaning, claims })
     }
 }
 
@@ -185,6 +186,16 @@ impl Sealed {
     }
 }
 
+/// What radii are about, from Python: whether the program, whether they are local, whether in the maximum norm, and the range
+/// of inputs.
+type Meaning = (bool, bool, bool, Option<[f64; 2]>);
+
+fn read((executed, local, linf, range): Meaning) -> (Semantics, bool, Perturbation) {
+    let semantics = if executed { Semantics::Executed } else { Semantics::Exact };
+    let within = Perturbation { norm: if linf { Norm::Linf } else { Norm::L2 }, range };
+    (semantics, local || !within.is_plain(), within)
+}
+
 fn text(file: &CertificateFile) -> PyResult<String> {
     let bytes = file.bytes().or_raise()?;
     String::from_utf8(bytes).map_err(|e| pyo3::exceptions::PyValueError::new_err(e.to_string()))
@@ -195,7 +206,7 @@ fn text(file: &CertificateFile) -> PyResult<String> {
 pub struct Certified {
     about: CertificateFile,
     dataset: Arc<Dataset>,
-    meaning: (Semantics, bool),
+    meaning: (Semantics, bool, Perturbation),
     claims: Vec<SampleCertificate>,
 }
 
@@ -236,7 +247,9 @@ impl Certified {
         let file = py
             .detach(|| {
                 let hash = self.dataset.sha256()?;
-                let samples = ClaimedSamples::new(hash, self.meaning, &self.claims, self.dataset.labels(), &eps)?;
+                let (semantics, local, within) = self.meaning;
+                let labels = self.dataset.labels();
+                let samples = ClaimedSamples::new(hash, (semantics, local), &self.claims, labels, &eps)?.within(within);
                 let mut file = self.about.clone();
                 file.samples = Some(samples);
                 Ok(file)

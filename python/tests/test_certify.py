@@ -156,6 +156,29 @@ def test_samples_outside_of_the_range_of_pixels_are_named(linear):
         linear.seal().certify(np.array([[2.0, 0.5]]))
 
 
+def test_radii_in_the_maximum_norm_and_in_a_range(rng):
+    """f(x) = (x₁ + x₂, 0): the boundary is at (x₁ + x₂)/√2 in ℓ2, and at half of the sum in the maximum norm."""
+    model = dq.Model(2, [{"type": "dense", "weight": np.float64([[1, 1], [0, 0]])}])
+    sealed, x = model.seal(), np.float64([[0.5, 0.25]])
+    r = sealed.certify(x, [0], norm="linf", semantics="exact")
+    assert r.norm == "linf" and r.local and "maximum norm" in repr(r)
+    assert 0.999 * 0.375 < r.radius[0] <= 0.375
+    claimed = r.certificate([0.3])
+    assert claimed.to_dict()["samples"]["within"] == {"norm": "linf"}
+    assert dq.check(claimed, model, x, [0]).verified
+    # Nothing in the range is on the other side.
+    inside = sealed.certify(x, [0], norm="linf", range=(0.125, 1), semantics="exact")
+    assert inside.range == (0.125, 1.0) and inside.radius[0] > 0.375 and "inputs in [0.125, 1.0]" in repr(inside)
+    claimed = inside.certificate()
+    assert claimed.to_dict()["samples"]["within"] == {"norm": "linf", "range": [0.125, 1.0]}
+    assert dq.check(claimed, model, x, [0]).verified
+    forged = dq.Certificate(claimed.to_json().replace("0.125", "0.0"))
+    assert not dq.check(forged, model, x, [0]).verified
+    for options in ({"norm": "l1"}, {"range": (1, 0)}, {"range": (0, np.inf)}):
+        with pytest.raises(dq.errors.ParameterError):
+            sealed.certify(x, **options)
+
+
 def test_options_that_do_not_exist(model):
     for call in (lambda: model.seal(norm_proof="loose"), lambda: model.seal(summation="all"),
                  lambda: model.seal().certify(np.zeros((1, 6), np.float32), semantics="float")):
@@ -232,7 +255,7 @@ def test_an_exception_of_a_progress_bar_ends_the_work(rng):
         raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
-        model.seal()._native.certify(x, None, True, False, report)
+        model.seal()._native.certify(x, None, (True, False, False, None), report)
 
 
 def test_data_frames_and_tables(model, rng):

@@ -47,3 +47,27 @@ def test_options_of_an_attack(model, rng):
         dq.attack(model, x, eps=0.1, steps=0)
     with pytest.raises(ValueError, match="eps"):
         dq.attack(model, x, eps=[-0.1])
+
+
+def test_a_class_that_is_nearer_than_the_runner_up_is_found():
+    """The boundary to class 2 is at a distance of 0.1, the one to class 1, whose logit is larger, at 50."""
+    n = 200
+    weight = np.zeros((3, n))
+    weight[1, 1], weight[2, 2] = 0.01, 10
+    bias = np.float64([0, -0.5, -1]) - weight.sum(axis=1) / 2
+    model = dq.Model(n, [{"type": "dense", "weight": weight, "bias": bias}])
+    x = np.full((1, n), 0.5)
+    np.testing.assert_array_equal(dq.attack(model, x, [0], eps=[0.099, 0.15]).accuracy(), [1, 0])
+    assert dq.attack(model, x, [0], eps=0.15, loss="margin", starts=10).accuracy() == [1]
+    with pytest.raises(dq.errors.ParameterError):
+        dq.attack(model, x, [0], eps=0.15, loss="hinge")
+
+
+def test_a_pixel_outside_by_a_rounding_error_keeps_the_range(model, rng):
+    x = rng.uniform(size=(4, 6)).astype(np.float32)
+    x[0, 0] = -3e-8
+    a = dq.attack(model, x, eps=0.5, keep_inputs=True)
+    assert a.range == (0, 1) and "stay in [0.0, 1.0]" in repr(a)
+    assert a.inputs.min() >= np.float64(x[0, 0]) and a.inputs.max() <= 1
+    assert dq.attack(model, 2 * x, eps=0.5).range is None
+    assert dq.attack(model, x, eps=0.5, range=(-1, 2)).range == (-1, 2)

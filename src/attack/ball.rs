@@ -57,14 +57,18 @@ impl Ball {
         self.norm
     }
 
-    /// Returns whether the sample itself lies in the range.
+    /// Returns whether the sample itself lies in the range, or as near to it as pixels of 8 bits cannot tell.
+    ///
+    /// Pixels that were normalized and taken back, or resized, may lie outside by a rounding error. Whoever gives a
+    /// range to samples of other units is to hear of it.
     pub fn admits<T: Scalar>(&self, x: &[T]) -> bool {
-        let Some([lo, hi]) = self.range else { return true };
-        x.iter().all(|x| (lo..=hi).contains(&x.wide()))
+        let Some(range) = self.range else { return true };
+        x.iter().all(|x| nearly(range, x.wide()))
     }
 
     /// Writes to `to` the point of the ball that is nearest to `x + v`, rounded towards the sample `x`; `v` becomes the
-    /// displacement before that rounding. If `x` lies in the range, the result is in the ball and in the range exactly.
+    /// displacement before that rounding. The result is in the ball, and where `x` lies in the range, in the range, both
+    /// exactly; where it does not, between `x` and the range or in it.
     ///
     /// For ℓ_∞ both constraints are on coordinates. For ℓ2 the optimality conditions give `dᵢ = clip(s·vᵢ)` with the
     /// largest `s ≤ 1` for which `‖d‖ ≤ ε`. `‖d‖²` is concave, increasing and piecewise linear in `t = s²`, so Newton's
@@ -148,6 +152,19 @@ impl Ball {
             _ => y,
         }
     }
+}
+
+/// Returns `[0, 1]` if the samples between these two numbers are pixels: if they lie in it, or outside by less than half
+/// a level of 8 bits.
+pub fn pixel_range(extent: [f64; 2]) -> Option<[f64; 2]> {
+    let range = [0.0, 1.0];
+    extent.into_iter().all(|x| nearly(range, x)).then_some(range)
+}
+
+/// Whether a number lies in a range, or outside by at most a 510th of it.
+fn nearly([lo, hi]: [f64; 2], x: f64) -> bool {
+    let slack = (hi - lo) / 510.0;
+    (lo - slack..=hi + slack).contains(&x)
 }
 
 /// Returns the number of the format that is nearest to `x + v` on the side of `x`: never further from `x` than `|v|`.

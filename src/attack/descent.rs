@@ -29,7 +29,8 @@ pub(super) struct Descent<T> {
 }
 
 impl Attack {
-    /// Where a descent of sample `s` starts; `run` numbers the descents of one sample, each with its own random numbers.
+    /// Where a descent of sample `s` starts. From `best` it goes on, and if it is `fresh` no other one goes where it
+    /// goes; `run` numbers the descents of one sample, each with its own random numbers.
     pub(super) fn start<T: Scalar>(
         &self,
         ball: &Ball,
@@ -37,12 +38,12 @@ impl Attack {
         best: Option<&(f64, Vec<T>)>,
         s: usize,
         run: usize,
-        start: usize,
+        fresh: bool,
     ) -> Vec<T> {
         let mut to = x.to_vec();
-        let mut v = match (start, self.first, best) {
-            (0, Start::Sample, None) => return to,
-            (0, Start::Sample, Some((_, best))) => {
+        let mut v = match (self.first, best) {
+            (Start::Sample, None) if fresh => return to,
+            (Start::Sample, Some((_, best))) => {
                 let outward = ball.eps() / self.norm.distance_up(x, best);
                 let outward = if outward.is_finite() { outward } else { 1.0 };
                 best.iter().zip(x).map(|(b, x)| outward * (b.wide() - x.wide())).collect()

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     Ball, Norm,
-    loss::{margin, runner_up},
+    loss::{around, margin, runners_up},
     ratio::norm,
 };
 use crate::{
@@ -144,7 +144,7 @@ impl<T: Scalar> Search<'_, T> {
         for s in 0..logits.samples() {
             let i = self.prediction[s];
             let other = match class {
-                Some(k) => Some(runner_up(logits.sample(s), i, k)),
+                Some(k) => Some(around(&runners_up(logits.sample(s), i), i, k)),
                 None => margin(logits.sample(s), i).1,
             };
             if let Some(j) = other {

@@ -13,10 +13,11 @@ use crate::{scalar::Scalar, tensor::argmax};
 pub enum Loss {
     /// The margin `f_y − max_{j≠y} f_j`.
     Margin,
-    /// The difference `f_y − f_j` to one other class in each descent: to the first runner-up at the sample in the first
-    /// descent, to the second in the second, and so on. With `classes − 1` starts every class is tried (Gowal et al.,
-    /// *An alternative surrogate loss for PGD-based adversarial testing*, arXiv:1910.09338): a margin can be caught
-    /// between two classes of which neither is the nearest.
+    /// The difference `f_y − f_j` to one other class in each descent: to the nearest one, to first order, in the first
+    /// descent, to the next in the second, and so on. With `classes − 1` starts every class is tried (Gowal et al.,
+    /// *An alternative surrogate loss for PGD-based adversarial testing*, arXiv:1910.09338). A margin follows the class
+    /// with the second largest logit and never meets a third one that is nearer, and can be caught between two classes of
+    /// which neither is the nearest.
     Targeted,
     /// Minus the cross-entropy, `log softmax(f)_y`. Only the direction of a gradient counts here; it is computed without
     /// the factor that underflows where the network is confident.
@@ -45,11 +46,16 @@ pub(super) fn margin<T: Scalar>(logits: &[T], label: usize) -> (f64, Option<usiz
     (other.map_or(f64::INFINITY, |j| logits[label].wide() - logits[j].wide()), other)
 }
 
-/// Returns the `k`-th runner-up, `k` from 0 and counted around; the label itself if there is only one class.
-pub(super) fn runner_up<T: Scalar>(logits: &[T], label: usize, k: usize) -> usize {
+/// Returns all classes but the label, by descending logits.
+pub(super) fn runners_up<T: Scalar>(logits: &[T], label: usize) -> Vec<usize> {
     let mut others: Vec<usize> = (0..logits.len()).filter(|&j| j != label).collect();
     others.sort_by(|&i, &j| logits[j].wide().total_cmp(&logits[i].wide()));
-    if others.is_empty() { label } else { others[k % others.len()] }
+    others
+}
+
+/// Returns the `k`-th of some classes, `k` from 0 and counted around; the label itself if there are none.
+pub(super) fn around(classes: &[usize], label: usize, k: usize) -> usize {
+    if classes.is_empty() { label } else { classes[k % classes.len()] }
 }
 
 impl Loss {

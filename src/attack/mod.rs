@@ -16,8 +16,9 @@ mod loss;
 mod part;
 mod pgd;
 mod ratio;
+mod targets;
 
-pub use ball::{Ball, Norm};
+pub use ball::{Ball, Norm, pixel_range};
 pub use falsify::{Falsification, Falsifier, RatioReport};
 pub use flips::{Flip, FlipReport};
 pub use loss::{Loss, StepSize};

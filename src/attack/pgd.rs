@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Ball, Loss, Norm, StepSize,
     descent::{Aim, Descent},
-    loss::{is_broken, runner_up},
+    loss::{around, is_broken},
 };
 use crate::{
     data::Dataset,
@@ -23,13 +23,15 @@ use crate::{
 /// The number of samples of a data set that are attacked at a time.
 pub const AT_ONCE: usize = 1024;
 
-/// Where the first of several descents starts. Every further one starts at random.
+/// Where descents start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
-    /// At the sample; for the second and every further `ε` at the best point of the `ε` before it, moved outward.
+    /// At the sample, the first time that a descent goes where it goes: the first one, and with [`Loss::Targeted`] the
+    /// first one to each class. For the second and every further `ε` the very first one starts at the best point of the
+    /// `ε` before it, moved outward. All others start at random.
     Sample,
-    /// At random: uniform in the ball, then cut by the range.
+    /// All at random: uniform in the ball, then cut by the range.
     Random,
 }
 
@@ -51,17 +53,19 @@ pub enum Start {
 pub struct Attack {
     /// The norm of the ball. Default ℓ2.
     pub norm: Norm,
-    /// What is decreased. Default the margin.
+    /// What is decreased. Default the difference to one class after the other, the nearest first.
     pub loss: Loss,
     /// Gradient steps of one descent. Default 20.
     pub steps: usize,
-    /// Descents for each `ε`, at least 1. Default 2. The first one, if it starts at the sample, finds nearly all.
+    /// Descents for each `ε`, at least 1. Default 2, which aim at the two nearest classes; `classes − 1` aim at all.
     pub starts: usize,
-    /// Where the first of them starts. Default at the sample.
+    /// Where they start. Default at the sample.
     pub first: Start,
     /// The length of a step. Default a cosine from `10ε/steps` to 0: half of `ε` for 20 steps.
     pub step_size: StepSize,
-    /// The range of every coordinate of an input, or none. Default `[0, 1]`.
+    /// The range of every coordinate of an input, or none. Default `[0, 1]`. A coordinate of a sample that lies outside of
+    /// it by less than a pixel can be told apart (a 510th of the range) may move between its own value and the range; a
+    /// sample that lies further outside is refused.
     pub range: Option<[f64; 2]>,
     /// The seed of the random starts. Default 0.
     pub seed: u64,
@@ -76,7 +80,7 @@ impl Default for Attack {
     fn default() -> Self {
         Self {
             norm: Norm::L2,
-            loss: Loss::Margin,
+            loss: Loss::Targeted,
             steps: 20,
             starts: 2,
             first: Start::Sample,
@@ -221,6 +225,7 @@ impl Attack {
             is_broken(value, label).then(|| Broken { distance: 0.0, prediction: argmax(value), input: keep() })
         };
         let mut broken: Vec<Option<Broken<T>>> = (0..x.samples()).map(clean).collect();
+        let targets = self.targets_of(network, x, labels, &broken)?;
         let mut best: Vec<Option<(f64, Vec<T>)>> = vec![None; x.samples()];
         for (k, ball) in balls.iter().enumerate().filter(|(_, ball)| ball.eps() > 0.0) {
             let previous = std::mem::replace(&mut best, vec![None; x.samples()]);
@@ -233,20 +238,17 @@ impl Attack {
                             self.start(
                                 ball,
                                 x.sample(s),
-                                previous[s].as_ref(),
+                                // Where each descent aims at a class of its own, only the first goes on.
+                                previous[s].as_ref().filter(|_| start == 0),
                                 numbered.wrapping_add(s),
                                 k * self.starts + start,
-                                start,
+                                start < targets[s].len().max(1),
                             )
                         })
                         .collect();
                     let aims: Vec<Aim> = ids
                         .iter()
-                        .map(|&s| Aim {
-                            sample: s,
-                            label: labels[s],
-                            target: runner_up(logits.sample(s), labels[s], start),
-                        })
+                        .map(|&s| Aim { sample: s, label: labels[s], target: around(&targets[s], labels[s], start) })
                         .collect();
                     let descents = self.descend(network, ball, x, &aims, from)?;
                     observe(ids.len());
@@ -268,6 +270,24 @@ impl Attack {
             }
         }
         Ok(broken)
+    }
+
+    /// Returns for each sample that is not broken the classes that are aimed at, if the loss aims at any.
+    fn targets_of<T: Scalar>(
+        &self,
+        network: &Network<T>,
+        x: &Batch<T>,
+        labels: &[usize],
+        broken: &[Option<Broken<T>>],
+    ) -> Result<Vec<Vec<usize>>> {
+        let mut targets = vec![Vec::new(); x.samples()];
+        if self.loss == Loss::Targeted {
+            let alive: Vec<usize> = (0..x.samples()).filter(|&s| broken[s].is_none()).collect();
+            for (&s, order) in alive.iter().zip(self.targets(network, x, labels, &alive)?) {
+                targets[s] = order;
+            }
+        }
+        Ok(targets)
     }
 
     fn check<T: Scalar>(
@@ -316,7 +336,7 @@ impl Attack {
             return Err(Error::parameter(
                 "range",
                 format!("{range:?}"),
-                format!("sample {} does not lie in it", first + s),
+                format!("sample {} does not lie in it, nor within a 510th of it", first + s),
             ));
         }
         Ok(balls)

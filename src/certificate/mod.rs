@@ -227,9 +227,19 @@ impl<U: Copy, L: Copy> Proof<U, L> {
     }
 
     /// For each layer of a network its own proof, where the tree is one of a network: a run that is proved as a whole
-    /// has the proofs of its layers as premises.
-    pub fn layers(&self) -> impl Iterator<Item = &Self> {
-        self.premises.iter().flat_map(|part| if part.span == 1 { std::slice::from_ref(part) } else { &part.premises })
+    /// has the proofs of its layers as premises, or of shorter runs.
+    pub fn layers(&self) -> std::vec::IntoIter<&Self> {
+        let mut layers = Vec::new();
+        for part in &self.premises {
+            if part.span == 1 { layers.push(part) } else { layers.extend(part.layers()) }
+        }
+        layers.into_iter()
+    }
+
+    /// Returns the runs of layers that are proved as a whole, a longer one before those that it is made of.
+    pub fn runs(&self) -> Vec<&Self> {
+        let runs = self.premises.iter().filter(|part| part.span > 1);
+        runs.flat_map(|run| std::iter::once(run).chain(run.runs())).collect()
     }
 
     /// Returns whether everything that the claims rest on is proved by rules, nothing merely asserted.
@@ -257,7 +267,7 @@ impl Certificate {
             if part.span <= left {
                 (bound, left) = (bound * part.bound(), left - part.span);
             } else {
-                return part.premises.iter().take(left).fold(bound, |bound, layer| bound * layer.bound());
+                return bound * part.prefix(left);
             }
         }
         bound

@@ -30,8 +30,8 @@ pub(super) const LARGEST_RADIUS: f64 = 1e6;
 /// images to images, has no room for all pairs.
 #[derive(Debug)]
 pub(super) enum Distances {
-    /// One for every class.
-    Each(Vec<f64>),
+    /// One for every class; and how fast the difference to its logit changes, where that is known of each pair.
+    Each(Vec<f64>, Option<Vec<f64>>),
     /// The same for all.
     All(f64),
 }
@@ -40,8 +40,18 @@ impl Distances {
     /// Returns the distance to class `j`.
     pub(super) fn to(&self, j: usize) -> f64 {
         match self {
-            Self::Each(distances) => distances[j],
+            Self::Each(distances, _) => distances[j],
             Self::All(distance) => *distance,
+        }
+    }
+
+    /// Returns how fast the difference to the logit of class `j` changes at most, for features with this bound.
+    fn slope(&self, j: usize, features: Upper) -> f64 {
+        let slope = margin::slope(features, self.to(j));
+        match self {
+            // The smaller one; of a NaN nothing is known.
+            Self::Each(_, Some(pairs)) => slope.min(pairs[j]),
+            _ => slope,
         }
     }
 }
@@ -55,7 +65,10 @@ impl<T: Scalar> Sealed<T> {
             (Some(rows), _) => {
                 let n = logits.shape().len();
                 let rows: Vec<&[f64]> = rows.chunks(rows.len() / n).collect();
-                Distances::Each(rows.par_iter().map(|row| bounded(|| distance_up(rows[i], row))).collect())
+                let distances = rows.par_iter().map(|row| bounded(|| distance_up(rows[i], row))).collect();
+                let pair = |j: usize| bounded(|| self.pair(i, j).unwrap_or(f64::INFINITY));
+                let pairs = self.pair(i, i).map(|_| (0..n).into_par_iter().map(pair).collect());
+                Distances::Each(distances, pairs)
             }
             // The rows of any other operator differ by at most √2 times its norm.
             (None, Some(_)) => all(self.certificate().layers().last().map_or(f64::INFINITY, |head| head.bound().get())),
@@ -103,7 +116,7 @@ impl<'a> Margins<'a> {
 
     /// Returns how fast, at most, the lead over class `j` changes with the input.
     fn slope(&self, j: usize) -> f64 {
-        margin::slope(self.features, self.distances.to(j))
+        self.distances.slope(j, self.features)
     }
 
     /// Returns a distance that no radius of this sample exceeds: what its margins would allow without any error.

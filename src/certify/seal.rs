@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    certificate::{Certificate, NormProof, file::features},
+    certificate::{Certificate, NormProof, Rule, file::features},
     check::Verified,
     error::{Error, Result},
     model::{Linear, Map},
     network::Network,
-    rigor::{Summation, Upper, environment},
-    rules::Prover,
+    rigor::{Summation, Upper, directed::mul_up, environment, quadratic_constraint::Ellipsoid},
+    rules::{Prover, quadratic_constraint},
     scalar::Scalar,
-    tensor::Batch,
+    tensor::{Batch, Shape},
 };
 
 /// What is chosen when a network is sealed.
@@ -48,6 +48,41 @@ pub struct Sealed<T: Scalar> {
     options: SealOptions,
     /// The rows of a dense head, one after the other.
     rows: Option<Vec<f64>>,
+    /// What multipliers of a run with that head say about pairs of logits.
+    pairs: Option<Pairs>,
+}
+
+/// The most operations that constants of one class with all others may take.
+const PAIRS: usize = 1 << 30;
+
+/// How the features move that a head reads, as one map with the layers before it.
+#[derive(Debug)]
+struct Pairs {
+    /// A Lipschitz bound of the layers before that map.
+    before: Upper,
+    ellipsoid: Ellipsoid,
+}
+
+impl Pairs {
+    /// Returns what the multipliers of a run with the head prove, if there is one.
+    fn of(map: &Map, input: Shape, certificate: &Certificate) -> Option<Self> {
+        let (maps, (run, before)) = (map.layers(), certificate.premises().split_last()?);
+        if run.rule() != Rule::QuadraticConstraint || run.span() < 2 || map.head().is_none() {
+            return None;
+        }
+        let (first, lipschitz) = (maps.len() - run.span(), run.prefix(run.span() - 1));
+        let classes = map.output(input).ok()?.len();
+        let input = maps[..first].iter().try_fold(input, |shape, map| map.output(shape)).ok()?;
+        let (evidence, bound) = (run.evidence(), run.bound().get());
+        let pairs = quadratic_constraint::pairs(&maps[first..], input, evidence, bound, lipschitz);
+        let before = before.iter().fold(Upper::ONE, |product, part| product * part.bound());
+        let is_small = |of: &Ellipsoid| of.outputs().pow(2).saturating_mul(classes) <= PAIRS;
+        Some(Self { before, ellipsoid: pairs.ok().filter(is_small)? })
+    }
+
+    fn constant(&self, a: &[f64], b: &[f64]) -> f64 {
+        mul_up(self.before.get(), self.ellipsoid.constant(a, b))
+    }
 }
 
 impl<T: Scalar> Network<T> {
@@ -106,21 +141,38 @@ impl<T: Scalar> Sealed<T> {
             Some(Linear::Dense { weight, .. }) => Some(weight.numbers()),
             _ => None,
         };
-        Self { wide: network.widen(), network, map, certificate, options, rows }
+        let pairs = rows.as_ref().and_then(|_| Pairs::of(&map, network.input(), &certificate));
+        Self { wide: network.widen(), network, map, certificate, options, rows, pairs }
     }
 
     /// Returns the same network with tighter claims: stacks of matrices and activations, of up to `neurons` neurons
-    /// each, are certified as one map by a quadratic constraint.
+    /// each, are certified as one map by a quadratic constraint, the last one together with the head. The multipliers of that
+    /// bound how fast the difference of any two logits changes, too, and radii use it.
     ///
-    /// The search for multipliers makes up to 150 steps of a few times `neurons³` operations each: seconds on one core for
-    /// 384 neurons. It may end before the least bound is reached, or find nothing; no bound gets worse.
+    /// Of up to 384 neurons the program of the multipliers is solved as a whole, in seconds on one core. Beyond, they
+    /// begin layer by layer in closed form and are improved by gradients; the proof takes a few times `neurons³` operations.
+    /// The search may end before the least bound is reached, or find nothing; no bound gets worse.
     ///
     /// # Errors
     /// [`Error::NotProved`] if a bound overflows.
     pub fn tighten(mut self, neurons: usize) -> Result<Self> {
         let prover = Prover::new(self.options.norm_proof);
         self.certificate = prover.tighten(&self.map, self.network.input(), self.certificate, neurons)?;
+        self.pairs = self.rows.as_ref().and_then(|_| Pairs::of(&self.map, self.network.input(), &self.certificate));
         Ok(self)
+    }
+
+    /// Returns a Lipschitz constant of the difference of two logits, of classes that exist, if there are multipliers that
+    /// prove one: see [`Self::tighten`].
+    pub fn pair_bound(&self, i: usize, j: usize) -> Option<Upper> {
+        self.pair(i, j).filter(|bound| bound.is_finite()).map(Upper::proved)
+    }
+
+    /// Returns the same number, which is infinite or NaN where it overflows.
+    pub(super) fn pair(&self, i: usize, j: usize) -> Option<f64> {
+        let (rows, pairs) = (self.rows()?, self.pairs.as_ref()?);
+        let n = pairs.ellipsoid.outputs();
+        Some(pairs.constant(&rows[i * n..][..n], &rows[j * n..][..n]))
     }
 
     /// Returns the rows of a dense head, one after the other.

@@ -33,7 +33,8 @@ pub const MAX_CLASSES: usize = 1 << 16;
 pub struct Dataset {
     shape: Shape,
     storage: Storage,
-    in_unit_range: bool,
+    /// The least and the largest number.
+    extent: [f64; 2],
     samples: usize,
     /// One for each sample, or none at all.
     labels: Vec<usize>,
@@ -92,15 +93,15 @@ impl Dataset {
     }
 
     fn new(shape: Shape, storage: Storage, labels: Vec<usize>, class_names: Vec<String>) -> Result<Self> {
-        let (found, in_unit_range) = match &storage {
-            Storage::Bytes(bytes) => (bytes.len(), true),
+        let (found, extent) = match &storage {
+            Storage::Bytes(bytes) => (bytes.len(), extent(bytes).map(|p| p / 255.0)),
             Storage::Single(data) => {
                 finite("samples", data)?;
-                (data.len(), data.iter().all(|&x| unit(x)))
+                (data.len(), extent(data))
             }
             Storage::Double(data) => {
                 finite("samples", data)?;
-                (data.len(), data.iter().all(|&x| unit(x)))
+                (data.len(), extent(data))
             }
             Storage::File(file) => (file.len(), file.examine()?),
         };
@@ -119,7 +120,7 @@ impl Dataset {
             let reason = format!("the label of sample {s} must be below {classes}, the number of classes");
             return Err(Error::parameter("label", labels[s], reason));
         }
-        Ok(Self { shape, storage, in_unit_range, samples: labels.len(), labels, class_names })
+        Ok(Self { shape, storage, extent, samples: labels.len(), labels, class_names })
     }
 
     /// Returns the same samples without their labels. Predictions and radii need none; accuracies do.
@@ -176,9 +177,14 @@ impl Dataset {
         counts
     }
 
-    /// Returns whether every number is in `[0, 1]`, the range of pixels on which an attack may project.
+    /// Returns the least and the largest number of all samples.
+    pub fn extent(&self) -> [f64; 2] {
+        self.extent
+    }
+
+    /// Returns whether every number is in `[0, 1]`, the range of pixels.
     pub fn in_unit_range(&self) -> bool {
-        self.in_unit_range
+        self.extent.into_iter().all(unit)
     }
 
     /// Returns the SHA-256 of the samples as they came: of every number in order, as the byte that it is or
@@ -333,4 +339,9 @@ pub fn load_test(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Datas
 
 fn unit<T: Scalar>(x: T) -> bool {
     x >= T::zero() && x <= T::one()
+}
+
+/// Returns the least and the largest of some numbers that are finite.
+fn extent<T: Copy + Into<f64>>(numbers: &[T]) -> [f64; 2] {
+    numbers.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], &x| [low.min(x.into()), high.max(x.into())])
 }

@@ -62,12 +62,12 @@ impl Stored {
         self.layout.samples * self.layout.length
     }
 
-    /// Returns whether all numbers are in `[0, 1]`, or an error if one of them is not finite. From then on they may not
+    /// Returns the least and the largest number, or an error if one of them is not finite. From then on they may not
     /// change.
-    pub fn examine(&self) -> Result<bool> {
+    pub fn examine(&self) -> Result<[f64; 2]> {
         let Layout { samples, length, .. } = self.layout;
         let group = (BUFFER / (8 * length)).max(1);
-        let (mut in_unit_range, mut hashes) = (true, Vec::with_capacity(samples));
+        let (mut extent, mut hashes) = ([f64::INFINITY, f64::NEG_INFINITY], Vec::with_capacity(samples));
         for start in (0..samples).step_by(group) {
             let indices: Vec<usize> = (start..samples.min(start + group)).collect();
             let numbers: Vec<f64> = self.gather_with(&indices, |_, bytes| {
@@ -80,11 +80,12 @@ impl Stored {
                 }
                 e => e,
             })?;
-            in_unit_range &= numbers.iter().all(|&x| super::unit(x));
+            let [low, high] = super::extent(&numbers);
+            extent = [extent[0].min(low), extent[1].max(high)];
         }
         // Not set if another look was faster, whose hashes then count.
         let _ = self.hashes.set(hashes);
-        Ok(in_unit_range)
+        Ok(extent)
     }
 
     /// Returns the numbers of the samples at `indices`, in that order, rounded to `T`.

@@ -48,6 +48,7 @@ mod part;
 mod propose;
 pub mod quadratic_constraint;
 pub mod residual_field;
+mod runs;
 pub mod shears;
 pub mod skew_flow;
 pub mod slope;

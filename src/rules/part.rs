@@ -123,8 +123,7 @@ impl<'a> Part<'a> {
         self.below(&name, self.input, Subject::Step(step))
     }
 
-    /// Returns the runs of maps that the premises cover, one after the other. Inside a run that is proved as a whole
-    /// each premise is about one map.
+    /// Returns the runs of maps that the premises cover, one after the other.
     fn runs<U: Copy, L: Copy>(&self, maps: &'a [Map], proof: &Proof<U, L>) -> Result<Vec<Self>> {
         // The path of a run is that of its first map; the maps inside are numbered on.
         let (place, mut at) = match self.subject {
@@ -136,8 +135,7 @@ impl<'a> Part<'a> {
         };
         let (mut rest, mut input, mut parts) = (maps, self.input, Vec::new());
         for premise in proof.premises() {
-            let nested = matches!(self.subject, Subject::Run(_)) && premise.span() != 1;
-            if premise.span() == 0 || premise.span() > rest.len() || nested {
+            if premise.span() == 0 || premise.span() > rest.len() {
                 return Err(Error::format("its premises do not cover its maps one after the other"));
             }
             let (run, behind) = rest.split_at(premise.span());

@@ -7,8 +7,9 @@ use rayon::prelude::*;
 use super::{
     Numbers, Part, Subject, algebraic_stability, circle_contractivity, composition, derived, exponential_step,
     field_rule, gradient_step, householder, implicit_step, is_isometry, isometry, lipschitz_step, of_field,
-    one_sided_lipschitz, operator_norm, quadratic_constraint, shears, skew_flow, slope, stage_multipliers, steps_of,
-    sum, windows,
+    one_sided_lipschitz, operator_norm, quadratic_constraint,
+    runs::{Run, assemble, known_runs},
+    shears, skew_flow, slope, stage_multipliers, steps_of, sum, windows,
 };
 use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},
@@ -53,13 +54,13 @@ impl Prover {
         let Map::Chain(maps) = map else {
             return self.part(&root);
         };
-        // Margins are measured on the head, so no run holds it.
+        // Margins are measured on the head, so no run of affine maps holds it.
         let features = maps.len() - usize::from(map.head().is_some());
         self.chain(&root, maps, features)
     }
 
     /// Proves a network again, with stacks of matrices and activations of up to `neurons` neurons each as one map where
-    /// that is better.
+    /// that is better, the last one together with the head.
     ///
     /// # Errors
     /// As [`Self::network`].
@@ -67,24 +68,25 @@ impl Prover {
         let Map::Chain(maps) = map else { return Ok(proof) };
         let features = maps.len() - usize::from(map.head().is_some());
         let inputs = inputs(maps, input)?;
-        let mut runs = Vec::new();
+        let (mut runs, mut last) = (Vec::new(), None);
         let mut first = 0;
         while first < features {
             let (found, count) = quadratic_constraint::propose_run(&maps[first..features], inputs[first], neurons)?;
             if let Some((claims, evidence)) = found {
                 runs.push(Run { first, count, rule: Rule::QuadraticConstraint, claims, evidence });
             }
+            last = (count > 0 && first + count == features).then_some(first);
             first += count.max(1);
         }
-        // The runs that are there already are candidates, too.
-        let mut at = 0;
-        for part in proof.premises() {
-            if part.span() > 1 {
-                let (rule, claims, evidence) = (part.rule(), part.claims(), part.evidence().clone());
-                runs.push(Run { first: at, count: part.span(), rule, claims, evidence });
-            }
-            at += part.span();
+        if let Some(first) = last.filter(|_| features < maps.len())
+            && let Some((claims, evidence)) =
+                quadratic_constraint::propose_with_head(&maps[first..], inputs[first], neurons)?
+        {
+            let count = maps.len() - first;
+            runs.push(Run { first, count, rule: Rule::QuadraticConstraint, claims, evidence });
         }
+        // The runs that are there already are candidates, too.
+        known_runs(&proof, 0, &mut runs);
         let layers = proof.layers().cloned().collect();
         Ok(assemble(&Part::root(map, input), layers, runs, features))
     }
@@ -308,55 +310,7 @@ impl Prover {
     }
 }
 
-/// Maps in a row that may be proved as one.
-struct Run {
-    first: usize,
-    count: usize,
-    rule: Rule,
-    claims: Claims,
-    evidence: Evidence,
-}
-
-/// Returns the proof of a chain from those of its maps, with those runs that make its bound smallest, no two sharing a
-/// map.
-fn assemble(part: &Part<'_>, layers: Vec<Certificate>, runs: Vec<Run>, features: usize) -> Certificate {
-    // best[i] is the least bound of the first i maps, and the run that ends there, if one does.
-    let mut best: Vec<(Upper, Option<&Run>)> = vec![(Upper::ONE, None)];
-    let proved = |run: &Run| layers[run.first..][..run.count].iter().all(Certificate::is_proved);
-    for i in 1..=features {
-        let mut least = (best[i - 1].0 * layers[i - 1].bound(), None);
-        for run in runs.iter().filter(|run| run.first + run.count == i && proved(run)) {
-            let bound = best[run.first].0 * run.claims.bound;
-            if bound < least.0 {
-                least = (bound, Some(run));
-            }
-        }
-        best.push(least);
-    }
-    let (mut chosen, mut i) = (Vec::new(), features);
-    while i > 0 {
-        i = best[i].1.map_or(i - 1, |run| {
-            chosen.push(run);
-            run.first
-        });
-    }
-    let (mut premises, mut rest) = (Vec::new(), layers.into_iter());
-    for run in chosen.into_iter().rev() {
-        while premises.iter().map(Certificate::span).sum::<usize>() < run.first {
-            premises.extend(rest.next());
-        }
-        let members: Vec<Certificate> = rest.by_ref().take(run.count).collect();
-        let path = members.first().map_or(String::new(), |member| member.path.clone());
-        let Run { rule, claims, evidence, .. } = run;
-        let evidence = evidence.clone();
-        premises.push(Certificate { path, span: run.count, rule: *rule, claims: *claims, evidence, premises: members });
-    }
-    premises.extend(rest);
-    let numbers: Vec<Numbers> = premises.iter().map(|premise| premise.claims().numbers()).collect();
-    node(part, Rule::Composition, composition::bound(&numbers), premises)
-}
-
-fn node(part: &Part<'_>, rule: Rule, claims: Claims, premises: Vec<Certificate>) -> Certificate {
+pub(super) fn node(part: &Part<'_>, rule: Rule, claims: Claims, premises: Vec<Certificate>) -> Certificate {
     Certificate { path: part.path.clone(), span: 1, rule, claims, evidence: Evidence::Nothing, premises }
 }
 

@@ -1,6 +1,7 @@
 //! Quadratic constraints: multipliers that prove more than a product of norms.
 //!
-//! For one Euler step of `Bσ(Ax + b) + c`, and for a stack `Bσ_k(W_k ⋯ σ₁(W₁x))`. The matrix inequality is proved by
+//! For one Euler step of `Bσ(Ax + b) + c`, and for a stack `Bσ_k(W_k ⋯ σ₁(W₁x))`, of which the last matrix may be the head: then
+//! the same multipliers bound how fast the difference of any two logits changes ([`pairs`]). The matrix inequality is proved by
 //! [`crate::rigor::quadratic_constraint`]; the multipliers are the evidence, and any solver may propose them.
 //!
 //! Sources: Fazlyab et al., *Efficient and accurate estimation of Lipschitz constants*, NeurIPS 2019; Araujo et al., *A
@@ -13,7 +14,10 @@ use crate::{
     certificate::{Claims, Evidence},
     error::{Error, Result},
     model::{Field, Linear, Map, Step},
-    rigor::quadratic_constraint::{Chain, Proposal, Stage},
+    rigor::{
+        Upper,
+        quadratic_constraint::{Chain, Ellipsoid, Proposal, Stage},
+    },
     tensor::Shape,
 };
 
@@ -61,18 +65,52 @@ pub(super) fn propose_step(step: Step<'_>, input: Shape) -> Option<(Claims, Evid
     search(&chain)
 }
 
-/// Searches multipliers for the longest stack of up to `neurons` neurons that the maps begin with; also how many maps it
-/// takes.
+/// Returns how fast differences of the outputs may change of a stack that ends with a matrix and for which multipliers prove
+/// `claimed`; the maps before that matrix are together `lipschitz`-Lipschitz.
+///
+/// # Errors
+/// As [`of_step`].
+pub fn pairs(maps: &[Map], input: Shape, evidence: &Evidence, claimed: f64, lipschitz: Upper) -> Result<Ellipsoid> {
+    let (Evidence::Multipliers(multipliers), [features @ .., Map::Linear(_)]) = (evidence, maps) else {
+        return Err(Error::format("they are no stack with a matrix at its end and multipliers"));
+    };
+    let stack = |maps: &[Map]| -> Result<Chain> {
+        let found = stack_of(maps, input, usize::MAX)?.filter(|found| found.1 == maps.len());
+        Ok(found.ok_or_else(|| Error::format("they are not a stack of matrices and activations in turn"))?.0)
+    };
+    let (whole, features) = (stack(maps)?, stack(features)?);
+    require(whole.size() <= LARGEST, &format!("it is of more than {LARGEST} inputs and neurons"))?;
+    let proposal = Proposal { bound: claimed, multipliers: multipliers.clone() };
+    features.ellipsoid(&whole.unscaled(&proposal), lipschitz)
+}
+
+/// Searches multipliers for the longest stack of up to `neurons` neurons that the maps begin with, or where that has none
+/// for a shorter one; also how many maps it takes.
 pub(super) fn propose_run(maps: &[Map], input: Shape, neurons: usize) -> Result<(Option<(Claims, Evidence)>, usize)> {
-    Ok(match stack_of(maps, input, neurons)? {
-        // One matrix and its activation are no better together than apart.
-        Some((chain, count)) if count > 2 => (search(&chain), count),
-        Some((_, count)) => (None, count),
-        None => (None, 0),
-    })
+    let mut neurons = neurons;
+    loop {
+        match stack_of(maps, input, neurons)? {
+            // One matrix and its activation are no better together than apart.
+            Some((chain, count)) if count > 2 => match search(&chain) {
+                None => neurons = (chain.neurons() / 2).min(neurons - 1),
+                found => return Ok((found, count)),
+            },
+            Some((_, count)) => return Ok((None, count)),
+            None => return Ok((None, 0)),
+        }
+    }
+}
+
+/// Searches multipliers for maps that are one stack of up to `neurons` neurons and the head.
+pub(super) fn propose_with_head(maps: &[Map], input: Shape, neurons: usize) -> Result<Option<(Claims, Evidence)>> {
+    let whole = stack_of(maps, input, neurons)?.filter(|(chain, count)| *count == maps.len() && chain.has_outer());
+    Ok(whole.and_then(|(chain, _)| search(&chain)))
 }
 
 fn search(chain: &Chain) -> Option<(Claims, Evidence)> {
+    if chain.size() > LARGEST {
+        return None;
+    }
     let (bound, proposal) = chain.search().ok()?;
     Some((Claims::lipschitz(bound), Evidence::Multipliers(proposal.multipliers)))
 }

@@ -3,7 +3,7 @@
 use dahlquist::{
     Network, Sealed, Semantics,
     activation::Activation,
-    attack::{AT_ONCE, Attack, Loss, Norm, Start, StepSize, predictions},
+    attack::{AT_ONCE, Attack, Loss, Norm, Start, StepSize, pixel_range, predictions},
     data::Dataset,
     field::GradientField,
     integrate::Tableau,
@@ -115,6 +115,55 @@ fn the_margin_of_a_linear_classifier_is_found_within_one_percent() {
             }
         }
     }
+}
+
+/// Nine classes lead the tenth, whose boundary alone is within reach: a margin follows the leaders wherever it starts.
+#[test]
+fn a_class_that_is_nearer_than_the_runners_up_is_found() {
+    const INPUTS: usize = 200;
+    for (classes, wide) in [(3, 10.0), (10, 10.0)] {
+        let (mut rows, mut bias) = (vec![0.0; classes * INPUTS], vec![0.0; classes]);
+        for j in 1..classes {
+            // The boundary to the last class is at a distance of 0.1, all others are at 50 and more.
+            let last = j == classes - 1;
+            rows[j * INPUTS + j] = if last { wide } else { 0.01 };
+            bias[j] = -0.5 * rows[j * INPUTS + j] - if last { 1.0 } else { 0.5 + 0.01 * j as f64 };
+        }
+        let head = Affine::new(Dense::new(classes, INPUTS, rows).unwrap(), Some(bias)).unwrap();
+        let network = Network::<f64>::new(Shape::Features(INPUTS), vec![Box::new(AffineLayer::new(head))]).unwrap();
+        let x = Batch::new(network.input(), vec![0.5; INPUTS]).unwrap();
+        let found = |attack: Attack| attack.robust_accuracy(&network, &x, &[0], &[0.099, 0.15]).unwrap().accuracy();
+        assert_eq!(found(Attack::default()), [1.0, 0.0], "{classes} classes");
+        assert_eq!(found(Attack { starts: 1, ..Attack::default() }), [1.0, 0.0]);
+        let margin = Attack { loss: Loss::Margin, starts: 10, steps: 200, ..Attack::default() };
+        assert_eq!(found(margin), [1.0, 1.0], "the case is an easy one");
+    }
+}
+
+/// Pixels that were normalized and taken back lie outside by a rounding error: they go no further.
+#[test]
+fn a_pixel_outside_by_a_rounding_error_keeps_the_range() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let network = mlp::<f32>(&mut rng, &[40, 30, 6], Activation::Relu {});
+    let mut x = uniform::<f32>(&mut rng, network.input(), 40, [0.0, 1.0]);
+    for s in 0..40 {
+        (x.sample_mut(s)[s], x.sample_mut(s)[(s + 1) % 40]) = (-3e-8, 1.0 + f32::EPSILON);
+    }
+    let labels = predictions(&network, &x).unwrap();
+    let attack = Attack { keep_inputs: true, ..Attack::default() };
+    let found = attack.robust_accuracy(&network, &x, &labels, &[0.5, 2.0]).unwrap();
+    assert!(found.broken().iter().flatten().count() > 20);
+    for (s, broken) in found.broken().iter().enumerate() {
+        for (&y, &x) in broken.iter().flat_map(|broken| broken.input.as_ref().unwrap()).zip(x.sample(s)) {
+            assert!((x.min(0.0)..=x.max(1.0)).contains(&y), "sample {s}: {x} became {y}");
+        }
+    }
+    assert_eq!(pixel_range([-3e-8, 1.0]), Some([0.0, 1.0]));
+    for extent in [[-0.01, 1.0], [0.0, 1.01], [0.0, f64::NAN], [-1.0, 1.0]] {
+        assert_eq!(pixel_range(extent), None);
+    }
+    x.data_mut()[7] = -0.01;
+    assert!(attack.robust_accuracy(&network, &x, &labels, &[0.5]).is_err());
 }
 
 #[test]

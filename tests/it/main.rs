@@ -38,6 +38,7 @@ mod norms;
 mod norms_tight;
 mod optimal_control;
 mod orthogonal;
+mod pairs;
 mod parametrize;
 mod parareal;
 mod projected;

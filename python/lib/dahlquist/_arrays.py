@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 
+from . import _native
 from .errors import ParameterError, ShapeError
 
 
@@ -95,6 +96,14 @@ def radii(eps) -> np.ndarray:
     if eps.ndim != 1 or not (np.isfinite(eps).all() and (eps >= 0).all()):
         raise ParameterError("eps: distances are finite numbers that are not negative")
     return np.unique(eps)
+
+
+def pixel_range(x: np.ndarray) -> tuple[float, float] | None:
+    """Returns (0, 1) if the samples are pixels in it, or outside by less than half a level of 8 bits; None otherwise."""
+    if x.dtype == np.uint8:
+        return (0.0, 1.0)
+    found = _native.pixel_range(float(x.min()), float(x.max())) if x.size else None
+    return None if found is None else (found[0], found[1])
 
 
 def note_range(x: np.ndarray) -> None:

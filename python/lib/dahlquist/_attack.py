@@ -24,10 +24,14 @@ class Attacked:
         The class of that input; -1 if none was found.
     inputs : ndarray of float64 or None
         The adversarial inputs, and the samples where none was found, if they were kept.
+    norm : {"l2", "linf"}
+        The norm of the balls.
+    range : (low, high) or None
+        The range in which coordinates stayed.
     """
 
-    def __init__(self, native, eps: np.ndarray, norm: str):
-        self.eps, self.norm = eps, norm
+    def __init__(self, native, eps: np.ndarray, norm: str, range: tuple[float, float] | None):
+        self.eps, self.norm, self.range = eps, norm, range
         self.clean_accuracy: float = native.clean
         self._accuracy: np.ndarray = native.accuracy()
         self.distance: np.ndarray = native.distances()
@@ -40,10 +44,10 @@ class Attacked:
         return found if self.inputs is None else {**found, "inputs": self.inputs}
 
     @classmethod
-    def _of(cls, pieces: list[dict[str, np.ndarray]], eps: np.ndarray, norm: str) -> Attacked:
+    def _of(cls, pieces: list[dict[str, np.ndarray]], eps: np.ndarray, norm: str, range: tuple[float, float] | None) -> Attacked:
         """Returns what was found of all samples, from what was found of some after the others."""
         self = cls.__new__(cls)
-        self.eps, self.norm = eps, norm
+        self.eps, self.norm, self.range = eps, norm, range
         whole = {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
         self.distance, self.prediction, self.inputs = whole["distance"], whole["prediction"], whole.get("inputs")
         count = len(self.distance)
@@ -68,7 +72,8 @@ class Attacked:
     def __repr__(self) -> str:
         rows = [["clean", _text.percent(self.clean_accuracy)]]
         rows += [[f"under attack at {e:.4f}", _text.percent(a)] for e, a in zip(self.eps, self._accuracy)]
-        return f"<Attacked: {len(self.distance)} samples, {self.norm}\n{_text.columns(rows)}>"
+        within = "coordinates have no range" if self.range is None else f"coordinates stay in {list(self.range)}"
+        return f"<Attacked: {len(self.distance)} samples, {self.norm}, {within}\n{_text.columns(rows)}>"
 
 
 def attack(
@@ -78,6 +83,7 @@ def attack(
     *,
     eps,
     norm: str = "l2",
+    loss: str = "targeted",
     steps: int = 20,
     starts: int = 2,
     seed: int = 0,
@@ -99,12 +105,17 @@ def attack(
         Radii of the balls.
     norm : {"l2", "linf"}
         The norm of the balls.
+    loss : {"targeted", "margin", "cross_entropy"}
+        What a descent decreases: the lead over one class, each descent another one, the nearest first; the lead over
+        whichever class is second; minus the cross-entropy.
     steps, starts : int
-        Gradient steps of a descent, and descents for each of `eps`.
+        Gradient steps of a descent, and descents for each of `eps`. With ``loss="targeted"``, one less than there are
+        classes tries all of them.
     seed : int
         Of the random starts.
     range : (low, high), None or "auto"
-        Every coordinate of an input stays in it. ``"auto"``: [0, 1] if the samples are.
+        Every coordinate of an input stays in it. ``"auto"``: [0, 1] if the samples are, or are outside by less than half a
+        level of 8 bits; such coordinates stay between their value and the range. :attr:`Attacked.range` says what it was.
     keep_inputs : bool
         Whether the inputs that were found are kept.
     first_sample : int
@@ -113,15 +124,16 @@ def attack(
     """
     model = getattr(model, "model", model)
     _arrays.choice("norm", norm, ("l2", "linf"))
+    _arrays.choice("loss", loss, ("targeted", "margin", "cross_entropy"))
     x = _arrays.samples(x, model.input_shape)
     eps = _arrays.radii(eps)
     if isinstance(range, str):
         _arrays.choice("range", range, ("auto",))
-        unit = x.dtype == np.uint8 or (x.size > 0 and x.min() >= 0 and x.max() <= 1)
-        range = (0.0, 1.0) if unit else None
+        range = _arrays.pixel_range(x)
+    range = None if range is None else (float(range[0]), float(range[1]))
     options = {
-        "linf": norm == "linf", "steps": steps, "starts": starts, "seed": seed, "first_sample": first_sample,
-        "range": None if range is None else [float(v) for v in range], "keep_inputs": keep_inputs,
+        "linf": norm == "linf", "loss": loss, "steps": steps, "starts": starts, "seed": seed, "first_sample": first_sample,
+        "range": range, "keep_inputs": keep_inputs,
     }
     labels = _arrays.labels(y, len(x))
     if labels is None:
@@ -131,7 +143,7 @@ def attack(
         found = _native.attack(model._native, x, labels, eps.tolist(), options, report)
     finally:
         close()
-    return Attacked(found, eps, norm)
+    return Attacked(found, eps, norm, range)
 
 
 class Falsification:

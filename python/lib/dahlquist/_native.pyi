@@ -10,6 +10,7 @@ __version__: str
 
 _Samples = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 _Report = Callable[[int], object] | None
+_Meaning = tuple[bool, bool, bool, tuple[float, float] | None]
 
 class Model:
     def __new__(cls, bytes: bytes) -> Model: ...
@@ -39,7 +40,7 @@ class Sealed:
     def certificate_json(self) -> str: ...
     def predict(self, x: _Samples) -> NDArray[Any]: ...
     def certify(
-        self, x: _Samples, labels: Sequence[int] | None, executed: bool, local: bool, report: _Report = None
+        self, x: _Samples, labels: Sequence[int] | None, meaning: _Meaning, report: _Report = None
     ) -> Certified: ...
 
 class Certified:
@@ -90,6 +91,7 @@ def attack(
     model: Model, x: _Samples, labels: Sequence[int] | None, eps: Sequence[float], options: dict[str, Any],
     report: _Report = None,
 ) -> Attacked: ...
+def pixel_range(low: float, high: float) -> list[float] | None: ...
 def falsify(sealed: Sealed, x: _Samples | None, seconds: float, rounds: int | None, seed: int) -> str: ...
 def check(
     certificate: bytes, model: Model, x: _Samples | None, labels: Sequence[int] | None, report: _Report = None

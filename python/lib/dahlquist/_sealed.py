@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from . import _arrays, _attack, _text
+from .errors import ParameterError
 
 #: The distances of the literature on CIFAR-10.
 EPS = (36 / 255, 72 / 255, 108 / 255)
@@ -62,7 +63,10 @@ class Sealed:
 
     __call__ = predict
 
-    def certify(self, x, y=None, *, semantics: str = "executed", local: bool = False) -> Certified:
+    def certify(
+        self, x, y=None, *, semantics: str = "executed", local: bool = False, norm: str = "l2",
+        range: tuple[float, float] | None = None,
+    ) -> Certified:
         """Proves for each sample how far it may move before its prediction changes.
 
         Parameters
@@ -74,7 +78,12 @@ class Sealed:
         semantics : {"executed", "exact"}
             About the program with its rounding errors, or about the network over the real numbers.
         local : bool
-            Larger radii, more slowly: neurons of dense layers that cannot switch within the ball are fixed.
+            Larger radii, more slowly: neurons of dense layers that cannot switch within the ball are fixed, and margins are
+            bounded by linear functions.
+        norm : {"l2", "linf"}
+            The norm of the radii. In the maximum norm they are local ones.
+        range : (low, high), optional
+            Radii are about inputs in this range alone, such as pixels in (0, 1). They are local ones.
 
         Returns
         -------
@@ -85,16 +94,16 @@ class Sealed:
         The work runs on all cores without the GIL (``RAYON_NUM_THREADS`` limits them). After Ctrl-C what is begun runs
         to its end in the background, for at most 1024 samples.
         """
-        _arrays.choice("semantics", semantics, ("executed", "exact"))
+        meaning = Meaning(semantics, local, norm, range)
         x = _arrays.samples(x, self.model.input_shape)
         labels = _arrays.labels(y, len(x))
         _arrays.note_range(x)
         report, close = _text.progress("certify", len(x))
         try:
-            native = self._native.certify(x, labels, semantics == "executed", local, report)
+            native = self._native.certify(x, labels, meaning.native, report)
         finally:
             close()
-        return Certified(native, None if labels is None else np.asarray(labels), semantics, local)
+        return Certified(native, None if labels is None else np.asarray(labels), meaning)
 
     def attack(self, x, y=None, *, eps, **options):
         """Searches for adversarial examples: see :func:`dahlquist.attack`."""
@@ -122,6 +131,25 @@ class Sealed:
         return _text.html_table(self._rows(), self._caption())
 
 
+class Meaning:
+    """What radii are about: the program or the real numbers, all inputs of a ball in a norm, or those in a range."""
+
+    def __init__(self, semantics: str, local: bool, norm: str = "l2", range: tuple[float, float] | None = None):
+        self.semantics = _arrays.choice("semantics", semantics, ("executed", "exact"))
+        self.norm = _arrays.choice("norm", norm, ("l2", "linf"))
+        self.range = None if range is None else (float(range[0]), float(range[1]))
+        if self.range is not None and not (np.isfinite(self.range).all() and self.range[0] <= self.range[1]):
+            raise ParameterError(f"range = {self.range}: it goes from a finite number to a larger one")
+        self.local = local or norm != "l2" or range is not None
+        #: The same for the crate.
+        self.native = (semantics == "executed", self.local, norm == "linf", self.range)
+
+    def __str__(self) -> str:
+        words = [f"{self.semantics} semantics", *["local"] * self.local, *["maximum norm"] * (self.norm == "linf")]
+        words += [f"inputs in {list(self.range)}"] if self.range is not None else []
+        return ", ".join(words)
+
+
 class Certified:
     """Predictions and their proved radii: made by :meth:`Sealed.certify`.
 
@@ -130,8 +158,8 @@ class Certified:
     prediction : ndarray of int64, shape ``(samples,)``
         The class of each sample.
     radius : ndarray of float64, shape ``(samples,)``
-        The prediction is the same for every input at a Euclidean distance *below* this, in the units of ``x``. 0 where
-        nothing is proved. Rounded down to single precision, as in certificates.
+        The prediction is the same for every input at a distance *below* this, in the units of ``x``; the distance is Euclidean
+        if :attr:`norm` does not say otherwise, and the input in :attr:`range` if there is one. 0 where nothing is proved. Rounded down to single precision, as in certificates.
     label : ndarray of int64 or None
         The labels, if they were given.
     refusal : list of str or None
@@ -140,14 +168,19 @@ class Certified:
         ``"exact"`` or ``"executed"``.
     local : bool
         Whether the radii are local.
+    norm : {"l2", "linf"}
+        Their norm.
+    range : (low, high) or None
+        The range of the inputs that they are about.
     """
 
-    def __init__(self, native, label, semantics: str, local: bool):
+    def __init__(self, native, label, meaning: Meaning):
         self._native = native
         self.prediction: np.ndarray = native.predictions()
         self.radius: np.ndarray = native.radii()
         self.label: np.ndarray | None = label
-        self.semantics, self.local = semantics, local
+        self.semantics, self.local, self.norm, self.range = meaning.semantics, meaning.local, meaning.norm, meaning.range
+        self._meaning = meaning
 
     @cached_property
     def refusal(self) -> list[str | None]:
@@ -167,7 +200,7 @@ class Certified:
         Parameters
         ----------
         eps : float or array
-            Euclidean distances in the units of ``x``.
+            Distances in the norm of the radii and the units of ``x``.
 
         Returns
         -------
@@ -208,7 +241,7 @@ class Certified:
 
     def __repr__(self) -> str:
         refused = int(np.count_nonzero(self.radius == 0))
-        text = f"{len(self)} samples, {self.semantics} semantics{', local' if self.local else ''}, {refused} without a radius"
+        text = f"{len(self)} samples, {self._meaning}, {refused} without a radius"
         if len(self):
             text += f", median radius {_text.number(float(np.median(self.radius)))}"
         if self.label is None:
@@ -298,8 +331,8 @@ class Certificate:
 class Collected:
     """Claims about samples that were certified elsewhere, in pieces: what :class:`Certified` holds."""
 
-    def __init__(self, sealed: Sealed, x: np.ndarray, labels, meaning: tuple[bool, bool], pieces: list[tuple]):
-        self._about, self._labels, self._meaning = sealed._native, labels, meaning
+    def __init__(self, sealed: Sealed, x: np.ndarray, labels, meaning: Meaning, pieces: list[tuple]):
+        self._about, self._labels, self._meaning = sealed._native, labels, meaning.native
         self._predictions = np.concatenate([piece[0] for piece in pieces])
         self._radii = np.concatenate([piece[1] for piece in pieces])
         self._refusals = [reason for piece in pieces for reason in piece[2][0]]

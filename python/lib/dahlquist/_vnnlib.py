@@ -19,7 +19,7 @@ from . import _text, _vnnlib_file
 from ._attack import attack
 from ._imports import from_onnx
 from ._model import Model
-from ._sealed import Certified
+from ._sealed import Certified, Meaning
 from .errors import NotProvedError, ShapeError
 
 #: Boxes with at most this many inputs that move are halved where nothing is proved of the whole.
@@ -211,8 +211,8 @@ class _Search:
             covers = [r.cover() for r in batch]
             centres = np.stack([c for c, _ in covers])
             # Inputs of a property are no pixels, and nobody needs to be told.
-            native = sealed._native.certify(self.samples(centres), None, False, True, None)
-            r = Certified(native, None, "exact", True)
+            meaning = Meaning("exact", local=True)
+            r = Certified(sealed._native.certify(self.samples(centres), None, meaning.native), None, meaning)
             proved = (r.prediction == 1) & (r.radius > np.array([radius for _, radius in covers]))
             rest = [k for k in range(len(batch)) if not proved[k]]
             found = self.counterexample(case, centres[rest]) if rest else None

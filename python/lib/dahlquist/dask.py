@@ -27,7 +27,7 @@ from . import _arrays, _safetensors, _text
 from ._attack import Attacked, Falsification, attack as _attack
 from ._model import Model
 from ._native import __version__
-from ._sealed import Certified, Collected, Sealed
+from ._sealed import Certified, Collected, Meaning, Sealed
 from .errors import DahlquistError
 
 __all__ = ["attack", "certify", "falsify"]
@@ -58,10 +58,10 @@ def _aligned(x: np.ndarray) -> np.ndarray:
     return np.require(x, requirements=["C_CONTIGUOUS", "ALIGNED"])
 
 
-def _certify_piece(data: bytes, options: dict, x: np.ndarray, executed: bool, local: bool):
+def _certify_piece(data: bytes, options: dict, x: np.ndarray, meaning: tuple):
     """Runs on a worker: predictions, radii, refusals and proofs of radii of a piece, and the certificate that they rest on."""
     sealed = _sealed(data, options)
-    native = sealed._native.certify(_aligned(x), None, executed, local)
+    native = sealed._native.certify(_aligned(x), None, meaning)
     return (native.predictions(), native.radii(), (native.refusals(), native.proofs())), _digest(sealed)
 
 
@@ -149,7 +149,8 @@ def _spread(client, folder: _Folder, tasks: dict, pack, unpack, expected: str) -
 
 
 def certify(
-    client, sealed, x, y=None, *, semantics: str = "executed", local: bool = False, folder=None, at_once: int = 1024
+    client, sealed, x, y=None, *, semantics: str = "executed", local: bool = False, norm: str = "l2",
+    range: tuple[float, float] | None = None, folder=None, at_once: int = 1024,
 ) -> Certified:
     """Certifies samples as :meth:`Sealed.certify` does, on all workers of a cluster.
 
@@ -161,22 +162,22 @@ def certify(
         The network. What is not sealed is sealed without options.
     x, y : array; or for `x` the path of a safetensors or npz file with ``x`` and perhaps ``y``
         Samples and labels.
-    semantics, local
+    semantics, local, norm, range
         As for :meth:`Sealed.certify`.
     folder : path, optional
         Where results are kept as they come in. A call with the same network, samples and options goes on from there.
     at_once : int
         The most samples of one task, at most 1024; at least as many as one thread takes through the network together.
     """
-    _arrays.choice("semantics", semantics, ("executed", "exact"))
+    meaning = Meaning(semantics, local, norm, range)
     sealed = _read_sealed(sealed)
     x, y = _read_samples(x, y)
     x = _arrays.samples(x, sealed.model.input_shape)
     labels = _arrays.labels(y, len(x))
     _arrays.note_range(x)
-    data, meaning = sealed.model._native.bytes, (semantics == "executed", local)
+    data = sealed.model._native.bytes
     expected = _digest(sealed)
-    about = {"certificate": expected, "samples": sealed._native.samples_sha256(x, labels), "meaning": meaning, "v": __version__}
+    about = {"certificate": expected, "samples": sealed._native.samples_sha256(x, labels), "meaning": meaning.native, "v": __version__}
     # A task and not data that are scattered: a worker that is lost takes those with it, and a task is done again.
     shared = client.submit(bytes, data, pure=False)
     ranges: list[list[int]] = []
@@ -186,12 +187,12 @@ def certify(
             ranges[-1][1] = end
         else:
             ranges.append([start, end])
-    tasks = {f"{a}-{b}": (_certify_piece, shared, sealed._options, x[a:b], *meaning) for a, b in ranges}
+    tasks = {f"{a}-{b}": (_certify_piece, shared, sealed._options, x[a:b], meaning.native) for a, b in ranges}
     pack = lambda value: (value[2], {"predictions": value[0], "radii": value[1]})  # noqa: E731
     unpack = lambda text, arrays: (arrays["predictions"], arrays["radii"], text)  # noqa: E731
     pieces = _spread(client, _Folder(folder, about), tasks, pack, unpack, expected)
     collected = Collected(sealed, x, labels, meaning, pieces)
-    return Certified(collected, None if labels is None else np.asarray(labels), semantics, local)
+    return Certified(collected, None if labels is None else np.asarray(labels), meaning)
 
 
 def attack(client, model, x, y=None, *, eps, folder=None, **options) -> Attacked:
@@ -220,9 +221,9 @@ def attack(client, model, x, y=None, *, eps, folder=None, **options) -> Attacked
     if labels is None:
         labels = model.predict(x).reshape(len(x), -1).argmax(axis=1).tolist()
     # The range is that of all samples.
-    if options.get("range", "auto") == "auto":
-        unit = x.dtype == np.uint8 or (x.size > 0 and x.min() >= 0 and x.max() <= 1)
-        options["range"] = (0.0, 1.0) if unit else None
+    if isinstance(options.get("range", "auto"), str):
+        _arrays.choice("range", options.get("range", "auto"), ("auto",))
+        options["range"] = _arrays.pixel_range(x)
     about = {
         "model": model.sha256, "samples": hashlib.sha256(x.tobytes() + np.asarray(labels).tobytes()).hexdigest(),
         "kind": [str(x.dtype), *x.shape], "eps": eps.tolist(), "options": {k: str(v) for k, v in options.items()},
@@ -236,7 +237,7 @@ def attack(client, model, x, y=None, *, eps, folder=None, **options) -> Attacked
     pack = lambda value: (None, value)  # noqa: E731
     unpack = lambda text, arrays: arrays  # noqa: E731
     pieces = _spread(client, _Folder(folder, about), tasks, pack, unpack, __version__)
-    return Attacked._of(pieces, eps, options.get("norm", "l2"))
+    return Attacked._of(pieces, eps, options.get("norm", "l2"), options["range"])
 
 
 def falsify(client, sealed, *, rounds: int, seeds=range(8), x=None, folder=None) -> list[Falsification]:

@@ -9,13 +9,14 @@ use clap::{Args, ValueEnum};
 use dahlquist::{
     Error, Network, Result, Sealed, Semantics,
     certificate::{
-        ClaimedSamples, Perturbation,
+        Certificate, ClaimedSamples, Perturbation,
         file::CertificateFile,
         part::{Part, Shard},
     },
     certify::SampleCertificate,
     data::Dataset,
     model::Model,
+    rigor::Upper,
     scalar::Scalar,
     tensor::Batch,
     witness::{self, Witness},
@@ -23,7 +24,7 @@ use dahlquist::{
 
 use super::{
     Outcome, Run, Status,
-    input::{self, Eps, EpsList, OptionalData, Proofs, with_network},
+    input::{self, Eps, EpsList, NormName, OptionalData, Proofs, with_network},
     output::{self, Out},
     plot,
     report::{Report, Samples},
@@ -34,13 +35,14 @@ use super::{
 Example:
   dahlquist certify model.safetensors --data test.safetensors --eps 36/255 0.5 --certificate cert.json
 
-The radius of a sample is an ℓ2 distance in units of the input: below it, no input has another prediction.")]
+The radius of a sample is a distance in units of the input, in ℓ2 unless --norm says otherwise: below it, no input (in
+the range of --range, if that is given) has another prediction.")]
 pub(super) struct Certify {
     /// Model file
     model: PathBuf,
     #[command(flatten)]
     data: OptionalData,
-    /// ℓ2 distances at which certified samples are counted, in units of the input, separated by spaces or commas
+    /// Distances at which certified samples are counted, in the norm of the radii and in units of the input, separated by spaces or commas
     /// [default: 36/255 72/255 108/255]
     #[arg(long, value_name = "EPS", num_args = 1.., requires = "path")]
     eps: Vec<EpsList>,
@@ -50,12 +52,19 @@ pub(super) struct Certify {
     semantics: Option<Meaning>,
     #[command(flatten)]
     proofs: Proofs,
-    /// Certify dense layers in a row, of up to N neurons together, as one map by a quadratic constraint
+    /// Certify dense layers in a row, of up to N neurons together, as one map by a quadratic constraint, the last ones with the
+    /// head. Radii then use a constant of each pair of logits
     #[arg(long, value_name = "N", default_value_t = 0)]
     tighten: usize,
     /// Compute larger radii, more slowly: fix neurons that cannot switch within the ball, bound margins by linear functions
     #[arg(long, requires = "path")]
     local: bool,
+    /// Norm of the radii. That of Lipschitz constants is ℓ2; for others margins are bounded by linear functions, as with --local
+    #[arg(long, value_enum, default_value_t = NormName::L2, requires = "path")]
+    norm: NormName,
+    /// Radii are about inputs in this range alone: pixels are in 0 1. Margins are bounded by linear functions, as with --local
+    #[arg(long, value_names = ["LOW", "HIGH"], num_args = 2, allow_negative_numbers = true, requires = "path")]
+    range: Option<Vec<f64>>,
     /// Certify one of N parts of the samples, the first as 1/N; `dahlquist merge` puts their certificates together
     #[arg(
         long, value_name = "I/N", requires_all = ["path", "certificate"],
@@ -106,9 +115,14 @@ impl Run for Certify {
 
 impl Certify {
     fn certify<T: Scalar>(&self, file: &Model, network: Network<T>) -> Result<Outcome> {
+        self.within().validate()?;
         let dataset = self.data.load(&network)?;
-        let sealed = match network.seal_with(self.proofs.options()).and_then(|sealed| sealed.tighten(self.tighten)) {
-            Ok(sealed) => sealed,
+        let tightened = network.seal_with(self.proofs.options()).and_then(|sealed| {
+            let before = (sealed.certificate().bound(), sealed.features());
+            Ok((sealed.tighten(self.tighten)?, before))
+        });
+        let (sealed, before) = match tightened {
+            Ok(tightened) => tightened,
             Err(reason) => {
                 let text = format!("{}: not certified: {reason}\n", self.model.display());
                 return Ok(Outcome { text, status: Status::Failed });
@@ -141,10 +155,16 @@ impl Certify {
                 dahlquist::io::write(out, samples.csv().as_bytes())?;
             }
             if let Some(out) = &self.plot {
-                dahlquist::io::write(out, plot::certified_accuracy(&samples.curve(), &samples.points()).as_bytes())?;
+                dahlquist::io::write(
+                    out,
+                    plot::certified_accuracy(&samples.curve(), &samples.points(), self.norm.norm()).as_bytes(),
+                )?;
             }
         }
         let mut text = report.text();
+        if self.tighten > 0 {
+            text += &gained(before, &sealed);
+        }
         if let Some(path) = &self.witness {
             text += &self.write_witness(path, file, &sealed, dataset.as_ref())?;
         }
@@ -157,6 +177,7 @@ impl Certify {
         let eps = self.distances();
         let values: Vec<f64> = eps.iter().map(|eps| eps.value).collect();
         let claimed = ClaimedSamples::new(dataset.sha256()?, self.meaning(), &certified, dataset.labels(), &values)?;
+        let claimed = claimed.within(self.within());
         Ok(Samples { claimed, refusals: certified.iter().map(|claim| claim.refusal).collect(), eps })
     }
 
@@ -174,7 +195,7 @@ impl Certify {
         let eps = self.distances().iter().map(|eps| eps.value).collect();
         let labels = dataset.labels().get(range.clone()).unwrap_or_default();
         let mut claims = ClaimedSamples::new(dataset.sha256()?, self.meaning(), &certified, labels, &[])?;
-        claims.clean_accuracy = None;
+        (claims.clean_accuracy, claims.within) = (None, self.within());
         let (samples, first) = (dataset.len(), range.start);
         Part { shard, samples, first, eps, certificate, claims }.write(out)?;
         let Range { start, end } = range;
@@ -189,7 +210,7 @@ impl Certify {
     ) -> Result<Vec<SampleCertificate>> {
         let bar = output::progress("certify", range.len());
         let (semantics, local) = self.meaning();
-        let within = local.then(Perturbation::default);
+        let within = local.then(|| self.within());
         let meaning = (semantics, within.as_ref());
         let certified = sealed.certify_part(dataset, range, meaning, &|count| bar.inc(count as u64))?;
         bar.finish_and_clear();
@@ -201,7 +222,12 @@ impl Certify {
             Some(Meaning::Exact) => Semantics::Exact,
             Some(Meaning::Executed) | None => Semantics::Executed,
         };
-        (semantics, self.local)
+        (semantics, self.local || !self.within().is_plain())
+    }
+
+    /// Returns the inputs that the radii are about.
+    fn within(&self) -> Perturbation {
+        Perturbation { norm: self.norm.norm(), range: self.range.as_deref().and_then(input::range) }
     }
 
     /// Returns the distances at which accuracies are claimed.
@@ -250,6 +276,28 @@ impl Certify {
         let parts = if parts.is_empty() { "none".into() } else { parts.join(", ") };
         Error::file(&self.model, format!("{reason} (parts that it knows, for --witness-layers: {parts})"))
     }
+}
+
+/// Says what groups have gained, or which layers cost most where they have gained nothing.
+fn gained<T: Scalar>((network, features): (Upper, Upper), sealed: &Sealed<T>) -> String {
+    let now = (sealed.certificate().bound(), sealed.features());
+    let mut text = String::new();
+    for (what, before, now) in [("network", network, now.0), ("features", features, now.1)] {
+        if now < before {
+            text += &format!("groups took the constant of the {what} from {before} to {now}\n");
+        }
+    }
+    if text.is_empty() {
+        let mut layers: Vec<&Certificate> =
+            sealed.certificate().layers().filter(|layer| layer.bound() > Upper::ONE).collect();
+        layers.sort_by(|a, b| b.bound().get().total_cmp(&a.bound().get()));
+        let most: Vec<String> = layers.iter().take(3).map(|l| format!("{} ({})", l.path(), l.bound())).collect();
+        text = format!(
+            "groups gained nothing; layers that cost most: {}\n",
+            if most.is_empty() { "none".into() } else { most.join(", ") }
+        );
+    }
+    text
 }
 
 /// Returns a range of layers as `4..9`.

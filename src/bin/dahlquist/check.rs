@@ -24,7 +24,8 @@ Example:
   dahlquist check cert.json model.safetensors --data test.safetensors
 
 `proved`: proved again from the weights, trusting nothing in the certificate. `recomputed`: computed once more by the
-code that issues certificates, which is less. Radii are ℓ2 distances in units of the input.
+code that issues certificates, which is less. Radii are distances in units of the input: in ℓ2, if the certificate says
+nothing else.
 
 Exit status: 0 every claim holds, 1 a claim is false, 3 something claimed was not checked.")]
 pub(super) struct Check {
@@ -149,7 +150,7 @@ fn status(findings: &[&Finding]) -> Status {
 /// Returns the accuracies that were verified.
 fn table(claimed: &ClaimedSamples) -> String {
     let Some(clean) = claimed.clean_accuracy else { return String::new() };
-    let title = vec!["ℓ2 distance ε".to_string(), "certified accuracy".into()];
+    let title = vec![format!("{} distance ε", input::norm(claimed.within.norm)), "certified accuracy".into()];
     let certified = claimed.certified_accuracy.iter().map(|claim| vec![claim.eps.to_string(), percent(claim.accuracy)]);
     columns(&[title, vec!["0 (clean)".into(), percent(clean)]].into_iter().chain(certified).collect::<Vec<_>>())
 }

@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use dahlquist::{
     Error, Network, Result, Sealed,
-    certificate::{Certificate, KERNELS, NormProof},
+    certificate::{Certificate, KERNELS, Norm, NormProof},
     certify::SealOptions,
     data::{self, Dataset},
     model::{Map, Model},
@@ -78,6 +78,37 @@ impl Order {
             Sums::Declared => Summation::Declared,
         }
     }
+}
+
+/// The norm of a ball.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum NormName {
+    /// The Euclidean norm
+    L2,
+    /// The maximum norm
+    Linf,
+}
+
+impl NormName {
+    pub(super) fn norm(self) -> Norm {
+        match self {
+            Self::L2 => Norm::L2,
+            Self::Linf => Norm::Linf,
+        }
+    }
+}
+
+/// Returns a norm in words.
+pub(super) fn norm(norm: Norm) -> &'static str {
+    match norm {
+        Norm::L2 => "ℓ2",
+        Norm::Linf => "ℓ∞",
+    }
+}
+
+/// A range as it is given: two numbers.
+pub(super) fn range(ends: &[f64]) -> Option<[f64; 2]> {
+    ends.try_into().ok()
 }
 
 /// Returns an order of sums in words.

@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+use dahlquist::certificate::Norm;
+
+use super::input;
+
 const SIZE: (f64, f64) = (640.0, 400.0);
 /// The space around the axes: left, right, top, bottom.
 const SPACE: [f64; 4] = [64.0, 24.0, 40.0, 56.0];
@@ -9,7 +13,7 @@ const SPACE: [f64; 4] = [64.0, 24.0, 40.0, 56.0];
 const TICKS: f64 = 5.0;
 
 /// Draws a step function, given by its value below each distance in ascending order, and points on it.
-pub(super) fn certified_accuracy(steps: &[(f64, f64)], points: &[(f64, f64)]) -> String {
+pub(super) fn certified_accuracy(steps: &[(f64, f64)], points: &[(f64, f64)], norm: Norm) -> String {
     let last = steps.iter().chain(points).map(|(eps, _)| *eps).fold(0.0, f64::max);
     let unit = unit(if last > 0.0 { last } else { 1.0 });
     let end = unit * (last / unit).ceil().max(1.0);
@@ -46,7 +50,11 @@ pub(super) fn certified_accuracy(steps: &[(f64, f64)], points: &[(f64, f64)]) ->
     svg += &line((x(0.0), y(0.0)), (x(end), y(0.0)), "black");
     svg += &line((x(0.0), y(0.0)), (x(0.0), y(1.0)), "black");
     svg += &text((SIZE.0 / 2.0, 22.0), "middle", "certified accuracy in per cent");
-    svg += &text((SIZE.0 / 2.0, SIZE.1 - 14.0), "middle", "ℓ2 distance ε, in units of the input");
+    svg += &text(
+        (SIZE.0 / 2.0, SIZE.1 - 14.0),
+        "middle",
+        &format!("{} distance ε, in units of the input", input::norm(norm)),
+    );
 
     if let Some((_, first)) = steps.first() {
         let _ = write!(
@@ -80,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_curve_has_the_given_steps_within_the_axes() {
-        let svg = certified_accuracy(&[(0.1, 0.75), (0.25, 0.5)], &[(0.0, 1.0), (0.2, 0.5)]);
+        let svg = certified_accuracy(&[(0.1, 0.75), (0.25, 0.5)], &[(0.0, 1.0), (0.2, 0.5)], Norm::L2);
         let path = svg.lines().find(|line| line.starts_with("<path")).unwrap();
         // The axes go from 64 to 616 for ε in [0, 0.25], and from 344 to 40 for accuracies in [0, 1].
         assert!(path.contains("d=\"M64.0,116.0 H284.8 V192.0 H616.0 V344.0\""), "{path}");
@@ -88,7 +96,7 @@ mod tests {
         assert!(svg.contains(">0.25</text>") && svg.contains("ℓ2"));
         // Nothing certified, and distances at the ends of the range.
         for steps in [&[][..], &[(1e6, 1.0)], &[(1e-300, 0.5)], &[(f64::MIN_POSITIVE, 1.0)]] {
-            let svg = certified_accuracy(steps, &[]);
+            let svg = certified_accuracy(steps, &[], Norm::Linf);
             assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
     }

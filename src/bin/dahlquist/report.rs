@@ -2,7 +2,7 @@
 
 use dahlquist::{
     Semantics,
-    certificate::{Certificate, ClaimedSamples, KERNELS, Rule},
+    certificate::{Certificate, ClaimedSamples, KERNELS, Perturbation, Rule},
     certify::{Refusal, SealOptions},
     model::Map,
     rigor::{Summation, Upper},
@@ -58,6 +58,7 @@ impl Report<'_> {
             };
             value["semantics"] = json!(claimed.semantics);
             value["local"] = json!(claimed.local);
+            value["within"] = json!({"norm": claimed.within.norm, "range": claimed.within.range});
             value["samples"] = refusals.iter().enumerate().map(sample).collect();
             value["clean_accuracy"] = json!(claimed.clean_accuracy);
             value["certified_accuracy"] = json!(claimed.certified_accuracy);
@@ -99,7 +100,7 @@ impl Report<'_> {
 
     /// Returns the layers in a row that are proved as one map.
     fn runs(&self) -> Vec<&Certificate> {
-        self.certificate.premises().iter().filter(|proof| proof.span() > 1).collect()
+        self.certificate.runs()
     }
 }
 
@@ -120,7 +121,9 @@ impl Samples {
         };
         let refused = self.refusals.iter().filter(|refusal| refusal.is_some()).count();
         let mut text = format!("{} samples, {meaning}; {refused} without a radius\n", self.refusals.len());
-        text += "radii and ε are ℓ2 distances in units of the input\n";
+        let Perturbation { norm, range } = self.claimed.within;
+        let range = range.map_or(String::new(), |[low, high]| format!(", of inputs in [{low}, {high}] alone"));
+        text += &format!("radii and ε are {} distances in units of the input{range}\n", input::norm(norm));
         let accuracies = self.eps.iter().zip(&self.claimed.certified_accuracy);
         let certified = accuracies.map(|(eps, claim)| vec![format!("certified at ε = {eps}"), percent(claim.accuracy)]);
         let Some(clean) = self.claimed.clean_accuracy else {

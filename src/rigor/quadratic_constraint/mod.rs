@@ -21,10 +21,13 @@
 //! neural networks*, ICLR 2023; for the diagonal multipliers, Pauli et al., arXiv:2005.02929.
 
 mod assemble;
+mod ellipsoid;
+mod layerwise;
 mod multipliers;
 
 use faer::Mat;
 
+pub use self::ellipsoid::Ellipsoid;
 use super::{
     bound::Upper,
     directed::{exponent, mul_down, scale_up},
@@ -66,6 +69,9 @@ pub struct Proposal {
 /// covered by the constant of `assemble.rs`.
 const LARGEST: f64 = f64::from_bits((1023 + 200) << 52);
 const SMALLEST: f64 = f64::from_bits((1023 - 200) << 52);
+
+/// The most neurons for which the program of the multipliers is solved as a whole: two seconds on one core.
+const WHOLE: usize = 384;
 
 impl Chain {
     /// Returns the step `x ↦ x + hBσ(Ax + b)` with `A` the matrix of `inner` and `B = outer`.
@@ -123,6 +129,16 @@ impl Chain {
         self.input() + self.stages.iter().map(|s| s.weight.nrows()).sum::<usize>()
     }
 
+    /// Returns the number of neurons.
+    pub fn neurons(&self) -> usize {
+        self.size() - self.input()
+    }
+
+    /// Returns whether a matrix is behind the last activation.
+    pub fn has_outer(&self) -> bool {
+        self.outer.is_some()
+    }
+
     fn input(&self) -> usize {
         self.stages[0].weight.ncols()
     }
@@ -160,7 +176,18 @@ impl Chain {
     /// # Errors
     /// [`Error::NotProved`] if the search ends without a proof.
     pub fn search(&self) -> Result<(Upper, Proposal)> {
-        let mut proposal = self.propose().ok_or_else(|| refuse("no multipliers were found"))?;
+        let by_layers = self.propose_by_layers();
+        // As a whole the program is solved to its end where it is small, or where nothing else is known.
+        let is_small = self.stages.iter().map(|stage| stage.weight.nrows()).sum::<usize>() <= WHOLE;
+        let whole = if is_small || by_layers.is_none() { self.propose() } else { None };
+        let mut proposals: Vec<Proposal> = [whole, by_layers].into_iter().flatten().collect();
+        proposals.sort_by(|a, b| a.bound.total_cmp(&b.bound));
+        let proved = proposals.into_iter().find_map(|proposal| self.nearly(proposal).ok());
+        proved.ok_or_else(|| refuse("no multipliers were found"))
+    }
+
+    /// Returns what the multipliers prove.
+    fn nearly(&self, mut proposal: Proposal) -> Result<(Upper, Proposal)> {
         // The proposal has a little slack; where rounding has eaten it, the bound is raised.
         let (best, mut gap) = (proposal.bound, 0.0);
         loop {

@@ -77,7 +77,7 @@ impl Chain {
 
     /// Returns a chain with the same program and no more inputs than neurons: `W₁` counts only through `W₁W₁ᵀ`, unless
     /// the input is added to the output.
-    fn reduced(&self) -> Self {
+    pub(super) fn reduced(&self) -> Self {
         let mut chain = self.clone();
         let first = &self.stages[0].weight;
         if self.step.is_none() && first.ncols() > first.nrows() {
@@ -216,7 +216,7 @@ impl Point {
 }
 
 /// About `‖W‖²`, by a few steps of the power method, and not much below it.
-fn squared_norm(w: &Mat<f64>) -> f64 {
+pub(super) fn squared_norm(w: &Mat<f64>) -> f64 {
     let mut v = Mat::from_fn(w.ncols(), 1, |i, _| 1.0 + 0.1 * ((7 * i % 11) as f64));
     let mut squared = 0.0;
     for _ in 0..30 {

@@ -1,8 +1,13 @@
 //! Claims about samples: written with their accuracies, verified with the samples only, and never passed over in silence.
 
+use dahlquist_testkit::models::dense_f32;
 use serde_json::{Value, json};
 
-use dahlquist::tensor::Shape;
+use dahlquist::{
+    data::{Dataset, samples},
+    network,
+    tensor::{Batch, Shape},
+};
 
 use super::{Folder, dataset, succeeds, text};
 
@@ -141,4 +146,89 @@ fn samples_without_labels_have_radii_and_no_accuracies() {
     let refused = folder.run("attack @single.safetensors --data @bare.safetensors --eps 0.1");
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("no labels"));
+}
+
+/// A pixel outside by a rounding error does not take the range away, and every run says in which range it searched.
+#[test]
+fn an_attack_says_in_which_range_coordinates_stay() {
+    let folder = Folder::new();
+    let mut x = dataset(Shape::image(2, 8, 8), 12, 4).batch::<f32>(&(0..12).collect::<Vec<_>>()).unwrap();
+    x.data_mut()[5] = -3e-8;
+    let names = (0..4).map(|class| class.to_string()).collect();
+    let data = Dataset::from_samples(&x, (0..12).map(|s| s % 4).collect(), names).unwrap();
+    samples::save::<f32>(folder.path("near.safetensors"), &data).unwrap();
+    let run = |data: &str, options: &str| {
+        let words = "attack @single.safetensors --eps 0.1 --steps 2 --json @a.json";
+        let text = succeeds(&folder.run(&format!("{words} --data @{data}.safetensors {options}")));
+        (text, folder.json("a.json"))
+    };
+    for (data, options, phrase, range) in [
+        ("samples", "", "coordinates stay in [0, 1]\n", json!([0.0, 1.0])),
+        ("near", "", "those of samples outside of it, which are in [-2.99999", json!([0.0, 1.0])),
+        ("near", "--range -1 2", "coordinates stay in [-1, 2]\n", json!([-1.0, 2.0])),
+        ("near", "--no-range", "coordinates have no range", Value::Null),
+    ] {
+        let (text, found) = run(data, options);
+        assert!(text.contains(phrase), "{data} {options}: {phrase:?} is not in {text}");
+        assert_eq!((&found["range"], &found["norm"], &found["loss"]), (&range, &json!("l2"), &json!("targeted")));
+    }
+    for (loss, name) in [("margin", "margin"), ("cross-entropy", "cross_entropy"), ("targeted", "targeted")] {
+        let (text, found) = run("samples", &format!("--loss {loss} --norm linf"));
+        assert!(text.contains("ε is an ℓ∞ distance in units of the input"), "{text}");
+        assert_eq!((&found["norm"], &found["loss"]), (&json!("linf"), &json!(name)));
+    }
+    let refused = folder.run("attack @single.safetensors --data @near.safetensors --eps 0.1 --range 0.25 0.5");
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+/// Of the logits x₁ + x₂ and 0 the boundary is at (x₁ + x₂)/√2, in the maximum norm at half of the sum, and inputs of at
+/// least 1/8 never reach it.
+#[test]
+fn radii_in_another_norm_or_in_a_range_are_named_and_checked() {
+    let folder = Folder::new();
+    network::save(&dense_f32(2, 2, vec![1.0, 1.0, 0.0, 0.0]), &folder.path("sum.safetensors")).unwrap();
+    let x = Batch::new(Shape::Features(2), vec![0.5f32, 0.25]).unwrap();
+    let data = Dataset::from_samples(&x, vec![0], vec!["0".into(), "1".into()]).unwrap();
+    samples::save::<f32>(folder.path("sum_sample.safetensors"), &data).unwrap();
+    for (options, [least, most], within, phrase) in [
+        ("", [0.53, 0.5304], json!({"norm": "l2", "range": null}), "ℓ2 distances in units of the input\n"),
+        ("--norm linf", [0.374, 0.375], json!({"norm": "linf", "range": null}), "ℓ∞ distances in units of the input\n"),
+        (
+            "--norm linf --range 0.125 1",
+            [0.376, 1e9],
+            json!({"norm": "linf", "range": [0.125, 1.0]}),
+            "ℓ∞ distances in units of the input, of inputs in [0.125, 1] alone\n",
+        ),
+        (
+            "--range 0.125 1",
+            [0.54, 1e9],
+            json!({"norm": "l2", "range": [0.125, 1.0]}),
+            "ℓ2 distances in units of the input, of inputs in [0.125, 1] alone\n",
+        ),
+    ] {
+        let words = "certify @sum.safetensors --data @sum_sample.safetensors --eps 0.3 --certificate @c.json";
+        let text = succeeds(&folder.run(&format!("{words} --json @r.json --plot @p.svg {options}")));
+        assert!(text.contains(phrase), "{options}: {phrase:?} is not in {text}");
+        let report = folder.json("r.json");
+        assert_eq!(report["within"], within, "{options}");
+        let radius = report["samples"][0]["radius"].as_f64().unwrap();
+        assert!(radius >= least && radius <= most, "{options}: {radius}");
+        let (norm, claimed) = (within["norm"].as_str().unwrap(), folder.json("c.json"));
+        assert_eq!(claimed["samples"]["within"]["norm"], if options.is_empty() { Value::Null } else { json!(norm) });
+        let title = if norm == "l2" { "ℓ2 distance ε" } else { "ℓ∞ distance ε" };
+        assert!(std::fs::read_to_string(folder.path("p.svg")).unwrap().contains(title));
+        let check = "check @c.json @sum.safetensors --data @sum_sample.safetensors";
+        assert!(succeeds(&folder.run(check)).contains(title));
+        // Of other inputs it is not true.
+        let mut forged = claimed;
+        forged["samples"]["within"] = json!({"norm": "l2", "range": [0.0, 1.0]});
+        forged["samples"]["local"] = json!(true);
+        forged["samples"]["radii"] = json!([0.6]);
+        std::fs::write(folder.path("f.json"), forged.to_string()).unwrap();
+        assert_eq!(folder.run(&check.replace("@c", "@f")).status.code(), Some(1), "{options}");
+    }
+    for options in ["--range 1 0", "--norm l1", "--range 0"] {
+        let words = format!("certify @sum.safetensors --data @sum_sample.safetensors {options}");
+        assert_eq!(folder.run(&words).status.code(), Some(2), "{options}");
+    }
 }
