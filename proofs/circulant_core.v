@@ -8,7 +8,7 @@
      circulant_ok   the residual of alpha I - V^T V - R^T R has row sums of at most beta *)
 
 From Coq Require Import ZArith List Bool.
-Require Import integer_core.
+Require Import integer_core integer_tree network_core.
 Import ListNotations.
 Local Open Scope Z_scope.
 
@@ -76,3 +76,17 @@ Definition circulant_ok (V R : columns) : bool :=
    let n := length V in
    forallb (fun a => Z.leb (sum_z (map (fun b => weight_of T (Nat.min a b) (Nat.max a b)) (seq 0 n))) beta) (seq 0 n)).
 End Check.
+
+(* A convolution with zero padding as one on a torus: each phase of a stride is a column, channel by channel. *)
+Definition phase_kernel (n1 n2 a b t channel r1 r2 : nat) (fine : Z) (k : list Z) : kernel :=
+  map (fun i => map (fun j =>
+    if Nat.ltb (i * t + r1)%nat a && Nat.ltb (j * t + r2)%nat b
+    then fine * nth (channel * (a * b) + ((i * t + r1) * b + (j * t + r2)))%nat k 0 else 0) (seq 0 (S n2))) (seq 0 (S n1)).
+Definition phase_columns (n1 n2 a b t c : nat) (fine : Z) (kernels : list (list Z)) : columns :=
+  map (fun q => map (phase_kernel n1 n2 a b t (q / (t * t))%nat ((q / t) mod t)%nat (q mod t)%nat fine) kernels) (seq 0 (c * (t * t))%nat).
+
+(* torus.v: an axis of n points with padding p and kernel length k is embedded in N = S N' points of each phase *)
+Definition axis_fits (n p k t N' : nat) : bool :=
+  let outputs := window_count n k t p in
+  (Nat.leb (n + p) (S N' * t) && Nat.leb (outputs + (k + t - 1) / t) (S (S N' + p / t)) && Nat.leb outputs (S N') &&
+  Nat.leb k (S N' * t))%nat.
