@@ -7,16 +7,19 @@
      margin_holds      ... and at a sample, whose logits are computed exactly, one class stays ahead up to a radius *)
 
 From Coq Require Import ZArith List Bool.
-Require Import integer_core integer_tree network_core.
+Require Import integer_core integer_tree network_core circulant_core.
 Import ListNotations.
 Local Open Scope Z_scope.
 
 (* For the matrix W / d, with integers W:
      Disjoint    every input is read once at most, so the rows are orthogonal
      Gram        factor holds the columns of R, and sum_j |alpha [i=j] - G_ij - (R^T R)_ij| <= beta, where G = V V^T if
-                 transposed and V^T V if not, V = fine W *)
+                 transposed and V^T V if not, V = fine W
+     Torus       W is a convolution with zero padding; on a torus of S n1 x S n2 points, twisted or not along either axis, the
+                 same sums of the residual of alpha I - V^T V - R^T R, which is a convolution there (circulant_core.v) *)
 Inductive norm_proof :=
   | Disjoint
+  | Torus (n1 n2 : nat) (twisted1 twisted2 : bool) (fine alpha beta : Z) (factor : columns)
   | Gram (transposed : bool) (fine alpha beta : Z) (factor : list (list Z)).
 
 Definition column (n : nat) : list (list Z) := repeat [] n.
@@ -55,6 +58,15 @@ Definition norm_bound (l : linear) (s : shape) (p : norm_proof) : option (Z * Z)
     let d := linear_den l s in
     match p with
     | Disjoint => if reads_once (op l) s then Some (largest_row (op l) s, d * d) else None
+    | Torus n1 n2 twisted1 twisted2 fine alpha beta factor =>
+        match op l, s with
+        | Conv a b t p kernels, Image c h w =>
+            let e := fine * d in
+            if Z.ltb 0 fine && Z.leb 0 (alpha + beta) && axis_fits h p a t n1 && axis_fits w p b t n2 &&
+               circulant_ok n1 n2 twisted1 twisted2 alpha beta (phase_columns n1 n2 a b t c fine kernels) factor
+            then Some (alpha + beta, e * e) else None
+        | _, _ => None
+        end
     | Gram transposed fine alpha beta factor =>
         let rows := norm_rows (op l) s in
         let lists := if transposed then rows else transpose (norm_columns (op l) s) rows in

@@ -4,7 +4,7 @@ From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
 From mathcomp Require Import ring.
 Require Import euclidean operator_norm pointwise.
-Require Import integer_core integer_sound integer_packed integer_tree network_core network_sound witness_core.
+Require Import integer_core integer_sound integer_packed integer_tree network_core network_sound circulant_core convolution_sound witness_core.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Import GRing.Theory Num.Theory Order.TTheory.
 Local Open Scope ring_scope.
@@ -305,15 +305,39 @@ have lt2 : (Nat.modulo i w < w)%N by rewrite modE // ltn_mod.
 rewrite (window_one _ _ _ lt1 lt2) e leq0n andbT subn0 divE // eq_sym; by case: eqP.
 Qed.
 
-Theorem norm_bound_sound l s p a b : norm_bound l s p = Some (a, b) ->
+Theorem torus_sound l s n1 n2 twisted1 twisted2 fine alpha beta factor a b :
+  norm_bound l s (Torus n1 n2 twisted1 twisted2 fine alpha beta factor) = Some (a, b) ->
   [/\ Z.leb 0 a, Z.ltb 0 b & opbound (matrix F l s) (zc a / zc b)].
 Proof.
 rewrite /norm_bound; case fits: (linear_fits l s) => //; have [d0 _ _] := linear_den_parts F fits.
 have dp : Z.ltb 0 (linear_den l s) by move/andP: fits => [].
+move: dp d0; move: fits => /andP [_]; rewrite /matrix /linear_out; case: (op l) => // x y t q ks; case: s => // c h w fit dp d0.
+case ok: (_ && _) => // -[<- <-]; move: ok => /andP [/andP [/andP [/andP [f0 k0] fits1] fits2] ok].
+have sq z : Z.ltb 0 z -> Z.ltb 0 (Z.mul z z) by move=> hz; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+split=> //; first by apply: sq; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+move=> v; have := convolution_bound v fit fits1 fits2 ok; set d := linear_den l _ in dp d0 *; set S := (X in _ * X <= _) => hS.
+have fp := zc_gt0 F f0; have dq := zc_gt0 F dp.
+have e : sqn ((\matrix_(i < len (operator_out (Conv x y t q ks) (Image c h w)), j < len (Image c h w)) over F d (operator_entry (Conv x y t q ks) (Image c h w) i j)) *m v) = S / zc d ^+ 2.
+  rewrite /sqn /dot /S mulr_suml; apply: eq_bigr => i _; rewrite mxE -expr2 -expr_div_n mulr_suml; congr (_ ^+ 2).
+  by apply: eq_bigr => j _; rewrite mxE /over mulrAC.
+rewrite e {e}; clearbody d; rewrite zcD !zcM ler_pdivr_mulr ?exprn_gt0 //.
+have -> : (zc alpha + zc beta) / (zc fine * zc d * (zc fine * zc d)) * sqn v * zc d ^+ 2 = (zc alpha + zc beta) * sqn v / zc fine ^+ 2.
+  by field; rewrite !lt0r_neq0.
+by rewrite ler_pdivl_mulr ?exprn_gt0 // mulrC.
+Qed.
+
+Theorem norm_bound_sound l s p a b : norm_bound l s p = Some (a, b) ->
+  [/\ Z.leb 0 a, Z.ltb 0 b & opbound (matrix F l s) (zc a / zc b)].
+Proof.
+case: p => [|n1 n2 w1 w2 fn al be R|transposed fine alpha beta factor]; [ | exact: torus_sound | ].
+  rewrite /norm_bound; case fits: (linear_fits l s) => //.
+  have dp : Z.ltb 0 (linear_den l s) by move/andP: fits => [].
+  case once: (reads_once _ _) => // -[<- <-]; split; [exact: largest_row_ge0 | | exact: disjoint_sound].
+  by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+rewrite /norm_bound; case fits: (linear_fits l s) => //; have [d0 _ _] := linear_den_parts F fits.
+have dp : Z.ltb 0 (linear_den l s) by move/andP: fits => [].
 have sq x : Z.ltb 0 x -> Z.ltb 0 (Z.mul x x) by move=> h; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
 have fit : operator_fits (op l) s by move/andP: fits => [].
-case: p => [|transposed fine alpha beta factor].
-  case once: (reads_once _ _) => // -[<- <-]; split; [exact: largest_row_ge0 | exact: sq | exact: disjoint_sound].
 case ok: (_ && _) => // -[<- <-]; move: ok => /andP [/andP [f0 k0] hn]; split=> //.
   by apply: sq; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
 rewrite matrix_of_fun.
