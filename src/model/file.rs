@@ -54,6 +54,9 @@ const HINT: &str =
     ": weights alone are no model; in Python, dahlquist.from_state_dict(layers, weights, input_shape) adds one";
 /// The largest model file that is read: 4 GiB.
 const LARGEST_FILE: u64 = 1 << 32;
+/// Equal tensors of so many numbers are written once.
+const LARGE: usize = 1024;
+
 /// A model as it lies in a file: the tree with its numbers.
 ///
 /// A checker reads this, and a [`crate::Network`] is built from it.
@@ -150,8 +153,8 @@ impl Model {
         self.sha256
     }
 
-    /// Returns the bytes of a file of this model, in the newest version. Equal tensors that are one in memory are
-    /// written once.
+    /// Returns the bytes of a file of this model, in the newest version. Tensors that are one in memory, and large ones with the
+    /// same bits, are written once: the branches of a mirror mean have one set of weights.
     ///
     /// # Errors
     /// [`Error::Layer`] for a layer that files do not know.
@@ -160,7 +163,11 @@ impl Model {
         let mut forms = Forms::default();
         let add = &mut |path: &str, _: usize, tensor: Tensor| -> Result<String> {
             tensors.extend(forms.add(path, &tensor));
-            let known = tensors.iter().find(|(_, known)| known.is_same(&tensor) && known.shape() == tensor.shape());
+            let is_known = |known: &Tensor| {
+                known.is_same(&tensor) && known.shape() == tensor.shape()
+                    || tensor.count() >= LARGE && known.has_bits_of(&tensor)
+            };
+            let known = tensors.iter().find(|(_, known)| is_known(known));
             let name = known.map_or_else(|| format!("layers.{path}"), |(name, _)| name.clone());
             if known.is_none() {
                 tensors.push((name.clone(), tensor));

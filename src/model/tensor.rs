@@ -83,6 +83,20 @@ impl Tensor {
         Mat::from_fn(data.len() / columns, columns, |i, j| data[i * columns + j])
     }
 
+    /// Returns whether two tensors hold the same bits in the same format and shape.
+    pub(crate) fn has_bits_of(&self, other: &Self) -> bool {
+        let equal = match (&self.numbers, &other.numbers) {
+            (Numbers::F32(a), Numbers::F32(b)) => {
+                a.len() == b.len() && a.iter().zip(&**b).all(|(a, b)| a.to_bits() == b.to_bits())
+            }
+            (Numbers::F64(a), Numbers::F64(b)) => {
+                a.len() == b.len() && a.iter().zip(&**b).all(|(a, b)| a.to_bits() == b.to_bits())
+            }
+            _ => false,
+        };
+        equal && self.shape == other.shape
+    }
+
     /// Returns whether two tensors are one in memory.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (&self.numbers, &other.numbers) {
