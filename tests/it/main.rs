@@ -52,3 +52,4 @@ mod tableaux;
 mod tamper;
 mod torus;
 mod train;
+mod zoo;

@@ -6,13 +6,19 @@ use dahlquist::{
     field::GradientField,
     integrate::Tableau,
     layer::{AffineLayer, Flow, Layer, Reshape, Step},
+    model::Model,
     operator::{Affine, Dense},
     tensor::{Batch, Shape},
 };
+use dahlquist_testkit::models::model_bytes;
 
 fn dense(outputs: usize, seed: f64) -> Affine<f64> {
-    let weight = (0..outputs * 12).map(|i| (seed + 1.7 * i as f64).sin()).collect();
-    Affine::new(Dense::new(outputs, 12, weight).unwrap(), Some(vec![0.1; outputs])).unwrap()
+    matrix((outputs, 12), seed)
+}
+
+fn matrix((outputs, inputs): (usize, usize), seed: f64) -> Affine<f64> {
+    let weight = (0..outputs * inputs).map(|i| (seed + 1.7 * i as f64).sin()).collect();
+    Affine::new(Dense::new(outputs, inputs, weight).unwrap(), Some(vec![0.1; outputs])).unwrap()
 }
 
 #[test]
@@ -40,4 +46,20 @@ fn it_is_the_mean_and_no_less_certified() {
     }
     let radii = mean.certify(&both, Semantics::Executed).unwrap();
     assert!(radii.iter().all(|c| c.prediction == radii[0].prediction && c.radius.get() > 0.0));
+}
+
+/// Both branches have the same weights, and a file holds large ones once; what is read is the same network, bit for bit.
+#[test]
+fn its_weights_are_written_once() {
+    let input = Shape::image(3, 4, 4);
+    let layers: Vec<Box<dyn Layer<f64>>> = vec![
+        Box::new(Reshape::flatten(input)),
+        Box::new(AffineLayer::new(matrix((40, 48), 0.0))),
+        Box::new(AffineLayer::new(matrix((2, 40), 1.0))),
+    ];
+    let alone = Network::new(input, layers).unwrap();
+    let mean = alone.mirror_mean().unwrap();
+    let (one, both) = (model_bytes(&alone), model_bytes(&mean));
+    assert!(both.len() < one.len() + 8 * 40 * 48 / 2, "{} {}", one.len(), both.len());
+    assert_eq!(Model::parse(&both).unwrap().map(), &mean.describe());
 }
