@@ -128,7 +128,7 @@ impl<T: Scalar, S: Stepper<Scalar = T>> Steps<S> {
         Ok(Self { parts, choice, steps, horizon: None, least: steps, estimate: (0.0, 0) })
     }
 
-    /// Returns the same flow, its steps as they are, said to be so many of a whole time.
+    /// Returns the same flow with the note that its steps, as they are, make up a whole time.
     pub(crate) fn over(self, horizon: Option<f64>) -> Self {
         Self { horizon, ..self }
     }
