@@ -10,7 +10,7 @@ use crate::block::blocks;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<usize>", into = "Vec<usize>")]
 pub enum Shape {
-    /// A vector of so many features.
+    /// A vector of features, by their number.
     Features(usize),
     /// An image, stored channel by channel, each in row-major order.
     Image {

@@ -48,7 +48,7 @@ impl<T: Scalar> Tape<T> {
     /// Returns the `i`-th batch saved.
     ///
     /// # Panics
-    /// If so many were not saved: the tape is not of a forward pass of this layer.
+    /// If fewer were saved: the tape is not of a forward pass of this layer.
     pub fn saved(&self, i: usize) -> &Batch<T> {
         &self.saved[i]
     }
@@ -84,7 +84,7 @@ impl<T: Scalar> Tape<T> {
     /// Returns the tape of the `i`-th part.
     ///
     /// # Panics
-    /// If there were not so many parts: the tape is not of a forward pass of this layer.
+    /// If there were fewer parts: the tape is not of a forward pass of this layer.
     pub fn inner(&self, i: usize) -> &Tape<T> {
         &self.inner[i]
     }

@@ -33,7 +33,7 @@ impl Perturbation {
         *self == Self::default()
     }
 
-    /// Refuses a range that is none.
+    /// Refuses a range that is empty or not finite.
     ///
     /// # Errors
     /// [`Error::Parameter`] if an end is not finite or they are in the wrong order.

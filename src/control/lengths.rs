@@ -47,7 +47,7 @@ pub fn stable_lengths<T: Scalar>(
 ///
 /// # Errors
 /// [`Error::Length`] if there is not one cap for each; [`Error::NotFinite`] for a length that is not finite;
-/// [`Error::Parameter`] for a negative cap or time, or caps whose sum is below it: so many steps cannot be stable.
+/// [`Error::Parameter`] for a negative cap or time, or caps whose sum is below it: this number of steps cannot be stable.
 ///
 /// Source: Held, Wolfe, Crowder, *Validation of subgradient optimization*, Math. Program. 6 (1974).
 ///

@@ -58,7 +58,7 @@ impl SuccessiveApproximations {
     ///
     /// # Errors
     /// As [`Process::new`] and [`Process::costates`]; [`Error::Parameter`] for `α` or `ρ` that are negative, both 0 or not finite,
-    /// for a control that is none, or a field that acts for no positive time.
+    /// for a control that does not fit, or a field that acts for no positive time.
     pub fn run<T: Scalar>(
         &self,
         fields: &mut [Box<dyn VectorField<T>>],

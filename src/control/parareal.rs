@@ -68,9 +68,10 @@ pub struct Inference<T: Scalar> {
 }
 
 impl<'a, T: Scalar> Parareal<'a, T> {
-    /// Windows of so many layers each, which together are the whole network, and a cheap layer for each window.
+    /// Splits the layers of a network into windows of the given lengths, each with a cheap layer beside it.
     ///
-    /// A cheap layer maps the same shapes; what else it computes is free: a flow with fewer steps, say. No claim rests on it.
+    /// A cheap layer maps between the same shapes, and may compute anything else: a flow with fewer steps, say. No claim
+    /// rests on it.
     ///
     /// # Errors
     /// [`Error::Parameter`] if the windows do not cover the layers, or are empty; [`Error::Length`] if there is not one cheap layer

@@ -250,7 +250,7 @@ impl Dataset {
     /// Returns how far, at most, a sample of `batch::<f64>` is from the sample that it stands for: 0, but for bytes, whose
     /// pixels `p/255` no binary format holds.
     ///
-    /// A claim about a sample of that batch is one about the sample itself when it is moved by so much
+    /// A claim about a sample of that batch is one about the sample itself when it is moved by that much
     /// ([`crate::certify::SampleCertificate::moved_by`]).
     pub fn distance_up(&self) -> f64 {
         match self.storage {

@@ -7,9 +7,9 @@ use crate::error::{Error, Result};
 /// The number type of an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A number in so many bytes.
+    /// A floating-point number of this size in bytes.
     Float(usize),
-    /// An integer in so many bytes, and whether it has a sign.
+    /// An integer of this size in bytes, and whether it has a sign.
     Integer(usize, bool),
 }
 

@@ -23,7 +23,7 @@ const BUFFER: usize = 1 << 20;
 
 const CHANGED: &str = "changed since it was opened";
 
-/// Samples of so many numbers, one after the other, little-endian.
+/// Samples one after the other, little-endian.
 #[derive(Debug)]
 pub(super) struct Stored {
     path: PathBuf,

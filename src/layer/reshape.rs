@@ -71,7 +71,7 @@ impl Reshape {
         Self::described(&Linear::FirstChannels { channels }, input)
     }
 
-    /// Groups of channels of an image, each moved by so many rows down and columns to the right: `(channels, rows,
+    /// Groups of channels of an image, each moved down by some rows and to the right by some columns: `(channels, rows,
     /// columns)`.
     ///
     /// # Errors

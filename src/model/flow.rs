@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 ///
 /// | keys | meaning |
 /// |---|---|
-/// | `field`, `step`, `steps` | one field, so many steps of the length `step` |
+/// | `field`, `step`, `steps` | one field, and this number of steps of the length `step` |
 /// | `fields`, `step` | one step of the length `step` for each field, in order: weights that depend on time |
-/// | `field`, `horizon`, `steps` | so many steps of the length `horizon/steps` |
+/// | `field`, `horizon`, `steps` | this number of steps of the length `horizon/steps` |
 /// | `fields`, `horizon` | one step of the length `horizon/n` for each of `n` fields |
 /// | `field`, `horizon` | the same, with the number of steps *open*: `n = ⌈T/(2rν)⌉`, the least for which a step is within the proved limit of circle contractivity; [`crate::rules::Prover::settled`] chooses it |
 ///
@@ -62,7 +62,7 @@ impl<W> Clone for Step<'_, W> {
 impl<W> Copy for Step<'_, W> {}
 
 impl<W> Flow<W> {
-    /// So many steps of the length `h` with one field.
+    /// Returns a number of steps of the length `h` with one field.
     pub fn of_steps(field: Field<W>, method: Method, h: f64, steps: usize) -> Self {
         Self { fields: vec![field], method, step: h, steps, horizon: None, tolerance: None }
     }

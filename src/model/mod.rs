@@ -150,7 +150,7 @@ pub enum Linear<W = Tensor> {
         /// How many.
         channels: usize,
     },
-    /// Each group of channels of an image moved by so many rows down and so many columns to the right: `(channels, rows,
+    /// Each group of channels of an image moved down by some rows and to the right by some columns: `(channels, rows,
     /// columns)`. Channels behind the last group stay where they are.
     Shift {
         /// The groups, in order.

@@ -80,8 +80,8 @@ impl Pooling {
         self.size.0.iter().zip(self.stride().0).map(|(size, stride)| size.div_ceil(stride)).product()
     }
 
-    /// Returns `√m` for windows that a point lies in at most `m` of: what is 1-Lipschitz in each window is so much in
-    /// all of them, as `Σ_w ‖Δx_w‖² ≤ m‖Δx‖²`.
+    /// Returns `√m`, where at most `m` windows hold the same point: the Lipschitz constant of a map that is 1-Lipschitz in
+    /// each window, as `Σ_w ‖Δx_w‖² ≤ m‖Δx‖²`.
     pub(crate) fn overlap(&self) -> Upper {
         Upper::proved(sqrt_up(self.multiplicity() as f64))
     }

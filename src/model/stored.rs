@@ -19,7 +19,7 @@ use crate::{
 const MOST_LAYERS: usize = 10_000;
 /// The largest number of steps of a flow that is read.
 pub(crate) const MOST_STEPS: usize = 100_000;
-/// A tensor may be used by several layers, but all of them together read at most so many times the bytes of the file,
+/// A tensor may be used by several layers, but all of them together read at most this multiple of the size of the file,
 /// or [`FREE_READING`] if that is more: a small file cannot ask for an unbounded amount of memory.
 const MOST_READING: usize = 16;
 /// 256 MiB.
@@ -82,7 +82,7 @@ impl<'a> Stored<'a> {
         Ok(if wide { f64::NAME } else { f32::NAME })
     }
 
-    /// Returns a tensor that has so many axes, in the format of the network, with finite numbers only.
+    /// Returns a tensor that has this number of axes, in the format of the network, with finite numbers only.
     pub fn read(&self, name: &str, axes: usize, scalar: &str) -> Result<Tensor> {
         let refuse = |reason: String| Error::parameter("tensor", name, reason);
         let info = self.metadata.info(name).ok_or_else(|| refuse("the file has no tensor of this name".into()))?;

@@ -54,12 +54,12 @@ pub enum Linear {
         /// The side of a window.
         size: usize,
     },
-    /// The mean of each channel of so many points.
+    /// The mean of each channel over all of its points.
     GlobalMean {
         /// The number of points.
         points: usize,
     },
-    /// Division of each of so many consecutive numbers by one deviation.
+    /// Division of runs of consecutive numbers, each run by one deviation.
     Divide {
         /// The deviations, positive.
         std: Vec<f64>,

@@ -97,7 +97,7 @@ pub(super) fn residual(
     let size = add_up(add_up(known.magnitude, known.error), alpha.abs());
     let subtractions = mul_up(U, add_up(size, residual));
     let bound = add_up(add_up(residual, subtractions), add_up(known.error, of_square.error));
-    // Each component of Êv, and of what it should be, is off by so much.
+    // Each component of Êv, and of what it should be, is off by this much.
     let sums = add_up(mul_up(gamma(n + 1, U), residual), mul_up(n as f64, ETA));
     let combined = mul_up(8.0 * U, add_up(add_up(size, of_square.magnitude), add_up(known.apart, of_square.apart)));
     let apart = add_up(add_up(known.apart, of_square.apart), add_up(subtractions, add_up(sums, combined)));

@@ -9,10 +9,10 @@ use crate::scalar::{Scalar, gemm};
 const COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
 /// How often `p` is applied.
 const ITERATIONS: usize = 5;
-/// Products are computed by blocks of so many columns, in parallel.
+/// Products are computed by blocks of this number of columns, in parallel.
 const BLOCK: usize = 64;
 
-/// Returns a matrix `O ≈ UVᵀ` for the matrix `G = UΣVᵀ` with so many rows, row by row: its singular values are near 1 where
+/// Returns a matrix `O ≈ UVᵀ` for the matrix `G = UΣVᵀ` with `rows` rows, row by row: its singular values are near 1 where
 /// those of `G` are not much smaller than its norm. Returns zeros for a matrix of zeros.
 ///
 /// It is the quintic Newton–Schulz iteration `X ← aX + bXXᵀX + c(XXᵀ)²X` from `X = G/‖G‖_F`, carried out on the smaller of

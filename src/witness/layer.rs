@@ -22,7 +22,7 @@ pub(super) enum Known {
     /// Coordinates that are moved, or embedded among zeros; a function of slopes in `[0, 1]`: no proof is needed, and the
     /// squared Lipschitz constant is 1.
     Plain,
-    /// Means of so many coordinates each.
+    /// Means over this number of coordinates each.
     Mean(usize),
     /// `(x − mean)/std`, with the smallest `std`.
     Normalize(f64),

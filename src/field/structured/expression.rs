@@ -228,7 +228,7 @@ impl Expression {
                     sum.lipschitz = add_up(sum.lipschitz, next.lipschitz);
                 }
                 for s in 0..reach.len() {
-                    // Each term passes through at most so many additions; they cannot underflow. The tape is rounded, too.
+                    // Each term passes through at most this many additions; they cannot underflow. The tape is rounded, too.
                     let added = mul_up(rounding.dot(parts.len()), sum.sizes[s]);
                     let added = rounding.unless_overflow(add_up(sum.sizes[s], added), added);
                     sum.errors[s] = add_up(sum.errors[s], added);

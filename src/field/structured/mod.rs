@@ -140,7 +140,7 @@ impl<T: Scalar> StructuredField<T> {
     /// Returns one step of a split method.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for a method that is none for the field.
+    /// [`Error::Parameter`] for a method that does not fit the field.
     pub(crate) fn split_step(&self, method: SplitMethod, h: f64) -> Result<Expression> {
         use Expression::{Chain, Identity, Scale, Sum};
         match (method, &self.form) {

@@ -105,6 +105,7 @@ impl<T: Scalar> Explicit<T> {
 impl<T: Scalar> Stepper for Explicit<T> {
     type Scalar = T;
     type Wide = Explicit<f64>;
+    const BY_LENGTH: bool = true;
 
     fn field(&self) -> &dyn VectorField<T> {
         &*self.field

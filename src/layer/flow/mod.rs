@@ -36,6 +36,8 @@ pub trait Stepper: Debug + Send + Sync + 'static {
     type Scalar: Scalar;
     /// The same step over `f64`.
     type Wide: Stepper<Scalar = f64>;
+    /// Whether [`Self::vjp`] returns the gradient by the length.
+    const BY_LENGTH: bool = false;
 
     /// Returns the field.
     fn field(&self) -> &dyn VectorField<Self::Scalar>;
@@ -128,7 +130,7 @@ impl<T: Scalar, S: Stepper<Scalar = T>> Steps<S> {
         Ok(Self { parts, choice, steps, horizon: None, least: steps, estimate: (0.0, 0) })
     }
 
-    /// Returns the same flow, its steps as they are, said to be so many of a whole time.
+    /// Returns the same flow with the note that its steps, as they are, make up a whole time.
     pub(crate) fn over(self, horizon: Option<f64>) -> Self {
         Self { horizon, ..self }
     }
@@ -164,7 +166,7 @@ impl<T: Scalar, S: Stepper<Scalar = T>> Steps<S> {
         &mut gradient[first..][..self.parts[place].field().parameters().len()]
     }
 
-    /// Returns whether the length is a parameter that is evaluated: it follows the weights.
+    /// Returns whether the length follows the weights.
     fn is_relative(&self) -> bool {
         matches!(self.choice, Step::Relative(_))
     }
@@ -204,8 +206,7 @@ impl<T: Scalar, S: Stepper<Scalar = T>> Layer<T> for Steps<S> {
             let place = self.place(step);
             let slots = gradient.as_deref_mut().map(|gradient| self.slots(place, gradient));
             let (g, by_length) = self.parts[place].vjp(tape.inner(step), g, slots);
-            if let (true, Some([.., slot]), Some(by_length)) = (self.is_relative(), gradient.as_deref_mut(), by_length)
-            {
+            if let (Some([.., slot]), Some(by_length)) = (gradient.as_deref_mut(), by_length) {
                 slot[0] += by_length;
             }
             g
@@ -262,10 +263,10 @@ impl<T: Scalar, S: Stepper<Scalar = T>> Layer<T> for Steps<S> {
         self.fields().flat_map(|field| field.parameter_rows()).collect()
     }
 
-    /// The explicit parameters are those of the fields, and the length of a step if it follows them.
+    /// The explicit parameters are those of the fields, and the length of a step if the method has the gradient by it.
     fn gradient(&self) -> Vec<Vec<T>> {
         let sizes = self.fields().flat_map(|field| field.parameters()).map(<[T]>::len);
-        sizes.chain(self.is_relative().then_some(1)).map(|n| vec![T::zero(); n]).collect()
+        sizes.chain(S::BY_LENGTH.then_some(1)).map(|n| vec![T::zero(); n]).collect()
     }
 
     fn prepare(&mut self) {
@@ -292,10 +293,10 @@ impl<T: Scalar, S: Stepper<Scalar = T>> Layer<T> for Steps<S> {
 
     /// With `h = 2rθ/β`, the gradient by `β` is `−h/β` times that by `h`. A number of steps has no gradient.
     fn pull_back(&self, gradient: &mut [Vec<T>]) {
-        let count = gradient.len() - usize::from(self.is_relative());
+        let count = gradient.len() - usize::from(S::BY_LENGTH);
         let (mut rest, by_length) = gradient.split_at_mut(count);
         let (estimate, steepest) = self.estimate;
-        if let ([by_length], true) = (&*by_length, estimate > 0.0) {
+        if let ([by_length], true) = (&*by_length, self.is_relative() && estimate > 0.0) {
             let scale = -by_length[0] * self.step() / T::of(estimate);
             self.parts[steepest].field().curvature_gradient(scale, self.slots(steepest, rest));
         }

@@ -45,7 +45,7 @@ impl<W> Field<W> {
     /// Returns the field with its constants rounded to the format `T`, as it is evaluated.
     ///
     /// # Errors
-    /// [`Error::Parameter`] for a constant that is none in `T`.
+    /// [`Error::Parameter`] for a constant that `T` cannot hold.
     pub(crate) fn in_format<T: Scalar>(mut self) -> Result<Self> {
         let Constants { activations, numbers } = self.constants();
         for function in activations {

@@ -119,7 +119,7 @@ impl Program {
         Some(x.iter().map(|x| x * x).sum::<f64>() - s[0])
     }
 
-    /// Points of the domain: the multipliers of early stages are so much larger that they pay for later ones.
+    /// Points of the domain: the multipliers of early stages are larger by enough to pay for later ones.
     fn starts(&self) -> impl Iterator<Item = Point> {
         (0..40).filter_map(|k| {
             let ratio = 4f64.powi(k);

@@ -46,7 +46,7 @@ impl<T: Scalar> WithSimd for Products<'_, T> {
 }
 
 impl<T: Scalar> Products<'_, T> {
-    /// `G` blocks of output channels, `P` vectors of each and `R` squares at a time, where there are so many.
+    /// `G` blocks of output channels, `P` vectors of each and `R` squares at a time, as long as there are enough of them.
     #[inline(always)]
     fn all<S: Simd, const G: usize, const P: usize, const R: usize>(&mut self, simd: S) {
         for product in 0..PRODUCTS {
