@@ -70,8 +70,7 @@ pub struct Proposal {
 const LARGEST: f64 = f64::from_bits((1023 + 200) << 52);
 const SMALLEST: f64 = f64::from_bits((1023 - 200) << 52);
 
-/// The most neurons for which the program of the multipliers is solved as a whole, for the last percent: less than a second on
-/// one core.
+/// The most neurons for which the program of the multipliers is solved as a whole: a step takes a few times their cube.
 const WHOLE: usize = 192;
 
 impl Chain {
