@@ -222,6 +222,14 @@ def inequality(spec, h, known):
     raise Refused(f"the inequality {kind} does not follow from the constants of the field")
 
 
+def unit_of(rows):
+    """The power of two by which the largest entry comes to lie in [1, 2)."""
+    most, unit = max(abs(x) for row in rows for x in row), Q(1)
+    while most and not 1 <= most / unit < 2:
+        unit = unit * 2 if most >= 2 * unit else unit / 2
+    return unit
+
+
 def quadratic_constraint(matrices, functions, outer, h, proof, c):
     """`y = x + h B f(Ax)`, or `y = B f(W .. f(W x))` for `h` none: with `(ds - m dz)(ds - L dz) <= 0` of each neuron and
     multipliers T, the form `c^2|x|^2 - |y|^2 + 2 sum T (s - m z)(s - L z)` is semidefinite.
@@ -230,9 +238,7 @@ def quadratic_constraint(matrices, functions, outer, h, proof, c):
     blocks, scaled, e = evidence(proof, "multipliers"), [], Q(1)
     for matrix in matrices + ([outer] if outer else []):
         rows = matrix.dense()
-        most, unit = max(abs(x) for row in rows for x in row), Q(1)
-        while most and not 1 <= most / unit < 2:
-            unit = unit * 2 if most >= 2 * unit else unit / 2
+        unit = unit_of(rows)
         e *= unit
         scaled.append([[x / unit for x in row] for row in rows])
     if [len(t) for t in blocks] != [len(w.rows) for w in matrices] or min(map(min, blocks)) < 0:

@@ -2,8 +2,9 @@
 
 import hashlib
 from fractions import Fraction as Q
+from math import prod
 
-from claims import PROVED, REFUSED, UNREAD, join
+from claims import PROVED, REFUSED, UNREAD, evidence, join, numbers, quadratic_constraint, unit_of
 from exact import Refused, Tensors, Unread, method
 from network import points
 
@@ -129,9 +130,9 @@ def check_samples(reading, certificate, data):
     """Adds a verdict for each sample: in exact semantics its class, and its radius by the constant of the features."""
     claimed, model = certificate["samples"], reading.model
     tensors = Tensors(data)
-    raw, numbers, (count, *_) = tensors.raw("x")
+    raw, coordinates, (count, *_) = tensors.raw("x")
     labels = list(tensors.raw("y")[1]) if "y" in tensors.header else []
-    numbers = [Q(x, 255) if tensors.type("x") == "U8" else Q(x) for x in numbers]
+    coordinates = [Q(x, 255) if tensors.type("x") == "U8" else Q(x) for x in coordinates]
     digest = hashlib.sha256(raw + b"".join(label.to_bytes(8, "little") for label in labels)).hexdigest()
     classes, radii = claimed["predictions"], claimed["radii"]
     if digest != claimed["sha256"] or len(classes) != count or len(radii) != count:
@@ -142,18 +143,16 @@ def check_samples(reading, certificate, data):
         return reading.say(UNREAD, "samples", "local radii rest on more than the constant of the features")
     head = model.layers[-1]
     mixes = isinstance(head, dict) and head["type"] in ("dense", "conv2d", "avg_pool", "global_avg_pool")
-    counts, size = steps_of(certificate["network"], {}), len(numbers) // count
+    counts, size, pair = steps_of(certificate["network"], {}), len(coordinates) // count, pairs(reading, certificate)
     for s in range(count):
         try:
-            layers, x = model.layers[:-1] if mixes else model.layers, tuple(numbers[s * size:][:size])
+            layers, x = model.layers[:-1] if mixes else model.layers, tuple(coordinates[s * size:][:size])
             x, shape = reading.once(lambda x, _: value(reading, layers, model.input, x, counts), x, repr(counts))
             rows = None
             if mixes:
                 last = reading.once(model.matrix, head, shape)
                 x, rows = last.value(x), last.dense()
-            verdict, why = margin(x, rows, classes[s], Q(radii[s]), Q(certificate["features"]))
-            if verdict == UNREAD and certificate["network"]["premises"][-1].get("span", 1) == 1:
-                verdict = REFUSED
+            verdict, why = margin(x, rows, classes[s], Q(radii[s]), Q(certificate["features"]), pair)
             if verdict == PROVED and claimed["semantics"] != "exact":
                 verdict, why = UNREAD, f"{why}; what the program rounds is not"
             reading.say(verdict, f"sample {s}", why)
@@ -161,15 +160,53 @@ def check_samples(reading, certificate, data):
             reading.say(UNREAD, f"sample {s}", str(error))
 
 
-def margin(logits, rows, i, radius, lipschitz):
-    """Within `radius`, `z_i - z_j` falls by less than `L |w_i - w_j| radius`."""
+class Row:
+    """A matrix of one row."""
+
+    def __init__(self, row):
+        self.row = row
+
+    def dense(self):
+        return [self.row]
+
+
+def pairs(reading, certificate):
+    """Whether `z_i - z_j` is proved to be `c`-Lipschitz, where the head is in a run: the form with `w_i - w_j` in the place of the
+    head, and the multipliers of the run for `c` in the place of its constant, is semidefinite."""
+    *before, run = certificate["network"]["premises"]
+    model, span = reading.model, run.get("span", 1)
+    if span < 2 or run["rule"] != "quadratic_constraint":
+        return None
+    specs, maps = model.layers[-span:], []
+    at = reading.output(model.layers[:-span], model.input)
+    for spec in specs[::2]:
+        maps.append(reading.once(model.matrix, spec, at))
+        at = maps[-1].target
+    functions = [model.function({k: v for k, v in s.items() if k != "type"}) for s in specs[1::2]]
+    if len(maps) == len(functions):
+        return None
+    rows, bound = maps[-1].dense(), numbers(run)["bound"]
+    ahead = prod(numbers(part)["bound"] for part in before)
+
+    def holds(i, j, c):
+        u, c = [a - b for a, b in zip(rows[i], rows[j])], c / ahead
+        if not any(u):
+            return True
+        scale = (c / bound * unit_of(rows) / unit_of([u])) ** 2
+        multipliers = [[scale * Q(t) for t in block] for block in evidence(run, "multipliers")]
+        return quadratic_constraint(maps[:-1], functions, Row(u), None, {"evidence": {"multipliers": multipliers}}, c)
+    return holds
+
+
+def margin(logits, rows, i, radius, lipschitz, pair):
+    """Within `radius`, `z_i - z_j` falls by less than `L |w_i - w_j| radius`, or by the constant of the pair."""
     if radius < 0 or i != max(range(len(logits)), key=lambda j: (logits[j], -j)):
         return REFUSED, f"the class is not {i}"
     for j, z in enumerate(logits):
         gap, apart = logits[i] - z, sum((a - b) ** 2 for a, b in zip(rows[i], rows[j])) if rows else 2
         if j != i and radius > 0 and (gap <= 0 or gap * gap < (radius * lipschitz) ** 2 * apart):
-            # Where the head is in a run, radii may rest on the constants of pairs, which this reading does not know.
-            return UNREAD, f"class {i} within {float(radius)!r}: class {j} may overtake it"
+            if pair is None or gap <= 0 or not pair(i, j, gap / radius):
+                return REFUSED, f"class {i} within {float(radius)!r}: class {j} may overtake it"
     return PROVED, f"class {i} within {float(radius)!r}"
 
 

@@ -149,7 +149,7 @@ impl<T: Scalar> Sealed<T> {
     /// each, are certified as one map by a quadratic constraint, the last one together with the head. The multipliers of that
     /// bound how fast the difference of any two logits changes, too, and radii use it.
     ///
-    /// Of up to 384 neurons the program of the multipliers is solved as a whole, in seconds on one core. Beyond, they
+    /// Of up to 192 neurons the program of the multipliers is solved as a whole. Beyond, they
     /// begin layer by layer in closed form and are improved by gradients; the proof takes a few times `neurons³` operations.
     /// The search may end before the least bound is reached, or find nothing; no bound gets worse.
     ///

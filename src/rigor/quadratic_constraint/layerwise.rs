@@ -40,6 +40,13 @@ pub(super) struct Pivots {
     beside: Vec<Mat<f64>>,
 }
 
+/// One step of the elimination: the factor of `Y_{j−1}`, what stands beside it, and the next pivot `X_j`.
+struct Eliminated {
+    factor: Mat<f64>,
+    beside: Mat<f64>,
+    next: Mat<f64>,
+}
+
 impl Chain {
     /// Returns multipliers and the bound that they seem to prove, if there are any; for a stack.
     pub(super) fn propose_by_layers(&self) -> Option<Proposal> {
@@ -75,14 +82,13 @@ impl Chain {
                 return None;
             }
             t.push(vec![one; stage.weight.nrows()]);
-            let (_, pivot) = self.eliminate(j, &x, &t[j])?;
-            x = pivot.1;
+            x = self.eliminate(j, &x, &t[j])?.next;
         }
         Some(t)
     }
 
-    /// Returns the factor of `Y_{j−1}`, and with it what stands beside it and the next pivot `X_j`.
-    fn eliminate(&self, j: usize, x: &Mat<f64>, t: &[f64]) -> Option<(Mat<f64>, (Mat<f64>, Mat<f64>))> {
+    /// Returns one step of the elimination, from the pivot `X_{j−1}`.
+    fn eliminate(&self, j: usize, x: &Mat<f64>, t: &[f64]) -> Option<Eliminated> {
         let (w, [m, l]) = (&self.stages[j].weight, self.stages[j].slopes);
         let weighted = Mat::from_fn(w.nrows(), w.ncols(), |i, c| t[i] * w[(i, c)]);
         let mut y = x.clone();
@@ -97,7 +103,7 @@ impl Chain {
         let mut next: Mat<f64> = Mat::zeros(w.nrows(), w.nrows());
         gemm(next.as_mut(), Accum::Replace, beside.as_ref(), beside.transpose());
         let next = Mat::from_fn(w.nrows(), w.nrows(), |a, b| if a == b { 2.0 * t[a] } else { 0.0 } - next[(a, b)]);
-        Some((factor, (beside, next)))
+        Some(Eliminated { factor, beside, next })
     }
 
     /// Returns the factor of `N(t)`; none where it is not positive definite.
@@ -105,7 +111,7 @@ impl Chain {
         let mut pivots = Pivots { diagonal: Vec::new(), beside: Vec::new() };
         let mut x: Mat<f64> = Mat::identity(self.input(), self.input());
         for (j, t) in t.iter().enumerate() {
-            let (factor, (beside, next)) = self.eliminate(j, &x, t)?;
+            let Eliminated { factor, beside, next } = self.eliminate(j, &x, t)?;
             pivots.diagonal.push(factor);
             pivots.beside.push(beside);
             x = next;
@@ -139,7 +145,7 @@ impl Chain {
         for (j, stage) in self.stages.iter().enumerate().rev() {
             let mut before: Mat<f64> = Mat::zeros(stage.weight.ncols(), z.ncols());
             gemm(before.as_mut(), Accum::Replace, pivots.beside[j].transpose(), z.as_ref());
-            before = before * faer::Scale(-1.0);
+            before *= faer::Scale(-1.0);
             back_substitute_estimate(pivots.diagonal[j].as_ref(), before.as_mut());
             let mut image: Mat<f64> = Mat::zeros(stage.weight.nrows(), z.ncols());
             gemm(image.as_mut(), Accum::Replace, stage.weight.as_ref(), before.as_ref());
@@ -232,7 +238,7 @@ impl Output {
             (below, of_below) = (&below * &power, of_below + of_power);
             power = &power * &power;
             let size = trace(&power);
-            power = power * faer::Scale(1.0 / size);
+            power *= faer::Scale(1.0 / size);
             of_power = 2.0 * of_power + size.ln();
         }
         let whole = of_power + trace(&power).ln();

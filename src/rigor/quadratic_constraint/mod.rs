@@ -70,8 +70,8 @@ pub struct Proposal {
 const LARGEST: f64 = f64::from_bits((1023 + 200) << 52);
 const SMALLEST: f64 = f64::from_bits((1023 - 200) << 52);
 
-/// The most neurons for which the program of the multipliers is solved as a whole: two seconds on one core.
-const WHOLE: usize = 384;
+/// The most neurons for which the program of the multipliers is solved as a whole: a step takes a few times their cube.
+const WHOLE: usize = 192;
 
 impl Chain {
     /// Returns the step `x ↦ x + hBσ(Ax + b)` with `A` the matrix of `inner` and `B = outer`.
