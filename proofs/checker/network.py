@@ -202,10 +202,12 @@ class Witness:
             if words[at] in ("norm", "flow"):
                 start = at
                 at += 2 if words[at] == "norm" else 5
+                places = int(words[at + 1]) * int(words[at + 2]) if words[at] == "torus" else 1
+                at += 3 if words[at] == "torus" else 0
                 k = int(words[at + 9])
                 self.proofs[int(words[start + 1])] = {"kind": words[start], "at": start, "gram": at, "fine": at + 3,
                                                       "alpha": at + 5, "beta": at + 7, "factor": at + 10}
-                at += 10 + k * (k + 1) // 2
+                at += 10 + places * k * (k + 1) // 2
                 self.proofs[int(words[start + 1])]["end"] = at
             elif words[at] == "lipschitz":
                 self.lipschitz.append(at)

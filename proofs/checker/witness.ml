@@ -56,9 +56,27 @@ let digest r =
     bad r (Printf.sprintf "%S is no SHA-256 in hexadecimal digits" w);
   w
 
+(* the kernels of the factor, column by column and upper triangular, row by row *)
+let torus r =
+  let axis () = let n = small r "a size of the torus" in if n = 0 then bad r "an empty torus"; n in
+  let n1 = axis () in let n2 = axis () in
+  let twist () = match need r "periodic or twisted" with
+    | "periodic" -> false | "twisted" -> true | w -> bad r (Printf.sprintf "%S where periodic or twisted is expected" w) in
+  let twisted1 = twist () in let twisted2 = twist () in
+  literal r "fine"; let fine = scale r "the scale" in
+  literal r "alpha"; let alpha = integer r "alpha" in
+  literal r "beta"; let beta = integer r "beta" in
+  literal r "factor"; let k = small r "the size of the factor" in
+  if k > String.length r.text || n1 > String.length r.text || n2 > String.length r.text then bad r "the size of the factor is out of range";
+  let times n f = List.init n (fun _ -> f ()) in
+  let kernel () = times n1 (fun () -> times n2 (fun () -> integer r "an entry of the factor")) in
+  let column = ref 0 in
+  let factor = times k (fun () -> incr column; times !column kernel) in
+  Torus (n1 - 1, n2 - 1, twisted1, twisted2, fine, alpha, beta, factor)
+
 (* the factor is upper triangular, given by rows from the diagonal on *)
 let gram r =
-  literal r "gram";
+  match need r "gram or torus" with "torus" -> torus r | "gram" ->
   let transposed = match need r "columns or rows" with
     | "columns" -> false | "rows" -> true | w -> bad r (Printf.sprintf "%S where columns or rows is expected" w) in
   literal r "fine"; let fine = scale r "the scale" in
@@ -72,6 +90,7 @@ let gram r =
     for j = i to k - 1 do cols.(j) <- integer r "an entry of the factor" :: cols.(j) done
   done;
   Gram (transposed, fine, alpha, beta, Array.to_list (Array.map List.rev cols))
+  | w -> bad r (Printf.sprintf "%S where gram or torus is expected" w)
 
 let parse text =
   let r = { text; pos = 0; line = 1 } in

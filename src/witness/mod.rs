@@ -20,6 +20,7 @@
 //! is refused by name. A network may have parts without one ([`parts`]): a witness of such a part is one about the
 //! function from its input to its output, and claims no margins.
 
+mod circulant;
 mod integer;
 mod layer;
 mod operator;
@@ -191,10 +192,10 @@ impl Witness {
 impl Head {
     fn read(model: &Model, i: usize, input: Shape) -> Result<Self> {
         let refuse = |e: Error| e.in_layer(i.to_string());
-        let Map::Linear(dense @ Linear::Dense { .. }) = &model.map().layers()[i] else {
+        let Map::Linear(Linear::Dense { weight, .. }) = &model.map().layers()[i] else {
             return Err(refuse(Error::not_proved("margins", "the last layer is no dense one")));
         };
-        let (rows, scale) = Stored::read(dense, input).map_err(refuse)?.integers();
+        let (rows, scale) = Stored::integers(&weight.numbers(), input.len());
         Ok(Self { rows, scale })
     }
 
