@@ -8,6 +8,7 @@
 //! | part | what is written |
 //! |---|---|
 //! | operators | `α`, `β` and `R` with `Σ_j |αI − G − RᵀR|_ij ≤ β`, so `‖W‖² ≤ α + β`: `β` is computed exactly |
+//! | convolutions | the same with convolutions on a torus for `G` and `R`, and the sum of absolute values on it |
 //! | Lipschitz constant | the root of the product of the `α + β`, rounded up |
 //! | margins | for a sample, by its number, its class and the largest radius that the gaps between its logits prove |
 //!
@@ -15,7 +16,7 @@
 //! model, and its radii with them: each is the largest for which the verified checker says yes. The checker computes the
 //! logits itself, exactly. A flow counts as 1-Lipschitz, also where a certificate knows it to contract.
 //!
-//! The checker knows dense layers, convolutions (their norm only where the matrix is small, or the kernel is one point),
+//! The checker knows dense layers, convolutions with zero padding,
 //! ReLU and leaky ReLU, normalisation, mean pooling, layers that move coordinates, and gradient flows. Any other layer
 //! is refused by name. A network may have parts without one ([`parts`]): a witness of such a part is one about the
 //! function from its input to its output, and claims no margins.

@@ -53,8 +53,7 @@ impl Stored {
     /// with a kernel of one point and stride 1, the whole one for any other.
     ///
     /// # Errors
-    /// [`crate::Error::NotProved`] for a convolution that the checker does not know, or that is too large to be written
-    /// out.
+    /// [`crate::Error::NotProved`] for a convolution that the checker does not know.
     pub(super) fn read(linear: &Linear, input: Shape) -> Result<Self> {
         match linear {
             Linear::Dense { weight, .. } => {
