@@ -6,7 +6,7 @@ module Z = Integer
 exception Bad of string
 
 type claim = { sample : int; winner : int; radius : Z.t; radius_den : Z.t }
-type t = { model : string; samples : string option; from : int; upto : int; proofs : (int * layer_proof) list;
+type t = { model : string; samples : string option; from : int; upto : int; proofs : (int list * layer_proof) list;
            lipschitz : (Z.t * Z.t) list; margins : claim list }
 
 type reader = { text : string; mutable pos : int; mutable line : int }
@@ -45,6 +45,17 @@ let small r what =
 let scale r what =
   let s = small r what in
   if s > 10_000 then bad r (what ^ " is out of range") else Z.shift_left Z.one s
+
+(* a layer by its number, one of a branch by three: 0.1.2 is layer 2 of branch 1 of layer 0 *)
+let path r =
+  let w = need r "a layer" in
+  let part s =
+    if s = "" || String.length s > 6 || not (String.for_all (fun c -> '0' <= c && c <= '9') s) then
+      bad r (Printf.sprintf "%S is no layer" w);
+    int_of_string s in
+  match List.map part (String.split_on_char '.' w) with
+  | [ _ ] | [ _; _; _ ] as p -> p
+  | _ -> bad r (Printf.sprintf "%S is no layer" w)
 
 let literal r expected =
   let w = need r expected in
@@ -104,14 +115,14 @@ let parse text =
    | w -> bad r (Printf.sprintf "%S where samples or layers is expected" w));
   from := small r "the first layer"; upto := small r "the last layer";
   let proof p i =
-    if List.mem_assoc i !proofs then bad r (Printf.sprintf "a second proof for layer %d" i);
+    if List.mem_assoc i !proofs then bad r (Printf.sprintf "a second proof for layer %s" (String.concat "." (List.map string_of_int i)));
     if !lipschitz <> [] || !margins <> [] then bad r "a proof after a claim";
     proofs := (i, p) :: !proofs in
   let rec go () = match need r "the word end" with
     | "end" -> (match word r with None -> () | Some _ -> bad r "text after the word end")
-    | "norm" -> let i = small r "a layer" in proof (Norm (gram r)) i; go ()
+    | "norm" -> let i = path r in proof (Norm (gram r)) i; go ()
     | "flow" ->
-      let i = small r "a layer" in
+      let i = path r in
       literal r "radius"; let p = integer r "the radius" in let q = integer r "the radius" in
       (* the reciprocal of p / q; the radius infinity is 1 0 *)
       proof (Circle (gram r, q, p)) i; go ()

@@ -17,7 +17,7 @@
 //! logits itself, exactly. A flow counts as 1-Lipschitz, also where a certificate knows it to contract.
 //!
 //! The checker knows dense layers, convolutions with zero padding,
-//! ReLU and leaky ReLU, normalisation, mean pooling, layers that move coordinates, and gradient flows. Any other layer
+//! ReLU and leaky ReLU, normalisation, mean pooling, layers that move coordinates, gradient flows, and means of branches of these. Any other layer
 //! is refused by name. A network may have parts without one ([`parts`]): a witness of such a part is one about the
 //! function from its input to its output, and claims no margins.
 
@@ -102,7 +102,7 @@ impl Witness {
         let mut text = format!("layers {} {last}\n", part.start);
         let mut squared = BigRational::one();
         for (i, layer) in (part.start..).zip(layers) {
-            let (proof, factor) = layer.prove(i).map_err(|e| e.in_layer(i.to_string()))?;
+            let (proof, factor) = layer.prove(&i.to_string()).map_err(|e| e.in_layer(i.to_string()))?;
             text += &proof;
             squared *= factor;
         }
