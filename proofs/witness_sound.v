@@ -135,6 +135,13 @@ Proof.
 move=> e; subst m; congr sqn; apply/colP => i; rewrite mxE (insubT (fun k => (k < n)%N) (ltn_ord i)); congr (x _ 0); exact: val_inj.
 Qed.
 
+Lemma young_scaled (k P Q D : F) : 0 < k -> 0 <= P - 2%:R * (k * D) + k ^+ 2 * Q -> 2%:R * D <= k^-1 * P + k * Q.
+Proof.
+move=> k0 h; rewrite -subr_ge0 -(pmulr_rge0 _ k0).
+have -> : k * (k^-1 * P + k * Q - 2%:R * D) = P - 2%:R * (k * D) + k ^+ 2 * Q by field; rewrite lt0r_neq0.
+exact: h.
+Qed.
+
 Lemma branches_sound n branches ps s a b : check_branches branches ps s = Some (a, b) ->
   all (fun ls => len (layers_out ls s) == n) branches ->
   [/\ Z.leb 0 a, Z.ltb 0 b & forall (x x' : 'cV[F]_(len s)) (y y' : 'cV[F]_n), sum_means branches x y -> sum_means branches x' y' ->
@@ -158,14 +165,13 @@ case: branches {IH h2 hl m2 su su'} hw => [|l branches] /= hw.
   have w0 : w = 0 by apply: sqn_eq0; apply/eqP; rewrite eq_le sqn_ge0 andbT; move: hw; rewrite mul0r.
   by rewrite w0 add0r mul1r mulrDl; apply: le_trans hv _; rewrite ler_addl mulr_ge0.
 set k : F := (size branches).+1%:R in hw *; have k0 : 0 < k by rewrite ltr0n.
-have -> : (size branches).+2%:R = k + 1 :> F by rewrite /k -natr1.
-rewrite sqnD; have y0 : 2%:R * dot w v <= k^-1 * sqn w + k * sqn v.
-  have := sqn_ge0 (w - k *: v); rewrite sqnB dotZr sqnZ => h.
-  rewrite -subr_ge0 -(pmulr_rge0 _ k0).
-  by rewrite (_ : k * _ = sqn w - 2%:R * (k * dot w v) + k ^+ 2 * sqn v) //; field; rewrite lt0r_neq0.
+have -> : (size branches).+2%:R = k + 1 :> F by rewrite /k -(natrD _ _ 1) addn1.
+have y0 : 2%:R * dot w v <= k^-1 * sqn w + k * sqn v.
+  by apply: young_scaled => //; have := sqn_ge0 (w - k *: v); rewrite sqnB dotZr sqnZ.
+rewrite sqnD.
 have w1 : k^-1 * sqn w <= B * S by rewrite mulrC ler_pdivr_mulr // mulrC.
 have e : (k + 1) * ((A + B) * S) = (k * (B * S) + B * S) + (k * (A * S) + A * S) by ring.
-rewrite e (_ : sqn w + 2%:R * dot w v + sqn v = (sqn w + 2%:R * dot w v) + sqn v) //.
+rewrite e.
 have y1 : sqn w + 2%:R * dot w v <= (k * (B * S) + B * S) + k * (A * S).
   rewrite -addrA; apply: ler_add hw (le_trans y0 _); apply: ler_add w1 _.
   by rewrite ler_pmul2l.
@@ -185,9 +191,10 @@ have m0 : Z.ltb 0 (Z.of_nat (size branches)) by lia.
 split=> //; first by apply/Z.ltb_lt; apply: Z.mul_pos_pos; apply/Z.ltb_lt.
 move=> x x' y y' [z hz ->] [z' hz' ->]; rewrite -scalerBr sqnZ zcM zc_of_nat.
 have kp : 0 < (size branches)%:R :> F by rewrite ltr0n.
-have := m _ _ _ _ hz hz'; move: (size branches)%:R kp (zc_gt0 F d0) (sqn _) (sqn _) => k kp D0 u v h.
-rewrite (_ : zc a / (zc b * k) * v = k^-1 ^+ 2 * (k * (zc a / zc b * v))); last by field; rewrite !lt0r_neq0.
-by rewrite ler_pmul2l // exprn_gt0 // invr_gt0.
+have h := m _ _ _ _ hz hz'; have D0 := zc_gt0 F d0.
+have e (k A B v : F) : 0 < k -> 0 < B -> A / (B * k) * v = k^-1 ^+ 2 * (k * (A / B * v)).
+  by move=> kk bb; field; rewrite !lt0r_neq0.
+by rewrite e // ler_pmul2l // exprn_gt0 // invr_gt0.
 Qed.
 
 Theorem blocks_sound bs ps s a b : check_blocks bs ps s = Some (a, b) ->

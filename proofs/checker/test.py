@@ -46,6 +46,30 @@ for seed, case in enumerate(honest):
     done = subprocess.run([exe] + case.paths[:2], capture_output=True, text=True)
     assert done.returncode == 3 and "NOT CHECKED" in done.stdout, done
 
+# A proof on a torus is one about that torus, and no better than its residual.
+tori = 0
+for case in cases:
+    w, net = Witness(case.witness), Network(case.model)
+    for k, p in w.proofs.items():
+        at = p["gram"]
+        if w.words[at] != "torus":
+            continue
+        tori += 1
+        changes = [{p["beta"]: str(w.number(p["beta"]) - 1)}]
+        entry = p["factor"] + rng.randrange(p["end"] - p["factor"])
+        changes.append({entry: str(w.number(entry) + 2**20)})
+        layer = net.spec["layers"][k]
+        spec = layer["field"]["operator"] if layer["type"] == "flow" else layer
+        if net.tensors[spec["weight"]][1][2] > spec["stride"]:  # else all frequencies are alike
+            changes += [{at + i: "periodic" if w.words[at + i] == "twisted" else "twisted"} for i in (3, 4) if w.number(at + i - 2) > 1]
+        for change in changes:
+            words = list(w.words)
+            for i, word in change.items():
+                words[i] = word
+            status, out, _ = case.run(" ".join(words), case.model, case.samples)
+            assert status == 1, f"a proof on another torus, or of less, was accepted: {change}\n{out}"
+assert tori > 5, tori
+
 refused, tries = {}, 0
 while sum(refused.values()) < count:
     tries += 1
