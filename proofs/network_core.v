@@ -240,13 +240,13 @@ Fixpoint forward (ls : list layer) (s : shape) (x : ratios) : option ratios :=
   end.
 
 (* A layer, or the mean of branches that are layers in a row each. *)
-Inductive block := Single (l : layer) | Mean (branches : list (list layer)).
+Inductive node := Single (l : layer) | Mean (branches : list (list layer)).
 
-Definition block_out (b : block) (s : shape) : shape :=
+Definition block_out (b : node) (s : shape) : shape :=
   match b with Single l => layer_out l s | Mean (ls :: _) => layers_out ls s | Mean [] => s end.
-Fixpoint blocks_out (bs : list block) (s : shape) : shape :=
+Fixpoint blocks_out (bs : list node) (s : shape) : shape :=
   match bs with [] => s | b :: bs' => blocks_out bs' (block_out b s) end.
-Definition block_fits (b : block) (s : shape) : bool :=
+Definition block_fits (b : node) (s : shape) : bool :=
   match b with
   | Single l => layer_fits l s
   | Mean branches => Nat.ltb 0 (length branches) &&
@@ -260,7 +260,7 @@ Fixpoint sum_value (n : nat) (branches : list (list layer)) (s : shape) (x : rat
   | ls :: branches' =>
       match forward ls s x, sum_value n branches' s x with Some y, Some z => Some (axpy 1 1 y z) | _, _ => None end
   end.
-Definition block_value (b : block) (s : shape) (x : ratios) : option ratios :=
+Definition block_value (b : node) (s : shape) (x : ratios) : option ratios :=
   match b with
   | Single l => layer_value l s x
   | Mean branches =>
@@ -271,7 +271,7 @@ Definition block_value (b : block) (s : shape) (x : ratios) : option ratios :=
         end
       else None
   end.
-Fixpoint forward_blocks (bs : list block) (s : shape) (x : ratios) : option ratios :=
+Fixpoint forward_blocks (bs : list node) (s : shape) (x : ratios) : option ratios :=
   match bs with
   | [] => Some x
   | b :: bs' => match block_value b s x with Some y => forward_blocks bs' (block_out b s) y | None => None end

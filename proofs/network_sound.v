@@ -85,12 +85,12 @@ Fixpoint sum_means n (branches : seq (seq layer)) (s : shape) (x : 'cV[F]_(len s
   | [::] => y = 0
   | ls :: branches' => exists z y', [/\ @network ls s x z, sum_means branches' x y' & y = y' + resized n z]
   end.
-Definition block_means (b : block) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (block_out b s)) -> Prop :=
+Definition block_means (b : node) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (block_out b s)) -> Prop :=
   match b return 'cV[F]_(len s) -> 'cV[F]_(len (block_out b s)) -> Prop with
   | Single l => @layer_means l s
   | Mean branches => fun x y => exists2 z, sum_means branches x z & y = (size branches)%:R^-1 *: z
   end.
-Fixpoint network_blocks (bs : seq block) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (blocks_out bs s)) -> Prop :=
+Fixpoint network_blocks (bs : seq node) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (blocks_out bs s)) -> Prop :=
   match bs return 'cV[F]_(len s) -> 'cV[F]_(len (blocks_out bs s)) -> Prop with
   | [::] => fun x y => y = x
   | b :: bs' => fun x z => exists2 y : 'cV[F]_(len (block_out b s)), block_means x y & @network_blocks bs' (block_out b s) y z

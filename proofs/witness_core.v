@@ -126,7 +126,7 @@ Fixpoint check_branches (branches : list (list layer)) (ps : list (list layer_pr
       end
   | _, _ => None
   end.
-Definition check_block (b : block) (p : block_proof) (s : shape) : option (Z * Z) :=
+Definition check_block (b : node) (p : block_proof) (s : shape) : option (Z * Z) :=
   match b, p with
   | Single l, Alone p => check_layer l s p
   | Mean branches, Branches ps =>
@@ -138,7 +138,7 @@ Definition check_block (b : block) (p : block_proof) (s : shape) : option (Z * Z
       else None
   | _, _ => None
   end.
-Fixpoint check_blocks (bs : list block) (ps : list block_proof) (s : shape) : option (Z * Z) :=
+Fixpoint check_blocks (bs : list node) (ps : list block_proof) (s : shape) : option (Z * Z) :=
   match bs, ps with
   | [], [] => Some (1, 1)
   | b :: bs', p :: ps' =>
@@ -154,7 +154,7 @@ Definition lipschitz_holds (proved : Z * Z) (bound den : Z) : bool :=
   Z.leb 0 bound && Z.ltb 0 den && Z.leb (fst proved * (den * den)) (bound * bound * snd proved).
 
 (* The head is a dense layer.  The logits of a sample, exactly. *)
-Definition logits (ls : list block) (hd : linear) (s : shape) (x : ratios) : option ratios :=
+Definition logits (ls : list node) (hd : linear) (s : shape) (x : ratios) : option ratios :=
   match forward_blocks ls s x with
   | Some y => if linear_fits hd (blocks_out ls s) then Some (affine hd (blocks_out ls s) y) else None
   | None => None

@@ -10,7 +10,7 @@ exception Foreign of string
 let bad fmt = Printf.ksprintf (fun s -> raise (Bad s)) fmt
 
 type 'a known = Known of 'a | Unknown of string
-type entry = block known
+type entry = node known
 type t = { sha256 : string; input : shape; layers : entry list; shapes : shape list (* that goes into each *) }
 
 (* No sample has more numbers, so no machine integer overflows. *)

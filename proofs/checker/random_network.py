@@ -237,6 +237,22 @@ def claims(net, data, squared, places=30):
     return words
 
 
+def mirrored(model, samples, text):
+    """The mean of the features of a network of images and of those of the mirrored image, as files()."""
+    net, w = Network(model), Witness(text)
+    *features, head = net.spec["layers"]
+    branches = [features, [{"type": "mirror"}] + features]
+    net.spec.update(version=2, layers=[{"type": "mean", "branches": branches}, head])
+    proofs = [words for k, p in sorted(w.proofs.items()) for words in [w.words[p["at"] : p["end"]]]]
+    words = [" ".join([p[0], f"0.{k}.{int(p[1]) + k}"] + p[2:]) for k in (0, 1) for p in proofs]
+    at = w.lipschitz[0]
+    bound = Fraction(w.number(at + 1), 2 ** w.number(at + 2))
+    words += claims(Network(net.pack()), Samples(samples), bound * bound)
+    witness = Witness("dahlquist-witness 2 model - samples - layers 0 1 " + " ".join(words) + " end")
+    witness.sign(net.pack(), samples)
+    return net.pack(), samples, witness.text()
+
+
 def extremes(dtype):
     """A head alone, at the smallest and the largest numbers of a format."""
     least, normal, largest = {"F32": (2.0**-149, 2.0**-126, 2.0**127 * (2 - 2.0**-23)),

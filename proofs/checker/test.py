@@ -7,12 +7,26 @@ from fractions import Fraction
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from corrupt import KINDS, Case
 from network import Network, Samples, Witness, pack, unpack
-from random_network import extremes, files
+from random_network import extremes, files, mirrored
 
 exe, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 300
 cases = [Case(exe, *files(seed)) for seed in range(18)]
 honest = cases + [Case(exe, *extremes(dtype)) for dtype in ("F32", "F64")]
 rng = random.Random(7)
+
+# A mean of two branches: the values are those of a second program, and each branch needs its proofs.
+for seed in (1, 3, 5, 7):
+    case = Case(exe, *mirrored(*files(seed)))
+    status, out, err = case.run(case.witness, case.model, case.samples)
+    net, data, w = Network(case.model), Samples(case.samples), Witness(case.witness)
+    for k in range(data.count):
+        z = net.run(data.sample(k, Fraction))
+        assert f"sample {k}: class {max(range(len(z)), key=lambda j: z[j])}" in out, (k, out)
+    assert status == 0, f"a mirrored network {seed}\n{out}{err}"
+    for key, p in w.proofs.items():
+        words = w.words[: p["at"]] + w.words[p["end"] :]
+        status, out, _ = case.run(" ".join(words), case.model, case.samples)
+        assert status == 1 and out.count("REFUSED") >= 1, f"without the proof of {key}\n{out}"
 
 for seed, case in enumerate(honest):
     status, out, err = case.run(case.witness, case.model, case.samples)
