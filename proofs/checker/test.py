@@ -65,7 +65,7 @@ tori = 0
 for case in cases:
     w, net = Witness(case.witness), Network(case.model)
     for k, p in w.proofs.items():
-        at = p["gram"]
+        at = p["gram"] - 3
         if w.words[at] != "torus":
             continue
         tori += 1
