@@ -101,8 +101,7 @@ fn largest_row_sum(torus: Torus, alpha: &BigInt, v: &[Column], r: &[Column]) -> 
         BigInt::from(folded.iter().map(|x| x.magnitude()).sum::<BigUint>())
     };
     let n = v.len();
-    let table: Vec<Vec<BigInt>> =
-        (0..n).into_par_iter().map(|a| (a..n).map(|b| weight(a, b)).collect()).collect();
+    let table: Vec<Vec<BigInt>> = (0..n).into_par_iter().map(|a| (a..n).map(|b| weight(a, b)).collect()).collect();
     let row = |a: usize| -> BigInt { (0..n).map(|b| &table[a.min(b)][a.max(b) - a.min(b)]).sum() };
     (0..n).map(row).max().unwrap_or_default()
 }

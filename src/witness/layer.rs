@@ -52,7 +52,9 @@ impl Known {
             Map::Linear(linear @ (Linear::Dense { .. } | Linear::Conv2d(_))) => {
                 Self::Affine(Stored::read(linear, input)?, bias(linear))
             }
-            Map::Linear(Linear::Flatten {} | Linear::Mirror {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. }) => Self::Plain,
+            Map::Linear(
+                Linear::Flatten {} | Linear::Mirror {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. },
+            ) => Self::Plain,
             Map::Linear(Linear::Normalize { std, .. }) => {
                 Self::Normalize(std.iter().copied().fold(f64::INFINITY, f64::min))
             }

@@ -56,9 +56,7 @@ impl Stored {
     /// [`crate::Error::NotProved`] for a convolution that the checker does not know.
     pub(super) fn read(linear: &Linear, input: Shape) -> Result<Self> {
         match linear {
-            Linear::Dense { weight, .. } => {
-                Ok(Self::written(weight.numbers(), weight.shape()[0], weight.shape()[1]))
-            }
+            Linear::Dense { weight, .. } => Ok(Self::written(weight.numbers(), weight.shape()[0], weight.shape()[1])),
             Linear::Conv2d(conv) => Self::convolution(conv, input),
             other => Err(unknown(format!("operator of kind {}", other.kind()))),
         }
