@@ -116,7 +116,7 @@ fn product_bits(columns: &[Column]) -> u64 {
 /// Returns the sum of the numbers of a kernel, each at the digit of its place.
 fn encode(kernel: &[BigInt], words: usize, digit: &dyn Fn(usize) -> usize) -> BigInt {
     let last = (0..kernel.len()).map(digit).max().unwrap_or(0);
-    let mut parts = [const { Vec::new() }; 2].map(|_: Vec<u32>| vec![0u32; 2 * words * (last + 1)]);
+    let mut parts = [(); 2].map(|()| vec![0u32; 2 * words * (last + 1)]);
     for (place, number) in kernel.iter().enumerate() {
         let at = 2 * words * digit(place);
         let part = &mut parts[usize::from(number.sign() == Sign::Minus)];

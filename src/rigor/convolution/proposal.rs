@@ -108,12 +108,11 @@ impl Hermitian {
         let place = |column: usize| column % phases * inputs + column / phases;
         let columns: Vec<(&[f64], &[f64])> = (0..size).map(|column| d.column(place(column))).collect();
         let mut numbers = vec![[0.0; 2]; size * size];
-        for i in 0..size {
-            for j in 0..=i {
-                let ((a, b), (c, d)) = (columns[i], columns[j]);
+        let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
+        for (i, &(a, b)) in columns.iter().enumerate() {
+            for (j, &(c, d)) in columns[..=i].iter().enumerate() {
                 // conj(a + ib) (c + id)
-                let sum = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
-                numbers[i * size + j] = [sum(a, c) + sum(b, d), sum(a, d) - sum(b, c)];
+                numbers[i * size + j] = [dot(a, c) + dot(b, d), dot(a, d) - dot(b, c)];
             }
         }
         Self { size, numbers }
@@ -133,7 +132,7 @@ impl Hermitian {
                     im -= b * c - a * d;
                 }
                 if i == j {
-                    if !(re > 0.0) {
+                    if re.is_nan() || re <= 0.0 {
                         return None;
                     }
                     l[i * n + i] = [re.sqrt(), 0.0];
