@@ -127,3 +127,66 @@ fn encode(kernel: &[BigInt], words: usize, digit: &dyn Fn(usize) -> usize) -> Bi
     let [plus, minus] = parts.map(|part| BigInt::from(BigUint::new(part)));
     plus - minus
 }
+
+#[cfg(test)]
+mod tests {
+    use num_traits::ToPrimitive;
+
+    use super::*;
+    use crate::rigor::torus::{Axis, PaddingMode};
+
+    /// Numbers without a pattern, over 256.
+    fn weights(count: usize) -> Vec<f64> {
+        (0..count as u64).map(|i| ((i * i * 7919 + i * 104_729) % 511) as f64 / 256.0 - 1.0).collect()
+    }
+
+    #[test]
+    fn row_sums_are_those_of_the_definition() {
+        for twisted in [[false, false], [false, true], [true, false], [true, true]] {
+            let (n1, n2) = (2, 3);
+            let torus = Torus { points: [n1, n2], twisted };
+            let numbers: Vec<BigInt> = weights(72).iter().map(|x| scaled(*x, 40)).collect();
+            let kernel = |k: usize| numbers[6 * k..6 * k + 6].to_vec();
+            let v: Vec<Column> =
+                vec![vec![kernel(0), kernel(1)], vec![kernel(2), kernel(3)], vec![kernel(4), kernel(5)]];
+            let r: Vec<Column> =
+                vec![vec![kernel(6)], vec![kernel(7), kernel(8)], vec![kernel(9), kernel(10), kernel(11)]];
+            let alpha: BigInt = BigInt::from(9) << 80;
+            let weight = |a: usize, b: usize| -> BigInt {
+                let mut e = vec![BigInt::zero(); n1 * n2];
+                if a == b {
+                    e[0] = alpha.clone();
+                }
+                for (x, y) in v[a].iter().zip(&v[b]).chain(r[a].iter().zip(&r[b])) {
+                    for (place, x) in x.iter().enumerate() {
+                        for (other, y) in y.iter().enumerate() {
+                            let (i, j, s, t) = (place / n2, place % n2, other / n2, other % n2);
+                            let at = (s + n1 - i) % n1 * n2 + (t + n2 - j) % n2;
+                            if (twisted[0] && s < i) == (twisted[1] && t < j) {
+                                e[at] -= x * y;
+                            } else {
+                                e[at] += x * y;
+                            }
+                        }
+                    }
+                }
+                BigInt::from(e.iter().map(|x| x.magnitude()).sum::<BigUint>())
+            };
+            let expected = (0..3).map(|a| (0..3).map(|b| weight(a, b)).sum::<BigInt>()).max();
+            assert_eq!(Some(largest_row_sum(torus, &alpha, &v, &r)), expected, "{twisted:?}");
+        }
+    }
+
+    #[test]
+    fn the_bound_is_that_of_the_best_torus() {
+        for (stride, padding) in [(1, 1), (2, 1), (3, 0)] {
+            let axis = Axis { input: 6, kernel: 3, stride, padding };
+            let weight = weights(4 * 3 * 9);
+            let conv = Convolution { weight: &weight, channels: (4, 3), axes: [axis; 2], mode: PaddingMode::Zeros };
+            let proved = prove(&conv, &[0.125]).unwrap();
+            let (squared, norm) = (proved.squared.to_f64().unwrap(), conv.norm().unwrap().bound.get());
+            assert!((squared / (norm * norm) - 1.0).abs() < 1e-9, "{squared} {norm}");
+            assert!(proved.text.starts_with("torus "));
+        }
+    }
+}
