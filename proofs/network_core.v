@@ -31,7 +31,9 @@ Inductive operator :=
   | SpaceToDepth (side : nat)
   (* zeros as further channels, or channels left out *)
   | Channels (count : nat)
-  | Flatten.
+  | Flatten
+  (* the columns of an image in the opposite order *)
+  | Mirror.
 
 Definition window_count (n k s p : nat) : nat := (n + 2 * p - k) / s + 1.
 
@@ -43,6 +45,7 @@ Definition operator_out (o : operator) (s : shape) : shape :=
   | GlobalPool, Image c h w => Features c
   | SpaceToDepth k, Image c h w => Image (c * k * k) (h / k) (w / k)
   | Channels count, Image c h w => Image count h w
+  | Mirror, Image c h w => Image c h w
   | _, _ => Features (len s)
   end.
 
@@ -58,6 +61,7 @@ Definition operator_fits (o : operator) (s : shape) : bool :=
   | GlobalPool, Image c h w => Nat.ltb 0 h && Nat.ltb 0 w
   | Channels count, Image c h w => Nat.ltb 0 h && Nat.ltb 0 w
   | Flatten, _ => true
+  | Mirror, Image c h w => true
   | _, _ => false
   end.
 
@@ -90,6 +94,7 @@ Definition taps (o : operator) (s : shape) (i : nat) : list (nat * Z) :=
       let rows := h / k in let columns := w / k in let channel := i / (rows * columns) in
       [(channel / (k * k) * (h * w) + (k * ((i / columns) mod rows) + (channel / k) mod k) * w
         + (k * (i mod columns) + channel mod k), 1%Z)]
+  | Mirror, Image c h w => [(i - i mod w + (w - 1 - i mod w), 1%Z)]
   | _, _ => [(i, 1%Z)]
   end.
 
@@ -232,4 +237,42 @@ Fixpoint forward (ls : list layer) (s : shape) (x : ratios) : option ratios :=
   match ls with
   | [] => Some x
   | l :: ls' => match layer_value l s x with Some y => forward ls' (layer_out l s) y | None => None end
+  end.
+
+(* A layer, or the mean of branches that are layers in a row each. *)
+Inductive node := Single (l : layer) | Mean (branches : list (list layer)).
+
+Definition block_out (b : node) (s : shape) : shape :=
+  match b with Single l => layer_out l s | Mean (ls :: _) => layers_out ls s | Mean [] => s end.
+Fixpoint blocks_out (bs : list node) (s : shape) : shape :=
+  match bs with [] => s | b :: bs' => blocks_out bs' (block_out b s) end.
+Definition block_fits (b : node) (s : shape) : bool :=
+  match b with
+  | Single l => layer_fits l s
+  | Mean branches => Nat.ltb 0 (length branches) &&
+      forallb (fun ls => Nat.eqb (len (layers_out ls s)) (len (block_out (Mean branches) s))) branches
+  end.
+
+(* the sum of the values of branches, of n numbers each *)
+Fixpoint sum_value (n : nat) (branches : list (list layer)) (s : shape) (x : ratios) : option ratios :=
+  match branches with
+  | [] => Some (1%Z, zeros n)
+  | ls :: branches' =>
+      match forward ls s x, sum_value n branches' s x with Some y, Some z => Some (axpy 1 1 y z) | _, _ => None end
+  end.
+Definition block_value (b : node) (s : shape) (x : ratios) : option ratios :=
+  match b with
+  | Single l => layer_value l s x
+  | Mean branches =>
+      if block_fits b s then
+        match sum_value (len (block_out b s)) branches s x with
+        | Some y => Some (fst y * Z.of_nat (length branches), snd y)%Z
+        | None => None
+        end
+      else None
+  end.
+Fixpoint forward_blocks (bs : list node) (s : shape) (x : ratios) : option ratios :=
+  match bs with
+  | [] => Some x
+  | b :: bs' => match block_value b s x with Some y => forward_blocks bs' (block_out b s) y | None => None end
   end.

@@ -217,4 +217,44 @@ elim: ls s x => [|l ls IH] s x /=; first by move=> [<-].
 case hl: (layer_value l s x) => [z|] // hf px; have [p1 m1] := layer_value_sound hl px.
 by have [p2 m2] := IH _ _ hf p1; split=> //; exists (vec (len (layer_out l s)) z).
 Qed.
+
+(* Means of branches. *)
+Lemma sum_value_sound n branches s x y : sum_value n branches s x = Some y -> proper (len s) x ->
+  all (fun ls => len (layers_out ls s) == n) branches -> proper n y /\ sum_means branches (vec (len s) x) (vec n y).
+Proof.
+elim: branches y => [|ls branches IH] y /=.
+  move=> [<-] _ _; split; first by split=> //; rewrite size_zeros.
+  by apply/colP => i; rewrite !mxE /over nth_zeros zc0 mul0r.
+case hf: (forward ls s x) => [z|] //; case hs: (sum_value _ _ _ _) => [u|] // [<-] px /andP [/eqP el hl].
+have [pz mz] := forward_sound hf px; have [pu mu] := IH _ hs px hl.
+have pz' : proper n z by move: pz; rewrite el.
+split; first exact: axpy_proper.
+exists (vec (len (layers_out ls s)) z), (vec n u); split=> //.
+rewrite axpy_sound // /over zc1 divr1 scale1r (vec_resized pz) //.
+Qed.
+
+Lemma zc_of_nat k : zc (Z.of_nat k) = k%:R.
+Proof. by rewrite /integer_sound.zc (_ : int_of_Z (Z.of_nat k) = k :> int) //; lia. Qed.
+
+Theorem block_value_sound b s x y : block_value b s x = Some y -> proper (len s) x ->
+  proper (len (block_out b s)) y /\ @block_means F b s (vec (len s) x) (vec (len (block_out b s)) y).
+Proof.
+case: b => [l|branches]; first exact: layer_value_sound.
+rewrite /block_value; case fits: (block_fits _ s) => //.
+set n := len (block_out _ s); case hs: (sum_value _ _ _ _) => [u|] // [<-] px.
+move: fits => /andP [b0]; rewrite forallbE (eq_all (fun ls => nat_eqE (len (layers_out ls s)) n)) => hl.
+have [[u0 su] mu] := sum_value_sound hs px hl.
+have m0 : Z.ltb 0 (Z.of_nat (size branches)) by move: b0; rewrite -[List.length _]/(size branches); lia.
+split; first by split=> //=; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+exists (vec n u) => //; apply/colP => i; rewrite !mxE /over zcM zc_of_nat invfM mulrA mulrC.
+by congr (_ * _).
+Qed.
+
+Theorem forward_blocks_sound bs s x y : forward_blocks bs s x = Some y -> proper (len s) x ->
+  proper (len (blocks_out bs s)) y /\ @network_blocks F bs s (vec (len s) x) (vec (len (blocks_out bs s)) y).
+Proof.
+elim: bs s x => [|b bs IH] s x /=; first by move=> [<-].
+case hb: (block_value b s x) => [z|] // hf px; have [p1 m1] := block_value_sound hb px.
+by have [p2 m2] := IH _ _ hf p1; split=> //; exists (vec (len (block_out b s)) z).
+Qed.
 End Value.

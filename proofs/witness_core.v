@@ -2,7 +2,7 @@
 
    The network and the samples come from their files (network_core.v); a witness holds nothing but proofs and claims.
 
-     check_layers      a bound of the squared Lipschitz constant of the layers as a fraction, or None when a proof fails
+     check_blocks      a bound of the squared Lipschitz constant of the layers as a fraction, or None when a proof fails
      lipschitz_holds   ... and it is at most (bound / den)^2
      margin_holds      ... and at a sample, whose logits are computed exactly, one class stays ahead up to a radius *)
 
@@ -113,14 +113,50 @@ Fixpoint check_layers (ls : list layer) (ps : list layer_proof) (s : shape) : op
   | _, _ => None
   end.
 
-(* The Lipschitz constant is at most bound / den; proved is what check_layers says. *)
+(* A mean of branches: the mean of the squares is at least the square of the mean. *)
+Inductive block_proof := Alone (p : layer_proof) | Branches (ps : list (list layer_proof)).
+
+Fixpoint check_branches (branches : list (list layer)) (ps : list (list layer_proof)) (s : shape) : option (Z * Z) :=
+  match branches, ps with
+  | [], [] => Some (0, 1)
+  | ls :: branches', p :: ps' =>
+      match check_layers ls p s, check_branches branches' ps' s with
+      | Some (a, b), Some (c, d) => Some (a * d + c * b, b * d)
+      | _, _ => None
+      end
+  | _, _ => None
+  end.
+Definition check_block (b : node) (p : block_proof) (s : shape) : option (Z * Z) :=
+  match b, p with
+  | Single l, Alone p => check_layer l s p
+  | Mean branches, Branches ps =>
+      if block_fits b s then
+        match check_branches branches ps s with
+        | Some (a, d) => Some (a, d * Z.of_nat (length branches))
+        | None => None
+        end
+      else None
+  | _, _ => None
+  end.
+Fixpoint check_blocks (bs : list node) (ps : list block_proof) (s : shape) : option (Z * Z) :=
+  match bs, ps with
+  | [], [] => Some (1, 1)
+  | b :: bs', p :: ps' =>
+      match check_block b p s, check_blocks bs' ps' (block_out b s) with
+      | Some (a, b), Some (c, d) => Some (a * c, b * d)
+      | _, _ => None
+      end
+  | _, _ => None
+  end.
+
+(* The Lipschitz constant is at most bound / den; proved is what check_blocks says. *)
 Definition lipschitz_holds (proved : Z * Z) (bound den : Z) : bool :=
   Z.leb 0 bound && Z.ltb 0 den && Z.leb (fst proved * (den * den)) (bound * bound * snd proved).
 
 (* The head is a dense layer.  The logits of a sample, exactly. *)
-Definition logits (ls : list layer) (hd : linear) (s : shape) (x : ratios) : option ratios :=
-  match forward ls s x with
-  | Some y => if linear_fits hd (layers_out ls s) then Some (affine hd (layers_out ls s) y) else None
+Definition logits (ls : list node) (hd : linear) (s : shape) (x : ratios) : option ratios :=
+  match forward_blocks ls s x with
+  | Some y => if linear_fits hd (blocks_out ls s) then Some (affine hd (blocks_out ls s) y) else None
   | None => None
   end.
 

@@ -27,4 +27,4 @@ Extract Constant Nat.modulo => "(fun a b -> if b = 0 then a else a mod b)".
 
 Extraction Language OCaml.
 Extraction "checker/kernel.ml"
-  layers_out layer_fits linear_fits check_layers lipschitz_holds logits class_of margin_holds.
+  layers_out layer_fits block_fits linear_fits check_blocks lipschitz_holds logits class_of margin_holds.

@@ -356,11 +356,11 @@ have sparse : norm_rows (op l) s = List.map (fun i => to_list (len s) (scatter (
   move=> e1 e2; apply: (plain _ w1 w2 _ e1); last by rewrite /norm_columns e2.
   by move=> i j hi hj; rewrite w3 // entry_taps.
 case point: (is_pointwise (op l)); last first.
-  move: sparse; rewrite /norm_rows point; case o: (op l) => [n rows|x y t q ks|k||k|k|] sparse; try exact: sparse.
+  move: sparse; rewrite /norm_rows point; case o: (op l) => [n rows|x y t q ks|k||k|k||] sparse; try exact: sparse.
   apply: (plain rows); rewrite /norm_columns /linear_out ?point ?o //.
   move: fit; rewrite o; case: (s) => //= m /andP []; rewrite nat_eqE => /eqP ->; rewrite forallbE.
   by rewrite (eq_all (fun r => nat_eqE (length r) n)).
-move: point fit hn; rewrite /norm_rows /norm_columns /linear_out /entry_of; case o: (op l) => [//|x y t q ks|//|//|//|//|//].
+move: point fit hn; rewrite /norm_rows /norm_columns /linear_out /entry_of; case o: (op l) => [//|x y t q ks|//|//|//|//|//|//].
 case: s fits dp d0 w1 w2 w3 plain sparse => // c h w fits dp d0 _ _ _ _ _ point.
 have : [&& Nat.eqb x 1 && Nat.eqb y 1 && Nat.eqb t 1 & Nat.eqb q 0] := point.
 move=> /andP [/andP [/andP []]]; rewrite !nat_eqE => /eqP ? /eqP ? /eqP ? /eqP ?; subst x y t q.

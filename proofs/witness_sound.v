@@ -126,22 +126,107 @@ apply: le_trans (m2 _ _ _ _ hz hz') _; apply: ler_wpmul2l; last exact: m1.
 by apply: over_ge0.
 Qed.
 
-Theorem lipschitz_sound ls ps s proved bound d : check_layers ls ps s = Some proved -> lipschitz_holds proved bound d ->
-  forall (x x' : 'cV[F]_(len s)) y y', @network F ls s x y -> @network F ls s x' y' -> sqn (y - y') <= over d bound ^+ 2 * sqn (x - x').
+(* Means of branches. *)
+Lemma resized_sub m n (x y : 'cV[F]_m) : resized n x - resized n y = resized n (x - y).
+Proof. by apply/colP => i; rewrite !mxE; case: insubP => [o _ _|_]; rewrite ?mxE ?subr0. Qed.
+
+Lemma resized_norm m n (x : 'cV[F]_m) : m = n -> sqn (resized n x) = sqn x.
+Proof.
+move=> e; subst m; congr sqn; apply/colP => i; rewrite mxE (insubT (fun k => (k < n)%N) (ltn_ord i)); congr (x _ 0); exact: val_inj.
+Qed.
+
+Lemma young_scaled (k P Q D : F) : 0 < k -> 0 <= P - 2%:R * (k * D) + k ^+ 2 * Q -> 2%:R * D <= k^-1 * P + k * Q.
+Proof.
+move=> k0 h; rewrite -subr_ge0 -(pmulr_rge0 _ k0).
+have -> : k * (k^-1 * P + k * Q - 2%:R * D) = P - 2%:R * (k * D) + k ^+ 2 * Q by field; rewrite lt0r_neq0.
+exact: h.
+Qed.
+
+Lemma branches_sound n branches ps s a b : check_branches branches ps s = Some (a, b) ->
+  all (fun ls => len (layers_out ls s) == n) branches ->
+  [/\ Z.leb 0 a, Z.ltb 0 b & forall (x x' : 'cV[F]_(len s)) (y y' : 'cV[F]_n), sum_means branches x y -> sum_means branches x' y' ->
+      sqn (y - y') <= (size branches)%:R * (zc a / zc b * sqn (x - x'))].
+Proof.
+elim: branches ps a b => [|ls branches IH] [|p ps] a b //=.
+  by move=> [<- <-] _; split=> // x x' y y' -> ->; rewrite subr0 sqn0 mul0r.
+case h1: (check_layers ls p s) => [[a1 b1]|] //; case h2: (check_branches _ _ _) => [[a2 b2]|] // [<- <-] /andP [/eqP el hl].
+have [p1 q1 m1] := layers_sound h1; have [p2 q2 m2] := IH _ _ _ h2 hl; split.
+- by move: p1 q1 p2 q2 => /Z.leb_le ? /Z.ltb_lt ? /Z.leb_le ? /Z.ltb_lt ?; apply/Z.leb_le; nia.
+- by apply/Z.ltb_lt; apply: Z.mul_pos_pos; apply/Z.ltb_lt.
+move=> x x' y y' [z [u [nz su ->]]] [z' [u' [nz' su' ->]]].
+rewrite opprD addrACA resized_sub; have hz := m1 _ _ _ _ nz nz'; have hu := m2 _ _ _ _ su su'.
+rewrite -(resized_norm _ el) in hz.
+have A0 := over_ge0 q1 p1; have B0 := over_ge0 q2 p2; have B1 := zc_gt0 F q1; have B2 := zc_gt0 F q2.
+have -> : zc (Z.add (Z.mul a1 b2) (Z.mul a2 b1)) / zc (Z.mul b1 b2) = zc a1 / zc b1 + zc a2 / zc b2.
+  by rewrite zcD !zcM; field; rewrite !lt0r_neq0.
+move: (resized n (z - z')) (u - u') (sqn (x - x')) (sqn_ge0 (x - x')) hz hu A0 B0; rewrite /network_sound.over.
+move: (zc a1 / zc b1) (zc a2 / zc b2) => A B v w S S0 hv hw A0 B0.
+case: branches {IH h2 hl m2 su su'} hw => [|l branches] /= hw.
+  have w0 : w = 0 by apply: sqn_eq0; apply/eqP; rewrite eq_le sqn_ge0 andbT; move: hw; rewrite mul0r.
+  by rewrite w0 add0r mul1r mulrDl; apply: le_trans hv _; rewrite ler_addl mulr_ge0.
+set k : F := (size branches).+1%:R in hw *; have k0 : 0 < k by rewrite ltr0n.
+have -> : (size branches).+2%:R = k + 1 :> F by rewrite /k -(natrD _ _ 1) addn1.
+have y0 : 2%:R * dot w v <= k^-1 * sqn w + k * sqn v.
+  by apply: young_scaled => //; have := sqn_ge0 (w - k *: v); rewrite sqnB dotZr sqnZ.
+rewrite sqnD.
+have w1 : k^-1 * sqn w <= B * S by rewrite mulrC ler_pdivr_mulr // mulrC.
+have e : (k + 1) * ((A + B) * S) = (k * (B * S) + B * S) + (k * (A * S) + A * S) by ring.
+rewrite e.
+have y1 : sqn w + 2%:R * dot w v <= (k * (B * S) + B * S) + k * (A * S).
+  rewrite -addrA; apply: ler_add hw (le_trans y0 _); apply: ler_add w1 _.
+  by rewrite ler_pmul2l.
+by rewrite (addrA (k * (B * S) + B * S)); apply: ler_add y1 hv.
+Qed.
+
+Theorem block_sound b s p c d : check_block b p s = Some (c, d) ->
+  [/\ Z.leb 0 c, Z.ltb 0 d & forall (x x' : 'cV[F]_(len s)) y y', @block_means F b s x y -> @block_means F b s x' y' ->
+      sqn (y - y') <= zc c / zc d * sqn (x - x')].
+Proof.
+case: b p => [l|branches] [p|ps] //; first exact: layer_sound.
+rewrite /check_block; case fits: (block_fits _ s) => //; case hb: (check_branches _ _ _) => [[a b]|] // [<- <-].
+move: fits => /andP [b0]; rewrite forallbE (eq_all (fun ls => nat_eqE (len (layers_out ls s)) (len (block_out (Mean branches) s)))) => hl.
+have [a0 d0 m] := branches_sound hb hl.
+have k0 : (0 < size branches)%N by move: b0; rewrite -[List.length _]/(size branches); lia.
+have m0 : Z.ltb 0 (Z.of_nat (size branches)) by lia.
+split=> //; first by apply/Z.ltb_lt; apply: Z.mul_pos_pos; apply/Z.ltb_lt.
+move=> x x' y y' [z hz ->] [z' hz' ->]; rewrite -scalerBr sqnZ zcM zc_of_nat.
+have kp : 0 < (size branches)%:R :> F by rewrite ltr0n.
+have h := m _ _ _ _ hz hz'; have D0 := zc_gt0 F d0.
+have e (k A B v : F) : 0 < k -> 0 < B -> A / (B * k) * v = k^-1 ^+ 2 * (k * (A / B * v)).
+  by move=> kk bb; field; rewrite !lt0r_neq0.
+by rewrite e // ler_pmul2l // exprn_gt0 // invr_gt0.
+Qed.
+
+Theorem blocks_sound bs ps s a b : check_blocks bs ps s = Some (a, b) ->
+  [/\ Z.leb 0 a, Z.ltb 0 b & forall (x x' : 'cV[F]_(len s)) y y', @network_blocks F bs s x y -> @network_blocks F bs s x' y' ->
+      sqn (y - y') <= zc a / zc b * sqn (x - x')].
+Proof.
+elim: bs ps s a b => [|l ls IH] [|p ps] s a b //=.
+  by move=> [<- <-]; split=> // x x' y y' -> ->; rewrite divff ?mul1r // oner_eq0.
+case hl: (check_block l p s) => [[a1 b1]|] //; case hs: (check_blocks ls ps _) => [[a2 b2]|] // [<- <-].
+have [p1 q1 m1] := block_sound hl; have [p2 q2 m2] := IH _ _ _ _ hs.
+split; [by apply/Z.leb_le; apply: Z.mul_nonneg_nonneg; apply/Z.leb_le | by apply/Z.ltb_lt; apply: Z.mul_pos_pos; apply/Z.ltb_lt |].
+move=> x x' z z' [y hy hz] [y' hy' hz']; rewrite !zcM -mulf_div (mulrC (zc a1 / _)) -mulrA.
+apply: le_trans (m2 _ _ _ _ hz hz') _; apply: ler_wpmul2l; last exact: m1.
+by apply: over_ge0.
+Qed.
+
+Theorem lipschitz_sound ls ps s proved bound d : check_blocks ls ps s = Some proved -> lipschitz_holds proved bound d ->
+  forall (x x' : 'cV[F]_(len s)) y y', @network_blocks F ls s x y -> @network_blocks F ls s x' y' -> sqn (y - y') <= over d bound ^+ 2 * sqn (x - x').
 Proof.
 case: proved => a b hc; rewrite /lipschitz_holds => /andP [/andP [h0 hd] hle] x x' y y' hy hy'.
-have [a0 b0 h] := layers_sound hc; apply: le_trans (h _ _ _ _ hy hy') _; apply: ler_wpmul2r; first exact: sqn_ge0.
+have [a0 b0 h] := blocks_sound hc; apply: le_trans (h _ _ _ _ hy hy') _; apply: ler_wpmul2r; first exact: sqn_ge0.
 have := hle; rewrite -(zc_le F) !zcM /over expr_div_n => le.
 by rewrite ler_pdivr_mulr ?zc_gt0 // mulrAC ler_pdivl_mulr ?exprn_gt0 ?zc_gt0 // !expr2.
 Qed.
 
 (* The head. *)
 Theorem logits_sound ls hd s x z : logits ls hd s x = Some z -> proper (len s) x ->
-  exists2 y : 'cV[F]_(len (layers_out ls s)), @network F ls s (vec F (len s) x) y &
-    linear_map hd y = vec F (len (linear_out hd (layers_out ls s))) z.
+  exists2 y : 'cV[F]_(len (blocks_out ls s)), @network_blocks F ls s (vec F (len s) x) y &
+    linear_map hd y = vec F (len (linear_out hd (blocks_out ls s))) z.
 Proof.
-rewrite /logits; case hf: (forward ls s x) => [y|] //; case fits: (linear_fits hd _) => // -[<-] px.
-have [py hy] := forward_sound F hf px; exists (vec F (len (layers_out ls s)) y) => //.
+rewrite /logits; case hf: (forward_blocks ls s x) => [y|] //; case fits: (linear_fits hd _) => // -[<-] px.
+have [py hy] := forward_blocks_sound F hf px; exists (vec F (len (blocks_out ls s)) y) => //.
 by rewrite affine_sound.
 Qed.
 
@@ -162,32 +247,32 @@ move=> d0 su sv; rewrite /square_distance (@dot_zE F n) ?size_map2_z ?su ?sv // 
 by rewrite !mxE (nth_map2_z _ Z0 Z0) ?su ?sv // zcB /over; field; exact: zc_nz.
 Qed.
 
-Theorem margin_sound ls ps s hd x z proved radius d i : check_layers ls ps s = Some proved ->
+Theorem margin_sound ls ps s hd x z proved radius d i : check_blocks ls ps s = Some proved ->
   logits ls hd s x = Some z -> proper (len s) x -> margin_holds proved hd z radius d i ->
-  forall (x' : 'cV[F]_(len s)) y', @network F ls s x' y' -> sqn (vec F (len s) x - x') <= over d radius ^+ 2 ->
-  forall j k : 'I_(len (linear_out hd (layers_out ls s))), val k = i -> j != k ->
+  forall (x' : 'cV[F]_(len s)) y', @network_blocks F ls s x' y' -> sqn (vec F (len s) x - x') <= over d radius ^+ 2 ->
+  forall j k : 'I_(len (linear_out hd (blocks_out ls s))), val k = i -> j != k ->
   linear_map hd y' j 0 < linear_map hd y' k 0.
 Proof.
-case: proved => a b hc hl px; have [a0 b0 lip] := layers_sound hc; have [y hy hz] := logits_sound hl px.
-move: (hl); rewrite /logits; case hf: (forward ls s x) => [w|] //; case fits: (linear_fits hd _) => // -[ez].
+case: proved => a b hc hl px; have [a0 b0 lip] := blocks_sound hc; have [y hy hz] := logits_sound hl px.
+move: (hl); rewrite /logits; case hf: (forward_blocks ls s x) => [w|] //; case fits: (linear_fits hd _) => // -[ez].
 rewrite /margin_holds -!andbA => /and4P [r0 dp hi hg] x' y' hy' hx j k ki jk.
 have hk : (k < head_rows hd)%N by rewrite ki; move: hi => /PeanoNat.Nat.ltb_lt /ssrnat.ltP.
 have [n [rows [eo es sk hk']]] := head_rows_sound fits hk.
-have e_rows : head_rows hd = len (linear_out hd (layers_out ls s)) by rewrite /head_rows /linear_out eo.
+have e_rows : head_rows hd = len (linear_out hd (blocks_out ls s)) by rewrite /head_rows /linear_out eo.
 have hj : (j < head_rows hd)%N by rewrite e_rows.
 have [n2 [rows2 [eo2 es2 sj _]]] := head_rows_sound fits hj.
 have [den0 den1 _] := linear_den_parts F fits.
-have eden : linear_den hd (layers_out ls s) = den hd by rewrite /linear_den eo Z.mul_1_r.
+have eden : linear_den hd (blocks_out ls s) = den hd by rewrite /linear_den eo Z.mul_1_r.
 have dhp : Z.ltb 0 (den hd) by rewrite -eden; move: fits => /andP [].
-have {}sk : size (head_row hd k) = len (layers_out ls s) by rewrite sk es.
-have {}sj : size (head_row hd j) = len (layers_out ls s) by rewrite sj es2.
-pose r q : 'cV[F]_(len (layers_out ls s)) := \col_c over (den hd) (nth Z0 (head_row hd q) c).
-have value q v : linear_map hd v q 0 = dot (r (val q)) v + over (den hd) (bias_at hd (layers_out ls s) q).
+have {}sk : size (head_row hd k) = len (blocks_out ls s) by rewrite sk es.
+have {}sj : size (head_row hd j) = len (blocks_out ls s) by rewrite sj es2.
+pose r q : 'cV[F]_(len (blocks_out ls s)) := \col_c over (den hd) (nth Z0 (head_row hd q) c).
+have value q v : linear_map hd v q 0 = dot (r (val q)) v + over (den hd) (bias_at hd (blocks_out ls s) q).
   rewrite /linear_map !mxE; congr (_ + _); rewrite /dot; apply: eq_bigr => c _; rewrite !mxE eden.
   by rewrite /operator_entry /head_row eo nth_listE.
 have gap q : linear_map hd y q 0 = over z.1 (nth Z0 z.2 q) by rewrite hz vecE.
 have zp : Z.ltb 0 z.1.
-  have [py _] := forward_sound F hf px; rewrite -ez; by have [] := affine_proper fits py.
+  have [py _] := forward_blocks_sound F hf px; rewrite -ez; by have [] := affine_proper fits py.
 have := hg; rewrite forallbE => /allP /(_ (val j)); rewrite seqE mem_iota leq0n add0n hj => /(_ isT).
 rewrite /check_gap nat_eqE -ki val_eqE (negbTE jk) /= !nth_listE => /andP [g0 hlt].
 have G0 : 0 < linear_map hd y k 0 - linear_map hd y j 0.

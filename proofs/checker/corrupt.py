@@ -123,10 +123,16 @@ class Case:
             k = rng.choice(sorted(w.proofs))
             p = w.proofs[k]
             spec = specs[k]["field"]["operator"] if specs[k]["type"] == "flow" else specs[k]
-            if spec["type"] != "dense":
-                return None
-            rows, columns = net.tensors[spec["weight"]][1]
-            entries = [Fraction(v) for v in net.tensors[spec["weight"]][2]]
+            if spec["type"] == "dense":
+                rows, columns = net.tensors[spec["weight"]][1]
+                entries = [Fraction(v) for v in net.tensors[spec["weight"]][2]]
+            else:
+                shape = net.shapes()[k]
+                if math.prod(shape) > 200:
+                    return None
+                matrix = net.columns(spec, shape)
+                rows, columns = len(matrix[0]), len(matrix)
+                entries = [Fraction(c[i]) for i in range(rows) for c in matrix]
             bias = [Fraction(v) for v in net.tensors[spec["bias"]][2]] if spec.get("bias") else []
             scale = max(f.denominator.bit_length() - 1 for f in entries + bias) + w.number(p["fine"])
             # The power iteration only chooses v; |W v|^2 >= lower |v|^2 holds exactly.

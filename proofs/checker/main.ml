@@ -36,6 +36,12 @@ let with_proof proofs i l = match l, List.assoc_opt i proofs with
   | _, None -> (l, Nothing)
   | _, Some p -> (l, p)
 
+let block_with_proof proofs i = function
+  | Single l -> let (l, p) = with_proof proofs [ i ] l in (Single l, Alone p)
+  | Mean branches ->
+    let branch k = List.mapi (fun j l -> snd (with_proof proofs [ i; k; j ] l)) in
+    (Mean branches, Branches (List.mapi branch branches))
+
 let class_name i = function
   | Some label -> Printf.sprintf "class %d (label %s)" i (Z.to_string label)
   | None -> Printf.sprintf "class %d" i
@@ -46,7 +52,7 @@ let check_samples (model : Model.t) (w : Witness.t) features proved name =
    | Some written -> same "file of samples" written s.sha256
    | None -> raise (Unreadable (Printf.sprintf "%s: the witness claims nothing about samples" name)));
   let head = match List.rev model.layers with
-    | Model.Known (Affine ({ op = Dense _; _ } as head)) :: _ -> head
+    | Model.Known (Single (Affine ({ op = Dense _; _ } as head))) :: _ -> head
     | _ -> raise (Unreadable "the last layer of the model is not dense, so it has no head for margins") in
   let certified = ref 0 and correct = ref 0 and claims = ref w.margins in
   for i = 0 to s.count - 1 do
@@ -79,20 +85,20 @@ let check witness model samples =
   let count = List.length m.layers in
   if w.from > w.upto || w.upto > count then
     raise (Unreadable (Printf.sprintf "%s: the layers %d..%d are not among 0..%d" witness w.from w.upto count));
-  List.iter (fun (i, _) -> if i < w.from || i >= w.upto then
+  List.iter (fun (path, _) -> let i = List.hd path in if i < w.from || i >= w.upto then
     raise (Unreadable (Printf.sprintf "%s: a proof for layer %d, which is not among %d..%d" witness i w.from w.upto))) w.proofs;
   let part = List.filteri (fun i _ -> i >= w.from && i < w.upto) m.layers in
   let known = List.mapi (fun k l -> match l with
-    | Model.Known l -> Some (with_proof w.proofs (w.from + k) l)
+    | Model.Known l -> Some (block_with_proof w.proofs (w.from + k) l)
     | Model.Unknown what -> Printf.printf "layer %d: %s is not known to this checker\n" (w.from + k) what; None) part in
   let input = match List.nth_opt m.shapes w.from with Some s -> s | None -> m.input in
   let (layers, proved) =
     if List.mem None known then (None, None) else
       let (layers, proofs) = List.split (List.filter_map Fun.id known) in
-      (Some layers, check_layers layers proofs input) in
+      (Some layers, check_blocks layers proofs input) in
   (* which one it is: only to say it, no verdict depends on it *)
   if proved = None then List.iteri (fun k l -> match l with
-    | Some (l, p) when check_layers [ l ] [ p ] (List.nth m.shapes (w.from + k)) = None ->
+    | Some (l, p) when check_blocks [ l ] [ p ] (List.nth m.shapes (w.from + k)) = None ->
       Printf.printf "layer %d: its proof fails or is missing\n" (w.from + k)
     | _ -> ()) known;
   List.iter (fun (bound, den) ->

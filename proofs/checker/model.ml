@@ -9,7 +9,8 @@ exception Bad of string
 exception Foreign of string
 let bad fmt = Printf.ksprintf (fun s -> raise (Bad s)) fmt
 
-type entry = Known of layer | Unknown of string
+type 'a known = Known of 'a | Unknown of string
+type entry = node known
 type t = { sha256 : string; input : shape; layers : entry list; shapes : shape list (* that goes into each *) }
 
 (* No sample has more numbers, so no machine integer overflows. *)
@@ -142,6 +143,7 @@ let build (file : Tensors.file) =
     | "activation" -> (match activation v ~with_type:true with
       | Ok g -> Known (Activation g)
       | Error name -> Unknown ("the activation " ^ name))
+    | "mirror" -> ignore (fields "a layer" ~required:[ "type" ] ~optional:[] v); Known (Affine { one with op = Mirror })
     | "flatten" -> ignore (fields "a layer" ~required:[ "type" ] ~optional:[] v); Known (Affine one)
     | "pad_channels" | "first_channels" ->
       let found = fields "a layer" ~required:[ "type"; "channels" ] ~optional:[] v in
@@ -175,24 +177,47 @@ let build (file : Tensors.file) =
     | Json.List l -> shape_of_list (List.map (natural "a size") l)
     | _ -> bad "its input is no shape" in
   let specs = match need found "layers" with Json.List l -> l | _ -> bad "its layers are no list" in
-  let at i f = try f () with
-    | Bad s | Tensors.Bad s -> bad "layer %d: %s" i s
-    | Foreign what -> bad "layer %d: %s is not known to this checker" i what in
-  let rec go i s layers shapes = function
-    | [] -> (List.rev layers, List.rev shapes)
-    | spec :: rest ->
-      let l = at i (fun () -> layer spec) in
-      let out = at i (fun () ->
-        (match kind "a layer" spec, l, s with
-         | "pad_channels", Known (Affine { op = Channels n; _ }), Image (c, _, _) when n < c -> bad "it has %d channels already" c
-         | "first_channels", Known (Affine { op = Channels n; _ }), Image (c, _, _) when n > c -> bad "it has no more than %d channels" c
-         | _ -> ());
-        match l with
-        | Unknown _ -> s
-        | Known l when layer_fits l s -> bounded (layers_out [ l ] s)
-        | Known _ -> bad "it does not fit its input of %s numbers" (show s)) in
-      go (i + 1) out (l :: layers) (s :: shapes) rest in
-  let (layers, shapes) = go 0 input [] [] specs in
+  let at path f = try f () with
+    | Bad s | Tensors.Bad s -> bad "layer %s: %s" path s
+    | Foreign what -> bad "layer %s: %s is not known to this checker" path what in
+  (* the layers in a row, the shapes that go into them, and the one that comes out *)
+  let rec walk prefix s specs =
+    let step (i, s, layers, shapes) spec =
+      let (l, out) = at (prefix ^ string_of_int i) (fun () -> entry (Printf.sprintf "%s%d." prefix i) s spec) in
+      (i + 1, out, l :: layers, s :: shapes) in
+    let (_, out, layers, shapes) = List.fold_left step (0, s, [], []) specs in
+    (List.rev layers, List.rev shapes, out)
+  and entry prefix s spec =
+    if kind "a layer" spec = "mean" then mean prefix s (fields "a mean" ~required:[ "type"; "branches" ] ~optional:[] spec)
+    else begin
+      let l = layer spec in
+      (match kind "a layer" spec, l, s with
+       | "pad_channels", Known (Affine { op = Channels n; _ }), Image (c, _, _) when n < c -> bad "it has %d channels already" c
+       | "first_channels", Known (Affine { op = Channels n; _ }), Image (c, _, _) when n > c -> bad "it has no more than %d channels" c
+       | _ -> ());
+      match l with
+      | Unknown what -> (Unknown what, s)
+      | Known l when layer_fits l s -> (Known (Single l), bounded (layers_out [ l ] s))
+      | Known _ -> bad "it does not fit its input of %s numbers" (show s)
+    end
+  and mean prefix s found =
+    let branch k = function
+      | Json.List specs -> let (layers, _, out) = walk (Printf.sprintf "%s%d." prefix k) s specs in (layers, out)
+      | _ -> bad "a branch is no list" in
+    let branches = match need found "branches" with
+      | Json.List (_ :: _ as l) -> List.mapi branch l
+      | _ -> bad "its branches are no list of one at least" in
+    let out = snd (List.hd branches) in
+    if List.exists (fun (_, other) -> other <> out) branches then bad "its branches have outputs of different shapes";
+    let plain = function
+      | Known (Single l) -> l
+      | Known (Mean _) -> raise (Foreign "a mean within a mean")
+      | Unknown what -> raise (Foreign what) in
+    match Mean (List.map (fun (layers, _) -> List.map plain layers) branches) with
+    | b when block_fits b s -> (Known b, out)
+    | _ -> bad "it does not fit its input of %s numbers" (show s)
+    | exception Foreign what -> (Unknown ("a mean with " ^ what), out) in
+  let (layers, shapes, _) = walk "" input specs in
   (input, layers, shapes)
 
 let parse text =

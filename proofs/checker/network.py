@@ -61,25 +61,33 @@ class Network:
         shape, all_shapes = list(self.spec["input"]), []
         for layer in self.spec["layers"]:
             all_shapes.append(shape)
-            kind = layer["type"]
-            if kind == "dense":
-                shape = [self.tensors[layer["weight"]][1][0]]
-            elif kind == "conv2d":
-                outputs, _, a, b = self.tensors[layer["weight"]][1]
-                s, p = layer.get("stride", 1), layer.get("padding", 0)
-                shape = [outputs, (shape[1] + 2 * p - a) // s + 1, (shape[2] + 2 * p - b) // s + 1]
-            elif kind == "avg_pool":
-                shape = [shape[0], shape[1] // layer["size"], shape[2] // layer["size"]]
-            elif kind == "global_avg_pool":
-                shape = [shape[0]]
-            elif kind == "flatten":
-                shape = [math.prod(shape)]
-            elif kind == "pad_channels":
-                shape = [layer["channels"]] + shape[1:]
-            elif kind == "space_to_depth":
-                k = layer["block"]
-                shape = [shape[0] * k * k, shape[1] // k, shape[2] // k]
+            shape = self.after(layer, shape)
         return all_shapes + [shape]
+
+    def after(self, layer, shape):
+        """The shape that comes out of a layer."""
+        kind = layer["type"]
+        if kind == "dense":
+            return [self.tensors[layer["weight"]][1][0]]
+        if kind == "conv2d":
+            outputs, _, a, b = self.tensors[layer["weight"]][1]
+            s, p = layer.get("stride", 1), layer.get("padding", 0)
+            return [outputs, (shape[1] + 2 * p - a) // s + 1, (shape[2] + 2 * p - b) // s + 1]
+        if kind == "avg_pool":
+            return [shape[0], shape[1] // layer["size"], shape[2] // layer["size"]]
+        if kind == "global_avg_pool":
+            return [shape[0]]
+        if kind == "flatten":
+            return [math.prod(shape)]
+        if kind == "pad_channels":
+            return [layer["channels"]] + shape[1:]
+        if kind == "space_to_depth":
+            k = layer["block"]
+            return [shape[0] * k * k, shape[1] // k, shape[2] // k]
+        if kind == "mean":
+            for inner in layer["branches"][0]:
+                shape = self.after(inner, shape)
+        return shape
 
     def linear(self, spec, shape, x, bias=True):
         w, size = self.tensor(spec["weight"])
@@ -153,6 +161,17 @@ class Network:
             at = lambda d, u, v, i, j: x[(d * h + i * k + u) * w + j * k + v]
             return [at(d, u, v, i, j) for d in range(c) for u in range(k) for v in range(k)
                     for i in range(h // k) for j in range(w // k)]
+        if kind == "mirror":
+            w = shape[2]
+            return [x[i - i % w + w - 1 - i % w] for i in range(len(x))]
+        if kind == "mean":
+            values = []
+            for branch in layer["branches"]:
+                z, s = x, shape
+                for inner in branch:
+                    z, s = self.layer(inner, s, z), self.after(inner, s)
+                values.append(z)
+            return [sum(v) / number(len(values)) for v in zip(*values)]
         if kind == "flow":
             rows, weights, _ = METHODS[layer["method"]]
             h = number(layer["step"])
@@ -202,11 +221,15 @@ class Witness:
             if words[at] in ("norm", "flow"):
                 start = at
                 at += 2 if words[at] == "norm" else 5
+                places = int(words[at + 1]) * int(words[at + 2]) if words[at] == "torus" else 1
+                at += 3 if words[at] == "torus" else 0
                 k = int(words[at + 9])
-                self.proofs[int(words[start + 1])] = {"kind": words[start], "at": start, "gram": at, "fine": at + 3,
+                self.proofs[words[start + 1]] = {"kind": words[start], "at": start, "gram": at, "fine": at + 3,
                                                       "alpha": at + 5, "beta": at + 7, "factor": at + 10}
-                at += 10 + k * (k + 1) // 2
-                self.proofs[int(words[start + 1])]["end"] = at
+                at += 10 + places * k * (k + 1) // 2
+                self.proofs[words[start + 1]]["end"] = at
+                if words[start + 1].isdigit():
+                    self.proofs[int(words[start + 1])] = self.proofs.pop(words[start + 1])
             elif words[at] == "lipschitz":
                 self.lipschitz.append(at)
                 at += 3

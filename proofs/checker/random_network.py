@@ -1,5 +1,5 @@
 """Small random networks with samples and a witness: for the tests of the checker."""
-import json, math, random
+import cmath, json, math, random
 from fractions import Fraction
 
 from network import METHODS, Network, Samples, Witness, pack
@@ -39,6 +39,61 @@ def gram(matrix, scale, total):
     words = f"gram {'rows' if m <= n else 'columns'} fine {fine} alpha {alpha} beta {beta} factor {k} "
     words += " ".join(str(r[i][j]) for i in range(k) for j in range(i, k))
     return words, Fraction(alpha + beta, unit)
+
+
+def torus(weight, size, shape, stride, padding, scale, total, twisted, extra):
+    """The same for a convolution on a torus, by the Cholesky factors at its frequencies; weight is over 2^scale."""
+    (outputs, channels, ky, kx), (_, h, w) = size, shape
+    fine = max(0, total - scale)
+    def points(n, k):
+        lead, m = padding // stride, (n + 2 * padding - k) // stride + 1
+        width, taps = (n + padding - 1) // stride - lead + 1, -(-k // stride)
+        return max(lead + width, m + taps - 1 - lead, m, taps) + extra
+    n1, n2 = points(h, ky), points(w, kx)
+    places = [(i, j) for i in range(n1) for j in range(n2)]
+    k = channels * stride * stride
+    # v[column][output][place]
+    def entry(q, o, i, j):
+        u, v = i * stride + q // stride % stride, j * stride + q % stride
+        c = q // (stride * stride)
+        return weight[((o * channels + c) * ky + u) * kx + v] << fine if u < ky and v < kx else 0
+    v = [[[entry(q, o, i, j) for i, j in places] for o in range(outputs)] for q in range(k)]
+    wave = lambda a, b, i, j: cmath.exp(1j * math.pi * ((2 * a + twisted[0]) * i / n1 + (2 * b + twisted[1]) * j / n2))
+    at = lambda kernel, f: sum(x * wave(*f, *g) for x, g in zip(kernel, places) if x)
+    grams = []
+    for f in places:
+        d = [[at(kernel, f) for kernel in column] for column in v]
+        grams.append([[sum(x.conjugate() * y for x, y in zip(a, b)) for b in d] for a in d])
+    # Gershgorin bounds the largest eigenvalue.
+    alpha = int(max(sum(map(abs, row)) for g in grams for row in g) * 1.001) + 1
+    factors = []
+    for g in grams:
+        l = [[0j] * k for _ in range(k)]
+        for i in range(k):
+            for j in range(i + 1):
+                s = (alpha if i == j else 0) - g[i][j] - sum(l[i][m] * l[j][m].conjugate() for m in range(j))
+                l[i][j] = math.sqrt(max(s.real, 0.0)) if i == j else s / l[j][j] if l[j][j] else 0j
+        factors.append(l)
+    r = [[[round(sum((l[q][o].conjugate() * wave(*f, i, j).conjugate()).real for l, f in zip(factors, places)) / (n1 * n2))
+           for i, j in places] for o in range(q + 1)] for q in range(k)]
+    def correlation(a, b):
+        total = [0] * len(places)
+        for x, (i, j) in zip(a, places):
+            for y, (s, t) in zip(b, places):
+                if x and y:
+                    odd = (twisted[0] and s < i) != (twisted[1] and t < j)
+                    total[(s - i) % n1 * n2 + (t - j) % n2] += -x * y if odd else x * y
+        return total
+    def weight_of(a, b):
+        e = [alpha if a == b else 0] + [0] * (len(places) - 1)
+        for x, y in list(zip(v[a], v[b])) + list(zip(r[a], r[b])):
+            e = [p - q for p, q in zip(e, correlation(x, y))]
+        return sum(map(abs, e))
+    beta = max(sum(weight_of(a, b) for b in range(k)) for a in range(k))
+    signs = ["twisted" if t else "periodic" for t in twisted]
+    words = f"torus {n1} {n2} {signs[0]} {signs[1]} fine {fine} alpha {alpha} beta {beta} factor {k} "
+    words += " ".join(str(x) for column in r for kernel in column for x in kernel)
+    return words, Fraction(alpha + beta, 4 ** (scale + fine))
 
 
 def integers(columns, extra):
@@ -132,7 +187,13 @@ def files(seed):
             channels = operator["type"] == "conv2d" and net.tensors[operator["weight"]][1][2:] == [1, 1] and operator["stride"] == 1
             at = [shapes[i][0], 1, 1] if channels and operator["padding"] == 0 else shapes[i]
             matrix, scale = integers(net.columns(operator, at), net.tensor(operator["bias"])[0] if operator["bias"] else [])
-            proof, bound = gram(matrix, scale, 24)
+            if operator["type"] == "conv2d" and b.rng.random() < 0.6:
+                (w, size), shape_in = net.tensor(operator["weight"]), shapes[i]
+                w = [int(x * 2**scale) for x in w]
+                twisted = b.rng.choice([(0, 0), (0, 1), (1, 0), (1, 1)])
+                proof, bound = torus(w, size, shape_in, operator["stride"], operator["padding"], scale, 24, twisted, b.rng.randrange(2))
+            else:
+                proof, bound = gram(matrix, scale, 24)
         if kind == "flow":
             p, q = METHODS[layer["method"]][2]
             layer["step"] = float(math.floor(2 * p / (q * bound) * 2**12)) / 2**12
@@ -174,6 +235,22 @@ def claims(net, data, squared, places=30):
         r = min((g * g / (squared * d) for g, d in gaps if d), default=Fraction(1)) * 4**places
         words.append(f"margin {k} {i} radius {math.isqrt((r.numerator - 1) // r.denominator)} {places}")  # strictly below
     return words
+
+
+def mirrored(model, samples, text):
+    """The mean of the features of a network of images and of those of the mirrored image, as files()."""
+    net, w = Network(model), Witness(text)
+    *features, head = net.spec["layers"]
+    branches = [features, [{"type": "mirror"}] + features]
+    net.spec.update(version=2, layers=[{"type": "mean", "branches": branches}, head])
+    proofs = [words for k, p in sorted(w.proofs.items()) for words in [w.words[p["at"] : p["end"]]]]
+    words = [" ".join([p[0], f"0.{k}.{int(p[1]) + k}"] + p[2:]) for k in (0, 1) for p in proofs]
+    at = w.lipschitz[0]
+    bound = Fraction(w.number(at + 1), 2 ** w.number(at + 2))
+    words += claims(Network(net.pack()), Samples(samples), bound * bound)
+    witness = Witness("dahlquist-witness 2 model - samples - layers 0 1 " + " ".join(words) + " end")
+    witness.sign(net.pack(), samples)
+    return net.pack(), samples, witness.text()
 
 
 def extremes(dtype):

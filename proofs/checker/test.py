@@ -7,12 +7,26 @@ from fractions import Fraction
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from corrupt import KINDS, Case
 from network import Network, Samples, Witness, pack, unpack
-from random_network import extremes, files
+from random_network import extremes, files, mirrored
 
 exe, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 300
 cases = [Case(exe, *files(seed)) for seed in range(18)]
 honest = cases + [Case(exe, *extremes(dtype)) for dtype in ("F32", "F64")]
 rng = random.Random(7)
+
+# A mean of two branches: the values are those of a second program, and each branch needs its proofs.
+for seed in (1, 3, 5, 7):
+    case = Case(exe, *mirrored(*files(seed)))
+    status, out, err = case.run(case.witness, case.model, case.samples)
+    net, data, w = Network(case.model), Samples(case.samples), Witness(case.witness)
+    for k in range(data.count):
+        z = net.run(data.sample(k, Fraction))
+        assert f"sample {k}: class {max(range(len(z)), key=lambda j: z[j])}" in out, (k, out)
+    assert status == 0, f"a mirrored network {seed}\n{out}{err}"
+    for key, p in w.proofs.items():
+        words = w.words[: p["at"]] + w.words[p["end"] :]
+        status, out, _ = case.run(" ".join(words), case.model, case.samples)
+        assert status == 1 and out.count("REFUSED") >= 1, f"without the proof of {key}\n{out}"
 
 for seed, case in enumerate(honest):
     status, out, err = case.run(case.witness, case.model, case.samples)
@@ -45,6 +59,30 @@ for seed, case in enumerate(honest):
     case.run(case.witness, case.model, case.samples)
     done = subprocess.run([exe] + case.paths[:2], capture_output=True, text=True)
     assert done.returncode == 3 and "NOT CHECKED" in done.stdout, done
+
+# A proof on a torus is one about that torus, and no better than its residual.
+tori = 0
+for case in cases:
+    w, net = Witness(case.witness), Network(case.model)
+    for k, p in w.proofs.items():
+        at = p["gram"] - 3
+        if w.words[at] != "torus":
+            continue
+        tori += 1
+        changes = [{p["beta"]: str(w.number(p["beta"]) - 1)}]
+        entry = p["factor"] + rng.randrange(p["end"] - p["factor"])
+        changes.append({entry: str(w.number(entry) + 2**20)})
+        layer = net.spec["layers"][k]
+        spec = layer["field"]["operator"] if layer["type"] == "flow" else layer
+        if net.tensors[spec["weight"]][1][2] > spec["stride"]:  # else all frequencies are alike
+            changes += [{at + i: "periodic" if w.words[at + i] == "twisted" else "twisted"} for i in (3, 4) if w.number(at + i - 2) > 1]
+        for change in changes:
+            words = list(w.words)
+            for i, word in change.items():
+                words[i] = word
+            status, out, _ = case.run(" ".join(words), case.model, case.samples)
+            assert status == 1, f"a proof on another torus, or of less, was accepted: {change}\n{out}"
+assert tori > 5, tori
 
 refused, tries = {}, 0
 while sum(refused.values()) < count:

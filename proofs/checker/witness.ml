@@ -6,7 +6,7 @@ module Z = Integer
 exception Bad of string
 
 type claim = { sample : int; winner : int; radius : Z.t; radius_den : Z.t }
-type t = { model : string; samples : string option; from : int; upto : int; proofs : (int * layer_proof) list;
+type t = { model : string; samples : string option; from : int; upto : int; proofs : (int list * layer_proof) list;
            lipschitz : (Z.t * Z.t) list; margins : claim list }
 
 type reader = { text : string; mutable pos : int; mutable line : int }
@@ -46,6 +46,17 @@ let scale r what =
   let s = small r what in
   if s > 10_000 then bad r (what ^ " is out of range") else Z.shift_left Z.one s
 
+(* a layer by its number, one of a branch by three: 0.1.2 is layer 2 of branch 1 of layer 0 *)
+let path r =
+  let w = need r "a layer" in
+  let part s =
+    if s = "" || String.length s > 6 || not (String.for_all (fun c -> '0' <= c && c <= '9') s) then
+      bad r (Printf.sprintf "%S is no layer" w);
+    int_of_string s in
+  match List.map part (String.split_on_char '.' w) with
+  | [ _ ] | [ _; _; _ ] as p -> p
+  | _ -> bad r (Printf.sprintf "%S is no layer" w)
+
 let literal r expected =
   let w = need r expected in
   if w <> expected then bad r (Printf.sprintf "%S where %S is expected" w expected)
@@ -56,9 +67,27 @@ let digest r =
     bad r (Printf.sprintf "%S is no SHA-256 in hexadecimal digits" w);
   w
 
+(* the kernels of the factor, column by column and upper triangular, row by row *)
+let torus r =
+  let axis () = let n = small r "a size of the torus" in if n = 0 then bad r "an empty torus"; n in
+  let n1 = axis () in let n2 = axis () in
+  let twist () = match need r "periodic or twisted" with
+    | "periodic" -> false | "twisted" -> true | w -> bad r (Printf.sprintf "%S where periodic or twisted is expected" w) in
+  let twisted1 = twist () in let twisted2 = twist () in
+  literal r "fine"; let fine = scale r "the scale" in
+  literal r "alpha"; let alpha = integer r "alpha" in
+  literal r "beta"; let beta = integer r "beta" in
+  literal r "factor"; let k = small r "the size of the factor" in
+  if k > String.length r.text || n1 > String.length r.text || n2 > String.length r.text then bad r "the size of the factor is out of range";
+  let times n f = List.init n (fun _ -> f ()) in
+  let kernel () = times n1 (fun () -> times n2 (fun () -> integer r "an entry of the factor")) in
+  let column = ref 0 in
+  let factor = times k (fun () -> incr column; times !column kernel) in
+  Torus (n1 - 1, n2 - 1, twisted1, twisted2, fine, alpha, beta, factor)
+
 (* the factor is upper triangular, given by rows from the diagonal on *)
 let gram r =
-  literal r "gram";
+  match need r "gram or torus" with "torus" -> torus r | "gram" ->
   let transposed = match need r "columns or rows" with
     | "columns" -> false | "rows" -> true | w -> bad r (Printf.sprintf "%S where columns or rows is expected" w) in
   literal r "fine"; let fine = scale r "the scale" in
@@ -72,6 +101,7 @@ let gram r =
     for j = i to k - 1 do cols.(j) <- integer r "an entry of the factor" :: cols.(j) done
   done;
   Gram (transposed, fine, alpha, beta, Array.to_list (Array.map List.rev cols))
+  | w -> bad r (Printf.sprintf "%S where gram or torus is expected" w)
 
 let parse text =
   let r = { text; pos = 0; line = 1 } in
@@ -85,14 +115,14 @@ let parse text =
    | w -> bad r (Printf.sprintf "%S where samples or layers is expected" w));
   from := small r "the first layer"; upto := small r "the last layer";
   let proof p i =
-    if List.mem_assoc i !proofs then bad r (Printf.sprintf "a second proof for layer %d" i);
+    if List.mem_assoc i !proofs then bad r (Printf.sprintf "a second proof for layer %s" (String.concat "." (List.map string_of_int i)));
     if !lipschitz <> [] || !margins <> [] then bad r "a proof after a claim";
     proofs := (i, p) :: !proofs in
   let rec go () = match need r "the word end" with
     | "end" -> (match word r with None -> () | Some _ -> bad r "text after the word end")
-    | "norm" -> let i = small r "a layer" in proof (Norm (gram r)) i; go ()
+    | "norm" -> let i = path r in proof (Norm (gram r)) i; go ()
     | "flow" ->
-      let i = small r "a layer" in
+      let i = path r in
       literal r "radius"; let p = integer r "the radius" in let q = integer r "the radius" in
       (* the reciprocal of p / q; the radius infinity is 1 0 *)
       proof (Circle (gram r, q, p)) i; go ()

@@ -23,13 +23,15 @@ pub(super) enum Known {
     /// squared Lipschitz constant is 1.
     Plain,
     /// Means over this number of coordinates each.
-    Mean(usize),
+    Average(usize),
     /// `(x − mean)/std`, with the smallest `std`.
     Normalize(f64),
     /// `Wx + b`, with the numbers of `b`.
     Affine(Stored, Vec<f64>),
     /// A gradient flow.
     Flow(GradientFlow),
+    /// The mean of branches of layers, none of them a mean.
+    Mean(Vec<Vec<Known>>),
 }
 
 /// `steps` steps of length `step` of a method for `x' = −Wᵀσ(Wx + b)`.
@@ -50,28 +52,49 @@ impl Known {
             Map::Linear(linear @ (Linear::Dense { .. } | Linear::Conv2d(_))) => {
                 Self::Affine(Stored::read(linear, input)?, bias(linear))
             }
-            Map::Linear(Linear::Flatten {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. }) => Self::Plain,
+            Map::Linear(
+                Linear::Flatten {} | Linear::Mirror {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. },
+            ) => Self::Plain,
             Map::Linear(Linear::Normalize { std, .. }) => {
                 Self::Normalize(std.iter().copied().fold(f64::INFINITY, f64::min))
             }
             Map::Linear(Linear::AvgPool(pooling)) if *pooling == Pooling::disjoint(pooling.size) => {
-                Self::Mean(pooling.area())
+                Self::Average(pooling.area())
             }
-            Map::Linear(Linear::GlobalAvgPool {}) => Self::Mean(input.points()),
+            Map::Linear(Linear::GlobalAvgPool {}) => Self::Average(input.points()),
             Map::Activation(function) => slope(*function).map(|_| Self::Plain)?,
             Map::Flow(flow) => Self::Flow(GradientFlow::read(flow, input)?),
+            Map::Mean(branches) => {
+                Self::Mean(branches.iter().map(|branch| Self::branch(branch, input)).collect::<Result<_>>()?)
+            }
             other => return Err(unknown(format!("layer of kind {}", other.kind()))),
         })
     }
 
+    /// Returns the layers of a branch of a mean.
+    fn branch(map: &Map, input: Shape) -> Result<Vec<Self>> {
+        let mut shape = input;
+        let mut layer = |map: &Map| match map {
+            Map::Mean(_) => Err(unknown("mean within a mean")),
+            map => {
+                let known = Self::read(map, shape)?;
+                shape = map.output(shape)?;
+                Ok(known)
+            }
+        };
+        map.layers().iter().map(&mut layer).collect()
+    }
+
     /// Returns the text of the proof of layer `i`, empty where none is needed, and its squared Lipschitz constant.
+    ///
+    /// That of a mean is the mean of those of its branches: it is not below the square of the mean of the constants.
     ///
     /// # Errors
     /// [`Error::StepTooLong`] or [`Error::NotProved`] for a flow that the checker would refuse.
-    pub(super) fn prove(&self, i: usize) -> Result<(String, BigRational)> {
+    pub(super) fn prove(&self, i: &str) -> Result<(String, BigRational)> {
         match self {
             Self::Plain => Ok((String::new(), BigRational::one())),
-            Self::Mean(count) => Ok((String::new(), BigRational::new(BigInt::one(), (*count).into()))),
+            Self::Average(count) => Ok((String::new(), BigRational::new(BigInt::one(), (*count).into()))),
             Self::Normalize(std) => {
                 let scale = scale_of([std]);
                 let std = BigRational::new(scaled(*std, scale.into()), BigInt::one() << scale);
@@ -82,6 +105,19 @@ impl Known {
                 Ok((format!("norm {i} {text}"), squared))
             }
             Self::Flow(flow) => Ok((format!("flow {i} {}", flow.prove()?), BigRational::one())),
+            Self::Mean(branches) => {
+                let (mut text, mut sum) = (String::new(), BigRational::zero());
+                for (k, branch) in branches.iter().enumerate() {
+                    let mut squared = BigRational::one();
+                    for (j, layer) in branch.iter().enumerate() {
+                        let (proof, factor) = layer.prove(&format!("{i}.{k}.{j}"))?;
+                        text += &proof;
+                        squared *= factor;
+                    }
+                    sum += squared;
+                }
+                Ok((text, sum / BigRational::from(BigInt::from(branches.len()))))
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | part | what is written |
 //! |---|---|
 //! | operators | `α`, `β` and `R` with `Σ_j |αI − G − RᵀR|_ij ≤ β`, so `‖W‖² ≤ α + β`: `β` is computed exactly |
+//! | convolutions | the same with convolutions on a torus for `G` and `R`, and the sum of absolute values on it |
 //! | Lipschitz constant | the root of the product of the `α + β`, rounded up |
 //! | margins | for a sample, by its number, its class and the largest radius that the gaps between its logits prove |
 //!
@@ -15,11 +16,12 @@
 //! model, and its radii with them: each is the largest for which the verified checker says yes. The checker computes the
 //! logits itself, exactly. A flow counts as 1-Lipschitz, also where a certificate knows it to contract.
 //!
-//! The checker knows dense layers, convolutions (their norm only where the matrix is small, or the kernel is one point),
-//! ReLU and leaky ReLU, normalisation, mean pooling, layers that move coordinates, and gradient flows. Any other layer
+//! The checker knows dense layers, convolutions with zero padding,
+//! ReLU and leaky ReLU, normalisation, mean pooling, layers that move coordinates, gradient flows, and means of branches of these. Any other layer
 //! is refused by name. A network may have parts without one ([`parts`]): a witness of such a part is one about the
 //! function from its input to its output, and claims no margins.
 
+mod circulant;
 mod integer;
 mod layer;
 mod operator;
@@ -100,7 +102,7 @@ impl Witness {
         let mut text = format!("layers {} {last}\n", part.start);
         let mut squared = BigRational::one();
         for (i, layer) in (part.start..).zip(layers) {
-            let (proof, factor) = layer.prove(i).map_err(|e| e.in_layer(i.to_string()))?;
+            let (proof, factor) = layer.prove(&i.to_string()).map_err(|e| e.in_layer(i.to_string()))?;
             text += &proof;
             squared *= factor;
         }
@@ -191,10 +193,10 @@ impl Witness {
 impl Head {
     fn read(model: &Model, i: usize, input: Shape) -> Result<Self> {
         let refuse = |e: Error| e.in_layer(i.to_string());
-        let Map::Linear(dense @ Linear::Dense { .. }) = &model.map().layers()[i] else {
+        let Map::Linear(Linear::Dense { weight, .. }) = &model.map().layers()[i] else {
             return Err(refuse(Error::not_proved("margins", "the last layer is no dense one")));
         };
-        let (rows, scale) = Stored::read(dense, input).map_err(refuse)?.integers();
+        let (rows, scale) = Stored::integers(&weight.numbers(), input.len());
         Ok(Self { rows, scale })
     }
 

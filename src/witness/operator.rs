@@ -5,6 +5,7 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 
 use super::{
+    circulant,
     integer::{floor, largest_row_sum, scale_of, scaled},
     line, unknown,
 };
@@ -13,23 +14,30 @@ use crate::{
     model::{Conv2d, Linear, Pair},
     rigor::{
         matrix::{Proposal, propose_norm},
-        torus::PaddingMode,
+        torus::{Axis, Convolution, PaddingMode},
     },
     tensor::Shape,
 };
 
 /// The bits of an entry of the factor, of the size of the norm: those of an `f64` and a few more, so that nothing but
 /// the rounding of the factorisation itself is left in the residual.
-const FACTOR_BITS: i64 = 56;
+pub(super) const FACTOR_BITS: i64 = 56;
 
 /// The largest matrix, by the smaller of its sizes, that a convolution is written out as for the proof of its norm.
-const LARGEST_MATRIX: usize = 1200;
+const LARGEST_MATRIX: usize = 400;
 
-/// A matrix, as it is stored, and its least scale together with its bias.
+/// A matrix, as it is stored.
 pub(super) struct Stored {
     weight: Vec<f64>,
-    /// The numbers of rows and of columns.
-    size: (usize, usize),
+    form: Form,
+}
+
+/// What the numbers of a matrix are.
+enum Form {
+    /// So many rows and columns of them.
+    Written(usize, usize),
+    /// The kernels of a convolution with zero padding, its channels and its axes.
+    Kernels((usize, usize), [Axis; 2]),
 }
 
 /// The text of a proof, and the number that it proves to be at least `‖W‖²`.
@@ -45,16 +53,17 @@ impl Stored {
     /// with a kernel of one point and stride 1, the whole one for any other.
     ///
     /// # Errors
-    /// [`crate::Error::NotProved`] for a convolution that the checker does not know, or that is too large to be written
-    /// out.
+    /// [`crate::Error::NotProved`] for a convolution that the checker does not know.
     pub(super) fn read(linear: &Linear, input: Shape) -> Result<Self> {
         match linear {
-            Linear::Dense { weight, .. } => {
-                Ok(Self { weight: weight.numbers(), size: (weight.shape()[0], weight.shape()[1]) })
-            }
+            Linear::Dense { weight, .. } => Ok(Self::written(weight.numbers(), weight.shape()[0], weight.shape()[1])),
             Linear::Conv2d(conv) => Self::convolution(conv, input),
             other => Err(unknown(format!("operator of kind {}", other.kind()))),
         }
+    }
+
+    fn written(weight: Vec<f64>, rows: usize, columns: usize) -> Self {
+        Self { weight, form: Form::Written(rows, columns) }
     }
 
     fn convolution(conv: &Conv2d, input: Shape) -> Result<Self> {
@@ -66,7 +75,7 @@ impl Stored {
         let weight: Vec<f64> = conv.weight.numbers();
         let [outputs, channels, a, b] = conv.weight.shape()[..] else { return Err(unknown("such a convolution")) };
         if ([a, b], *stride, *padding) == ([1, 1], 1, 0) {
-            return Ok(Self { weight, size: (outputs, channels) });
+            return Ok(Self::written(weight, outputs, channels));
         }
         if conv.padding_mode != PaddingMode::Zeros && *padding > 0 {
             return Err(unknown("circular convolution"));
@@ -76,7 +85,7 @@ impl Stored {
         let (rows, columns) = (windows(height, a), windows(width, b));
         let (m, n) = (outputs * rows * columns, input.len());
         if m.min(n) > LARGEST_MATRIX || m.max(n) > 8 * LARGEST_MATRIX {
-            return Err(unknown(format!("{a}×{b} convolution from {n} to {m} numbers, which is too large")));
+            return Ok(Self { weight, form: Form::Kernels((outputs, channels), [y, x]) });
         }
         let mut matrix = vec![0.0; m * n];
         for (i, row) in matrix.chunks_mut(n).enumerate() {
@@ -89,30 +98,31 @@ impl Stored {
                 }
             }
         }
-        Ok(Self { weight: matrix, size: (m, n) })
+        Ok(Self::written(matrix, m, n))
     }
 
-    /// Returns the rows as integers, and their scale.
-    pub(super) fn integers(&self) -> (Vec<Vec<BigInt>>, u32) {
-        let scale = scale_of(&self.weight);
-        (self.rows(scale), scale)
-    }
-
-    fn rows(&self, scale: u32) -> Vec<Vec<BigInt>> {
-        let row = |row: &[f64]| row.iter().map(|&x| scaled(x, scale.into())).collect();
-        self.weight.chunks(self.size.1).map(row).collect()
+    /// Returns the rows of a dense matrix as integers, and their scale.
+    pub(super) fn integers(weight: &[f64], columns: usize) -> (Vec<Vec<BigInt>>, u32) {
+        let scale = scale_of(weight);
+        (rows(weight, columns, scale), scale)
     }
 
     /// Returns the proof of the norm: an approximate Cholesky factor in `f64`, rounded to integers, and the row sums of
     /// what it leaves of `αI − G`, computed exactly. `bias` is what the checker reads over the same scale as the
     /// matrix.
     pub(super) fn prove(&self, bias: &[f64]) -> Result<Proved> {
-        let (m, n) = self.size;
+        let (m, n) = match self.form {
+            Form::Written(m, n) => (m, n),
+            Form::Kernels(channels, axes) => {
+                let conv = Convolution { weight: &self.weight, channels, axes, mode: PaddingMode::Zeros };
+                return circulant::prove(&conv, bias);
+            }
+        };
         let Proposal { alpha, factor, exponent } = propose_norm(MatRef::from_row_major_slice(&self.weight, m, n))?;
         let enough = (FACTOR_BITS - i64::from(exponent)).max(0) as u32;
         let least = scale_of(self.weight.iter().chain(bias));
         let scale = least.max(enough);
-        let weight = self.rows(scale);
+        let weight = rows(&self.weight, n, scale);
         // The proposal is one for W · 2⁻ᵉ; row i of the lower triangle is column i of the upper one that the format has.
         let e = i64::from(scale) + i64::from(exponent);
         let columns: Vec<Vec<BigInt>> =
@@ -130,6 +140,11 @@ impl Stored {
         }
         Ok(Proved { text, squared: BigRational::new(alpha + beta, BigInt::from(1) << (2 * scale)) })
     }
+}
+
+fn rows(weight: &[f64], columns: usize, scale: u32) -> Vec<Vec<BigInt>> {
+    let row = |row: &[f64]| row.iter().map(|&x| scaled(x, scale.into())).collect();
+    weight.chunks(columns).map(row).collect()
 }
 
 fn transposed(rows: &[Vec<BigInt>]) -> Vec<Vec<BigInt>> {

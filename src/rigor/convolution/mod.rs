@@ -23,16 +23,19 @@
 //! | `symbol` | the matrices `D(ω)` of a torus as computed, and the error of their entries |
 //! | `torus` | what one torus proves, given an estimate of its largest singular value |
 //! | `search` | the estimate, and the torus that proves the smallest norm |
+//! | `proposal` | what proposes an exact proof on a torus to the verified checker |
 //! | [`band`] | the norm of a zero-padded convolution itself, at a higher cost |
 //!
 //! Sources: Sedghi, Gupta, Long, *The singular values of convolutional layers*, ICLR 2019, for the circular case;
 //! Vaidyanathan, *Multirate systems and filter banks* (1993), for the polyphase form.
 
 pub mod band;
+mod proposal;
 mod search;
 mod symbol;
 mod torus;
 
+pub(crate) use proposal::CirculantProposal;
 use serde::{Deserialize, Serialize};
 
 use super::{

@@ -117,6 +117,13 @@ impl Symbol<'_> {
         [(height - u) % height, (width - v) % width]
     }
 
+    /// Returns the cosine and the sine of the sum of two angles, in units of `π/N` of each axis.
+    pub(super) fn wave(&self, y: usize, x: usize) -> (f64, f64) {
+        let root = |axis: usize, index: usize| self.roots[axis][index % self.roots[axis].len()];
+        let ((cy, sy), (cx, sx)) = (root(0, y), root(1, x));
+        (cy * cx - sy * sx, cy * sx + sy * cx)
+    }
+
     /// Returns the four frequencies beside one.
     pub(super) fn beside(&self, [u, v]: Frequency) -> [Frequency; 4] {
         let [height, width] = self.torus.points.map(|n| 2 * n);
@@ -133,9 +140,7 @@ impl Symbol<'_> {
         for (t, tap) in self.taps.weights.iter().enumerate() {
             let (a, b) = (t / ax.kernel, t % ax.kernel);
             let phase = a % ay.stride * ax.stride + b % ax.stride;
-            let root = |axis: usize, index: usize| self.roots[axis][index % self.roots[axis].len()];
-            let ((cy, sy), (cx, sx)) = (root(0, u * (a / ay.stride)), root(1, v * (b / ax.stride)));
-            let (cos, sin) = (cy * cx - sy * sx, cy * sx + sy * cx);
+            let (cos, sin) = self.wave(u * (a / ay.stride), v * (b / ax.stride));
             let phase = phase * block..(phase + 1) * block;
             for ((re, im), &k) in re[phase.clone()].iter_mut().zip(&mut im[phase]).zip(tap) {
                 *re += k * cos;
@@ -165,6 +170,12 @@ impl Complex {
             }
         }
         d
+    }
+
+    /// Returns the real and the imaginary part of a column.
+    pub(super) fn column(&self, j: usize) -> (&[f64], &[f64]) {
+        let range = j * self.rows..(j + 1) * self.rows;
+        (&self.re[range.clone()], &self.im[range])
     }
 
     pub(super) fn columns(&self) -> usize {
