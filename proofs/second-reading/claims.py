@@ -65,6 +65,14 @@ def composition(parts):
     return allowed
 
 
+def equilibrium(field):
+    mu = -field.get("one_sided_lipschitz", Q(0))
+    if mu <= 0:
+        raise Refused("the field is not known to contract")
+    allowed = {"bound": lambda c: c * mu >= 1, "inverse": lambda c: c * max(field["bound"], mu) <= 1}
+    return allowed | ({"averaged": lambda a: Q(1, 2) <= a < 1} if mu >= 1 else {})
+
+
 def curvature(slopes, operator):
     """Between what `W'DW` lies, for slopes `D` in `[m, L]`."""
     m, l = slopes
@@ -320,7 +328,7 @@ class Reading:
                 shape = self.output(layer, shape)
             return shape
         kind = spec["type"]
-        if kind in ("activation", "sort", "flow", "householder"):
+        if kind in ("activation", "sort", "flow", "equilibrium", "householder"):
             return shape
         if kind in ("sum", "mean"):
             shapes = {self.output(branch, shape) for branch in spec["branches"]}
@@ -403,6 +411,11 @@ class Reading:
             windows = [] if kind == "sort" else self.model.windows(bare, shape)[0]
             most = max((sum(j in w for w in windows) for j in range(points(shape))), default=1) if windows else 1
             self.node(proof, path, ("windows",), [], lambda _: {"bound": lambda c: above_root(c, Q(0), Q(most))})
+        elif kind == "equilibrium":  # of -f = u: <u, x> >= mu |x|^2 and |u| <= l |x|, for differences
+            field = self.once(self.model.field, spec["field"], shape)
+            operators = self.operators(join(path, "field"), field)
+            below = [lambda p: self.field(p, join(path, "field"), field, operators)]
+            self.node(proof, path, ("equilibrium",), below, lambda parts: equilibrium(parts[0]))
         elif kind == "flow":
             count = proof.get("evidence", {}).get("steps")
             h, steps, name, fields = self.once(lambda s, at: self.model.steps(s, *at), spec, (shape, count))

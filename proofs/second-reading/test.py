@@ -98,6 +98,8 @@ def models():
     shapes = {"w": [5, 4], "b": [5], "k": [5, 2], "s": [4, 4], "d": [5], "m": [3, 4], "c": [4], "v": [4, 5], "h": [3, 4]}
     yield ("fields", [4], fields, shapes, "F32", [], True)
     yield ("fields in f64", [4], [dict(f, steps=1) if "steps" in f else f for f in fields[:-2]] + fields[-1:], shapes, "F64", [], True)
+    still = [{"type": "equilibrium", "field": dict(dissipative, damping=d)} for d in (0.5, 1.5)]
+    yield ("equilibria", [4], still + [linear("h")], shapes, "F32", [], False)
     yield ("exponential", [4], [flow("exponential_euler", 0.1, dissipative), linear("h")], shapes, "F32", [], False)
     explicit = ["euler", "midpoint", "heun", "ralston2", "ralston3", "kutta3", "heun3", "ssprk33", "ssprk43", "rk4", "three_eighths",
                 "dopri5", "ssprk32", {"a": [["1/3"], ["0", "2/3"]], "b": ["1/4", "0", "3/4"]}]

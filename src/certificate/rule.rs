@@ -47,6 +47,8 @@ pub enum Rule {
     /// The stages of an implicit method exist, are unique, and move with what is left of their equations by at most
     /// `‖A⁻¹ρ‖_D/(α_D − hμ)` in a norm `D`; so its step has a Lipschitz constant, which is `1/(1 − hμ)` for implicit Euler.
     ImplicitStep,
+    /// The equilibrium of `f(x) + u = 0` for a field with `⟨Δf, Δx⟩ ≤ −μ‖Δx‖²`, `μ > 0`, and `‖Δf‖ ≤ ℓ‖Δx‖`: `‖Δu‖/ℓ ≤ ‖Δx*‖ ≤ ‖Δu‖/μ`.
+    Equilibrium,
     /// A step of `x' = Kx`, `K` skew, is Lipschitz with the largest `|R(iy)|`, `|y| ≤ hκ`, of the stability function.
     SkewFlow,
     /// A Runge–Kutta step is `ρ`-Lipschitz if multipliers of quadratic inequalities of its field, one for each stage, make
@@ -77,7 +79,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every theorem.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::OperatorNorm,
         Self::Slope,
         Self::Windows,
@@ -94,6 +96,7 @@ impl Rule {
         Self::CircleContractivity,
         Self::AlgebraicStability,
         Self::ImplicitStep,
+        Self::Equilibrium,
         Self::SkewFlow,
         Self::StageMultipliers,
         Self::LipschitzStep,
@@ -124,6 +127,7 @@ impl Rule {
             Self::CircleContractivity => "circle_contractivity",
             Self::AlgebraicStability => "algebraic_stability",
             Self::ImplicitStep => "implicit_step",
+            Self::Equilibrium => "equilibrium",
             Self::SkewFlow => "skew_flow",
             Self::StageMultipliers => "stage_multipliers",
             Self::LipschitzStep => "lipschitz_step",
@@ -156,6 +160,7 @@ impl Rule {
             Self::CircleContractivity => ("circle_contractivity", "circle_contractivity"),
             Self::AlgebraicStability => ("circle_contractivity", "algebraic_stability"),
             Self::ImplicitStep => ("implicit_step", "implicit_stages"),
+            Self::Equilibrium => ("equilibrium", "equilibrium_lipschitz"),
             Self::SkewFlow => ("skew_flow", "skew_flow"),
             Self::StageMultipliers => ("stage_multipliers", "stage_multipliers"),
             Self::LipschitzStep => ("stage_multipliers", "lipschitz_step"),

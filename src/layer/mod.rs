@@ -3,6 +3,7 @@
 mod activation;
 mod affine;
 mod branches;
+mod equilibrium;
 mod flow;
 mod householder;
 mod implicit;
@@ -11,6 +12,7 @@ mod normalize;
 mod partial;
 mod reshape;
 mod selection;
+mod solve;
 mod splitting;
 
 use std::fmt::Debug;
@@ -18,6 +20,7 @@ use std::fmt::Debug;
 pub use activation::ActivationLayer;
 pub use affine::AffineLayer;
 pub use branches::Branches;
+pub use equilibrium::Equilibrium;
 pub use flow::{Explicit, Step, Stepper, Steps};
 pub use householder::Householder;
 pub use l2_pool::L2Pool;

@@ -8,6 +8,7 @@
 //! A tree knows no shapes but those of its tensors. The shape of the input is given from outside, and every other
 //! follows from it: [`Map::output`].
 
+mod equilibrium;
 mod field;
 pub mod file;
 mod flow;
@@ -24,6 +25,7 @@ mod traverse;
 
 use serde::{Deserialize, Serialize};
 
+pub use equilibrium::Equilibrium;
 pub use field::{Field, Form, Part as FieldPart, Potential};
 pub use file::Model;
 pub(crate) use flow::length;
@@ -54,6 +56,8 @@ pub enum Map<W = Tensor> {
     Householder(Householder<W>),
     /// A vector field, integrated.
     Flow(Flow<W>),
+    /// Where a pushed field comes to rest: [`Equilibrium`].
+    Equilibrium(Equilibrium<W>),
     /// Maps one after the other; the identity if there are none.
     Chain(Vec<Map<W>>),
     /// `x ↦ Σᵢ fᵢ(x)`: a skip connection is the sum of an empty chain and a branch.
@@ -238,6 +242,7 @@ impl<W> Map<W> {
         match self {
             Self::Chain(maps) | Self::Sum(maps) | Self::Mean(maps) => maps.iter().any(Self::solves),
             Self::Flow(flow) => flow.method.tableau().is_ok_and(|tableau| !tableau.is_explicit()),
+            Self::Equilibrium(_) => true,
             _ => false,
         }
     }
@@ -250,6 +255,7 @@ impl<W> Map<W> {
             Self::Window(window) => window.kind(),
             Self::Householder(_) => "householder",
             Self::Flow(_) => "flow",
+            Self::Equilibrium(_) => "equilibrium",
             Self::Chain(_) => "chain",
             Self::Sum(_) => "sum",
             Self::Mean(_) => "mean",

@@ -48,6 +48,7 @@ impl Map {
             Self::Window(window) => window.output(input).map_err(here),
             Self::Householder(map) => map.groups(input).map(|_| input).map_err(here),
             Self::Flow(flow) => flow.check(input).map(|()| input).map_err(here),
+            Self::Equilibrium(equilibrium) => equilibrium.check(input).map(|()| input).map_err(here),
             Self::Opaque(opaque) => {
                 expect(&format!("input of a layer of kind {}", opaque.kind), opaque.input, input).map_err(here)?;
                 Ok(opaque.output)

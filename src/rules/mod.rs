@@ -16,6 +16,7 @@
 //! | [`gradient_step`], [`one_sided_lipschitz`] | an Euler step | its factor |
 //! | [`circle_contractivity`], [`stage_multipliers`], [`lipschitz_step`] | a Runge–Kutta step | its factor |
 //! | [`implicit_step`], [`algebraic_stability`] | a step of an implicit method | its factor; that it exists |
+//! | [`equilibrium`] | where a pushed field comes to rest | one over its rate, both ways |
 //! | [`skew_flow`] | a Runge–Kutta step of a skew linear field | its factor, both ways |
 //! | [`shears`], [`exponential_step`] | a step of a split method | its factor |
 //! | [`quadratic_constraint`] | an Euler step; a stack of layers | what multipliers prove |
@@ -31,6 +32,7 @@ pub mod composition;
 mod derived;
 pub mod descent;
 pub mod dissipative_field;
+pub mod equilibrium;
 pub mod exponential_step;
 pub mod gradient_field;
 pub mod gradient_step;
@@ -102,6 +104,7 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
         (Rule::Slope, Subject::Map(Map::Partial(partial)), []) => Ok(slope::of_some(partial.function)),
         (Rule::Windows, Subject::Map(Map::Window(window)), []) => Ok(windows::bound(window)),
         (Rule::Householder, Subject::Map(Map::Householder(map)), []) => householder::bound(map, part.input),
+        (Rule::Equilibrium, Subject::Map(Map::Equilibrium(_)), [field]) => equilibrium::bound(field),
         (Rule::OperatorNorm, Subject::Derived(part), []) => {
             derived::bound(&part, proof.evidence(), proof.claims().inverse.is_some())
         }

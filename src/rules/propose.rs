@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::{
-    Numbers, Part, Subject, algebraic_stability, circle_contractivity, composition, derived, exponential_step,
+    Numbers, Part, Subject, algebraic_stability, circle_contractivity, composition, derived, equilibrium, exponential_step,
     field_rule, gradient_step, householder, implicit_step, is_isometry, isometry, lipschitz_step, of_field,
     one_sided_lipschitz, operator_norm, quadratic_constraint,
     runs::{Run, assemble, known_runs},
@@ -168,6 +168,11 @@ impl Prover {
                 let claims = composition::flow(&numbers, flow.steps);
                 claims.bound.finite("the Lipschitz constant of a flow")?;
                 Ok(Certificate { evidence: steps_of(flow), ..node(part, Rule::Composition, claims, proofs) })
+            }
+            Subject::Map(Map::Equilibrium(map)) => {
+                let field = self.part(&part.below("field", part.input, Subject::Field(&map.field)))?;
+                let claims = equilibrium::bound(&field.claims().numbers())?;
+                Ok(node(part, Rule::Equilibrium, claims, vec![field]))
             }
             Subject::Step(step) => self.step(part, step),
             Subject::Field(field) => self.field_of(part, field),

@@ -83,7 +83,8 @@ pub fn value<N: Num>(map: &Map, input: Shape, x: &[N]) -> Option<Vec<N>> {
         }
         Map::Sum(branches) => sum(branches, input, x),
         Map::Mean(branches) => Some(times(&share(branches.len()), sum(branches, input, x)?)),
-        Map::Opaque(_) => None,
+        // Nothing rational solves its equation in general.
+        Map::Equilibrium(_) | Map::Opaque(_) => None,
     }
 }
 

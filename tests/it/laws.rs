@@ -31,6 +31,7 @@ layer_laws! {
     gradient_flow<T>: strategies::gradient_flow::<T>();
     varying_gradient_flow<T>: strategies::varying_gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
+    equilibrium<T>: strategies::equilibrium::<T>();
     splitting<T>: strategies::splitting::<T>();
     structured_flow<T>: strategies::structured_flow::<T>();
     declared_dense<T>: declared::<T, _>(strategies::long_dense::<T>().prop_map(AffineLayer::new));

@@ -11,6 +11,7 @@ mod data;
 mod described;
 mod directed;
 mod emma;
+mod equilibrium;
 mod executed;
 mod executed_margin;
 mod falsify;

@@ -10,7 +10,7 @@ use crate::{
     activation::Activation,
     field::{GradientField, ResidualField, StructuredField, VectorField},
     integrate::{Surd, Tableau},
-    layer::{Flow, Implicit, Layer, Splitting, Step},
+    layer::{Equilibrium, Flow, Implicit, Layer, Splitting, Step},
     model::SplitMethod,
     operator::{Affine, Dense},
     rules::Prover,
@@ -86,6 +86,24 @@ pub fn implicit_flow<T: Scalar>() -> BoxedStrategy<Implicit<T>> {
             let l = Prover::default().field(&field.describe(), field.shape()).ok()?.bound().get();
             let h = T::of(ratio / l.max(1e-3)).wide();
             Implicit::boxed(vec![field], tableau, h, steps, None).ok().filter(|_| is_moderate(h))
+        })
+        .boxed()
+}
+
+/// Equilibria of gradient fields and of fields of the family that are proved to contract.
+pub fn equilibrium<T: Scalar>() -> BoxedStrategy<Equilibrium<T>> {
+    let gradient = gradient_field::<T>().prop_map(|field| Box::new(field) as Box<dyn VectorField<T>>);
+    let family = (select(vec![1, 1, 4, 5, 6]), any::<bool>()).prop_flat_map(|(kind, images)| {
+        let space = if images { Shape::image(2, 3, 2) } else { Shape::Features(4) };
+        family::<T>(kind, images).prop_filter_map("refused", move |field| {
+            Some(Box::new(StructuredField::new(&field, space).ok()?) as Box<dyn VectorField<T>>)
+        })
+    });
+    prop_oneof![1 => gradient, 3 => family]
+        .prop_filter_map("not proved to contract", |field| {
+            let rate =
+                -Prover::default().field(&field.describe(), field.shape()).ok()?.claims().one_sided_lipschitz?.get();
+            Equilibrium::boxed(field, None).ok().filter(|_| rate > 1e-6)
         })
         .boxed()
 }

@@ -13,9 +13,9 @@ pub use self::{
         structured, structured_field,
     },
     flows::{
-        flow, gradient_flow, gradient_flow_by, implicit_flow, implicit_tableau, long_step_gradient_flow, residual_flow,
-        splitting, steep_gradient_flow, steep_residual_flow, steep_splitting, steep_structured_flow, step_ratio,
-        structured_flow, varying_gradient_flow,
+        equilibrium, flow, gradient_flow, gradient_flow_by, implicit_flow, implicit_tableau, long_step_gradient_flow,
+        residual_flow, splitting, steep_gradient_flow, steep_residual_flow, steep_splitting, steep_structured_flow,
+        step_ratio, structured_flow, varying_gradient_flow,
     },
     layers::{
         activation_layer, conv2d_layer, dense_layer, householder, l2_pool, moves, normalize, partial_activation,

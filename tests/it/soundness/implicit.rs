@@ -8,7 +8,7 @@ use dahlquist::{
     certificate::Rule,
     laws::{Verdict, strategies as s},
     layer::Layer,
-    model::{Field, Flow, Fractions, Linear, Map, Method, Tensor},
+    model::{Equilibrium, Field, Flow, Fractions, Linear, Map, Method, Tensor},
     rules::Prover,
     scalar::Scalar,
     tensor::Shape,
@@ -109,6 +109,38 @@ fn implicit_step() {
     assert_eq!(rule, Rule::ImplicitStep);
     assert!((0.4..0.4 + 1e-12).contains(&claims.bound.get()), "{}", claims.bound);
     assert_eq!(claims.averaged.unwrap().get(), 0.5);
+}
+
+/// An equation need not be solved to be tested: from an equilibrium `x` the push `u = −f(x)` follows.
+#[test]
+fn equilibrium() {
+    let count = Cell::new(0);
+    hold(s::equilibrium::<f32>(), |layer, seed| {
+        let Ok(proof) = proof::<f32>(layer) else { return Ok(()) };
+        assert_eq!(proof.rule(), Rule::Equilibrium);
+        let (field, space) = (layer.field().describe(), Layer::<f32>::input(layer));
+        let mut rng = generator(seed);
+        for scale in [1.0, 1e-3, 100.0] {
+            let mut draw = || normal::<f64>(space.len(), scale, &mut rng).into_iter().map(exact).collect::<Point>();
+            let points = [draw(), draw()];
+            let pushes = points.each_ref().map(|x| slope(&field, space, x));
+            let [Some(f), Some(f2)] = pushes else { return Ok(()) };
+            let [u, u2] = [f, f2].map(|f| f.iter().map(|f| -f).collect::<Point>());
+            obeys("an equilibrium", proof.claims(), [&u, &u2], points.each_ref())?;
+        }
+        count.set(count.get() + 1);
+        Ok(())
+    });
+    assert!(count.get() > 40, "{}", count.get());
+    // x' = −x/2 + u rests at 2u; with a rate of 4 it is averaged, too.
+    let claims = |w: f64| {
+        let map = Map::Equilibrium(Equilibrium { field: gradient(&[w]), tolerance: None });
+        Prover::default().network(&map, Shape::Features(1)).unwrap().claims()
+    };
+    let (slow, fast) = (claims(0.5f64.sqrt()), claims(2.0));
+    assert!((2.0..2.0 + 1e-12).contains(&slow.bound.get()) && slow.averaged.is_none(), "{slow:?}");
+    assert!((2.0 - 1e-12..=2.0).contains(&slow.inverse.unwrap().get()), "{slow:?}");
+    assert!((0.25..0.25 + 1e-12).contains(&fast.bound.get()) && fast.averaged.unwrap().get() == 0.5, "{fast:?}");
 }
 
 /// `−wᵀ(wx)` in one dimension.
