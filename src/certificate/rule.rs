@@ -32,6 +32,9 @@ pub enum Rule {
     HamiltonianField,
     /// `f(x) = σ(−(RᵀR + εI)x + b)`.
     NaisField,
+    /// A step of a field that is a gradient field in the norm of `P` has the factor of gradient fields there, and is Lipschitz with
+    /// `√(λ₊/λ₋)` times that; so are many steps, with a power of the factor.
+    OwnNorm,
     /// `x ↦ x + h f(x)` for `f = −∇V` with curvature in `[μ, β]` is `max(|1 − hμ|, |1 − hβ|)`-Lipschitz, for `h` of
     /// either sign; for `0 ≤ h < 2/β` it is averaged with `α = hβ/2`.
     GradientStep,
@@ -79,7 +82,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every theorem.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::OperatorNorm,
         Self::Slope,
         Self::Windows,
@@ -90,6 +93,7 @@ impl Rule {
         Self::DissipativeField,
         Self::HamiltonianField,
         Self::NaisField,
+        Self::OwnNorm,
         Self::GradientStep,
         Self::Shears,
         Self::ExponentialStep,
@@ -121,6 +125,7 @@ impl Rule {
             Self::DissipativeField => "dissipative_field",
             Self::HamiltonianField => "hamiltonian_field",
             Self::NaisField => "nais_field",
+            Self::OwnNorm => "own_norm",
             Self::GradientStep => "gradient_step",
             Self::Shears => "shears",
             Self::ExponentialStep => "exponential_step",
@@ -154,6 +159,7 @@ impl Rule {
             Self::DissipativeField => ("family_fields", "dissipative_cocoercive"),
             Self::HamiltonianField => ("family_fields", "skew_gradient_one_sided"),
             Self::NaisField => ("family_fields", "nais_one_sided"),
+            Self::OwnNorm => ("own_norm", "own_norm_field"),
             Self::GradientStep => ("gradient_step", "step_interval"),
             Self::Shears => ("shear", "shear_lipschitz"),
             Self::ExponentialStep => ("family_fields", "dissipative_lipschitz"),

@@ -2,6 +2,7 @@
 
 mod activation;
 mod affine;
+mod alternation;
 mod branches;
 mod equilibrium;
 mod flow;
@@ -19,6 +20,7 @@ use std::fmt::Debug;
 
 pub use activation::ActivationLayer;
 pub use affine::AffineLayer;
+pub use alternation::Alternation;
 pub use branches::Branches;
 pub use equilibrium::Equilibrium;
 pub use flow::{Explicit, Step, Stepper, Steps};

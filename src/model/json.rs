@@ -12,7 +12,7 @@ use crate::{
 /// The types that are neither linear maps nor maps of windows.
 const TREES: [&str; 6] = ["activation", "householder", "flow", "equilibrium", "sum", "mean"];
 /// The types of linear maps.
-const LINEAR: [&str; 12] = [
+const LINEAR: [&str; 13] = [
     "normalize",
     "dense",
     "conv2d",
@@ -25,6 +25,7 @@ const LINEAR: [&str; 12] = [
     "first_channels",
     "shift",
     "mirror",
+    "graph_gradient",
 ];
 /// The types of maps of windows.
 const WINDOWS: [&str; 3] = ["sort", "max_pool", "l2_pool"];

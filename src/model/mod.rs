@@ -13,6 +13,7 @@ mod field;
 pub mod file;
 mod flow;
 mod forms;
+pub(crate) mod graph;
 mod half;
 mod json;
 mod method;
@@ -165,6 +166,18 @@ pub enum Linear<W = Tensor> {
     },
     /// An image with its columns in the opposite order.
     Mirror {},
+    /// Differences along the edges of a graph whose nodes are the points of an image, row by row, with the channels mixed by
+    /// a matrix: `y_{oe} = Σ_c K_{oc}(x_{cv} − x_{cu}) + b_o` for the edge `e = (u, v)`, as one row of points. The gradient field of it is
+    /// diffusion on the graph.
+    GraphGradient {
+        /// `K`.
+        weight: W,
+        /// One number for each row of it.
+        #[serde(default = "none")]
+        bias: Option<W>,
+        /// The edges: pairs of different points, counted from 0.
+        edges: Vec<(usize, usize)>,
+    },
 }
 
 /// A two-dimensional convolution.
@@ -291,6 +304,7 @@ impl<W> Linear<W> {
             Self::FirstChannels { .. } => "first_channels",
             Self::Shift { .. } => "shift",
             Self::Mirror {} => "mirror",
+            Self::GraphGradient { .. } => "graph_gradient",
         }
     }
 
@@ -298,9 +312,10 @@ impl<W> Linear<W> {
     #[must_use]
     pub fn with_bias(mut self, b: Option<W>) -> Self {
         match &mut self {
-            Self::Dense { bias, .. } | Self::Conv2d(Conv2d { bias, .. }) | Self::ChannelAffine { shift: bias, .. } => {
-                *bias = b
-            }
+            Self::Dense { bias, .. }
+            | Self::Conv2d(Conv2d { bias, .. })
+            | Self::ChannelAffine { shift: bias, .. }
+            | Self::GraphGradient { bias, .. } => *bias = b,
             _ => {}
         }
         self

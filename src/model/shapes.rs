@@ -178,6 +178,12 @@ impl Linear {
                 input.as_image("a mirror")?;
                 input
             }
+            Self::GraphGradient { weight, bias, edges } => {
+                let (rows, columns) = matrix_size(weight)?;
+                expect("channels of a graph_gradient", Shape::Features(columns), Shape::Features(units(input)))?;
+                biased("graph_gradient", bias, rows)?;
+                super::graph::output(edges, rows, input)?
+            }
         };
         Shape::try_from(Vec::from(output))
     }

@@ -82,6 +82,10 @@ impl<W> Linear<W> {
                 let (scale, shift) = named(["scale", "shift"], scale, shift, BIAS)?;
                 Linear::ChannelAffine { scale, shift }
             }
+            Self::GraphGradient { weight, bias, edges } => {
+                let (weight, bias) = named(NAMES, weight, bias, MATRIX)?;
+                Linear::GraphGradient { weight, bias, edges }
+            }
             Self::AvgPool(pooling) => Linear::AvgPool(pooling),
             Self::GlobalAvgPool {} => Linear::GlobalAvgPool {},
             Self::Flatten {} => Linear::Flatten {},
@@ -96,7 +100,8 @@ impl<W> Linear<W> {
     pub(super) fn each<'a>(&'a self, f: &mut impl FnMut(&'a W)) {
         if let Self::Dense { weight, bias }
         | Self::Conv2d(Conv2d { weight, bias, .. })
-        | Self::ChannelAffine { scale: weight, shift: bias } = self
+        | Self::ChannelAffine { scale: weight, shift: bias }
+        | Self::GraphGradient { weight, bias, .. } = self
         {
             f(weight);
             bias.iter().for_each(f);

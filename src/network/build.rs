@@ -112,7 +112,8 @@ fn affine_layer<T: Scalar>(linear: &Linear, input: Shape) -> Result<Box<dyn Laye
         | Linear::Conv2d(_)
         | Linear::AvgPool(_)
         | Linear::GlobalAvgPool {}
-        | Linear::ChannelAffine { .. } => Box::new(AffineLayer::new(Affine::described(linear, input)?)),
+        | Linear::ChannelAffine { .. }
+        | Linear::GraphGradient { .. } => Box::new(AffineLayer::new(Affine::described(linear, input)?)),
     })
 }
 

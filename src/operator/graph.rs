@@ -125,7 +125,8 @@ impl<T: Scalar> Operator<T> for GraphGradient<T> {
             let rows = y.sample(s).chunks(count).zip(gradient.chunks_mut(self.inputs));
             for (y, row) in rows {
                 for (x, slot) in x.sample(s).chunks(points).zip(row) {
-                    *slot += self.edges.iter().zip(y).map(|(&(u, v), &y)| y * (x[v] - x[u])).sum();
+                    let along: T = self.edges.iter().zip(y).map(|(&(u, v), &y)| y * (x[v] - x[u])).sum();
+                    *slot += along;
                 }
             }
         }

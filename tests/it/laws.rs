@@ -28,9 +28,11 @@ layer_laws! {
     partial_activation<T>: strategies::partial_activation::<T>();
     channel_affine<T>: strategies::channel_affine::<T>().prop_map(AffineLayer::new);
     grouped_conv2d<T>: strategies::grouped_conv2d::<T>().prop_map(AffineLayer::new);
+    graph_gradient<T>: strategies::graph_gradient::<T>().prop_map(AffineLayer::new);
     gradient_flow<T>: strategies::gradient_flow::<T>();
     varying_gradient_flow<T>: strategies::varying_gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
+    alternation<T>: strategies::alternation::<T>();
     equilibrium<T>: strategies::equilibrium::<T>();
     splitting<T>: strategies::splitting::<T>();
     structured_flow<T>: strategies::structured_flow::<T>();
@@ -69,6 +71,8 @@ field_claim_laws! {
 field_laws! {
     gradient_field<T>: strategies::gradient_field::<T>();
     residual_field<T>: strategies::residual_field::<T>();
+    graph_diffusion<T>: strategies::graph_diffusion::<T>();
+    projected_field<T>: strategies::projected_field::<T>();
     structured_field<T>: strategies::structured_field::<T>();
     declared_gradient_field<T>: strategies::long_gradient_field::<T>().prop_map(|mut field| {
         VectorField::<T>::set_summation(&mut field, Summation::Declared);
