@@ -33,7 +33,6 @@ layer_laws! {
     varying_gradient_flow<T>: strategies::varying_gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
     alternation<T>: strategies::alternation::<T>();
-    equilibrium<T>: strategies::equilibrium::<T>();
     splitting<T>: strategies::splitting::<T>();
     structured_flow<T>: strategies::structured_flow::<T>();
     declared_dense<T>: declared::<T, _>(strategies::long_dense::<T>().prop_map(AffineLayer::new));
@@ -92,4 +91,18 @@ fn declared<T: Scalar, L: Layer<T>>(layers: impl Strategy<Value = L>) -> impl St
 fn methods() {
     let names = Tableau::names().chain(["ssprk32", "ssprk52", "ssprk102"]).collect::<Vec<_>>();
     laws::hold(select(names), |name, seed| laws::tableau(&Tableau::by_name(name).unwrap(), seed));
+}
+
+/// Every value of these takes a solve: few cases, so that they take seconds.
+#[test]
+fn what_is_solved() {
+    fn hold<T: Scalar>(cases: u32) {
+        let found = laws::search(cases, strategies::equilibrium::<T>(), |layer, seed| laws::layer::<T, _>(layer, seed));
+        assert!(found.is_ok(), "{found:?}");
+        let found =
+            laws::search(cases, strategies::implicit_flow::<T>(), |layer, seed| laws::layer::<T, _>(layer, seed));
+        assert!(found.is_ok(), "{found:?}");
+    }
+    hold::<f32>(4);
+    hold::<f64>(4);
 }

@@ -116,13 +116,14 @@ pub fn alternation<T: Scalar>() -> BoxedStrategy<Alternation<T>> {
         .boxed()
 }
 
-/// Equilibria of gradient fields and of fields of the family that are proved to contract.
+/// Equilibria of gradient fields and of fields of the family on vectors that are proved to contract.
 pub fn equilibrium<T: Scalar>() -> BoxedStrategy<Equilibrium<T>> {
-    let gradient = gradient_field::<T>().prop_map(|field| Box::new(field) as Box<dyn VectorField<T>>);
-    let family = (select(vec![1, 1, 4, 5, 6]), any::<bool>()).prop_flat_map(|(kind, images)| {
-        let space = if images { Shape::image(2, 3, 2) } else { Shape::Features(4) };
-        family::<T>(kind, images).prop_filter_map("refused", move |field| {
-            Some(Box::new(StructuredField::new(&field, space).ok()?) as Box<dyn VectorField<T>>)
+    let gradient = (dense::<T>(), monotone_activation()).prop_filter_map("refused", |(map, a)| {
+        Some(Box::new(GradientField::new(map, a).ok()?) as Box<dyn VectorField<T>>)
+    });
+    let family = select(vec![1, 1, 4, 5, 6]).prop_flat_map(|kind| {
+        family::<T>(kind, false).prop_filter_map("refused", move |field| {
+            Some(Box::new(StructuredField::new(&field, Shape::Features(4)).ok()?) as Box<dyn VectorField<T>>)
         })
     });
     prop_oneof![1 => gradient, 3 => family]

@@ -12,6 +12,9 @@ use crate::{scalar::Scalar, tensor::Batch};
 const MOST_STEPS: usize = 40;
 /// The most times that a step of it is halved.
 const MOST_HALVINGS: usize = 12;
+/// A step that leaves more of every residual than this is a slow one, and so many in a row are the last.
+const SLOW: f64 = 0.9;
+const MOST_STALLED: usize = 3;
 /// How much smaller the residual of a linear system is than its right-hand side, at least.
 const LINEAR: f64 = 1e-3;
 /// A solution is no larger than so many times `1 + ‖x‖`, or further than that from the `x` that it belongs to: the program
@@ -56,6 +59,7 @@ pub(super) fn solve<T: Scalar, E: Equations<T>>(
 ) -> Solution<T, E::Seen> {
     let samples = targets.len();
     let mut at = Solution::at(equations, start);
+    let mut stalled = 0;
     for _ in 0..MOST_STEPS {
         let open: Vec<bool> = (0..samples).map(|s| at.norms[s] > targets[s] && at.norms[s].is_finite()).collect();
         if !open.contains(&true) {
@@ -69,7 +73,13 @@ pub(super) fn solve<T: Scalar, E: Equations<T>>(
         let exact: Vec<f64> = (0..samples).map(|s| (LINEAR * at.norms[s]).max(0.1 * targets[s])).collect();
         let newton = krylov::solve(|v| equations.linearized(&at.x, &at.seen, v), &right, &exact);
         let Some(next) = searched(equations, &at, &newton, targets) else { break };
+        // What rounding has left gets no smaller: there is no use in going on.
+        let progress = (0..samples).any(|s| open[s] && next.norms[s] < SLOW * at.norms[s]);
+        stalled = if progress { 0 } else { stalled + 1 };
         at = next;
+        if stalled > MOST_STALLED {
+            break;
+        }
     }
     at
 }
