@@ -238,7 +238,13 @@ fn follows(claimed: &Claims<f64, f64>, derived: &Claims) -> Result<()> {
     upper("one-sided Lipschitz", claimed.one_sided_lipschitz, derived.one_sided_lipschitz)?;
     lower("the inverse", claimed.inverse, derived.inverse)?;
     lower("the cocoercivity", claimed.cocoercivity, derived.cocoercivity)?;
-    lower("the strong convexity", claimed.strong_convexity, derived.strong_convexity)
+    lower("the strong convexity", claimed.strong_convexity, derived.strong_convexity)?;
+    let Some(own) = claimed.own_norm else { return Ok(()) };
+    let none = || Error::format("no rule proves anything in a norm of its own here");
+    let proved = derived.own_norm.ok_or_else(none)?;
+    at_least("the condition of its own norm is proved to be", own.condition, proved.condition.get())?;
+    at_least("in its own norm the bound that is proved is", own.bound, proved.bound.get())?;
+    lower("the strong convexity in its own norm", own.strong_convexity, proved.strong_convexity)
 }
 
 /// Whether nothing but a Lipschitz bound is claimed.
@@ -298,6 +304,9 @@ fn words(claims: &Claims<f64, f64>) -> String {
         if let Some(value) = value {
             text += &format!(", {name} {value}");
         }
+    }
+    if let Some(norm) = claims.own_norm {
+        text += &format!(", {} in a norm of its own, of condition {}", norm.bound, norm.condition);
     }
     text
 }

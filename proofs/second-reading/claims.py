@@ -12,7 +12,10 @@ WINDOWS, SPLIT = ("sort", "max_pool", "l2_pool"), ("symplectic_euler", "stormer_
 
 
 def numbers(proof):
-    return {key: Q(x) for key, x in proof["claims"].items()}
+    """The claims of a node; those in a norm of its own are `own_norm.condition` and so on."""
+    claims = dict(proof["claims"])
+    own = claims.pop("own_norm", {})
+    return {key: Q(x) for key, x in claims.items()} | {f"own_norm.{key}": Q(x) for key, x in own.items()}
 
 
 def join(path, name):
@@ -50,7 +53,7 @@ def norm(matrix, weights=None):
 
 def slope(slopes):
     m, l = slopes
-    allowed = {"bound": lambda c: c >= max(abs(m), abs(l))}
+    allowed = {"bound": lambda c: c >= max(abs(m), abs(l))} | ({"inverse": lambda c: c <= m} if m > 0 else {})
     return allowed | ({"averaged": lambda a: (1 - m) / 2 <= a < 1} if -1 < m and l <= 1 else {})
 
 
@@ -63,6 +66,32 @@ def composition(parts):
         phi = sum(p["averaged"] / (1 - p["averaged"]) for p in parts)
         allowed["averaged"] = lambda c: phi / (1 + phi) <= c < 1
     return allowed
+
+
+def repeated(part, count):
+    """The same map many times: it has one norm of its own, and the way in and out of that is paid once."""
+    allowed = composition([part] * count)
+    if "own_norm.bound" in part:
+        plain, condition, power = allowed["bound"], part["own_norm.condition"], part["own_norm.bound"] ** count
+        allowed |= {"bound": lambda c: plain(c) or c >= condition * power,
+                    "own_norm.bound": lambda c: c >= power, "own_norm.condition": lambda c: c >= condition}
+    return allowed
+
+
+def total(parts, count):
+    """A sum, or a mean of so many: one branch shrinks by no more than the others stretch."""
+    allowed = {"bound": lambda c: c * count >= sum(p["bound"] for p in parts)}
+    whole = sum(p["bound"] for p in parts)
+    least = max((p["inverse"] - whole + p["bound"] for p in parts if "inverse" in p), default=Q(0))
+    return allowed | ({"inverse": lambda c: c * count <= least} if least > 0 else {})
+
+
+def equilibrium(field):
+    mu = -field.get("one_sided_lipschitz", Q(0))
+    if mu <= 0:
+        raise Refused("the field is not known to contract")
+    allowed = {"bound": lambda c: c * mu >= 1, "inverse": lambda c: c * max(field["bound"], mu) <= 1}
+    return allowed | ({"averaged": lambda a: Q(1, 2) <= a < 1} if mu >= 1 else {})
 
 
 def curvature(slopes, operator):
@@ -98,7 +127,11 @@ def field_claims(field, parts):
         p, (m, l) = [r + x for x in curvature((Q(1), Q(1)), parts[0])], slopes[0]
         most = max(map(abs, p))
         mu = min((l - m) / 2 * most - min((m + l) / 2 * x for x in p), size * most)
-        return "nais_field", {"bound": lambda c: c >= size * most, "one_sided_lipschitz": lambda c: c >= mu}
+        allowed = {"bound": lambda c: c >= size * most, "one_sided_lipschitz": lambda c: c >= mu}
+        if m >= 0 and p[0] > 0:  # a gradient field in the norm of P
+            allowed |= {"own_norm.condition": lambda c: c >= 0 and c * c * p[0] >= p[1], "own_norm.bound": lambda c: c >= l * p[1],
+                        "own_norm.strong_convexity": lambda c: c <= m * p[0]}
+        return "nais_field", allowed
     # (K - r I) G or G (K - r I), with G between low and high
     if kind == "hamiltonian":
         both, k, r = [curvature(s, p) for s, p in zip(slopes, parts)], Q(1), Q(0)
@@ -124,6 +157,49 @@ def times(p, q, d):
     return [p[0] * q[0] + d * p[1] * q[1], p[0] * q[1] + p[1] * q[0]]
 
 
+def least_of_step(name, h, known):
+    """How much a step may shrink a distance, at most; 0 if nothing is known."""
+    (a, b, _), l, best = method(name), known["bound"], Q(0)
+    if all(x == [0, 0] for i, row in enumerate(a) for x in row[i:]):
+        stages = []
+        for row in a + [b]:
+            stages.append(1 + abs(h) * l * sum(abs(x[0]) * y for x, y in zip(row, stages)))
+        best = max(best, 2 - stages[-1])
+    if (a, b) == ([[[1, 0]]], [[1, 0]]):
+        best = max(best, 1 / (1 + abs(h) * l))
+    if (a, b) == ([[[0, 0]]], [[1, 0]]) and "strong_convexity" in known:
+        ends = sorted((h * max(known["strong_convexity"], Q(0)), h * l))
+        best = max(best, 1 - ends[1], ends[0] - 1)
+    return best
+
+
+def whole_step(rule, name, h, field, parts, proof):
+    """What a rule allows, and how much a step shrinks, whatever rule it is proved by."""
+    allowed = step_claims(rule, name, h, field, parts, proof)
+    least = least_of_step(name, h, parts[0]) if name not in SPLIT else 0
+    return allowed | ({"inverse": lambda c: c <= least} if least > 0 and "inverse" not in allowed else {})
+
+
+def own_norm(name, h, field, known, proof):
+    """A step of a gradient field in a norm of its own."""
+    if "own_norm.strong_convexity" not in known or known["own_norm.strong_convexity"] < 0:
+        raise Refused("nothing is known of the field in a norm of its own")
+    size, mu, condition = known["own_norm.bound"], known["own_norm.strong_convexity"], known["own_norm.condition"]
+    inside = {"bound": size, "one_sided_lipschitz": -mu, "strong_convexity": mu} | ({"cocoercivity": 1 / size} if size > 0 else {})
+    def any_of(rules, claims):
+        found = []
+        for rule in rules:
+            try:
+                found.append(step_claims(rule, name, h, field, [claims], proof)["bound"])
+            except Refused:
+                pass
+        return lambda c: any(bound(c) for bound in found)
+    factor = any_of(("gradient_step", "circle_contractivity", "lipschitz_step"), inside)
+    plain = any_of(("one_sided_lipschitz", "lipschitz_step"), known)
+    return {"bound": lambda c: plain(c) or factor(c / condition), "own_norm.bound": factor,
+            "own_norm.condition": lambda c: c >= condition}
+
+
 def step_claims(rule, name, h, field, parts, proof):
     known, size = parts[0], abs(h)
     l, nu, low = known["bound"], known.get("cocoercivity"), known.get("strong_convexity")
@@ -141,6 +217,8 @@ def step_claims(rule, name, h, field, parts, proof):
     s, euler = len(b), (a, b) == ([[[0, 0]]], [[1, 0]])
     if rule == "quadratic_constraint" and euler and field.kind == "residual":
         return {"bound": lambda c: quadratic_constraint([field.o[0]], field.functions, field.o[1], h, proof, c)}
+    if rule == "own_norm":
+        return own_norm(name, h, field, known, proof)
     if rule == "gradient_step" and euler and low is not None:
         low = max(low, Q(0))
         allowed = {"bound": lambda c: c >= max(abs(1 - h * low), abs(1 - h * l))}
@@ -320,7 +398,7 @@ class Reading:
                 shape = self.output(layer, shape)
             return shape
         kind = spec["type"]
-        if kind in ("activation", "sort", "flow", "householder"):
+        if kind in ("activation", "sort", "flow", "equilibrium", "householder"):
             return shape
         if kind in ("sum", "mean"):
             shapes = {self.output(branch, shape) for branch in spec["branches"]}
@@ -362,7 +440,7 @@ class Reading:
                     matrix = self.once(self.model.matrix, spec, at)
                     whole, at = matrix.after(whole) if whole else matrix, matrix.target
                 whole = self.once(lambda *_: whole, specs[0], (shape, len(specs)))
-                return {"bound": norm(whole)["bound"]}
+                return composition(parts) | {"bound": norm(whole)["bound"]}
             if [spec["type"] for spec in specs] != (["dense", "activation"] * len(specs))[:len(specs)]:
                 raise Refused("they are no stack of matrices and activations in turn")
             maps, at = [], shape
@@ -385,8 +463,7 @@ class Reading:
             branches = [b if isinstance(b, list) else [b] for b in spec["branches"]]
             below = [lambda p, b=b, i=i: self.map(p, b, join(path, i), shape) for i, b in enumerate(branches)]
             count = len(branches) if kind == "mean" else 1
-            self.node(proof, path, ("sum",), below, lambda parts: {
-                "bound": lambda c: c * count >= sum(p["bound"] for p in parts)})
+            self.node(proof, path, ("sum",), below, lambda parts: total(parts, count))
         elif kind == "activation":
             rest = [(Q(1), Q(1))] if bare.pop("channels", None) else []
             slopes = [self.model.function(bare).slopes] + rest
@@ -396,6 +473,7 @@ class Reading:
             rows, width = self.model.vectors(bare["vector"])
             square = max(sum(x * x for x in rows[i:i + width]) for i in range(0, len(rows), width))
             allowed = {"bound": lambda c: c >= max(Q(1), 2 * square - 1)}
+            allowed |= {"inverse": lambda c: c <= 1 - 2 * square} if 2 * square < 1 else {}
             self.node(proof, path, ("householder",), [], lambda _: allowed | (
                 {"averaged": lambda a: square <= a < 1} if square < 1 else {}))
         elif kind in WINDOWS:
@@ -403,13 +481,18 @@ class Reading:
             windows = [] if kind == "sort" else self.model.windows(bare, shape)[0]
             most = max((sum(j in w for w in windows) for j in range(points(shape))), default=1) if windows else 1
             self.node(proof, path, ("windows",), [], lambda _: {"bound": lambda c: above_root(c, Q(0), Q(most))})
+        elif kind == "equilibrium":  # of -f = u: <u, x> >= mu |x|^2 and |u| <= l |x|, for differences
+            field = self.once(self.model.field, spec["field"], shape)
+            operators = self.operators(join(path, "field"), field)
+            below = [lambda p: self.field(p, join(path, "field"), field, operators)]
+            self.node(proof, path, ("equilibrium",), below, lambda parts: equilibrium(parts[0]))
         elif kind == "flow":
             count = proof.get("evidence", {}).get("steps")
             h, steps, name, fields = self.once(lambda s, at: self.model.steps(s, *at), spec, (shape, count))
             one = len(fields) == 1
             below = [lambda p, f=f, k=k: self.step(p, join(path, "step" if one else f"steps.{k}"), name, h, f)
                      for k, f in enumerate(fields)]
-            self.node(proof, path, ("composition",), below, lambda parts: composition(parts * (steps if one else 1)))
+            self.node(proof, path, ("composition",), below, lambda parts: repeated(parts[0], steps) if one else composition(parts))
         else:
             self.node(proof, path, ("operator_norm", "isometry"), [],
                       lambda _: norm(self.once(self.model.matrix, spec, shape)))
@@ -418,8 +501,8 @@ class Reading:
         operators = self.operators(join(path, "field"), field)
         below = operators if name in SPLIT else [lambda p: self.field(p, join(path, "field"), field, operators)]
         rules = ("gradient_step", "one_sided_lipschitz", "lipschitz_step", "circle_contractivity", "stage_multipliers",
-                 "quadratic_constraint", "algebraic_stability", "skew_flow", "implicit_step") if name not in SPLIT else ("shears", "exponential_step")
-        self.node(proof, path, rules, below, lambda parts: step_claims(proof["rule"], name, h, field, parts, proof))
+                 "own_norm", "quadratic_constraint", "algebraic_stability", "skew_flow", "implicit_step") if name not in SPLIT else ("shears", "exponential_step")
+        self.node(proof, path, rules, below, lambda parts: whole_step(proof["rule"], name, h, field, parts, proof))
 
     def operators(self, path, field):
         weights = [field.weights if i == 0 else None for i in range(len(field.o))]

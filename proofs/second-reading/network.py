@@ -219,6 +219,13 @@ class Model:
             result = moved(at, (c * b * b, h // b, w // b))
         elif kind == "mirror":
             result = moved([j - j % shape[2] + shape[2] - 1 - j % shape[2] for j in range(n)], shape)
+        elif kind == "graph_gradient":  # K times differences along edges
+            edges, (weight, (rows, columns)) = spec.pop("edges"), self.numbers(spec.pop("weight"), 2)
+            size, target = points(shape), (rows, 1, len(edges))
+            if len(shape) != 3 or columns != shape[0] or not edges or any(u == v or min(u, v) < 0 or max(u, v) >= size for u, v in edges):
+                raise Refused("a graph of other nodes or channels")
+            entry = lambda o, u, v: {c * size + at: sign * weight[o * columns + c] for c in range(columns) for at, sign in ((v, 1), (u, -1))}
+            result = Matrix([entry(o, u, v) for o in range(rows) for u, v in edges], self.vector(spec.pop("bias", None), target), shape, target)
         elif kind == "shift":
             groups, around = spec.pop("groups"), spec.pop("mode", "zeros") == "circular"
             moves = [(r, s) for count, r, s in groups for _ in range(count)]

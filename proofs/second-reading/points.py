@@ -57,6 +57,8 @@ def value(reading, spec, shape, x, counts, path=""):
         return [max(x[c * points(shape) + j] for j in w) for c in range(shape[0]) for w in inside], target
     if kind == "l2_pool":
         raise Unread("values of l2_pool, which are not rational")
+    if kind == "equilibrium":
+        raise Unread("values of an equilibrium, which are not rational")
     if kind == "flow":
         h, steps, name, fields = reading.once(lambda s, at: model.steps(s, *at), spec, (shape, counts.get(path)))
         for k in range(steps):

@@ -79,6 +79,10 @@ def models():
                                 "skew": conv("e", padding=1, padding_mode=mode), "damping": 0.5}, 1),
             conv("f", stride=2, padding=1, padding_mode=mode), {"type": "flatten"}, linear("w")],
             {"c": [4, 4, 3, 3], "e": [4, 4, 3, 3], "f": [3, 4, 3, 3], "b": [4], "w": [3, 12]}, "F32", [], True)
+    grid = {"type": "graph_gradient", "edges": [[0, 1], [1, 2], [0, 2], [2, 3], [3, 5], [5, 3]]}
+    yield ("graphs", [2, 2, 3], [
+        flow("euler", 0.05, gradient(RELU, dict(grid, weight="k", bias="b"))), dict(grid, weight="k"), {"type": "flatten"}, linear("w")],
+        {"k": [3, 2], "b": [3], "w": [3, 18]}, "F32", [], True)
     yield ("tight", [2, 4, 4], [conv("c", padding=1), act(RELU), {"type": "flatten"}, linear("w")],
            {"c": [2, 2, 3, 3], "w": [3, 32]}, "F64", ["--norm-proof", "tight"], True)
     operator, half = linear("w", "b"), {"activation": RELU, "operator": linear("k", "b")}
@@ -98,6 +102,11 @@ def models():
     shapes = {"w": [5, 4], "b": [5], "k": [5, 2], "s": [4, 4], "d": [5], "m": [3, 4], "c": [4], "v": [4, 5], "h": [3, 4]}
     yield ("fields", [4], fields, shapes, "F32", [], True)
     yield ("fields in f64", [4], [dict(f, steps=1) if "steps" in f else f for f in fields[:-2]] + fields[-1:], shapes, "F64", [], True)
+    still = [{"type": "equilibrium", "field": dict(dissipative, damping=d)} for d in (0.5, 1.5)]
+    yield ("equilibria", [4], still + [linear("h")], shapes, "F32", [], False)
+    nais = {"type": "nais", "factor": "w", "bias": "c", "activation": LEAKY, "epsilon": 0.25}
+    yield ("norms of their own", [4], [flow(m, h, nais, n) for m, h, n in (("euler", 0.2, 9), ("heun", 0.1, 30), ("euler", 0.2, 1))]
+           + [linear("h")], shapes, "F32", [], True)
     yield ("exponential", [4], [flow("exponential_euler", 0.1, dissipative), linear("h")], shapes, "F32", [], False)
     explicit = ["euler", "midpoint", "heun", "ralston2", "ralston3", "kutta3", "heun3", "ssprk33", "ssprk43", "rk4", "three_eighths",
                 "dopri5", "ssprk32", {"a": [["1/3"], ["0", "2/3"]], "b": ["1/4", "0", "3/4"]}]
@@ -173,6 +182,11 @@ def corrupted(certificate, rng):
         for key, by in (("inverse", 1.01), ("cocoercivity", 1.01), ("strong_convexity", 1.01), ("averaged", 0.99)):
             if node["claims"].get(key, 0) > 0:
                 yield changed(f"{key} times {by}", lambda n, key=key, by=by: n["claims"].update({key: n["claims"][key] * by}))
+        for key in node["claims"].get("own_norm", {}):
+            by = 1.01 if key == "strong_convexity" else 0.99
+            if node["claims"]["own_norm"][key] > 0:
+                yield changed(f"own_norm.{key} times {by}", lambda n, key=key, by=by: n["claims"]["own_norm"].update(
+                    {key: n["claims"]["own_norm"][key] * by}))
         if "one_sided_lipschitz" in node["claims"]:
             yield changed("one-sided constant lowered", lambda n: n["claims"].update(
                 one_sided_lipschitz=n["claims"]["one_sided_lipschitz"] - 0.05 * n["claims"]["bound"]))

@@ -90,3 +90,28 @@ def test_a_flow_of_images_and_a_residual_field(rng):
     w, v = rng.normal(size=(5, 3)), rng.normal(size=(3, 5))
     _, x = dq.flow(dq.ResidualField(w, v, activation="abs"), np.ones(3), method="euler", h=0.5, steps=1)
     np.testing.assert_allclose(x[1], 1 + 0.5 * v @ np.abs(w @ np.ones(3)))
+
+
+@pytest.mark.parametrize("slope", ["relu", "tanh", {"function": "leaky_relu", "slope": 0.2}])
+def test_a_lyapunov_function_falls_along_a_projected_field(rng, slope):
+    a, b, k = rng.normal(size=(5, 3)), rng.normal(size=(3, 5)), rng.normal(size=(4, 3))
+    field = dq.ProjectedField(a, b, k, rng.normal(size=5), "tanh", slope=slope, epsilon=0.5, rate=0.75)
+    x0 = rng.normal(size=(6, 3))
+    h = 1e-4
+    _, x = dq.flow(field, x0, method="euler", h=h, steps=50)
+    v = field.lyapunov(x)
+    # V' <= -rate V; a step is off by O(h^2).
+    assert v.shape == (51, 6) and (np.diff(v, axis=0) <= -0.75 * h * v[:-1] + 1e-4 * h).all()
+    # The value at a point is that of the formula.
+    x, relu = x0[0], lambda z: max(z, 0.0)
+    sigma = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh}.get(slope if isinstance(slope, str) else "", None)
+    sigma = sigma or (lambda z: np.where(z > 0, z, 0.2 * z))
+    bias = field.to_dict()["inner"]["bias"]
+    nominal = b @ (np.tanh(a @ x + bias) - np.tanh(bias))
+    slope_of_v = k.T @ sigma(k @ x) + 0.5 * x
+    excess = relu(slope_of_v @ nominal + 0.75 * field.lyapunov(x[None])[0])
+    expected = x + h * (nominal - slope_of_v * excess / (slope_of_v @ slope_of_v))
+    np.testing.assert_allclose(dq.flow(field, x, method="euler", h=h, steps=1)[1][1], expected, rtol=1e-12)
+    # It is not Lipschitz, so there is no certificate.
+    with pytest.raises(dq.errors.DahlquistError):
+        field.model(h=h).seal()

@@ -163,6 +163,9 @@ fn collect(proof: &Claimed, numbers: &mut Vec<f64>) {
         [claims.averaged, claims.inverse, claims.one_sided_lipschitz, claims.cocoercivity, claims.strong_convexity];
     numbers.push(claims.bound);
     numbers.extend(options.into_iter().flatten());
+    if let Some(norm) = claims.own_norm {
+        numbers.extend([norm.condition, norm.bound].into_iter().chain(norm.strong_convexity));
+    }
     match proof.evidence() {
         Evidence::Multipliers(multipliers) => numbers.extend(multipliers.iter().flatten()),
         Evidence::Stages(inequalities) => {

@@ -49,6 +49,21 @@ pub type Certificate = Proof<Upper, Lower>;
 /// What a file claims. Its numbers are numbers, not bounds.
 pub type Claimed = Proof<f64, f64>;
 
+/// A norm of one's own: `‖x‖_P = √⟨Px, x⟩` for some `P` with `λ₋I ⪯ P ⪯ λ₊I`, `λ₋ > 0`, and what is claimed in it.
+///
+/// Steps of one field have one `P`: their factors multiply in its norm, and the way in and out is paid for once.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnNorm<U = Upper, L = Lower> {
+    /// A bound of `√(λ₊/λ₋)`.
+    pub condition: U,
+    /// `‖Δy‖_P ≤ bound · ‖Δx‖_P`.
+    pub bound: U,
+    /// Of a field: it is a gradient field in the inner product of `P`, with curvature between this and the bound.
+    #[serde(default = "absent", skip_serializing_if = "Option::is_none")]
+    pub strong_convexity: Option<L>,
+}
+
 /// What is claimed about a map `x ↦ y`, or about a field `x ↦ f(x)` with `y = f(x)`.
 ///
 /// `U` is the type of numbers that are not below, `L` of numbers that are not above what they stand for.
@@ -72,6 +87,9 @@ pub struct Claims<U = Upper, L = Lower> {
     /// Of a field: it is `−∇V`, and the Hessian of `V` lies between this and the bound, where it exists.
     #[serde(default = "absent", skip_serializing_if = "Option::is_none")]
     pub strong_convexity: Option<L>,
+    /// What is claimed in another norm.
+    #[serde(default = "absent", skip_serializing_if = "Option::is_none")]
+    pub own_norm: Option<OwnNorm<U, L>>,
 }
 
 // Without these, serde would ask for a default of the generic types.
@@ -165,6 +183,7 @@ impl<U, L> Claims<U, L> {
             one_sided_lipschitz: None,
             cocoercivity: None,
             strong_convexity: None,
+            own_norm: None,
         }
     }
 
@@ -177,6 +196,11 @@ impl<U, L> Claims<U, L> {
             one_sided_lipschitz: self.one_sided_lipschitz.map(&upper),
             cocoercivity: self.cocoercivity.map(&lower),
             strong_convexity: self.strong_convexity.map(&lower),
+            own_norm: self.own_norm.map(|norm| OwnNorm {
+                condition: upper(norm.condition),
+                bound: upper(norm.bound),
+                strong_convexity: norm.strong_convexity.map(&lower),
+            }),
         }
     }
 }

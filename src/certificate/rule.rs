@@ -32,6 +32,9 @@ pub enum Rule {
     HamiltonianField,
     /// `f(x) = σ(−(RᵀR + εI)x + b)`.
     NaisField,
+    /// A step of a field that is a gradient field in the norm of `P` has the factor of gradient fields there, and is Lipschitz with
+    /// `√(λ₊/λ₋)` times that; so are many steps, with a power of the factor.
+    OwnNorm,
     /// `x ↦ x + h f(x)` for `f = −∇V` with curvature in `[μ, β]` is `max(|1 − hμ|, |1 − hβ|)`-Lipschitz, for `h` of
     /// either sign; for `0 ≤ h < 2/β` it is averaged with `α = hβ/2`.
     GradientStep,
@@ -47,6 +50,8 @@ pub enum Rule {
     /// The stages of an implicit method exist, are unique, and move with what is left of their equations by at most
     /// `‖A⁻¹ρ‖_D/(α_D − hμ)` in a norm `D`; so its step has a Lipschitz constant, which is `1/(1 − hμ)` for implicit Euler.
     ImplicitStep,
+    /// The equilibrium of `f(x) + u = 0` for a field with `⟨Δf, Δx⟩ ≤ −μ‖Δx‖²`, `μ > 0`, and `‖Δf‖ ≤ ℓ‖Δx‖`: `‖Δu‖/ℓ ≤ ‖Δx*‖ ≤ ‖Δu‖/μ`.
+    Equilibrium,
     /// A step of `x' = Kx`, `K` skew, is Lipschitz with the largest `|R(iy)|`, `|y| ≤ hκ`, of the stability function.
     SkewFlow,
     /// A Runge–Kutta step is `ρ`-Lipschitz if multipliers of quadratic inequalities of its field, one for each stage, make
@@ -77,7 +82,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every theorem.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::OperatorNorm,
         Self::Slope,
         Self::Windows,
@@ -88,12 +93,14 @@ impl Rule {
         Self::DissipativeField,
         Self::HamiltonianField,
         Self::NaisField,
+        Self::OwnNorm,
         Self::GradientStep,
         Self::Shears,
         Self::ExponentialStep,
         Self::CircleContractivity,
         Self::AlgebraicStability,
         Self::ImplicitStep,
+        Self::Equilibrium,
         Self::SkewFlow,
         Self::StageMultipliers,
         Self::LipschitzStep,
@@ -118,12 +125,14 @@ impl Rule {
             Self::DissipativeField => "dissipative_field",
             Self::HamiltonianField => "hamiltonian_field",
             Self::NaisField => "nais_field",
+            Self::OwnNorm => "own_norm",
             Self::GradientStep => "gradient_step",
             Self::Shears => "shears",
             Self::ExponentialStep => "exponential_step",
             Self::CircleContractivity => "circle_contractivity",
             Self::AlgebraicStability => "algebraic_stability",
             Self::ImplicitStep => "implicit_step",
+            Self::Equilibrium => "equilibrium",
             Self::SkewFlow => "skew_flow",
             Self::StageMultipliers => "stage_multipliers",
             Self::LipschitzStep => "lipschitz_step",
@@ -150,12 +159,14 @@ impl Rule {
             Self::DissipativeField => ("family_fields", "dissipative_cocoercive"),
             Self::HamiltonianField => ("family_fields", "skew_gradient_one_sided"),
             Self::NaisField => ("family_fields", "nais_one_sided"),
+            Self::OwnNorm => ("own_norm", "own_norm_field"),
             Self::GradientStep => ("gradient_step", "step_interval"),
             Self::Shears => ("shear", "shear_lipschitz"),
             Self::ExponentialStep => ("family_fields", "dissipative_lipschitz"),
             Self::CircleContractivity => ("circle_contractivity", "circle_contractivity"),
             Self::AlgebraicStability => ("circle_contractivity", "algebraic_stability"),
             Self::ImplicitStep => ("implicit_step", "implicit_stages"),
+            Self::Equilibrium => ("equilibrium", "equilibrium_lipschitz"),
             Self::SkewFlow => ("skew_flow", "skew_flow"),
             Self::StageMultipliers => ("stage_multipliers", "stage_multipliers"),
             Self::LipschitzStep => ("stage_multipliers", "lipschitz_step"),

@@ -13,8 +13,8 @@ use crate::{
     certificate::Certificate,
     layer::Layer,
     rigor::{
-        Rounding,
-        directed::{add_up, mul_up, sub_down, sub_up},
+        Lower, Rounding, Upper,
+        directed::{add_up, mul_down, mul_up, sub_down, sub_up},
     },
     rules::Prover,
     scalar::Scalar,
@@ -34,6 +34,7 @@ pub fn claims<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict 
     samples(layer, seed)?;
     lipschitz(layer, seed)?;
     averaged(layer, seed)?;
+    inverse(layer, seed)?;
     rounding(layer, seed)?;
     widening(layer, seed)
 }
@@ -76,9 +77,10 @@ fn expect<T: Scalar>(what: &str, batch: &Batch<T>, shape: Shape, samples: usize)
 /// other.
 pub fn samples<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     let x: Batch<T> = points(layer.input(), PAIRS, &mut generator(seed));
-    let together = Run::at(layer, x.clone(), None)?;
+    let proof = proof(layer);
+    let together = Run::at(layer, proof.as_ref(), x.clone(), None)?;
     for s in (0..PAIRS).filter(|&s| !together.refused[s]) {
-        let alone = Run::at(layer, x.slice(s..s + 1), None)?;
+        let alone = Run::at(layer, proof.as_ref(), x.slice(s..s + 1), None)?;
         if alone.refused[0] {
             continue;
         }
@@ -98,7 +100,7 @@ pub fn samples<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict
 pub fn lipschitz<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     let Some(proof) = proof(layer) else { return Ok(()) };
     let bound = proof.bound().get();
-    each_pair(layer, seed, |dx, dy, error, [x, other]| {
+    each_pair(layer, &proof, seed, |dx, dy, error, [x, other]| {
         let (least, most) = (sub_down(dy.norm_down(), error), mul_up(bound, dx.norm_up()));
         if least <= most {
             return Ok(());
@@ -116,12 +118,12 @@ pub fn lipschitz<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdi
 ///
 /// It is the same as `‖Δy‖² + (1 − 2α)‖Δx‖² ≤ 2(1 − α)⟨Δx, Δy⟩`.
 pub fn averaged<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
-    let Some(alpha) = proof(layer).and_then(|proof| proof.claims().averaged) else { return Ok(()) };
-    let alpha = alpha.get();
+    let Some(proof) = proof(layer) else { return Ok(()) };
+    let Some(alpha) = proof.claims().averaged.map(Upper::get) else { return Ok(()) };
     if layer.input() != layer.output() {
         return Err(broken("averaged, but not a map of a space into itself"));
     }
-    each_pair(layer, seed, |dx, dy, error, [x, other]| {
+    each_pair(layer, &proof, seed, |dx, dy, error, [x, other]| {
         let rest = dy.minus([sub_down(1.0, alpha), sub_up(1.0, alpha)], dx);
         let (least, most) = (sub_down(rest.norm_down(), error), mul_up(alpha, dx.norm_up()));
         if least <= most {
@@ -133,18 +135,32 @@ pub fn averaged<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdic
     })
 }
 
+/// Checks that no distance shrinks more than the certificate says: `‖Δŷ‖ + E + E' ≥ ℓ‖Δx‖`, enclosed as in [`lipschitz`].
+pub fn inverse<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
+    let Some(proof) = proof(layer) else { return Ok(()) };
+    let Some(least) = proof.claims().inverse.map(Lower::get) else { return Ok(()) };
+    each_pair(layer, &proof, seed, |dx, dy, error, [x, other]| {
+        let (most, needed) = (add_up(dy.norm_up(), error), mul_down(least, dx.norm_down()));
+        if most >= needed {
+            return Ok(());
+        }
+        Err(broken(format!("‖Δy‖ ≤ {most:e}, below {least}·‖Δx‖ ≥ {needed:e}, between {x:?} and {other:?}")))
+    })
+}
+
 /// Checks that the rounding error that is declared for a ball holds at a point of the ball: `‖ŷ(x') − ỹ(x')‖ ≤ Ê + Ẽ` for
 /// the executions in `T` and in `f64`. Where an overflow is excluded, there is none.
 pub fn rounding<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Verdict {
     let wide = layer.widen();
     let [x, other] = pairs_of(layer, seed);
     let reach: Vec<f64> = (0..PAIRS).map(|s| Enclosure::difference(x.sample(s), other.sample(s)).norm_up()).collect();
-    let over = Run::at(layer, x, Some(&reach))?;
+    let proof = proof(layer);
+    let over = Run::at(layer, proof.as_ref(), x, Some(&reach))?;
     if !over.declared {
         return Ok(());
     }
-    let executed = Run::at(layer, other.clone(), None)?;
-    let meant = Run::at(&*wide, other.cast(), None)?;
+    let executed = Run::at(layer, proof.as_ref(), other.clone(), None)?;
+    let meant = Run::at(&*wide, proof.as_ref(), other.cast(), None)?;
     for s in (0..PAIRS).filter(|&s| !executed.refused[s] && !meant.refused[s]) {
         let error = over.errors[s];
         if error.is_finite() && executed.y.sample(s).iter().any(|y| !y.wide().is_finite()) {
@@ -204,10 +220,11 @@ pub fn differences<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> Ver
     let mut rng = generator(seed);
     let x: Batch<f64> = points::<T>(layer.input(), PAIRS, &mut rng).cast();
     let v = directions(&x, &mut rng);
-    let centre = Run::at(&*wide, x.clone(), None)?;
+    let proof = proof(layer);
+    let centre = Run::at(&*wide, proof.as_ref(), x.clone(), None)?;
     let jv = wide.jvp(&centre.tape, v.clone());
     tangent(&x, &v, &jv, |x| {
-        let run = Run::at(&*wide, x, None)?;
+        let run = Run::at(&*wide, proof.as_ref(), x, None)?;
         Ok((run.y, run.errors))
     })?;
     by_parameters(&mut *wide, &x, &jv, &mut rng)
@@ -314,15 +331,21 @@ struct Run<T: Scalar> {
 }
 
 impl<T: Scalar> Run<T> {
-    /// Returns the pass at `x` and its errors over balls of the radii `reach`, or at the points alone.
-    fn at<L: Layer<T> + ?Sized>(layer: &L, x: Batch<T>, reach: Option<&[f64]>) -> Result<Self, TestCaseError> {
+    /// Returns the pass at `x` and its errors over balls of the radii `reach`, or at the points alone. The proof is one of the layer, or
+    /// of the same over another format, which describes itself by the same numbers.
+    fn at<L: Layer<T> + ?Sized>(
+        layer: &L,
+        proof: Option<&Certificate>,
+        x: Batch<T>,
+        reach: Option<&[f64]>,
+    ) -> Result<Self, TestCaseError> {
         let (mut tape, samples, inputs) = (Tape::recording(), x.samples(), x.norms_up());
         let mut wide = Tape::recording();
         layer.widen().forward(x.cast(), &mut wide);
         let y = layer.forward(x, &mut tape);
         let zeros = vec![0.0; samples];
-        let declared = proof(layer)
-            .and_then(|proof| layer.rounding(&proof, &Rounding::of::<T>(), &wide, reach.unwrap_or(&zeros)).ok());
+        let declared =
+            proof.and_then(|proof| layer.rounding(proof, &Rounding::of::<T>(), &wide, reach.unwrap_or(&zeros)).ok());
         let (errors, declared) = match declared {
             Some(errors) if errors.len() == samples => (errors, true),
             Some(errors) => return Err(broken(format!("{} errors for {samples} samples", errors.len()))),
@@ -349,12 +372,14 @@ fn pairs_of<T: Scalar, L: Layer<T> + ?Sized>(layer: &L, seed: u64) -> [Batch<T>;
 /// Calls `claim(Δx, Δŷ, E + E', the points)` for every pair, the values being those of the layer over `f64`.
 fn each_pair<T: Scalar, L: Layer<T> + ?Sized>(
     layer: &L,
+    proof: &Certificate,
     seed: u64,
     claim: impl Fn(&Enclosure, &Enclosure, f64, [&[T]; 2]) -> Verdict,
 ) -> Verdict {
     let wide = layer.widen();
     let [x, other] = pairs_of(layer, seed);
-    let (here, there) = (Run::at(&*wide, x.cast(), None)?, Run::at(&*wide, other.cast(), None)?);
+    let at = |x: &Batch<T>| Run::at(&*wide, Some(proof), x.cast(), None);
+    let (here, there) = (at(&x)?, at(&other)?);
     for s in (0..PAIRS).filter(|&s| !here.refused[s] && !there.refused[s]) {
         let dx = Enclosure::difference(x.sample(s), other.sample(s));
         let dy = Enclosure::difference(here.y.sample(s), there.y.sample(s));

@@ -11,6 +11,7 @@
 //! | [`layer::samples`] | a sample has the same value alone as in a batch |
 //! | [`layer::lipschitz`] | `‖Δy‖ ≤ L‖Δx‖`, on pairs that are close, far, and along the worst direction |
 //! | [`layer::averaged`] | `‖Δy − (1 − α)Δx‖ ≤ α‖Δx‖`, where `α` is claimed |
+//! | [`layer::inverse`] | `‖Δy‖ ≥ ℓ‖Δx‖`, where `ℓ` is claimed |
 //! | [`layer::rounding`] | what runs in `T` is as far from what runs in `f64` as both bounds allow, anywhere in a ball |
 //! | [`layer::widening`] | the layer over `f64` makes the same claim |
 //! | [`layer::adjoint`] | `⟨u, Jv⟩ = ⟨Jᵀu, v⟩` |

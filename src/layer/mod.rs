@@ -2,7 +2,9 @@
 
 mod activation;
 mod affine;
+mod alternation;
 mod branches;
+mod equilibrium;
 mod flow;
 mod householder;
 mod implicit;
@@ -11,13 +13,16 @@ mod normalize;
 mod partial;
 mod reshape;
 mod selection;
+mod solve;
 mod splitting;
 
 use std::fmt::Debug;
 
 pub use activation::ActivationLayer;
 pub use affine::AffineLayer;
+pub use alternation::Alternation;
 pub use branches::Branches;
+pub use equilibrium::Equilibrium;
 pub use flow::{Explicit, Step, Stepper, Steps};
 pub use householder::Householder;
 pub use l2_pool::L2Pool;

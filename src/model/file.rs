@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window,
+    Equilibrium, Field, Flow, Linear, Map, Method, Padding, Pair, Partial, Tensor, Window,
     field::Constants,
     forms::{self, Forms},
     json,
@@ -224,19 +224,12 @@ fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
         }),
         Map::Linear(linear) => Map::Linear(padded(linear, round)),
         Map::Householder(householder) => Map::Householder(householder),
+        Map::Equilibrium(Equilibrium { field, tolerance }) => {
+            let field = rounded(field, round).map_err(|e| e.in_layer(path))?;
+            Map::Equilibrium(Equilibrium { field, tolerance })
+        }
         Map::Flow(Flow { fields, method, step, steps, horizon, tolerance }) => here((|| {
-            let field = |mut field: Field| {
-                let Constants { activations, numbers } = field.constants();
-                for function in activations {
-                    *function = activation(*function)?;
-                }
-                numbers.into_iter().for_each(|x| *x = round(*x));
-                for operator in field.operators_mut() {
-                    pad(operator, round);
-                }
-                Ok(field)
-            };
-            let fields = fields.into_iter().map(field).collect::<Result<_>>()?;
+            let fields = fields.into_iter().map(|field| rounded(field, round)).collect::<Result<_>>()?;
             let method = match method {
                 split @ Method::Split(_) => split,
                 other => Method::from(&other.tableau()?),
@@ -246,6 +239,19 @@ fn canonical(map: Map, path: &str, round: &impl Fn(f64) -> f64) -> Result<Map> {
         })())?,
         Map::Opaque(opaque) => Map::Opaque(opaque),
     })
+}
+
+/// Returns a field in that form.
+fn rounded(mut field: Field, round: &impl Fn(f64) -> f64) -> Result<Field> {
+    let Constants { activations, numbers } = field.constants();
+    for function in activations {
+        *function = function.rounded(round)?;
+    }
+    numbers.into_iter().for_each(|x| *x = round(*x));
+    for operator in field.operators_mut() {
+        pad(operator, round);
+    }
+    Ok(field)
 }
 
 /// Returns an affine map in that form.
@@ -280,12 +286,12 @@ fn small(map: &Map, path: &str, input: Shape) -> Result<Shape> {
         Map::Sum(maps) | Map::Mean(maps) => {
             maps.iter().enumerate().try_fold(input, |_, (i, map)| small(map, &part(i), input))?
         }
-        Map::Flow(flow) => {
-            for field in &flow.fields {
-                for part in field.parts(input).map_err(|e| e.in_layer(path))? {
-                    bounded(part.operator.output(part.input)?).map_err(|e| e.in_layer(path))?;
-                }
-            }
+        Map::Flow(Flow { fields, .. }) => {
+            fields.iter().try_for_each(|field| small_inside(field, input)).map_err(|e| e.in_layer(path))?;
+            input
+        }
+        Map::Equilibrium(Equilibrium { field, .. }) => {
+            small_inside(field, input).map_err(|e| e.in_layer(path))?;
             input
         }
         Map::Linear(_)
@@ -296,6 +302,11 @@ fn small(map: &Map, path: &str, input: Shape) -> Result<Shape> {
         | Map::Opaque(_) => map.output_at(path, input)?,
     };
     bounded(output).map_err(|e| e.in_layer(path))
+}
+
+/// Whether no sample inside a field is too large.
+fn small_inside(field: &Field, space: Shape) -> Result<()> {
+    field.parts(space)?.iter().try_for_each(|part| bounded(part.operator.output(part.input)?).map(|_| ()))
 }
 
 fn bounded(shape: Shape) -> Result<Shape> {

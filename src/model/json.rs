@@ -10,9 +10,9 @@ use crate::{
 };
 
 /// The types that are neither linear maps nor maps of windows.
-const TREES: [&str; 5] = ["activation", "householder", "flow", "sum", "mean"];
+const TREES: [&str; 6] = ["activation", "householder", "flow", "equilibrium", "sum", "mean"];
 /// The types of linear maps.
-const LINEAR: [&str; 12] = [
+const LINEAR: [&str; 13] = [
     "normalize",
     "dense",
     "conv2d",
@@ -25,6 +25,7 @@ const LINEAR: [&str; 12] = [
     "first_channels",
     "shift",
     "mirror",
+    "graph_gradient",
 ];
 /// The types of maps of windows.
 const WINDOWS: [&str; 3] = ["sort", "max_pool", "l2_pool"];
@@ -75,6 +76,7 @@ fn read_object(mut object: Object<String, Value>, path: &str) -> Result<Map<Stri
         "activation" => parse::<Activation>(Value::Object(object)).map(Map::Activation).map_err(here),
         "householder" => parse(Value::Object(object)).map(Map::Householder).map_err(here),
         "flow" => parse(Value::Object(object)).map(Map::Flow).map_err(here),
+        "equilibrium" => parse(Value::Object(object)).map(Map::Equilibrium).map_err(here),
         "sum" | "mean" => {
             let Some(Value::Array(branches)) = object.remove("branches") else {
                 return Err(here(Error::format(format!("a {kind} has a list of branches"))));
@@ -125,6 +127,7 @@ pub(super) fn write(map: &Map<String>, path: &str) -> Result<Value> {
         Map::Activation(function) => Ok(tagged(map.kind(), object(function, path)?)),
         Map::Householder(householder) => Ok(tagged(map.kind(), object(householder, path)?)),
         Map::Flow(flow) => Ok(tagged(map.kind(), object(flow, path)?)),
+        Map::Equilibrium(equilibrium) => Ok(tagged(map.kind(), object(equilibrium, path)?)),
         Map::Opaque(opaque) => {
             let reason = "the file format does not know this kind of layer";
             Err(Error::parameter("layer", &opaque.kind, reason).in_layer(path))

@@ -8,10 +8,12 @@
 //! A tree knows no shapes but those of its tensors. The shape of the input is given from outside, and every other
 //! follows from it: [`Map::output`].
 
+mod equilibrium;
 mod field;
 pub mod file;
 mod flow;
 mod forms;
+pub(crate) mod graph;
 mod half;
 mod json;
 mod method;
@@ -24,6 +26,7 @@ mod traverse;
 
 use serde::{Deserialize, Serialize};
 
+pub use equilibrium::Equilibrium;
 pub use field::{Field, Form, Part as FieldPart, Potential};
 pub use file::Model;
 pub(crate) use flow::length;
@@ -54,6 +57,8 @@ pub enum Map<W = Tensor> {
     Householder(Householder<W>),
     /// A vector field, integrated.
     Flow(Flow<W>),
+    /// Where a pushed field comes to rest: [`Equilibrium`].
+    Equilibrium(Equilibrium<W>),
     /// Maps one after the other; the identity if there are none.
     Chain(Vec<Map<W>>),
     /// `x ↦ Σᵢ fᵢ(x)`: a skip connection is the sum of an empty chain and a branch.
@@ -161,6 +166,18 @@ pub enum Linear<W = Tensor> {
     },
     /// An image with its columns in the opposite order.
     Mirror {},
+    /// Differences along the edges of a graph whose nodes are the points of an image, row by row, with the channels mixed by
+    /// a matrix: `y_{oe} = Σ_c K_{oc}(x_{cv} − x_{cu}) + b_o` for the edge `e = (u, v)`, as one row of points. The gradient field of it is
+    /// diffusion on the graph.
+    GraphGradient {
+        /// `K`.
+        weight: W,
+        /// One number for each row of it.
+        #[serde(default = "none")]
+        bias: Option<W>,
+        /// The edges: pairs of different points, counted from 0.
+        edges: Vec<(usize, usize)>,
+    },
 }
 
 /// A two-dimensional convolution.
@@ -238,6 +255,7 @@ impl<W> Map<W> {
         match self {
             Self::Chain(maps) | Self::Sum(maps) | Self::Mean(maps) => maps.iter().any(Self::solves),
             Self::Flow(flow) => flow.method.tableau().is_ok_and(|tableau| !tableau.is_explicit()),
+            Self::Equilibrium(_) => true,
             _ => false,
         }
     }
@@ -250,6 +268,7 @@ impl<W> Map<W> {
             Self::Window(window) => window.kind(),
             Self::Householder(_) => "householder",
             Self::Flow(_) => "flow",
+            Self::Equilibrium(_) => "equilibrium",
             Self::Chain(_) => "chain",
             Self::Sum(_) => "sum",
             Self::Mean(_) => "mean",
@@ -285,6 +304,7 @@ impl<W> Linear<W> {
             Self::FirstChannels { .. } => "first_channels",
             Self::Shift { .. } => "shift",
             Self::Mirror {} => "mirror",
+            Self::GraphGradient { .. } => "graph_gradient",
         }
     }
 
@@ -292,9 +312,10 @@ impl<W> Linear<W> {
     #[must_use]
     pub fn with_bias(mut self, b: Option<W>) -> Self {
         match &mut self {
-            Self::Dense { bias, .. } | Self::Conv2d(Conv2d { bias, .. }) | Self::ChannelAffine { shift: bias, .. } => {
-                *bias = b
-            }
+            Self::Dense { bias, .. }
+            | Self::Conv2d(Conv2d { bias, .. })
+            | Self::ChannelAffine { shift: bias, .. }
+            | Self::GraphGradient { bias, .. } => *bias = b,
             _ => {}
         }
         self

@@ -48,6 +48,7 @@ impl Map {
             Self::Window(window) => window.output(input).map_err(here),
             Self::Householder(map) => map.groups(input).map(|_| input).map_err(here),
             Self::Flow(flow) => flow.check(input).map(|()| input).map_err(here),
+            Self::Equilibrium(equilibrium) => equilibrium.check(input).map(|()| input).map_err(here),
             Self::Opaque(opaque) => {
                 expect(&format!("input of a layer of kind {}", opaque.kind), opaque.input, input).map_err(here)?;
                 Ok(opaque.output)
@@ -176,6 +177,12 @@ impl Linear {
             Self::Mirror {} => {
                 input.as_image("a mirror")?;
                 input
+            }
+            Self::GraphGradient { weight, bias, edges } => {
+                let (rows, columns) = matrix_size(weight)?;
+                expect("channels of a graph_gradient", Shape::Features(columns), Shape::Features(units(input)))?;
+                biased("graph_gradient", bias, rows)?;
+                super::graph::output(edges, rows, input)?
             }
         };
         Shape::try_from(Vec::from(output))

@@ -1,6 +1,6 @@
 //! The same tree with other weights.
 
-use super::{Conv2d, Flow, Householder, Linear, Map};
+use super::{Conv2d, Equilibrium, Flow, Householder, Linear, Map};
 
 /// The number of axes of the weights of a matrix, of a convolution, and of a bias.
 pub(super) const MATRIX: usize = 2;
@@ -33,6 +33,9 @@ impl<W> Map<W> {
                 let fields = fields.into_iter().enumerate().map(|(k, field)| field.try_map(&name(k), f));
                 Map::Flow(Flow { fields: fields.collect::<Result<_, E>>()?, method, step, steps, horizon, tolerance })
             }
+            Self::Equilibrium(Equilibrium { field, tolerance }) => {
+                Map::Equilibrium(Equilibrium { field: field.try_map(&join(path, "field"), f)?, tolerance })
+            }
             Self::Activation(function) => Map::Activation(function),
             Self::Partial(partial) => Map::Partial(partial),
             Self::Window(window) => Map::Window(window),
@@ -47,6 +50,7 @@ impl<W> Map<W> {
             Self::Linear(linear) => linear.each(f),
             Self::Householder(Householder { vector }) => f(vector),
             Self::Flow(flow) => flow.fields.iter().for_each(|field| field.each(f)),
+            Self::Equilibrium(Equilibrium { field, .. }) => field.each(f),
             Self::Activation(_) | Self::Partial(_) | Self::Window(_) | Self::Opaque(_) => {}
         }
     }
@@ -78,6 +82,10 @@ impl<W> Linear<W> {
                 let (scale, shift) = named(["scale", "shift"], scale, shift, BIAS)?;
                 Linear::ChannelAffine { scale, shift }
             }
+            Self::GraphGradient { weight, bias, edges } => {
+                let (weight, bias) = named(NAMES, weight, bias, MATRIX)?;
+                Linear::GraphGradient { weight, bias, edges }
+            }
             Self::AvgPool(pooling) => Linear::AvgPool(pooling),
             Self::GlobalAvgPool {} => Linear::GlobalAvgPool {},
             Self::Flatten {} => Linear::Flatten {},
@@ -92,7 +100,8 @@ impl<W> Linear<W> {
     pub(super) fn each<'a>(&'a self, f: &mut impl FnMut(&'a W)) {
         if let Self::Dense { weight, bias }
         | Self::Conv2d(Conv2d { weight, bias, .. })
-        | Self::ChannelAffine { scale: weight, shift: bias } = self
+        | Self::ChannelAffine { scale: weight, shift: bias }
+        | Self::GraphGradient { weight, bias, .. } = self
         {
             f(weight);
             bias.iter().for_each(f);

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     field::{GradientField, ProjectedField, ResidualField, StructuredField, VectorField},
     layer::{
-        ActivationLayer, AffineLayer, Branches, Flow, Householder, Implicit, L2Pool, Layer, Normalize,
+        ActivationLayer, AffineLayer, Branches, Equilibrium, Flow, Householder, Implicit, L2Pool, Layer, Normalize,
         PartialActivation, Reshape, Selection, Splitting, Step,
     },
     model::{self, Field, Linear, Map, Method, Partial, Window, join},
@@ -60,6 +60,10 @@ fn layer<T: Scalar>(map: &Map, path: &str, input: Shape) -> Result<Box<dyn Layer
         Map::Window(window) => Ok(Box::new(Selection::new(input, *window).map_err(here)?)),
         Map::Householder(householder) => Ok(Box::new(Householder::<T>::new(input, householder).map_err(here)?)),
         Map::Flow(flow) => flow_layer(flow, input).map_err(here),
+        Map::Equilibrium(map) => {
+            let layer = field(&map.field, input).and_then(|field| Equilibrium::boxed(field, map.tolerance));
+            Ok(Box::new(layer.map_err(here)?))
+        }
         Map::Opaque(opaque) => Err(here(unknown(&opaque.kind))),
     }
 }
@@ -108,7 +112,8 @@ fn affine_layer<T: Scalar>(linear: &Linear, input: Shape) -> Result<Box<dyn Laye
         | Linear::Conv2d(_)
         | Linear::AvgPool(_)
         | Linear::GlobalAvgPool {}
-        | Linear::ChannelAffine { .. } => Box::new(AffineLayer::new(Affine::described(linear, input)?)),
+        | Linear::ChannelAffine { .. }
+        | Linear::GraphGradient { .. } => Box::new(AffineLayer::new(Affine::described(linear, input)?)),
     })
 }
 

@@ -1,6 +1,6 @@
 //! From data to what computes it: operators of a description.
 
-use super::{Affine, Conv2d, Dense, Diagonal, MeanPool, Operator};
+use super::{Affine, Conv2d, Dense, Diagonal, GraphGradient, MeanPool, Operator};
 use crate::{
     error::{Error, Result},
     model::{self, Linear, Tensor},
@@ -25,6 +25,11 @@ impl<T: Scalar> Affine<T> {
             Linear::AvgPool(pooling) => (Box::new(MeanPool::windows(input, *pooling)?), None),
             Linear::ChannelAffine { scale, shift } => {
                 (Box::new(Diagonal::new(input, scale.numbers())?), numbers(shift))
+            }
+            Linear::GraphGradient { weight, bias, edges } => {
+                let rows = weight.shape().first().copied().unwrap_or(0);
+                let operator = GraphGradient::new(input, edges.clone(), rows, weight.numbers())?;
+                (Box::new(operator), numbers(bias))
             }
             Linear::GlobalAvgPool {} => (Box::new(MeanPool::global(input)?), None),
             Linear::Normalize { .. }

@@ -6,6 +6,7 @@ mod dense;
 mod described;
 mod diagonal;
 mod direct;
+mod graph;
 mod pool;
 mod summation;
 
@@ -17,6 +18,7 @@ pub use dense::Dense;
 pub use diagonal::Diagonal;
 pub use direct::Direct;
 pub(crate) use direct::Middle;
+pub use graph::GraphGradient;
 pub use pool::MeanPool;
 
 use crate::{

@@ -2,12 +2,14 @@
 //!
 //! Averaged maps compose by `φ = Σ αᵢ/(1 − αᵢ)`, `α = φ/(1 + φ)`.
 //!
+//! Steps of one field that is known in a norm of its own multiply their factors there, and pay `√(λ₊/λ₋)` once ([`super::own_norm`]).
+//!
 //! Source: Combettes, Yamada, *Compositions and convex combinations of averaged nonexpansive operators*, J. Math. Anal.
 //! Appl. 425 (2015).
 
 use super::Numbers;
 use crate::{
-    certificate::Claims,
+    certificate::{Claims, OwnNorm},
     rigor::{
         Lower, Upper,
         directed::{add_down, add_up, div_down, div_up, mul_down, sub_down},
@@ -47,10 +49,19 @@ pub fn power(step: &Numbers, count: usize) -> Claims {
         _ => None,
     };
     let inverse = step.inverse.map(|inverse| (0..count).fold(1.0, |all, _| mul_down(all, inverse.max(0.0))));
+    let plain = Upper::proved(step.bound).powi(count);
+    // Steps of one field have one norm of their own.
+    let own_norm = step.own_norm.map(|norm| OwnNorm {
+        condition: Upper::proved(norm.condition),
+        bound: Upper::proved(norm.bound).powi(count),
+        strong_convexity: None,
+    });
+    let around = own_norm.map_or(plain, |norm| norm.condition * norm.bound);
     Claims {
         averaged: averaged.filter(|&alpha| alpha < 1.0).map(Upper::proved),
         inverse: inverse.map(Lower::proved),
-        ..Claims::lipschitz(Upper::proved(step.bound).powi(count))
+        own_norm,
+        ..Claims::lipschitz(plain.min(around))
     }
 }
 

@@ -11,8 +11,8 @@ use crate::{
     error::Result,
     model::Householder,
     rigor::{
-        Upper,
-        directed::{mul_up, norm_up, sub_up},
+        Lower, Upper,
+        directed::{mul_up, norm_up, sub_down, sub_up},
     },
     tensor::Shape,
 };
@@ -27,5 +27,7 @@ pub fn bound(map: &Householder, input: Shape) -> Result<Claims> {
     let square = mul_up(longest, longest);
     // 1 − 2s ≤ 1 for every s ≥ 0, so only 2s − 1 counts.
     let bound = Upper::proved(sub_up(mul_up(2.0, square), 1.0)).max(Upper::ONE).finite("the factor of a reflection")?;
-    Ok(Claims { averaged: (square < 1.0).then(|| Upper::proved(square)), ..Claims::lipschitz(bound) })
+    // z − ∇V(z) with a curvature of V up to 2s.
+    let inverse = Some(sub_down(1.0, mul_up(2.0, square))).filter(|least| *least > 0.0).map(Lower::proved);
+    Ok(Claims { inverse, averaged: (square < 1.0).then(|| Upper::proved(square)), ..Claims::lipschitz(bound) })
 }

@@ -16,6 +16,8 @@
 //! | [`gradient_step`], [`one_sided_lipschitz`] | an Euler step | its factor |
 //! | [`circle_contractivity`], [`stage_multipliers`], [`lipschitz_step`] | a Runge–Kutta step | its factor |
 //! | [`implicit_step`], [`algebraic_stability`] | a step of an implicit method | its factor; that it exists |
+//! | [`equilibrium`] | where a pushed field comes to rest | one over its rate, both ways |
+//! | [`own_norm`] | a step in a norm of its own | its factor there |
 //! | [`skew_flow`] | a Runge–Kutta step of a skew linear field | its factor, both ways |
 //! | [`shears`], [`exponential_step`] | a step of a split method | its factor |
 //! | [`quadratic_constraint`] | an Euler step; a stack of layers | what multipliers prove |
@@ -31,6 +33,7 @@ pub mod composition;
 mod derived;
 pub mod descent;
 pub mod dissipative_field;
+pub mod equilibrium;
 pub mod exponential_step;
 pub mod gradient_field;
 pub mod gradient_step;
@@ -38,12 +41,14 @@ pub mod hamiltonian_field;
 mod horizon;
 pub mod householder;
 pub mod implicit_step;
+mod inverse;
 pub mod isometry;
 pub mod lipschitz_step;
 pub mod margin;
 pub mod nais_field;
 pub mod one_sided_lipschitz;
 pub mod operator_norm;
+pub mod own_norm;
 mod part;
 mod propose;
 pub mod quadratic_constraint;
@@ -92,22 +97,27 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
     {
         implicit_step::is_solvable(step, field)?;
     }
-    match (rule, part.subject, premises) {
+    let claims = match (rule, part.subject, premises) {
         (Rule::OperatorNorm, Subject::Map(Map::Linear(linear)) | Subject::Operator(linear), []) => {
             operator_norm::bound(linear, part.input, proof.evidence(), proof.claims().inverse.is_some())
         }
-        (Rule::OperatorNorm, Subject::Run(maps), _) => operator_norm::of_run(maps, part.input, proof.evidence()),
+        (Rule::OperatorNorm, Subject::Run(maps), _) => {
+            let claims = operator_norm::of_run(maps, part.input, proof.evidence())?;
+            Ok(Claims { inverse: composition::bound(premises).inverse, ..claims })
+        }
         (Rule::Isometry, Subject::Map(Map::Linear(linear)) | Subject::Operator(linear), []) => isometry::bound(linear),
         (Rule::Slope, Subject::Map(Map::Activation(function)), []) => Ok(slope::bound(*function)),
         (Rule::Slope, Subject::Map(Map::Partial(partial)), []) => Ok(slope::of_some(partial.function)),
         (Rule::Windows, Subject::Map(Map::Window(window)), []) => Ok(windows::bound(window)),
         (Rule::Householder, Subject::Map(Map::Householder(map)), []) => householder::bound(map, part.input),
+        (Rule::Equilibrium, Subject::Map(Map::Equilibrium(_)), [field]) => equilibrium::bound(field),
         (Rule::OperatorNorm, Subject::Derived(part), []) => {
             derived::bound(&part, proof.evidence(), proof.claims().inverse.is_some())
         }
         (_, Subject::Field(field), operators) if field_rule(field) == Some(rule) => of_field(field, operators),
         (Rule::Shears, Subject::Step(step), operators) => shears::bound(step, operators),
         (Rule::ExponentialStep, Subject::Step(step), operators) => exponential_step::bound(step, operators),
+        (Rule::OwnNorm, Subject::Step(step), [field]) => own_norm::bound(step, field),
         (Rule::GradientStep, Subject::Step(step), [field]) => gradient_step::bound(step, field),
         (Rule::OneSidedLipschitz, Subject::Step(step), [field]) => one_sided_lipschitz::bound(step, field),
         (Rule::CircleContractivity, Subject::Step(step), [field]) => circle_contractivity::bound(step, field),
@@ -135,7 +145,18 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
         (Rule::Sum, Subject::Map(Map::Sum(_)), _) => Ok(sum::bound(premises)),
         (Rule::Sum, Subject::Map(Map::Mean(_)), _) => Ok(sum::mean(premises)),
         _ => Err(other()),
-    }
+    };
+    claims.map(|claims| with_inverse(part.subject, premises, claims))
+}
+
+/// Returns the claims about a part, with what [`inverse`] proves of a step, whatever rule the others are proved by.
+pub(crate) fn with_inverse(subject: Subject<'_>, premises: &[Numbers], claims: Claims) -> Claims {
+    let (Subject::Step(step @ Step { method: Method::Named(_) | Method::Own(_), .. }), [field]) = (subject, premises)
+    else {
+        return claims;
+    };
+    let least = [claims.inverse, inverse::of_step(step, field)].into_iter().flatten();
+    Claims { inverse: least.reduce(|a, b| if b > a { b } else { a }), ..claims }
 }
 
 /// Returns the rule for a kind of field; none for one from outside.

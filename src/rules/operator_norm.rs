@@ -10,7 +10,7 @@ use super::{is_isometry, require};
 use crate::{
     certificate::{Claims, Evidence, NormMethod, NormProof},
     error::{Error, Result},
-    model::{Conv2d, Linear, Map, Pair, Pooling, Tensor},
+    model::{Conv2d, Linear, Map, Pair, Pooling, Tensor, graph},
     rigor::{
         Lower, Upper, composition,
         directed::{div_down, div_up},
@@ -30,6 +30,10 @@ pub fn bound(linear: &Linear, input: Shape, evidence: &Evidence, inverse: bool) 
     };
     let norm = match (linear, method) {
         (Linear::Dense { weight, .. }, NormMethod::Residual) => matrix::sharp_sup_norm(&[weight.matrix().as_ref()])?,
+        (Linear::GraphGradient { weight, edges, .. }, NormMethod::Residual) => {
+            let mixed = matrix::sharp_sup_norm(&[weight.matrix().as_ref()])?;
+            of_differences(mixed, graph::incidence_norm(edges, input.points(), true)?)?
+        }
         (Linear::Conv2d(conv), NormMethod::Torus(torus)) => Plain::new(conv, input)?.convolution().norm_on(torus)?,
         (Linear::Conv2d(conv), NormMethod::Banded) => {
             let none = || Error::not_proved("the norm of a convolution", "no banded factor is found");
@@ -63,6 +67,10 @@ pub fn propose(linear: &Linear, input: Shape, proof: NormProof, inverse: bool) -
                 None => (torus.bound, NormMethod::Torus(torus.torus)),
             }
         }
+        Linear::GraphGradient { weight, edges, .. } => {
+            let incidence = graph::incidence_norm(edges, input.points(), false)?;
+            (of_differences(matrix::norm(weight.matrix().as_ref())?, incidence)?, NormMethod::Residual)
+        }
         _ => (closed_form(linear, input)?, NormMethod::ClosedForm),
     };
     let inverse = if inverse { Some(smallest_singular_value(linear, input, false)?) } else { None };
@@ -91,13 +99,22 @@ fn closed_form(linear: &Linear, input: Shape) -> Result<Upper> {
         | Linear::FirstChannels { .. }
         | Linear::Shift { .. }
         | Linear::Mirror {} => Ok(Upper::ONE),
-        Linear::Dense { .. } | Linear::Conv2d(_) => Err(Error::format("the norm of weights has no closed form")),
+        Linear::Dense { .. } | Linear::Conv2d(_) | Linear::GraphGradient { .. } => {
+            Err(Error::format("the norm of weights has no closed form"))
+        }
     }
+}
+
+/// Returns the norm of differences along edges, `‖K ⊗ G‖ = ‖K‖‖G‖` for a matrix `K` and the incidence matrix `G`.
+fn of_differences(mixed: Upper, incidence: Upper) -> Result<Upper> {
+    (mixed * incidence).finite("the norm of a graph_gradient")
 }
 
 /// Returns a lower bound of `min ‖Wx‖/‖x‖`; 0 if none is proved.
 fn smallest_singular_value(linear: &Linear, input: Shape, sharp: bool) -> Result<Lower> {
     match linear {
+        // Constants are no differences.
+        Linear::GraphGradient { .. } => Ok(Lower::ZERO),
         Linear::Dense { weight, .. } => {
             let prove = if sharp { matrix::sharp_smallest_singular_value } else { matrix::smallest_singular_value };
             prove(weight.matrix().as_ref())
@@ -193,7 +210,11 @@ pub(super) fn composes(map: &Map) -> bool {
             pooling.size.square().is_some_and(|size| *pooling == Pooling::disjoint(size))
         }
         Map::Linear(
-            Linear::ChannelAffine { .. } | Linear::FirstChannels { .. } | Linear::Shift { .. } | Linear::Mirror {},
+            Linear::ChannelAffine { .. }
+            | Linear::FirstChannels { .. }
+            | Linear::Shift { .. }
+            | Linear::Mirror {}
+            | Linear::GraphGradient { .. },
         ) => false,
         Map::Linear(_) => true,
         _ => false,
@@ -227,9 +248,11 @@ fn composed(maps: &[Map], input: Shape) -> Result<Option<Vec<composition::Linear
                 all.push(composition::Linear::PadChannels { added: channels.saturating_sub(present) });
             }
             Linear::SpaceToDepth { block } => all.push(composition::Linear::SpaceToDepth { block: *block }),
-            Linear::ChannelAffine { .. } | Linear::FirstChannels { .. } | Linear::Shift { .. } | Linear::Mirror {} => {
-                return Ok(None);
-            }
+            Linear::ChannelAffine { .. }
+            | Linear::FirstChannels { .. }
+            | Linear::Shift { .. }
+            | Linear::Mirror {}
+            | Linear::GraphGradient { .. } => return Ok(None),
         }
         shape = linear.output(shape)?;
     }

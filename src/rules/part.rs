@@ -87,6 +87,9 @@ impl<'a> Part<'a> {
                 }
                 flow.each().enumerate().map(|(k, step)| self.step(flow.fields.len(), k, step)).collect()
             }
+            (Subject::Map(Map::Equilibrium(equilibrium)), _) => {
+                vec![self.below("field", self.input, Subject::Field(&equilibrium.field))]
+            }
             (Subject::Step(step), _) if matches!(step.method, Method::Split(_)) => {
                 self.below("field", self.input, Subject::Field(step.field)).operators(step.field)?
             }

@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::{
-    Numbers, Part, Subject, algebraic_stability, circle_contractivity, composition, derived, exponential_step,
-    field_rule, gradient_step, householder, implicit_step, is_isometry, isometry, lipschitz_step, of_field,
-    one_sided_lipschitz, operator_norm, quadratic_constraint,
+    Numbers, Part, Subject, algebraic_stability, circle_contractivity, composition, derived, equilibrium,
+    exponential_step, field_rule, gradient_step, householder, implicit_step, is_isometry, isometry, lipschitz_step,
+    of_field, one_sided_lipschitz, operator_norm, own_norm, quadratic_constraint,
     runs::{Run, assemble, known_runs},
-    shears, skew_flow, slope, stage_multipliers, steps_of, sum, windows,
+    shears, skew_flow, slope, stage_multipliers, steps_of, sum, windows, with_inverse,
 };
 use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},
@@ -25,6 +25,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Prover {
     norms: NormProof,
+    /// Whether smallest singular values of layers are wanted.
+    inverses: bool,
     known: Mutex<Vec<Known>>,
 }
 
@@ -40,7 +42,23 @@ struct Known {
 impl Prover {
     /// Creates a prover that proves norms of convolutions in this way.
     pub fn new(norms: NormProof) -> Self {
-        Self { norms, known: Mutex::default() }
+        Self { norms, ..Self::default() }
+    }
+
+    /// Proves the smallest singular values of affine layers, too: then `inverse` of a network says how far its gradients can
+    /// fade, wherever each of its layers has one.
+    ///
+    /// ```
+    /// use dahlquist::{model::{Linear, Map, Tensor}, rules::Prover, tensor::Shape};
+    /// let dense = |w: &[f64]| Map::Linear(Linear::Dense { weight: Tensor::new(&[2, 2], w), bias: None });
+    /// let map = Map::Chain(vec![dense(&[2.0, 0.0, 0.0, 0.5]), dense(&[0.0, 1.0, -1.0, 0.0])]);
+    /// let inverse = Prover::default().with_inverses().network(&map, Shape::Features(2))?.claims().inverse;
+    /// assert!(inverse.is_some_and(|inverse| inverse.get() > 0.499999));
+    /// # Ok::<(), dahlquist::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_inverses(self) -> Self {
+        Self { inverses: true, ..self }
     }
 
     /// Proves a whole network.
@@ -146,7 +164,7 @@ impl Prover {
             Subject::Map(Map::Linear(linear)) if is_isometry(linear) => {
                 Ok(node(part, Rule::Isometry, isometry::bound(linear)?, vec![]))
             }
-            Subject::Map(Map::Linear(linear)) => self.affine(part, linear, false),
+            Subject::Map(Map::Linear(linear)) => self.affine(part, linear, self.inverses),
             Subject::Operator(linear) => self.affine(part, linear, false),
             Subject::Derived(_) => Err(Error::not_proved("an operator of a field", "it is proved with the field")),
             Subject::Map(Map::Activation(function)) => Ok(node(part, Rule::Slope, slope::bound(*function), vec![])),
@@ -164,10 +182,22 @@ impl Prover {
                 let steps: Vec<_> = flow.each().enumerate().collect();
                 let prove = |(k, step): &(usize, Step<'_>)| self.part(&part.step(flow.fields.len(), *k, *step));
                 let proofs: Vec<Certificate> = steps.par_iter().map(prove).collect::<Result<_>>()?;
+                let proofs: Vec<Certificate> = match (&proofs[..], &steps[..]) {
+                    ([proof], [(k, step)]) => {
+                        let own = own_norm_step(&part.step(1, *k, *step), *step, proof, flow.steps);
+                        own.map_or(proofs, |own| vec![own])
+                    }
+                    _ => proofs,
+                };
                 let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
                 let claims = composition::flow(&numbers, flow.steps);
                 claims.bound.finite("the Lipschitz constant of a flow")?;
                 Ok(Certificate { evidence: steps_of(flow), ..node(part, Rule::Composition, claims, proofs) })
+            }
+            Subject::Map(Map::Equilibrium(map)) => {
+                let field = self.part(&part.below("field", part.input, Subject::Field(&map.field)))?;
+                let claims = equilibrium::bound(&field.claims().numbers())?;
+                Ok(node(part, Rule::Equilibrium, claims, vec![field]))
             }
             Subject::Step(step) => self.step(part, step),
             Subject::Field(field) => self.field_of(part, field),
@@ -246,6 +276,7 @@ impl Prover {
         implicit_step::is_solvable(step, &numbers)?;
         // Of a skew linear field nothing proves more, both ways.
         if let Some(claims) = skew_flow::propose(step, &numbers) {
+            let claims = with_inverse(part.subject, &[numbers], claims);
             return Ok(node(part, Rule::SkewFlow, claims, vec![field]));
         }
         let plain = |(rule, claims): (Rule, Result<Claims>)| Some((rule, claims.ok()?, Evidence::Nothing));
@@ -288,6 +319,7 @@ impl Prover {
         }
         let overflow = || Error::not_proved("the factor of a step", "it overflows f64");
         let (rule, claims, evidence) = best.ok_or_else(overflow)?;
+        let claims = with_inverse(part.subject, &[numbers], claims);
         Ok(Certificate { evidence, ..node(part, rule, claims, vec![field]) })
     }
 
@@ -314,6 +346,16 @@ pub(super) fn node(part: &Part<'_>, rule: Rule, claims: Claims, premises: Vec<Ce
     Certificate { path: part.path.clone(), span: 1, rule, claims, evidence: Evidence::Nothing, premises }
 }
 
+/// Returns the proof of a step in a norm of its own, if over so many steps that is less than what `proof` makes of it.
+fn own_norm_step(part: &Part<'_>, step: Step<'_>, proof: &Certificate, count: usize) -> Option<Certificate> {
+    let [field] = proof.premises() else { return None };
+    let numbers = field.claims().numbers();
+    numbers.own_norm?;
+    let claims = with_inverse(part.subject, &[numbers], own_norm::bound(step, &numbers).ok()?);
+    let over = |claims: Claims| composition::power(&claims.numbers(), count).bound;
+    (over(claims) < over(proof.claims())).then(|| node(part, Rule::OwnNorm, claims, vec![field.clone()]))
+}
+
 fn asserted(part: &Part<'_>, lipschitz: f64) -> Certificate {
     node(part, Rule::Asserted, Claims::lipschitz(Upper::trust(lipschitz)), vec![])
 }
@@ -333,6 +375,10 @@ fn inputs(maps: &[Map], input: Shape) -> Result<Vec<Shape>> {
 fn is_same(a: &Linear, b: &Linear) -> bool {
     match (a, b) {
         (Linear::Dense { weight: a, .. }, Linear::Dense { weight: b, .. }) => a == b,
+        (
+            Linear::GraphGradient { weight: a, edges: of_a, .. },
+            Linear::GraphGradient { weight: b, edges: of_b, .. },
+        ) => of_a == of_b && a == b,
         (Linear::Conv2d(a), Linear::Conv2d(b)) => {
             let geometry = |c: &Conv2d| (c.stride, c.padding, c.dilation, c.groups, c.padding_mode);
             geometry(a) == geometry(b) && a.weight == b.weight

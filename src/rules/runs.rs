@@ -50,8 +50,10 @@ pub(super) fn assemble(part: &Part<'_>, layers: Vec<Certificate>, runs: Vec<Run>
         let members: Vec<Certificate> = rest.by_ref().take(run.count).collect();
         let path = members.first().map_or(String::new(), |member| member.path.clone());
         let Run { rule, claims, evidence, .. } = run;
-        let evidence = evidence.clone();
-        premises.push(Certificate { path, span: run.count, rule: *rule, claims: *claims, evidence, premises: members });
+        let numbers: Vec<Numbers> = members.iter().map(|member| member.claims().numbers()).collect();
+        let inverse = if *rule == Rule::OperatorNorm { composition::bound(&numbers).inverse } else { None };
+        let (claims, evidence) = (Claims { inverse, ..*claims }, evidence.clone());
+        premises.push(Certificate { path, span: run.count, rule: *rule, claims, evidence, premises: members });
     }
     premises.extend(rest);
     let proof = compose(part, premises);

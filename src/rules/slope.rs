@@ -1,12 +1,12 @@
 //! Slope: a function by coordinates with slopes in `[m, L]` is `max(|m|, |L|)`-Lipschitz.
 //!
-//! For `−1 < m` and `L ≤ 1` it is averaged with `α = (1 − m)/2`: `(σ − (1 − α) id)/α` has slopes in `[−1, 1]`.
+//! For `0 < m` no distance shrinks by more than `m`. For `−1 < m` and `L ≤ 1` it is averaged with `α = (1 − m)/2`: `(σ − (1 − α) id)/α` has slopes in `[−1, 1]`.
 
 use crate::{
     activation::Activation,
     certificate::Claims,
     rigor::{
-        Upper,
+        Lower, Upper,
         directed::{div_up, sub_up},
     },
 };
@@ -26,7 +26,8 @@ fn of_slopes([m, l]: [f64; 2]) -> Claims {
     let averaged = (-1.0 < m && l <= 1.0).then(|| Upper::proved(div_up(sub_up(1.0, m), 2.0)));
     // α < 1 is what averaged means; for m near −1 the rounded quotient may reach it.
     let averaged = averaged.filter(|alpha| alpha.get() < 1.0);
-    Claims { averaged, ..Claims::lipschitz(Upper::proved(m.abs().max(l.abs()))) }
+    let inverse = (m > 0.0).then(|| Lower::proved(m));
+    Claims { averaged, inverse, ..Claims::lipschitz(Upper::proved(m.abs().max(l.abs()))) }
 }
 
 /// Returns `max(|m|, |L|)`, exactly.

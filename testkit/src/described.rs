@@ -83,7 +83,8 @@ pub fn value<N: Num>(map: &Map, input: Shape, x: &[N]) -> Option<Vec<N>> {
         }
         Map::Sum(branches) => sum(branches, input, x),
         Map::Mean(branches) => Some(times(&share(branches.len()), sum(branches, input, x)?)),
-        Map::Opaque(_) => None,
+        // Nothing rational solves its equation in general.
+        Map::Equilibrium(_) | Map::Opaque(_) => None,
     }
 }
 
@@ -209,6 +210,18 @@ fn entries<N: Num>(linear: &Linear, input: Shape) -> Option<Vec<(usize, usize, N
             let points = n / scale.count();
             (0..n).map(|i| (i, i, N::of(scale.wide()[i / points]))).collect()
         }
+        Linear::GraphGradient { weight, edges, .. } => {
+            let (inputs, count) = (weight.shape()[1], edges.len());
+            let points = input.len() / inputs;
+            let mut all = Vec::new();
+            for (k, &w) in weight.wide().iter().enumerate() {
+                for (e, &(u, v)) in edges.iter().enumerate() {
+                    let (to, from) = (k / inputs * count + e, k % inputs * points);
+                    all.extend([(to, from + v, N::of(w)), (to, from + u, N::of(-w))]);
+                }
+            }
+            all
+        }
         Linear::FirstChannels { .. } => (0..linear.output(input).ok()?.len()).map(|i| (i, i, one())).collect(),
         Linear::Mirror {} => {
             let (_, _, width) = image(input)?;
@@ -290,7 +303,8 @@ fn affine<N: Num>(linear: &Linear, input: Shape, x: &[N]) -> Option<Vec<N>> {
     }
     if let Linear::Dense { bias: Some(bias), .. }
     | Linear::Conv2d(Conv2d { bias: Some(bias), .. })
-    | Linear::ChannelAffine { shift: Some(bias), .. } = linear
+    | Linear::ChannelAffine { shift: Some(bias), .. }
+    | Linear::GraphGradient { bias: Some(bias), .. } = linear
     {
         let each = output / bias.count();
         y.iter_mut().enumerate().for_each(|(i, y)| *y = y.plus(&N::of(bias.wide()[i / each])));

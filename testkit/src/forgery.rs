@@ -112,6 +112,14 @@ fn least(part: &Part<'_>, proof: &Claimed) -> Result<Claims, String> {
             above(path, derived.ok_or("a claim out of nowhere")?.get(), claimed)?;
         }
     }
+    if let Some(own) = claimed.own_norm {
+        let proved = derived.own_norm.ok_or("a norm out of nowhere")?;
+        above(path, own.condition, proved.condition.get())?;
+        above(path, own.bound, proved.bound.get())?;
+        if let Some(convexity) = own.strong_convexity {
+            above(path, proved.strong_convexity.ok_or("a claim out of nowhere")?.get(), convexity)?;
+        }
+    }
     Ok(derived)
 }
 

@@ -7,7 +7,7 @@ use dahlquist::{
     certify::SealOptions,
     field::{GradientField, ResidualField, VectorField},
     layer::{
-        ActivationLayer, AffineLayer, Branches, Flow, Householder, Implicit, L2Pool, Layer, Normalize,
+        ActivationLayer, AffineLayer, Branches, Equilibrium, Flow, Householder, Implicit, L2Pool, Layer, Normalize,
         PartialActivation, Reshape, Selection, Step,
     },
     model::{self, Model, Padding, Pair, Pooling, Tensor, Window},
@@ -130,8 +130,15 @@ fn family<T: Scalar>(draw: &mut impl FnMut(usize, f64) -> Vec<T>) -> Result<Vec<
         function(Activation::Silu {})?,
         Box::new(AffineLayer::new(Affine::new(MeanPool::windows(image, around)?, None)?)),
         Box::new(Implicit::new(pointwise(draw(64, 0.2))?, Tableau::radau_iia2(), 0.5, 1, None)?),
+        Box::new(Equilibrium::new(pointwise(around_one(draw(64, 0.05)))?, None)?),
         function(Activation::Hardtanh { min: -0.5, max: 0.75 })?,
     ])
+}
+
+/// Entries of an 8 × 8 matrix, 1 added to those of the diagonal: its field contracts.
+fn around_one<T: Scalar>(mut weights: Vec<T>) -> Vec<T> {
+    weights.iter_mut().step_by(9).for_each(|w| *w += T::one());
+    weights
 }
 
 /// A gradient field on images of 8 × 4 × 4 with a convolution of one point.

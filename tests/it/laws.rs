@@ -28,9 +28,11 @@ layer_laws! {
     partial_activation<T>: strategies::partial_activation::<T>();
     channel_affine<T>: strategies::channel_affine::<T>().prop_map(AffineLayer::new);
     grouped_conv2d<T>: strategies::grouped_conv2d::<T>().prop_map(AffineLayer::new);
+    graph_gradient<T>: strategies::graph_gradient::<T>().prop_map(AffineLayer::new);
     gradient_flow<T>: strategies::gradient_flow::<T>();
     varying_gradient_flow<T>: strategies::varying_gradient_flow::<T>();
     residual_flow<T>: strategies::residual_flow::<T>();
+    alternation<T>: strategies::alternation::<T>();
     splitting<T>: strategies::splitting::<T>();
     structured_flow<T>: strategies::structured_flow::<T>();
     declared_dense<T>: declared::<T, _>(strategies::long_dense::<T>().prop_map(AffineLayer::new));
@@ -68,6 +70,8 @@ field_claim_laws! {
 field_laws! {
     gradient_field<T>: strategies::gradient_field::<T>();
     residual_field<T>: strategies::residual_field::<T>();
+    graph_diffusion<T>: strategies::graph_diffusion::<T>();
+    projected_field<T>: strategies::projected_field::<T>();
     structured_field<T>: strategies::structured_field::<T>();
     declared_gradient_field<T>: strategies::long_gradient_field::<T>().prop_map(|mut field| {
         VectorField::<T>::set_summation(&mut field, Summation::Declared);
@@ -87,4 +91,18 @@ fn declared<T: Scalar, L: Layer<T>>(layers: impl Strategy<Value = L>) -> impl St
 fn methods() {
     let names = Tableau::names().chain(["ssprk32", "ssprk52", "ssprk102"]).collect::<Vec<_>>();
     laws::hold(select(names), |name, seed| laws::tableau(&Tableau::by_name(name).unwrap(), seed));
+}
+
+/// Every value of these takes a solve: few cases, so that they take seconds.
+#[test]
+fn what_is_solved() {
+    fn hold<T: Scalar>(cases: u32) {
+        let found = laws::search(cases, strategies::equilibrium::<T>(), |layer, seed| laws::layer::<T, _>(layer, seed));
+        assert!(found.is_ok(), "{found:?}");
+        let found =
+            laws::search(cases, strategies::implicit_flow::<T>(), |layer, seed| laws::layer::<T, _>(layer, seed));
+        assert!(found.is_ok(), "{found:?}");
+    }
+    hold::<f32>(4);
+    hold::<f64>(4);
 }

@@ -1,6 +1,7 @@
 //! Every claim, tested: one module a claim, one binary for all of them.
 
 mod activations;
+mod alternation;
 mod attack;
 mod attack_executes;
 mod augment;
@@ -11,6 +12,7 @@ mod data;
 mod described;
 mod directed;
 mod emma;
+mod equilibrium;
 mod executed;
 mod executed_margin;
 mod falsify;
@@ -20,6 +22,7 @@ mod formats;
 mod forms;
 mod fuzz_seeds;
 mod gradients;
+mod graph;
 mod groups;
 mod horizon;
 mod hostile;

@@ -5,12 +5,14 @@ use std::{collections::BTreeSet, path::Path};
 use dahlquist::certificate::Rule;
 
 /// Files of `proofs/` that are not the proof of a rule of the code, and why they are there.
-const OTHERS: [&str; 25] = [
+const OTHERS: [&str; 26] = [
     // What the proofs share, and what the rules' numbers rest on.
     "declared_order",
     "directed",
     "euclidean",
     "fourier",
+    // A claim beside others: no rule is about it alone.
+    "inverse_lipschitz",
     "pointwise",
     "rounding",
     // The form of a method, of which no rule makes use: stage multipliers prove as much.

@@ -16,7 +16,7 @@ from __future__ import annotations
 from . import errors
 from ._attack import Attacked, Falsification, attack, falsify
 from ._check import CheckReport, Finding, check
-from ._flow import Field, GradientField, ResidualField, costates, flow
+from ._flow import Field, GradientField, ProjectedField, ResidualField, costates, flow
 from ._imports import from_onnx, from_state_dict, from_torch
 from ._model import Model, kinds, load
 from ._native import __version__
@@ -37,6 +37,7 @@ __all__ = [
     "GradientField",
     "Model",
     "NotProvedError",
+    "ProjectedField",
     "ResidualField",
     "Sealed",
     "Tableau",

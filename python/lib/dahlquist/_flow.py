@@ -86,17 +86,7 @@ class GradientField(Field):
         ndarray of shape ``(...)``
             It never increases along the flow.
         """
-        psi = _PRIMITIVES.get(self.activation["function"])
-        if self.activation["function"] == "leaky_relu":
-            slope = self.activation["slope"]
-            psi = lambda z: np.where(z > 0, 1.0, slope) * z * z / 2  # noqa: E731
-        if psi is None:
-            raise ValueError(f"no primitive of {self.activation['function']} in closed form is known here")
-        x = _arrays.to_numpy(x).astype(np.float64)
-        batch = x.shape[: x.ndim - len(self._space)]
-        operator = {k: v.astype(np.float64) if isinstance(v, np.ndarray) else v for k, v in self._operator.items()}
-        z = Model(self._space, [operator]).predict(x.reshape(-1, *self._space))
-        return psi(z).reshape(len(z), -1).sum(axis=1).reshape(batch)
+        return _energy(self.activation, self._operator, self._space, x)
 
 
 class ResidualField(Field):
@@ -127,6 +117,91 @@ class ResidualField(Field):
     def to_dict(self) -> dict:
         """Returns the field in the format of model files, with arrays for weights."""
         return {"type": "residual", "activation": self.activation, "inner": self._inner, "outer": self._outer}
+
+
+class ProjectedField(Field):
+    """Manek and Kolter's field: a nominal one, projected so that a Lyapunov function falls along it.
+
+    ``f = g - grad V relu(<grad V, g> + rate V) / |grad V|^2`` with ``g(x) = B (sigma(Ax + b) - sigma(b))`` and
+    ``V(x) = sum psi(Kx) + epsilon/2 |x|^2``, ``psi' = slope``. So ``<grad V, f> <= -rate V``, and 0 is where it comes to rest. It is not
+    Lipschitz: a model with it has no certificate.
+
+    Parameters
+    ----------
+    inner, outer, potential : array
+        ``A``, ``B`` and ``K``: matrices, or weights of convolutions.
+    inner_bias : array, optional
+        ``b``.
+    activation : str or dict
+        ``sigma``, as for :class:`GradientField`, with any slopes.
+    slope : str or dict
+        ``psi'``: monotone and 0 at 0, such as ``"relu"`` or ``"tanh"``.
+    epsilon, rate : float
+        A positive number, and one that is not negative.
+    space, padding, padding_mode
+        As for :class:`GradientField`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> field = ProjectedField(np.eye(2), np.eye(2), np.eye(2), activation="identity", slope="relu", rate=0.5)
+    >>> t, x = flow(field, np.array([[1.0, -2.0]]), method="rk4", h=0.1, steps=20)
+    >>> bool((np.diff(field.lyapunov(x)[:, 0]) < 0).all())
+    True
+    """
+
+    def __init__(
+        self, inner, outer, potential, inner_bias=None, activation="relu", *, slope="relu", epsilon=1.0, rate=0.0, space=None,
+        padding="same", padding_mode="zeros",
+    ):
+        function = lambda f: f if isinstance(f, dict) else {"function": f}  # noqa: E731
+        bias = None if inner_bias is None else _arrays.weights(inner_bias)
+        options = (space, padding, padding_mode)
+        self.activation, self.slope = function(activation), function(slope)
+        self.epsilon, self.rate = float(epsilon), float(rate)
+        self._inner, self._space = _operator(_arrays.weights(inner), bias, *options)
+        self._outer, _ = _operator(_arrays.weights(outer), None, *options)
+        self._potential, _ = _operator(_arrays.weights(potential), None, *options)
+
+    def to_dict(self) -> dict:
+        """Returns the field in the format of model files, with arrays for weights."""
+        potential = {"activation": self.slope, "operator": self._potential}
+        return {
+            "type": "lyapunov_projected", "activation": self.activation, "inner": self._inner, "outer": self._outer,
+            "potential": potential, "epsilon": self.epsilon, "rate": self.rate,
+        }
+
+    def lyapunov(self, x) -> np.ndarray:
+        """Returns ``V(x)``.
+
+        Parameters
+        ----------
+        x : array of shape ``(..., *space)``
+            Points, for instance all states of a flow.
+
+        Returns
+        -------
+        ndarray of shape ``(...)``
+            It falls along the field; along a flow, if its steps are short enough.
+        """
+        x = _arrays.to_numpy(x).astype(np.float64)
+        square = (x * x).reshape(*x.shape[: x.ndim - len(self._space)], -1).sum(axis=-1)
+        return _energy(self.slope, self._potential, self._space, x) + self.epsilon / 2 * square
+
+
+def _energy(activation, operator, space, x):
+    """Returns ``sum psi(Wx + b)`` with ``psi' = sigma`` for each point."""
+    psi = _PRIMITIVES.get(activation["function"])
+    if activation["function"] == "leaky_relu":
+        slope = activation["slope"]
+        psi = lambda z: np.where(z > 0, 1.0, slope) * z * z / 2  # noqa: E731
+    if psi is None:
+        raise ValueError(f"no primitive of {activation['function']} in closed form is known here")
+    x = _arrays.to_numpy(x).astype(np.float64)
+    batch = x.shape[: x.ndim - len(space)]
+    operator = {k: v.astype(np.float64) if isinstance(v, np.ndarray) else v for k, v in operator.items()}
+    z = Model(space, [operator]).predict(x.reshape(-1, *space))
+    return psi(z).reshape(len(z), -1).sum(axis=1).reshape(batch)
 
 
 def _operator(weight, bias, space, padding, padding_mode):

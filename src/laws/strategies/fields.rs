@@ -2,10 +2,13 @@
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
-use super::{activation, bias, conv2d, dense, long_conv2d, long_dense, matrix, monotone_activation, steep_activation};
+use super::{
+    activation, bias, conv2d, dense, graph_gradient, long_conv2d, long_dense, matrix, moderate, monotone_activation,
+    steep_activation,
+};
 use crate::{
     activation::Activation,
-    field::{GradientField, ResidualField, StructuredField},
+    field::{GradientField, ProjectedField, ResidualField, StructuredField},
     model::{self, Field, Linear, Padding, Pair, Potential, Tensor},
     operator::{Affine, Dense},
     rigor::torus::PaddingMode,
@@ -17,6 +20,13 @@ use crate::{
 pub fn gradient_field<T: Scalar>() -> BoxedStrategy<GradientField<T>> {
     let map = prop_oneof![2 => dense::<T>(), 1 => conv2d::<T>()];
     (map, monotone_activation()).prop_filter_map("refused", |(map, a)| GradientField::new(map, a).ok()).boxed()
+}
+
+/// Returns diffusion on a graph: the gradient field of differences along its edges.
+pub fn graph_diffusion<T: Scalar>() -> BoxedStrategy<GradientField<T>> {
+    (graph_gradient::<T>(), monotone_activation())
+        .prop_filter_map("refused", |(map, a)| GradientField::new(map, a).ok())
+        .boxed()
 }
 
 /// Returns the field of [`gradient_field`], its slope of any magnitude.
@@ -124,6 +134,23 @@ pub(super) fn family<T: Scalar>(kind: usize, images: bool) -> BoxedStrategy<Fiel
             .prop_map(|(activation, linear, inner, outer)| Field::Lurie { activation, linear, inner, outer })
             .boxed(),
     }
+}
+
+/// Returns Manek and Kolter's field on vectors: nothing is claimed of it but its derivatives.
+pub fn projected_field<T: Scalar>() -> BoxedStrategy<ProjectedField<T>> {
+    let dense = |rows: usize, columns: usize| {
+        vec(moderate::<T>(), rows * columns)
+            .prop_map(move |w| Linear::Dense { weight: Tensor::new(&[rows, columns], &w), bias: None })
+    };
+    let slopes = select(vec![Activation::Relu {}, Activation::Tanh {}, Activation::LeakyRelu { slope: 0.25 }]);
+    (dense(3, 2), vec(moderate::<T>(), 3), dense(2, 3), dense(3, 2), activation(), slopes, (0.1..2.0f64, 0.0..1.0f64))
+        .prop_filter_map("refused", |(inner, bias, outer, operator, activation, slope, (epsilon, rate))| {
+            let inner = inner.with_bias(Some(Tensor::new(&[3], &bias)));
+            let potential = Potential { activation: slope, operator };
+            let field = Field::LyapunovProjected { activation, inner, outer, potential, epsilon, rate };
+            ProjectedField::new(&field, Shape::Features(2)).ok()
+        })
+        .boxed()
 }
 
 /// The number of kinds of [`structured_field`].

@@ -3,14 +3,16 @@
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{
-    bias, explicit_tableau, fields::family, gradient_field, matrix, moderate, monotone_activation, residual_field,
-    steep_gradient_field, structured_field, wide,
+    bias, dense, explicit_tableau,
+    fields::{KINDS, family},
+    gradient_field, matrix, moderate, monotone_activation, residual_field, steep_gradient_field, structured_field,
+    wide,
 };
 use crate::{
     activation::Activation,
     field::{GradientField, ResidualField, StructuredField, VectorField},
     integrate::{Surd, Tableau},
-    layer::{Flow, Implicit, Layer, Splitting, Step},
+    layer::{Alternation, Equilibrium, Flow, Implicit, Layer, Splitting, Step},
     model::SplitMethod,
     operator::{Affine, Dense},
     rules::Prover,
@@ -76,16 +78,59 @@ pub fn implicit_tableau() -> impl Strategy<Value = Tableau> {
     })
 }
 
-/// Flows of gradient fields and of fields of the family by implicit methods, their steps short and long.
+/// Flows of gradient fields and of fields of the family on vectors by implicit methods, their steps short and long. Every value takes a
+/// solve, so the spaces are small.
 pub fn implicit_flow<T: Scalar>() -> BoxedStrategy<Implicit<T>> {
-    let gradient = gradient_field::<T>().prop_map(|field| Box::new(field) as Box<dyn VectorField<T>>);
-    let family = structured_field::<T>().prop_map(|field| Box::new(field) as Box<dyn VectorField<T>>);
+    let gradient = (dense::<T>(), monotone_activation()).prop_filter_map("refused", |(map, a)| {
+        Some(Box::new(GradientField::new(map, a).ok()?) as Box<dyn VectorField<T>>)
+    });
+    let family = (0..KINDS).prop_flat_map(|kind| family::<T>(kind, false)).prop_filter_map("refused", |field| {
+        Some(Box::new(StructuredField::new(&field, Shape::Features(4)).ok()?) as Box<dyn VectorField<T>>)
+    });
     let lengths = prop_oneof![4 => 0.0..2.0f64, 2 => 2.0..16.0f64, 1 => -0.5..0.0f64];
     (prop_oneof![gradient, family], implicit_tableau(), lengths, 1..=2usize)
         .prop_filter_map("refused", |(field, tableau, ratio, steps)| {
             let l = Prover::default().field(&field.describe(), field.shape()).ok()?.bound().get();
             let h = T::of(ratio / l.max(1e-3)).wide();
             Implicit::boxed(vec![field], tableau, h, steps, None).ok().filter(|_| is_moderate(h))
+        })
+        .boxed()
+}
+
+/// Pairs of steps of dense gradient fields: one that contracts, if its proof says so, and one that expands.
+pub fn alternation<T: Scalar>() -> BoxedStrategy<Alternation<T>> {
+    (1..=4usize, select(vec![0.25, 0.6, 1.0]))
+        .prop_flat_map(|(n, part)| {
+            let map = move |m: usize| (Just((m, n)), matrix::<T>(m, n), bias::<T>(m));
+            (map(n + 1), map(2), select(vec![0.25, 0.5, 1.0]), monotone_activation(), Just(part))
+        })
+        .prop_filter_map("refused", |(first, second, slope, function, part)| {
+            let field = |((m, n), w, b): ((usize, usize), Vec<T>, Option<Vec<T>>), a| {
+                let map = Affine::new(Dense::new(m, n, w).ok()?, b).ok()?;
+                Some(Box::new(GradientField::new(map, a).ok()?) as Box<dyn VectorField<T>>)
+            };
+            let pair = [field(first, Activation::LeakyRelu { slope })?, field(second, function)?];
+            let layer = Alternation::new(vec![pair], Step::Relative(part)).ok()?;
+            Some(layer).filter(|layer| layer.expansions().iter().all(|h| *h == 0.0 || is_moderate(*h)))
+        })
+        .boxed()
+}
+
+/// Equilibria of gradient fields and of fields of the family on vectors that are proved to contract.
+pub fn equilibrium<T: Scalar>() -> BoxedStrategy<Equilibrium<T>> {
+    let gradient = (dense::<T>(), monotone_activation()).prop_filter_map("refused", |(map, a)| {
+        Some(Box::new(GradientField::new(map, a).ok()?) as Box<dyn VectorField<T>>)
+    });
+    let family = select(vec![1, 1, 4, 5, 6]).prop_flat_map(|kind| {
+        family::<T>(kind, false).prop_filter_map("refused", move |field| {
+            Some(Box::new(StructuredField::new(&field, Shape::Features(4)).ok()?) as Box<dyn VectorField<T>>)
+        })
+    });
+    prop_oneof![1 => gradient, 3 => family]
+        .prop_filter_map("not proved to contract", |field| {
+            let rate =
+                -Prover::default().field(&field.describe(), field.shape()).ok()?.claims().one_sided_lipschitz?.get();
+            Equilibrium::boxed(field, None).ok().filter(|_| rate > 1e-6)
         })
         .boxed()
 }

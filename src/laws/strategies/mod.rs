@@ -9,19 +9,21 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 
 pub use self::{
     fields::{
-        KINDS, gradient_field, long_gradient_field, residual_field, steep_gradient_field, steep_residual_field,
-        structured, structured_field,
+        KINDS, gradient_field, graph_diffusion, long_gradient_field, projected_field, residual_field,
+        steep_gradient_field, steep_residual_field, structured, structured_field,
     },
     flows::{
-        flow, gradient_flow, gradient_flow_by, implicit_flow, implicit_tableau, long_step_gradient_flow, residual_flow,
-        splitting, steep_gradient_flow, steep_residual_flow, steep_splitting, steep_structured_flow, step_ratio,
-        structured_flow, varying_gradient_flow,
+        alternation, equilibrium, flow, gradient_flow, gradient_flow_by, implicit_flow, implicit_tableau,
+        long_step_gradient_flow, residual_flow, splitting, steep_gradient_flow, steep_residual_flow, steep_splitting,
+        steep_structured_flow, step_ratio, structured_flow, varying_gradient_flow,
     },
     layers::{
         activation_layer, conv2d_layer, dense_layer, householder, l2_pool, moves, normalize, partial_activation,
         pool_layer, pooling, reshape, selection, unit_rows_layer,
     },
-    operators::{channel_affine, conv2d, dense, geometry, grouped_conv2d, long_conv2d, long_dense, pool},
+    operators::{
+        channel_affine, conv2d, dense, geometry, graph_gradient, grouped_conv2d, long_conv2d, long_dense, pool,
+    },
 };
 use crate::{activation::Activation, integrate::Tableau, scalar::Scalar, tensor::Shape};
 

@@ -1,11 +1,11 @@
 //! Matrices, convolutions, means and diagonals, with biases or none.
 
-use proptest::{option, prelude::*, sample::select};
+use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{bias, image, matrix, pooling, shape};
 use crate::{
     model::{self, Padding, Pair, Tensor},
-    operator::{Affine, Conv2d, Dense, Diagonal, Geometry, MeanPool},
+    operator::{Affine, Conv2d, Dense, Diagonal, Geometry, GraphGradient, MeanPool},
     rigor::torus::PaddingMode,
     scalar::Scalar,
     tensor::Shape,
@@ -91,6 +91,21 @@ pub fn pool<T: Scalar>() -> BoxedStrategy<Affine<T>> {
         .prop_filter_map("refused", |(input, windows)| {
             let pool = windows.map_or_else(|| MeanPool::global(input), |windows| MeanPool::windows(input, windows));
             Affine::new(pool.ok()?, None).ok()
+        })
+        .boxed()
+}
+
+/// Returns differences along the edges of a graph, mixed by a matrix, with a bias or none.
+pub fn graph_gradient<T: Scalar>() -> BoxedStrategy<Affine<T>> {
+    (image(), 1..=3usize)
+        .prop_flat_map(|(nodes, outputs)| {
+            let points = nodes.points();
+            let channels = nodes.len() / points;
+            let edges = vec((0..points, 0..points), 1..=6);
+            (Just((nodes, outputs)), edges, matrix::<T>(outputs, channels), bias::<T>(outputs))
+        })
+        .prop_filter_map("refused", |((nodes, outputs), edges, w, b)| {
+            Affine::new(GraphGradient::new(nodes, edges, outputs, w).ok()?, b).ok()
         })
         .boxed()
 }

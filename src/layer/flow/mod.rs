@@ -179,6 +179,24 @@ impl<T: Scalar, S: Stepper<Scalar = T>> Steps<S> {
     fn set_length(&mut self, h: T) {
         self.parts.iter_mut().for_each(|part| part.set_length(h));
     }
+
+    /// Makes every step as long as `h`, for good.
+    pub(super) fn fix(&mut self, h: T) {
+        (self.choice, self.horizon) = (Step::Fixed(h.wide()), None);
+        self.set_length(h);
+    }
+
+    /// Returns the same flow over `f64`, exactly.
+    pub(super) fn widened(&self) -> Steps<S::Wide> {
+        Steps {
+            parts: self.parts.iter().map(Stepper::widen).collect(),
+            choice: Step::Fixed(self.step().wide()),
+            steps: self.steps,
+            horizon: self.horizon,
+            least: self.steps,
+            estimate: (0.0, 0),
+        }
+    }
 }
 
 impl<T: Scalar, S: Stepper<Scalar = T>> Layer<T> for Steps<S> {
@@ -241,14 +259,7 @@ impl<T: Scalar, S: Stepper<Scalar = T>> Layer<T> for Steps<S> {
     }
 
     fn widen(&self) -> Box<dyn Layer<f64>> {
-        Box::new(Steps {
-            parts: self.parts.iter().map(Stepper::widen).collect(),
-            choice: Step::Fixed(self.step().wide()),
-            steps: self.steps,
-            horizon: self.horizon,
-            least: self.steps,
-            estimate: (0.0, 0),
-        })
+        Box::new(self.widened())
     }
 
     fn parameters(&self) -> Vec<&[T]> {

@@ -1,13 +1,14 @@
 //! Steps of implicit Runge–Kutta methods.
 
-mod krylov;
 mod rounding;
 mod step;
 
 use std::sync::Arc;
 
-use self::krylov::Block;
-use super::{Step, Stepper, Steps};
+use super::{
+    Step, Stepper, Steps,
+    solve::{Block, krylov},
+};
 use crate::{
     certificate::Certificate,
     error::{Error, Result},

@@ -1,11 +1,14 @@
 //! How far the end of an executed implicit step is from that of the exact one.
 
-use super::{Implicit, step::FAR};
+use super::Implicit;
 use crate::{
     certificate::Certificate,
     error::Result,
     field::FieldError,
-    layer::flow::{Sum, Weight},
+    layer::{
+        flow::{Sum, Weight},
+        solve::FAR,
+    },
     rigor::{
         Rounding,
         directed::{add_up, mul_up, sqrt_up},

@@ -5,10 +5,11 @@
 use std::cell::Cell;
 
 use dahlquist::{
+    activation::Activation,
     certificate::Rule,
     laws::{Verdict, strategies as s},
     layer::Layer,
-    model::{Field, Flow, Fractions, Linear, Map, Method, Tensor},
+    model::{Equilibrium, Field, Flow, Fractions, Householder, Linear, Map, Method, Tensor},
     rules::Prover,
     scalar::Scalar,
     tensor::Shape,
@@ -98,7 +99,7 @@ fn implicit_step() {
     assert!(found > 10, "{found}");
     // x' = −x/2 with h = 3: 1/(1 + 3/2), to the last bits.
     let field = Field::Lurie {
-        activation: dahlquist::activation::Activation::Relu {},
+        activation: Activation::Relu {},
         linear: matrix(1, &[-0.5]),
         inner: matrix(1, &[0.0]),
         outer: matrix(1, &[0.0]),
@@ -111,9 +112,41 @@ fn implicit_step() {
     assert_eq!(claims.averaged.unwrap().get(), 0.5);
 }
 
+/// An equation need not be solved to be tested: from an equilibrium `x` the push `u = −f(x)` follows.
+#[test]
+fn equilibrium() {
+    let count = Cell::new(0);
+    hold(s::equilibrium::<f32>(), |layer, seed| {
+        let Ok(proof) = proof::<f32>(layer) else { return Ok(()) };
+        assert_eq!(proof.rule(), Rule::Equilibrium);
+        let (field, space) = (layer.field().describe(), Layer::<f32>::input(layer));
+        let mut rng = generator(seed);
+        for scale in [1.0, 1e-3, 100.0] {
+            let mut draw = || normal::<f64>(space.len(), scale, &mut rng).into_iter().map(exact).collect::<Point>();
+            let points = [draw(), draw()];
+            let pushes = points.each_ref().map(|x| slope(&field, space, x));
+            let [Some(f), Some(f2)] = pushes else { return Ok(()) };
+            let [u, u2] = [f, f2].map(|f| f.iter().map(|f| -f).collect::<Point>());
+            obeys("an equilibrium", proof.claims(), [&u, &u2], points.each_ref())?;
+        }
+        count.set(count.get() + 1);
+        Ok(())
+    });
+    assert!(count.get() > 40, "{}", count.get());
+    // x' = −x/2 + u rests at 2u; with a rate of 4 it is averaged, too.
+    let claims = |w: f64| {
+        let map = Map::Equilibrium(Equilibrium { field: gradient(&[w]), tolerance: None });
+        Prover::default().network(&map, Shape::Features(1)).unwrap().claims()
+    };
+    let (slow, fast) = (claims(0.5f64.sqrt()), claims(2.0));
+    assert!((2.0..2.0 + 1e-12).contains(&slow.bound.get()) && slow.averaged.is_none(), "{slow:?}");
+    assert!((2.0 - 1e-12..=2.0).contains(&slow.inverse.unwrap().get()), "{slow:?}");
+    assert!((0.25..0.25 + 1e-12).contains(&fast.bound.get()) && fast.averaged.unwrap().get() == 0.5, "{fast:?}");
+}
+
 /// `−wᵀ(wx)` in one dimension.
 fn gradient(w: &[f64]) -> Field {
-    let activation = dahlquist::activation::Activation::Identity {};
+    let activation = Activation::Identity {};
     Field::Gradient { activation, operator: matrix(w.len(), w), weights: None }
 }
 
@@ -158,6 +191,85 @@ fn skew_flow() {
             assert_eq!((claims.bound.get(), claims.inverse.unwrap().get()), (1.0, 1.0), "{name}");
         }
     }
+}
+
+/// Many steps of NAIS-Net: the way into its norm and out of it is paid once.
+#[test]
+fn own_norm() {
+    let found = Cell::new(0);
+    let weights = proptest::collection::vec((-8i32..=8).prop_map(|w| f64::from(w) / 8.0), 9);
+    let function = select(vec![
+        Activation::Relu {},
+        Activation::LeakyRelu { slope: 0.25 },
+        Activation::LeakyRelu { slope: 0.75 },
+        Activation::Hardtanh { min: -1.0, max: 0.5 },
+    ]);
+    let length = (select(vec![0.25, 1.0, 1.9, 2.0, 2.5]), 1..=9usize, select(vec!["euler", "heun", "kutta3"]));
+    hold(
+        (weights, function, select(vec![0.125, 0.5]), length),
+        |(r, activation, epsilon, (part, steps, method)), seed| {
+            let (space, activation, epsilon) = (Shape::Features(3), *activation, *epsilon);
+            let field = Field::Nais { activation, factor: matrix(3, r), bias: None, epsilon };
+            let known = Prover::default().field(&field, space).unwrap().claims().own_norm.unwrap();
+            let h = part / known.bound.get().max(1e-6);
+            let flow = Map::Flow(Flow::of_steps(field, Method::Named((*method).into()), h, *steps));
+            let Ok(proof) = Prover::default().network(&flow, space) else { return Ok(()) };
+            if step_rule(&proof) == Rule::OwnNorm {
+                found.set(found.get() + 1);
+            }
+            let mut rng = generator(seed);
+            for scale in [1.0, 8.0] {
+                let mut draw =
+                    || normal::<f32>(3, scale, &mut rng).into_iter().map(|x| exact(x.into())).collect::<Point>();
+                let (x, y) = (draw(), draw());
+                let [Some(a), Some(b)] = [&x, &y].map(|x| value(&flow, space, x)) else { return Ok(()) };
+                obeys("a flow of NAIS-Net", proof.claims(), [&x, &y], [&a, &b])?;
+            }
+            Ok(())
+        },
+    );
+    assert!(found.get() > 20, "{}", found.get());
+    // One direction, P = 1/4 + ε: the factor is that of a gradient step, in both norms.
+    let field =
+        Field::Nais { activation: Activation::Identity {}, factor: matrix(1, &[0.5]), bias: None, epsilon: 0.25 };
+    let flow = Map::Flow(Flow::of_steps(field, Method::Named("euler".into()), 1.0, 10));
+    let bound = Prover::default().network(&flow, Shape::Features(1)).unwrap().bound().get();
+    assert!((0.5f64.powi(10)..0.5f64.powi(10) * (1.0 + 1e-6)).contains(&bound), "{bound}");
+    // A condition of 17: any number of steps is √17-Lipschitz, where a product of steps would grow.
+    let factor = matrix(2, &[2.0, 0.0, 0.0, 0.0]);
+    let field = Field::Nais { activation: Activation::Relu {}, factor, bias: None, epsilon: 0.25 };
+    let flow = Map::Flow(Flow::of_steps(field, Method::Named("euler".into()), 0.4, 1000));
+    let bound = Prover::default().network(&flow, Shape::Features(2)).unwrap().bound().get();
+    assert!((bound - 17f64.sqrt()).abs() < 1e-6, "{bound}");
+}
+
+/// What shrinks, and by how much: steps, skip connections, functions, reflections.
+#[test]
+fn inverses_are_sharp_where_they_are_attained() {
+    let inverse = |map: &Map| Prover::default().network(map, Shape::Features(1)).unwrap().claims().inverse;
+    let near = |map: Map, expected: f64| {
+        let found = inverse(&map).unwrap_or_else(|| panic!("{map:?}")).get();
+        assert!(found <= expected && found > expected - 1e-9, "{found} {expected}");
+    };
+    let flow =
+        |name: &str, h: f64, steps| Map::Flow(Flow::of_steps(gradient(&[2.0]), Method::Named(name.into()), h, steps));
+    // x' = −4x.
+    near(flow("euler", 0.125, 2), 0.25);
+    near(flow("euler", 0.5, 1), 1.0);
+    near(flow("euler", -0.25, 1), 2.0);
+    near(flow("implicit_euler", 0.25, 1), 0.5);
+    // 1 − z − z²/2 for the polynomial of Heun's method in magnitudes.
+    near(flow("heun", 0.125, 1), 1.0 - 0.5 - 0.125);
+    assert!(inverse(&flow("euler", 0.25, 1)).is_none());
+    let branch = |w: f64| Map::Chain(vec![Map::Linear(matrix(1, &[w])), Map::Activation(Activation::Relu {})]);
+    near(Map::Sum(vec![Map::Chain(vec![]), branch(-0.25)]), 0.75);
+    near(Map::Mean(vec![branch(0.25), Map::Chain(vec![])]), 0.375);
+    assert!(inverse(&Map::Sum(vec![Map::Chain(vec![]), branch(1.5)])).is_none());
+    near(Map::Activation(Activation::LeakyRelu { slope: 0.125 }), 0.125);
+    assert!(inverse(&Map::Activation(Activation::Relu {})).is_none());
+    let householder = |v: f64| Map::Householder(Householder { vector: Tensor::new(&[1], &[v]) });
+    near(householder(0.5), 0.5);
+    assert!(inverse(&householder(1.0)).is_none());
 }
 
 #[test]

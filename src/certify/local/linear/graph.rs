@@ -163,7 +163,7 @@ impl Graph {
             }
             Map::Householder(householder) => self.householder(householder, shape, from),
             Map::Flow(flow) => self.flow(flow, shape, from),
-            Map::Opaque(_) => None,
+            Map::Equilibrium(_) | Map::Opaque(_) => None,
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::{rigor::directed::norm_up, scalar::Scalar, tensor::Batch};
 
 /// One batch for each stage of a block.
-pub(super) type Block<T> = Vec<Batch<T>>;
+pub(in crate::layer) type Block<T> = Vec<Batch<T>>;
 
 /// The most products with the matrix in one solve.
 const MOST_PRODUCTS: usize = 60;
@@ -17,7 +17,11 @@ const MOST_STALLED: usize = 3;
 /// It is the method of generalized conjugate residuals (Eisenstat, Elman, Schultz, SIAM J. Numer. Anal. 20, 1983): the
 /// least residual over a Krylov space, for matrices whose symmetric part is definite. How good the solution is decides nothing:
 /// whoever needs that looks at a residual.
-pub(super) fn solve<T: Scalar>(matrix: impl Fn(&[Batch<T>]) -> Block<T>, b: &[Batch<T>], target: &[f64]) -> Block<T> {
+pub(in crate::layer) fn solve<T: Scalar>(
+    matrix: impl Fn(&[Batch<T>]) -> Block<T>,
+    b: &[Batch<T>],
+    target: &[f64],
+) -> Block<T> {
     let samples = target.len();
     let mut x: Block<T> = b.iter().map(|b| Batch::zeros(b.shape(), samples)).collect();
     let mut left = b.to_vec();
@@ -63,7 +67,7 @@ pub(super) fn solve<T: Scalar>(matrix: impl Fn(&[Batch<T>]) -> Block<T>, b: &[Ba
 }
 
 /// For each sample, an upper bound of the norm over all stages; infinite if it holds a NaN.
-pub(super) fn norms<T: Scalar>(x: &[Batch<T>]) -> Vec<f64> {
+pub(in crate::layer) fn norms<T: Scalar>(x: &[Batch<T>]) -> Vec<f64> {
     let stages: Vec<Vec<f64>> = x.iter().map(Batch::norms_up).collect();
     let samples = x.first().map_or(0, Batch::samples);
     (0..samples).map(|s| norm_up(&stages.iter().map(|norms| norms[s]).collect::<Vec<f64>>())).collect()
@@ -78,7 +82,7 @@ fn dot<T: Scalar>(x: &[Batch<T>], y: &[Batch<T>], s: usize) -> f64 {
 }
 
 /// `x ← x + aₛy`, sample by sample.
-pub(super) fn add<T: Scalar>(x: &mut [Batch<T>], a: &[f64], y: &[Batch<T>]) {
+pub(in crate::layer) fn add<T: Scalar>(x: &mut [Batch<T>], a: &[f64], y: &[Batch<T>]) {
     for (x, y) in x.iter_mut().zip(y) {
         for (s, &a) in a.iter().enumerate().filter(|(_, a)| **a != 0.0) {
             let a = T::of(a);
