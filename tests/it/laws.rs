@@ -65,13 +65,14 @@ claim_laws! {
 field_claim_laws! {
     steep_gradient_field<T>: strategies::steep_gradient_field::<T>();
     steep_residual_field<T>: strategies::steep_residual_field::<T>();
+    // A projection has kinks of every size near the minimum of its potential: `projected` compares derivatives away from it.
+    projected_field<T>: strategies::projected_field::<T>();
 }
 
 field_laws! {
     gradient_field<T>: strategies::gradient_field::<T>();
     residual_field<T>: strategies::residual_field::<T>();
     graph_diffusion<T>: strategies::graph_diffusion::<T>();
-    projected_field<T>: strategies::projected_field::<T>();
     structured_field<T>: strategies::structured_field::<T>();
     declared_gradient_field<T>: strategies::long_gradient_field::<T>().prop_map(|mut field| {
         VectorField::<T>::set_summation(&mut field, Summation::Declared);

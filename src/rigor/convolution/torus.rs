@@ -65,7 +65,8 @@ impl Convolution<'_> {
         Upper::proved(scale_up(norm, exponent)).finite("the norm of a convolution")
     }
 
-    /// Returns a proved lower bound of `min ‖Tx‖/‖x‖`: positive only for an injective circular convolution.
+    /// Returns a proved lower bound of `min ‖Tx‖/‖x‖`: positive only for an injective convolution that is circular, or
+    /// whose taps never reach beyond the border, where circular and zero padding are one.
     ///
     /// # Errors
     /// As [`Self::norm`].
@@ -84,7 +85,9 @@ impl Convolution<'_> {
     fn smallest(&self, prove: impl Fn(faer::MatRef<'_, f64>) -> Result<Lower>) -> Result<Lower> {
         let [ay, ax] = self.axes;
         let all_outputs = |a: Axis| a.output().is_some_and(|m| m * a.stride == a.input);
-        if self.mode == PaddingMode::Zeros || !all_outputs(ay) || !all_outputs(ax) {
+        let reaches_out = |a: Axis| a.kernel > 1 || a.padding > 0;
+        let cuts = self.mode == PaddingMode::Zeros && (reaches_out(ay) || reaches_out(ax));
+        if cuts || !all_outputs(ay) || !all_outputs(ax) {
             return Ok(Lower::ZERO);
         }
         let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Lower::ZERO) };
