@@ -163,8 +163,8 @@ fn derivatives_are_those_of_the_implicit_function_theorem() {
     assert!((dot(&pulled, &v) - dot(&g, &jv)).abs() < 1e-12);
     // Each weight, moved a little.
     let mut moved = layer;
-    for slot in 0..gradient.len() {
-        for i in 0..gradient[slot].len() {
+    for (slot, by_slot) in gradient.iter().enumerate() {
+        for (i, by_weight) in by_slot.iter().enumerate() {
             let mut value = |t: f64| {
                 moved.parameters_mut()[slot][i] += t;
                 dot(&g, &moved.forward(u.clone(), &mut Tape::idle()))
@@ -172,7 +172,7 @@ fn derivatives_are_those_of_the_implicit_function_theorem() {
             let (plus, minus) = (value(1e-5), value(-2e-5));
             value(1e-5);
             let quotient = (plus - minus) / 2e-5;
-            assert!((quotient - gradient[slot][i]).abs() < 1e-7, "{slot} {i}: {quotient} {}", gradient[slot][i]);
+            assert!((quotient - by_weight).abs() < 1e-7, "{slot} {i}: {quotient} {by_weight}");
         }
     }
 }
