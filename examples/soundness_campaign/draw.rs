@@ -139,7 +139,7 @@ impl<T: Scalar> Draw<'_, T> {
             }
         };
         (self.input, self.shape) = (shape, shape);
-        self.push(Part::Described(map))?;
+        self.push(Part::Described(Box::new(map)))?;
         if matches!(self.shape, Shape::Image { .. }) { self.push(Part::Flatten) } else { Ok(()) }
     }
 
@@ -152,7 +152,8 @@ impl<T: Scalar> Draw<'_, T> {
         let branch = vec![linear(&inner)?, model::Map::Activation(function), linear(&outer)?];
         let branches = vec![model::Map::Chain(Vec::new()), model::Map::Chain(branch)];
         let sum = self.rng.random_bool(0.5);
-        self.push(Part::Described(if sum { model::Map::Sum(branches) } else { model::Map::Mean(branches) }))
+        let map = if sum { model::Map::Sum(branches) } else { model::Map::Mean(branches) };
+        self.push(Part::Described(Box::new(map)))
     }
 
     fn affine(&mut self, map: Map<T>) -> Result<()> {

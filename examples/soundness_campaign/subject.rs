@@ -68,7 +68,7 @@ pub enum Part<T> {
     SpaceToDepth(usize),
     Flatten,
     /// Any map, as what the laws are tested on describes itself.
-    Described(model::Map),
+    Described(Box<model::Map>),
 }
 
 impl<T: Scalar> Part<T> {
@@ -167,7 +167,7 @@ impl<T: Scalar> Subject<T> {
         train(&mut network, &data, &recipe, |_| ())?;
         for (part, layer) in self.parts.iter_mut().zip(network.layers()) {
             if let Part::Described(map) = part {
-                *map = layer.describe();
+                **map = layer.describe();
             }
             let mut trained = layer.parameters().into_iter();
             for map in part.maps() {
