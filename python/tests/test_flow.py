@@ -100,8 +100,9 @@ def test_a_lyapunov_function_falls_along_a_projected_field(rng, slope):
     h = 1e-4
     _, x = dq.flow(field, x0, method="euler", h=h, steps=50)
     v = field.lyapunov(x)
-    # V' <= -rate V; a step is off by O(h^2).
-    assert v.shape == (51, 6) and (np.diff(v, axis=0) <= -0.75 * h * v[:-1] + 1e-4 * h).all()
+    # V' <= -rate V, and the gradient of V is Lipschitz with |K|^2 + 2 epsilon at most: the descent lemma bounds what a step adds.
+    room = 0.5 * (np.linalg.norm(k, 2) ** 2 + 2 * 0.5) * (np.diff(x, axis=0) ** 2).sum(2)
+    assert v.shape == (51, 6) and (np.diff(v, axis=0) <= -0.75 * h * v[:-1] + room + 1e-12).all()
     # The value at a point is that of the formula.
     x, relu = x0[0], lambda z: max(z, 0.0)
     sigma = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh}.get(slope if isinstance(slope, str) else "", None)
