@@ -45,7 +45,14 @@ pub struct Draw {
 pub fn examine<T: Scalar, S: Scalar>(draw: Draw, rng: &mut ChaCha8Rng) -> Result<Counts> {
     let mut counts = Counts { networks: vec![0; draw.kind + 1], ..Counts::default() };
     counts.networks[draw.kind] = 1;
-    let mut subject = Subject::<T>::random(draw.kind, rng)?;
+    let mut subject = match Subject::<T>::random(draw.kind, rng) {
+        Ok(subject) => subject,
+        Err(Error::Layer { .. } | Error::NotProved { .. }) => {
+            counts.not_certified = 1;
+            return Ok(counts);
+        }
+        Err(error) => return Err(error),
+    };
     // A network whose values overflow has no loss to be trained by, and is tested as it was drawn.
     if draw.trained && subject.train(rng).is_ok() {
         counts.trained = 1;
