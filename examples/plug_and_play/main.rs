@@ -1,7 +1,7 @@
 //! A learned denoiser in an iteration that provably converges: plug and play with an averaged network.
 //!
 //! ```text
-//! cargo run --release --example plug_and_play                  images of 256², about a minute; out/plug_and_play.svg
+//! cargo run --release --example plug_and_play                  images of 256², about two minutes; out/plug_and_play.svg
 //! cargo run --release --example plug_and_play -- --smoke       images of 48², seconds
 //! ```
 //!
