@@ -47,7 +47,7 @@ pub enum Rule {
     CircleContractivity,
     /// A step of a method with `b ≥ 0` and `BA + AᵀB − bbᵀ ⪰ 0` is non-expansive for a field with `⟨Δf, Δx⟩ ≤ 0`, `h ≥ 0`.
     AlgebraicStability,
-    /// The stages of an implicit method exist, are unique, and move with what is left of their equations by at most
+    /// The stages of an implicit method exist, are unique, and move with the residual of their equations by at most
     /// `‖A⁻¹ρ‖_D/(α_D − hμ)` in a norm `D`; so its step has a Lipschitz constant, which is `1/(1 − hμ)` for implicit Euler.
     ImplicitStep,
     /// The equilibrium of `f(x) + u = 0` for a field with `⟨Δf, Δx⟩ ≤ −μ‖Δx‖²`, `μ > 0`, and `‖Δf‖ ≤ ℓ‖Δx‖`: `‖Δu‖/ℓ ≤ ‖Δx*‖ ≤ ‖Δu‖/μ`.

@@ -18,7 +18,7 @@ use crate::{
     tensor::finite,
 };
 
-/// So many bytes are read at a time.
+/// The number of bytes that are read at a time.
 const BUFFER: usize = 1 << 20;
 
 const CHANGED: &str = "changed since it was opened";

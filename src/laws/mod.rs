@@ -143,7 +143,7 @@ macro_rules! laws_of {
     ($law:ident $($(#[$meta:meta])* $name:ident<$T:ident>: $subjects:expr;)*) => {$(
         $(#[$meta])*
         mod $name {
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "subjects may be named by whole paths")]
             use super::*;
 
             #[test]

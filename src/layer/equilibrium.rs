@@ -37,7 +37,7 @@ const SEEN: f64 = 1.0 + 1.0 / 1048576.0;
 ///
 /// The program solves it by Newton's method, whose linear systems a Krylov method solves, until `‖f(x̂) + u‖`, as computed, is
 /// at most the *tolerance*. It returns NaN for a sample where it does not get there: no claim holds for that sample, and NaN
-/// logits certify nothing. Claims about the program are charged with the tolerance and the rounding of what is left, over `μ`.
+/// logits certify nothing. Claims about the program are charged with the tolerance and the rounding of the residual, over `μ`.
 /// Derivatives are those of the implicit function theorem, by the same Krylov method.
 ///
 /// ```
@@ -110,7 +110,7 @@ impl<T: Scalar> Equilibrium<T> {
         &*self.field
     }
 
-    /// Returns the norm that what is left of the equation may have for a sample of this size.
+    /// Returns the largest norm that the residual may have for a sample of this size.
     fn tolerance_at(&self, size: f64) -> f64 {
         self.tolerance.unwrap_or(1024.0 * T::UNIT_ROUNDOFF * (1.0 + size))
     }

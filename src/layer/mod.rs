@@ -67,9 +67,9 @@ pub type Flow<T> = Steps<Explicit<T>>;
 /// ```
 ///
 /// and claims in exact semantics are about it. The program solves the stages by Newton's method, whose linear systems a Krylov
-/// method solves, until the norm of what is left of the equations of a step, as computed, is at most the *tolerance*. It
+/// method solves, until the norm of the residual of a step, as computed, is at most the *tolerance*. It
 /// returns NaN for a sample where it does not get there: no claim holds for that sample, and NaN logits certify nothing.
-/// Claims about the program are charged with the tolerance, the rounding of what is left, and how far both move the
+/// Claims about the program are charged with the tolerance, the rounding of the residual, and how far both move the
 /// solution ([`crate::rules::implicit_step`]).
 ///
 /// | field and method | rule | bound of one step |

@@ -54,7 +54,7 @@ const HINT: &str =
     ": weights alone are no model; in Python, dahlquist.from_state_dict(layers, weights, input_shape) adds one";
 /// The largest model file that is read: 4 GiB.
 const LARGEST_FILE: u64 = 1 << 32;
-/// Equal tensors of so many numbers are written once.
+/// The least number of entries of equal tensors that are written once.
 const LARGE: usize = 1024;
 
 /// A model as it lies in a file: the tree with its numbers.

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 /// A length `horizon/n` is the quotient in `f64`, rounded to the format of the network. A flow with a horizon that is
 /// written again holds the number of steps that was chosen for it.
 ///
-/// An implicit method has a key `tolerance` besides: its equations are solved until what is left of them, as computed, has at
+/// An implicit method has a key `tolerance` besides: its equations are solved until their residual, as computed, has at
 /// most this Euclidean norm in every step. Where the program does not get there it returns no number. The flow is the
 /// exact solution in any case; the tolerance is part of the rounding error of the program. Without the key it is a few
 /// hundred units of rounding of what a step begins with ([`crate::layer::Implicit`]).

@@ -56,7 +56,7 @@ impl From<Pair> for OneOrTwo {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "a number, a pair of numbers or \"same\"")]
 pub enum Padding {
-    /// So many points on either side.
+    /// The number of points on either side.
     Sides(Pair),
     /// As many as keep the size of the image at stride 1, `d(k − 1)/2` on either side for a dilation `d`.
     Same(Same),

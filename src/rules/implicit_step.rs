@@ -1,7 +1,7 @@
 //! A step of an implicit method: its stages exist, are unique, and how far they are from what solves them nearly.
 //!
 //! For a field with `⟨Δf, Δx⟩ ≤ μ‖Δx‖²`, `‖Δf‖ ≤ ℓ‖Δx‖` and a block of stages with the inverse `C` of its part of `A`, let
-//! `ρᵢ = Xᵢ − x − h Σⱼ aᵢⱼ f(Xⱼ)` be what is left of the equations of any `X`. With weights `δ` and `α` as in
+//! `ρᵢ = Xᵢ − x − h Σⱼ aᵢⱼ f(Xⱼ)` be the residual of any `X`. With weights `δ` and `α` as in
 //! [`crate::tableau::Stages`] and `hμ < α`, the exact stages are unique (and exist: Hairer, Wanner, theorem IV.14.2), and
 //!
 //! ```math
@@ -12,7 +12,7 @@
 //! the sum being over the stages `j` of earlier blocks. Two runs from points that are `‖Δx‖` apart differ by a residual of that
 //! norm, so every stage is a Lipschitz function of the point, and so is the end `x₁ = x + Σ dᵢ(Xᵢ − x)` with `Aᵀd = b`. For the
 //! implicit Euler method it is `1/(1 − hμ)`, sharp; for `μ ≤ 0` that step is a resolvent, and averaged with `α = 1/2`. Of other
-//! methods it is what is left where [`super::stage_multipliers`] and [`super::algebraic_stability`] prove nothing.
+//! methods it is used where [`super::stage_multipliers`] and [`super::algebraic_stability`] prove nothing.
 //!
 //! Sources: Dahlquist (1958); Hairer, Wanner, *Solving ordinary differential equations II* (1996), IV.14 and IV.15.
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    certificate::{Proof, Rule},
+    certificate::{Certificate, Claims, Evidence, Proof, Rule},
     error::{Error, Result},
     model::{Field, FieldPart, Form, Linear, Map, Method, Step, join},
     tensor::Shape,
@@ -66,6 +66,11 @@ impl<'a> Part<'a> {
     /// Returns the part at `name` below this one.
     pub(crate) fn below(&self, name: &str, input: Shape, subject: Subject<'a>) -> Self {
         Self { path: join(&self.path, name), input, subject }
+    }
+
+    /// Returns the proof of this part by a rule that needs no evidence but its premises.
+    pub(super) fn node(&self, rule: Rule, claims: Claims, premises: Vec<Certificate>) -> Certificate {
+        Certificate { path: self.path.clone(), span: 1, rule, claims, evidence: Evidence::Nothing, premises }
     }
 
     /// Returns the parts that the premises of a proof of this one are about, in order.

@@ -162,18 +162,16 @@ impl Prover {
         environment::check()?;
         match part.subject {
             Subject::Map(Map::Linear(linear)) if is_isometry(linear) => {
-                Ok(node(part, Rule::Isometry, isometry::bound(linear)?, vec![]))
+                Ok(part.node(Rule::Isometry, isometry::bound(linear)?, vec![]))
             }
             Subject::Map(Map::Linear(linear)) => self.affine(part, linear, self.inverses),
             Subject::Operator(linear) => self.affine(part, linear, false),
             Subject::Derived(_) => Err(Error::not_proved("an operator of a field", "it is proved with the field")),
-            Subject::Map(Map::Activation(function)) => Ok(node(part, Rule::Slope, slope::bound(*function), vec![])),
-            Subject::Map(Map::Partial(partial)) => {
-                Ok(node(part, Rule::Slope, slope::of_some(partial.function), vec![]))
-            }
-            Subject::Map(Map::Window(window)) => Ok(node(part, Rule::Windows, windows::bound(window), vec![])),
+            Subject::Map(Map::Activation(function)) => Ok(part.node(Rule::Slope, slope::bound(*function), vec![])),
+            Subject::Map(Map::Partial(partial)) => Ok(part.node(Rule::Slope, slope::of_some(partial.function), vec![])),
+            Subject::Map(Map::Window(window)) => Ok(part.node(Rule::Windows, windows::bound(window), vec![])),
             Subject::Map(Map::Householder(map)) => {
-                Ok(node(part, Rule::Householder, householder::bound(map, part.input)?, vec![]))
+                Ok(part.node(Rule::Householder, householder::bound(map, part.input)?, vec![]))
             }
             Subject::Map(Map::Flow(flow)) => {
                 if flow.is_open() {
@@ -192,12 +190,12 @@ impl Prover {
                 let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
                 let claims = composition::flow(&numbers, flow.steps);
                 claims.bound.finite("the Lipschitz constant of a flow")?;
-                Ok(Certificate { evidence: steps_of(flow), ..node(part, Rule::Composition, claims, proofs) })
+                Ok(Certificate { evidence: steps_of(flow), ..part.node(Rule::Composition, claims, proofs) })
             }
             Subject::Map(Map::Equilibrium(map)) => {
                 let field = self.part(&part.below("field", part.input, Subject::Field(&map.field)))?;
                 let claims = equilibrium::bound(&field.claims().numbers())?;
-                Ok(node(part, Rule::Equilibrium, claims, vec![field]))
+                Ok(part.node(Rule::Equilibrium, claims, vec![field]))
             }
             Subject::Step(step) => self.step(part, step),
             Subject::Field(field) => self.field_of(part, field),
@@ -210,7 +208,7 @@ impl Prover {
                 let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
                 let is_sum = matches!(part.subject, Subject::Map(Map::Sum(_)));
                 let claims = if is_sum { sum::bound(&numbers) } else { sum::mean(&numbers) };
-                Ok(node(part, Rule::Sum, claims, proofs))
+                Ok(part.node(Rule::Sum, claims, proofs))
             }
             Subject::Map(Map::Opaque(opaque)) => Ok(asserted(part, opaque.lipschitz)),
         }
@@ -218,12 +216,12 @@ impl Prover {
 
     fn affine(&self, part: &Part<'_>, linear: &Linear, inverse: bool) -> Result<Certificate> {
         if is_isometry(linear) {
-            return Ok(node(part, Rule::Isometry, isometry::bound(linear)?, vec![]));
+            return Ok(part.node(Rule::Isometry, isometry::bound(linear)?, vec![]));
         }
         let (claims, evidence) = self.operator(linear, part.input, inverse)?;
         // What is remembered may say more than is asked for.
         let claims = if inverse { claims } else { Claims { inverse: None, ..claims } };
-        Ok(Certificate { evidence, ..node(part, Rule::OperatorNorm, claims, vec![]) })
+        Ok(Certificate { evidence, ..part.node(Rule::OperatorNorm, claims, vec![]) })
     }
 
     fn field_of(&self, part: &Part<'_>, field: &Field) -> Result<Certificate> {
@@ -237,7 +235,7 @@ impl Prover {
         let rule = field_rule(field).ok_or_else(|| Error::not_proved("a field", "no rule applies to it"))?;
         let proofs = self.operators(part, field)?;
         let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
-        Ok(node(part, rule, of_field(field, &numbers)?, proofs))
+        Ok(part.node(rule, of_field(field, &numbers)?, proofs))
     }
 
     /// Proves the operators of a field.
@@ -248,7 +246,7 @@ impl Prover {
             Subject::Operator(linear) => self.affine(part, linear, inverse),
             Subject::Derived(field_part) => {
                 let (claims, evidence) = derived::propose(&field_part, self.norms)?;
-                Ok(Certificate { evidence, ..node(part, Rule::OperatorNorm, claims, vec![]) })
+                Ok(Certificate { evidence, ..part.node(Rule::OperatorNorm, claims, vec![]) })
             }
             _ => self.part(part),
         };
@@ -263,7 +261,7 @@ impl Prover {
             SplitMethod::SymplecticEuler | SplitMethod::StormerVerlet => (Rule::Shears, shears::bound(step, &numbers)?),
             SplitMethod::ExponentialEuler => (Rule::ExponentialStep, exponential_step::bound(step, &numbers)?),
         };
-        Ok(node(part, rule, claims, proofs))
+        Ok(part.node(rule, claims, proofs))
     }
 
     /// Returns the rule that proves most of one step: of those that apply, the one with the smallest bound.
@@ -277,7 +275,7 @@ impl Prover {
         // Of a skew linear field nothing proves more, both ways.
         if let Some(claims) = skew_flow::propose(step, &numbers) {
             let claims = with_inverse(part.subject, &[numbers], claims);
-            return Ok(node(part, Rule::SkewFlow, claims, vec![field]));
+            return Ok(part.node(Rule::SkewFlow, claims, vec![field]));
         }
         let plain = |(rule, claims): (Rule, Result<Claims>)| Some((rule, claims.ok()?, Evidence::Nothing));
         let mut candidates: Vec<(Rule, Claims, Evidence)> = [
@@ -320,7 +318,7 @@ impl Prover {
         let overflow = || Error::not_proved("the factor of a step", "it overflows f64");
         let (rule, claims, evidence) = best.ok_or_else(overflow)?;
         let claims = with_inverse(part.subject, &[numbers], claims);
-        Ok(Certificate { evidence, ..node(part, rule, claims, vec![field]) })
+        Ok(Certificate { evidence, ..part.node(rule, claims, vec![field]) })
     }
 
     /// Proves maps in a row; runs of affine ones among the first `features` are proved as one where that is better.
@@ -342,22 +340,18 @@ impl Prover {
     }
 }
 
-pub(super) fn node(part: &Part<'_>, rule: Rule, claims: Claims, premises: Vec<Certificate>) -> Certificate {
-    Certificate { path: part.path.clone(), span: 1, rule, claims, evidence: Evidence::Nothing, premises }
-}
-
-/// Returns the proof of a step in a norm of its own, if over so many steps that is less than what `proof` makes of it.
+/// Returns the proof of a step in a norm of its own, if it bounds `count` steps by less than `proof` does.
 fn own_norm_step(part: &Part<'_>, step: Step<'_>, proof: &Certificate, count: usize) -> Option<Certificate> {
     let [field] = proof.premises() else { return None };
     let numbers = field.claims().numbers();
     numbers.own_norm?;
     let claims = with_inverse(part.subject, &[numbers], own_norm::bound(step, &numbers).ok()?);
     let over = |claims: Claims| composition::power(&claims.numbers(), count).bound;
-    (over(claims) < over(proof.claims())).then(|| node(part, Rule::OwnNorm, claims, vec![field.clone()]))
+    (over(claims) < over(proof.claims())).then(|| part.node(Rule::OwnNorm, claims, vec![field.clone()]))
 }
 
 fn asserted(part: &Part<'_>, lipschitz: f64) -> Certificate {
-    node(part, Rule::Asserted, Claims::lipschitz(Upper::trust(lipschitz)), vec![])
+    part.node(Rule::Asserted, Claims::lipschitz(Upper::trust(lipschitz)), vec![])
 }
 
 /// Returns the shapes that go into maps in a row.

@@ -1,6 +1,6 @@
 //! Maps in a row that are proved as one: which of them make the bound of a chain smallest.
 
-use super::{Numbers, Part, composition, propose::node};
+use super::{Numbers, Part, composition};
 use crate::{
     certificate::{Certificate, Claims, Evidence, Rule},
     rigor::Upper,
@@ -64,7 +64,7 @@ pub(super) fn assemble(part: &Part<'_>, layers: Vec<Certificate>, runs: Vec<Run>
 
 fn compose(part: &Part<'_>, premises: Vec<Certificate>) -> Certificate {
     let numbers: Vec<Numbers> = premises.iter().map(|premise| premise.claims().numbers()).collect();
-    node(part, Rule::Composition, composition::bound(&numbers), premises)
+    part.node(Rule::Composition, composition::bound(&numbers), premises)
 }
 
 /// Returns the proof with its last premises as those of a run to its end, where that begins with one of them.

@@ -5,8 +5,8 @@
 //! all stages at once of Gauss or Radau.
 //!
 //! Let `C` be the inverse of the block of `A`, and `δ > 0`. With `α` such that `Σ δᵢ²C_ij zᵢzⱼ ≥ α Σ δᵢ²zᵢ²`, the equations
-//! `X = r + hAF(X)` of a field with `⟨Δf, Δx⟩ ≤ μ‖Δx‖²` have one solution while `hμ < α`, and what is left of them, `ρ`, is
-//! off from it by at most `‖Cρ‖_D/(α − hμ)` in the norm `‖X‖_D² = Σ δᵢ²‖Xᵢ‖²`.
+//! `X = r + hAF(X)` of a field with `⟨Δf, Δx⟩ ≤ μ‖Δx‖²` have one solution while `hμ < α`, and an `X` with the residual `ρ`
+//! is off from it by at most `‖Cρ‖_D/(α − hμ)` in the norm `‖X‖_D² = Σ δᵢ²‖Xᵢ‖²`.
 //!
 //! Sources: Hairer, Wanner, *Solving ordinary differential equations II* (1996), IV.14; Crouzeix, Hundsdorfer, Spijker,
 //! *On the existence of solutions to the algebraic equations in implicit Runge–Kutta methods*, BIT 23 (1983).

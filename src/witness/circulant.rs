@@ -7,9 +7,9 @@ use num_traits::Zero;
 use rayon::prelude::*;
 
 use super::{
+    FACTOR_BITS, Proved,
     integer::{floor, scale_of, scaled},
     line,
-    operator::{FACTOR_BITS, Proved},
 };
 use crate::{
     error::Result,

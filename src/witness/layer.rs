@@ -5,8 +5,9 @@ use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
 
 use super::{
+    Proved,
     integer::{scale_of, scaled},
-    operator::{Proved, Stored},
+    operator::Stored,
     unknown,
 };
 use crate::{

@@ -54,6 +54,10 @@ const LARGEST_RADIUS: u32 = 1_000_000;
 /// The largest size, scale or number of steps of the format.
 const LARGEST_SIZE: usize = 1_000_000;
 
+/// The bits of an entry of the factor, of the size of the norm: those of an `f64` and a few more, so that nothing but
+/// the rounding of the factorisation itself is left in the residual.
+const FACTOR_BITS: i64 = 56;
+
 /// Layers of a model in exact integers, with claims about them.
 #[derive(Debug, Clone)]
 pub struct Witness {
@@ -71,6 +75,14 @@ pub struct Witness {
 struct Head {
     rows: Vec<Vec<BigInt>>,
     scale: u32,
+}
+
+/// The text of a proof, and the number that it proves to be at least `‖W‖²`.
+struct Proved {
+    /// As the grammar says.
+    text: String,
+    /// `(α + β)/4ˢ`.
+    squared: BigRational,
 }
 
 impl Witness {

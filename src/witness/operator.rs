@@ -5,7 +5,7 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 
 use super::{
-    circulant,
+    FACTOR_BITS, Proved, circulant,
     integer::{floor, largest_row_sum, scale_of, scaled},
     line, unknown,
 };
@@ -19,10 +19,6 @@ use crate::{
     tensor::Shape,
 };
 
-/// The bits of an entry of the factor, of the size of the norm: those of an `f64` and a few more, so that nothing but
-/// the rounding of the factorisation itself is left in the residual.
-pub(super) const FACTOR_BITS: i64 = 56;
-
 /// The largest matrix, by the smaller of its sizes, that a convolution is written out as for the proof of its norm.
 const LARGEST_MATRIX: usize = 400;
 
@@ -34,18 +30,10 @@ pub(super) struct Stored {
 
 /// What the numbers of a matrix are.
 enum Form {
-    /// So many rows and columns of them.
+    /// A matrix with these numbers of rows and columns.
     Written(usize, usize),
     /// The kernels of a convolution with zero padding, its channels and its axes.
     Kernels((usize, usize), [Axis; 2]),
-}
-
-/// The text of a proof, and the number that it proves to be at least `‖W‖²`.
-pub(super) struct Proved {
-    /// As the grammar says.
-    pub(super) text: String,
-    /// `(α + β)/4ˢ`.
-    pub(super) squared: BigRational,
 }
 
 impl Stored {

@@ -30,7 +30,7 @@ impl<T: Scalar> Implicit<T> {
     /// point within `reach` of the one on the tape from which the program returns a number; infinite where an overflow
     /// cannot be excluded.
     ///
-    /// With the program's stages `X̂`, slopes `k̂` and factors `ĉᵢⱼ` for `haᵢⱼ`, what is left of the exact equations is at most
+    /// With the program's stages `X̂`, slopes `k̂` and factors `ĉᵢⱼ` for `haᵢⱼ`, the residual of the exact equations is at most
     ///
     /// ```math
     /// \|ρ_i\| \le τ + \sum_j \bigl(|h a_{ij}|\, e_j + |ĉ_{ij} - h a_{ij}|\, \|k̂_j\|\bigr)

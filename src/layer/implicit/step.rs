@@ -117,7 +117,7 @@ impl<T: Scalar> Implicit<T> {
         v.iter().enumerate().map(each).collect()
     }
 
-    /// Returns the norm that what is left of the equations of a step from a point of this size may have.
+    /// Returns the largest norm that the residual of a step from a point of this size may have.
     pub(super) fn tolerance_at(&self, size: f64) -> f64 {
         self.tolerance.unwrap_or(1024.0 * T::UNIT_ROUNDOFF * (1.0 + size))
     }

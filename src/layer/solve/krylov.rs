@@ -7,12 +7,12 @@ pub(in crate::layer) type Block<T> = Vec<Batch<T>>;
 
 /// The most products with the matrix in one solve.
 const MOST_PRODUCTS: usize = 60;
-/// An image is a new one if so many units of rounding of it are left beside the known ones.
+/// An image is a new direction if its part orthogonal to the known ones is larger than this many units of its rounding.
 const NEW: f64 = 1024.0;
 /// The most of them in a row that gain nothing.
 const MOST_STALLED: usize = 3;
 
-/// Solves `Mx = b` until for each sample what is left has about the norm `target`, or the search makes no more progress.
+/// Solves `Mx = b` until for each sample the residual has about the norm `target`, or the search makes no more progress.
 ///
 /// It is the method of generalized conjugate residuals (Eisenstat, Elman, Schultz, SIAM J. Numer. Anal. 20, 1983): the
 /// least residual over a Krylov space, for matrices whose symmetric part is definite. How good the solution is decides nothing:
@@ -33,7 +33,7 @@ pub(in crate::layer) fn solve<T: Scalar>(
         if !open.contains(&true) {
             break;
         }
-        // Where what is left gains nothing, the last image leads on.
+        // Where the residual does not shrink, the last image leads on.
         let mut direction = if stalled == 0 { left.clone() } else { known.last().map_or(&left, |[_, q]| q).clone() };
         let mut image = matrix(&direction);
         let whole = norms(&image);

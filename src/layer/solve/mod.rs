@@ -1,6 +1,6 @@
 //! Nonlinear systems of equations, by Newton's method without matrices: a line search, and Krylov spaces for its linear systems.
 //!
-//! How a solution was found decides nothing: whoever needs one looks at the norms of what is left.
+//! How a solution was found decides nothing: whoever needs one looks at the norms of the residuals.
 
 pub(super) mod krylov;
 
@@ -12,13 +12,14 @@ use crate::{scalar::Scalar, tensor::Batch};
 const MOST_STEPS: usize = 40;
 /// The most times that a step of it is halved.
 const MOST_HALVINGS: usize = 12;
-/// A step that leaves more of every residual than this is a slow one, and so many in a row are the last.
+/// A step is slow if it leaves more than this part of every residual.
 const SLOW: f64 = 0.9;
+/// The number of slow steps in a row after which the solve gives up.
 const MOST_STALLED: usize = 3;
 /// How much smaller the residual of a linear system is than its right-hand side, at least.
 const LINEAR: f64 = 1e-3;
-/// A solution is no larger than so many times `1 + ‖x‖`, or further than that from the `x` that it belongs to: the program
-/// refuses such a sample, so that there is a ball to begin with in which its rounding errors are bounded.
+/// The program refuses a sample `x` whose solution is larger than this times `1 + ‖x‖`, or further than that from `x`. So every
+/// solution lies in a known ball, in which its rounding errors are bounded.
 pub(super) const FAR: f64 = 1048576.0;
 
 /// Equations `R(x) = 0`, sample by sample, whose Jacobian has a definite symmetric part.
@@ -33,7 +34,7 @@ pub(super) trait Equations<T: Scalar> {
     fn linearized(&self, x: &[Batch<T>], seen: &Self::Seen, v: &[Batch<T>]) -> Block<T>;
 }
 
-/// A point, and what is left of the equations there.
+/// A point, and the residual of the equations there.
 pub(super) struct Solution<T: Scalar, S> {
     pub(super) x: Block<T>,
     pub(super) seen: S,
@@ -50,7 +51,7 @@ impl<T: Scalar, S> Solution<T, S> {
     }
 }
 
-/// Looks for the zero of `equations` from `start` on, until for each sample what is left has at most the norm of `targets`,
+/// Looks for the zero of `equations` from `start` on, until for each sample the residual has at most the norm of `targets`,
 /// or the search gains nothing more.
 pub(super) fn solve<T: Scalar, E: Equations<T>>(
     equations: &E,
