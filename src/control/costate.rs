@@ -75,7 +75,7 @@ impl<T: Scalar> Process<'_, T> {
     ///
     /// # Errors
     /// [`Error::Shape`] if a gradient of the cost is not of the space, [`Error::Length`] if the trajectory is none of this
-    /// process.
+    /// process, [`Error::NotProved`] if the system of an implicit method is not solved.
     pub fn costates(&self, trajectory: &Trajectory<T>, cost: &dyn Cost<T>) -> Result<Costates<T>> {
         let (steps, found) = (self.steps(), trajectory.stages().len());
         if steps != found {
@@ -121,20 +121,26 @@ impl<T: Scalar> Process<'_, T> {
                 known.cost += h.wide() * b.wide() * value;
                 by_length += b * T::of(*value);
             }
-            running.push(found.map(|(_, gradient)| gradient));
+            running.push(found.map(|(_, gradient)| gradient.scaled(h * b)));
         }
         let terminal = known.states[known.states.len() - 1].clone();
         let (weights, fields) = (&mut known.weights, self.fields());
-        let pull = |i: usize, gamma: &Batch<T>| {
+        let mut pull = |i: usize, gamma: &Batch<T>| {
             let (place, stage) = (self.place(n, i), &stages[i]);
             let along = gamma.scaled(h);
             let mut pulled = fields[place].vjp(stage.point(), stage.tape(), &along, Some(&mut weights[place]));
             if let Some(r) = &running[i] {
-                pulled.axpy(h * b[i], r);
+                pulled.axpy(T::one(), r);
             }
             pulled
         };
-        let (gammas, pulled) = stage_costates(&self.coefficients, &terminal, pull);
+        let (gammas, pulled) = if self.is_explicit() {
+            stage_costates(&self.coefficients, &terminal, pull)
+        } else {
+            let gammas = self.solved_costates(n, stages, &terminal, &running)?;
+            let pulled = gammas.iter().enumerate().map(|(i, gamma)| pull(i, gamma)).collect();
+            (gammas, pulled)
+        };
         for (gamma, stage) in gammas.iter().zip(stages) {
             by_length += gamma.dot(stage.slope());
         }
@@ -150,8 +156,7 @@ impl<T: Scalar> Process<'_, T> {
 /// Returns `Γ_i = b_i λ + Σ_j a_ji p_j` and `p_i = pull(i, Γ_i)`, for `i = s, …, 1`, where `pull` gives `h(F_iᵀΓ_i +
 /// b_i r_i)`.
 ///
-/// Each `Γ_i` needs the `p_j` of later stages only if the method is explicit. Of an implicit one the same equations are a linear
-/// system in all `Γ`, with the transposed matrix of its stage equations.
+/// The method is explicit: each `Γ_i` needs the `p_j` of later stages only.
 fn stage_costates<T: Scalar>(
     coefficients: &Coefficients<T>,
     terminal: &Batch<T>,

@@ -11,7 +11,7 @@
 //!
 //! | what | where | guarantee |
 //! |---|---|---|
-//! | states, stages, variations of a flow | [`Process`], [`Trajectory`] | as executed |
+//! | states, stages, variations of a flow, explicit or implicit | [`Process`], [`Trajectory`] | as executed; stages solved to a residual, or refused |
 //! | costates and the gradient by weights and by time steps | [`Costates`] | exact for the discrete problem, but for rounding |
 //! | how much gradients may grow or fade | [`costate_bounds`] | proved, exact semantics |
 //! | the symplectic pair `â` and Hager's order conditions | [`symplectic_pair`], [`pair_order`] | exact arithmetic |
@@ -43,6 +43,7 @@
 
 mod bounds;
 mod costate;
+mod coupled;
 mod lengths;
 mod linear_quadratic;
 mod msa;

@@ -3,18 +3,22 @@
 use crate::{
     error::{Error, Result},
     field::VectorField,
-    layer::Flow,
+    layer::{Stepper, Steps},
+    model::Method,
     scalar::Scalar,
     tableau::{Coefficients, Tableau},
     tape::Tape,
     tensor::{Batch, Shape},
 };
 
-/// Steps of an explicit Runge–Kutta method, each with its own length and, if wanted, its own field.
+/// Steps of a Runge–Kutta method, each with its own length and, if wanted, its own field.
 ///
 /// ```math
-/// X_{n,i} = x_n + h_n \sum_{j<i} a_{ij}\, f(X_{n,j}, θ_{n,j}), \qquad x_{n+1} = x_n + h_n \sum_i b_i\, f(X_{n,i}, θ_{n,i}).
+/// X_{n,i} = x_n + h_n \sum_j a_{ij}\, f(X_{n,j}, θ_{n,j}), \qquad x_{n+1} = x_n + h_n \sum_i b_i\, f(X_{n,i}, θ_{n,i}).
 /// ```
+///
+/// The stages of an implicit method, and the linear systems for its costates and variations, are solved to a residual of
+/// `1024u(1 + ‖x‖)`, `u` being the unit roundoff of `T`, or refused.
 ///
 /// It borrows its fields, so that an optimiser may change them between two runs.
 #[derive(Debug, Clone)]
@@ -22,14 +26,15 @@ pub struct Process<'a, T: Scalar> {
     fields: Vec<&'a dyn VectorField<T>>,
     pub(super) coefficients: Coefficients<T>,
     lengths: Vec<T>,
+    explicit: bool,
 }
 
 /// One stage of a step: where the field was evaluated, and its value there.
 #[derive(Debug, Clone)]
 pub struct Stage<T: Scalar> {
-    point: Batch<T>,
-    slope: Batch<T>,
-    tape: Tape<T>,
+    pub(super) point: Batch<T>,
+    pub(super) slope: Batch<T>,
+    pub(super) tape: Tape<T>,
 }
 
 /// The states `x_0, …, x_N` of a process, and the stages of its steps.
@@ -46,13 +51,9 @@ impl<'a, T: Scalar> Process<'a, T> {
     /// There is one step for each length `h_n`, of either sign.
     ///
     /// # Errors
-    /// [`Error::Tableau`] for an implicit method; [`Error::Parameter`] for no steps, a length that is not finite, or another
-    /// number of fields; [`Error::Shape`] if the fields are not of one space.
+    /// [`Error::Parameter`] for no steps, a length that is not finite, or another number of fields; [`Error::Shape`] if the
+    /// fields are not of one space.
     pub fn new(fields: Vec<&'a dyn VectorField<T>>, tableau: &Tableau, lengths: Vec<T>) -> Result<Self> {
-        if !tableau.is_explicit() {
-            let reason = "a process needs an explicit method".into();
-            return Err(Error::Tableau { name: tableau.name().into(), reason });
-        }
         let (count, steps) = (fields.len(), lengths.len());
         if steps == 0 {
             return Err(Error::parameter("lengths", 0, "a process has at least one step"));
@@ -69,16 +70,23 @@ impl<'a, T: Scalar> Process<'a, T> {
         if let Some(other) = fields.iter().find(|field| field.shape() != space) {
             return Err(Error::Shape { what: "fields of a process".into(), expected: space, found: other.shape() });
         }
-        Ok(Self { fields, coefficients: tableau.rounded::<T>(), lengths })
+        Ok(Self { fields, coefficients: tableau.rounded::<T>(), lengths, explicit: tableau.is_explicit() })
     }
 
     /// Returns the process that a flow runs.
     ///
     /// # Errors
-    /// [`Error::Tableau`] for a flow of an implicit method.
-    pub fn of_flow(flow: &'a Flow<T>) -> Result<Self> {
-        let fields = flow.fields().collect();
-        Self::new(fields, flow.tableau(), vec![flow.step(); flow.steps()])
+    /// [`Error::Parameter`] for steps of no Runge–Kutta method, as splittings are.
+    pub fn of_flow<S: Stepper<Scalar = T>>(flow: &'a Steps<S>) -> Result<Self> {
+        let part = &flow.parts()[0];
+        let Some(tableau) = part.tableau() else {
+            let name = match part.method() {
+                Method::Split(method) => method.name(),
+                Method::Named(_) | Method::Own(_) => "of no tableau",
+            };
+            return Err(Error::parameter("method", name, "a process takes the steps of a Runge–Kutta method"));
+        };
+        Self::new(flow.fields().collect(), tableau, vec![flow.step(); flow.steps()])
     }
 
     /// Returns the shape of a state.
@@ -106,6 +114,16 @@ impl<'a, T: Scalar> Process<'a, T> {
         &self.fields
     }
 
+    /// Returns whether each stage needs no later one.
+    pub(super) fn is_explicit(&self) -> bool {
+        self.explicit
+    }
+
+    /// Returns the field that a stage of a step evaluates.
+    pub(super) fn field(&self, step: usize, stage: usize) -> &'a dyn VectorField<T> {
+        self.fields[self.place(step, stage)]
+    }
+
     /// Returns the number of the field that a stage of a step evaluates.
     pub(super) fn place(&self, step: usize, stage: usize) -> usize {
         match self.fields.len() {
@@ -117,28 +135,35 @@ impl<'a, T: Scalar> Process<'a, T> {
 
     /// Returns the states from `x_0 = x` on, sample by sample, as executed in `T`.
     ///
-    /// [`Flow::forward`](crate::layer::Layer::forward) takes the same steps; where a field has a fused Euler step the two may
-    /// differ by rounding.
+    /// The layer of a flow takes the same steps: its [`forward`](crate::layer::Layer::forward) may differ by rounding where a field has
+    /// a fused Euler step, and by what solves leave if the method is implicit.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the samples are not of the space.
+    /// [`Error::Shape`] if the samples are not of the space; [`Error::NotProved`] if the stages of an implicit method are not
+    /// solved.
     pub fn states(&self, x: &Batch<T>) -> Result<Trajectory<T>> {
         self.check("initial state", x)?;
         let (mut states, mut all) = (vec![x.clone()], Vec::with_capacity(self.steps()));
         for (n, &h) in self.lengths.iter().enumerate() {
             let x = &states[n];
-            let mut stages: Vec<Stage<T>> = Vec::with_capacity(self.stages());
-            for (i, row) in self.coefficients.a.iter().enumerate() {
-                let point = combine(x, h, row, stages.iter().map(|stage| &stage.slope));
-                let mut tape = Tape::recording();
-                let slope = self.fields[self.place(n, i)].eval(&point, &mut tape);
-                stages.push(Stage { point, slope, tape });
-            }
+            let stages = if self.explicit { self.stages_in_turn(n, x) } else { self.solved_stages(n, x)? };
             let next = combine(x, h, &self.coefficients.b, stages.iter().map(|stage| &stage.slope));
             states.push(next);
             all.push(stages);
         }
         Ok(Trajectory { states, stages: all })
+    }
+
+    /// Returns the stages of a step of an explicit method.
+    fn stages_in_turn(&self, step: usize, x: &Batch<T>) -> Vec<Stage<T>> {
+        let mut stages: Vec<Stage<T>> = Vec::with_capacity(self.stages());
+        for (i, row) in self.coefficients.a.iter().enumerate() {
+            let point = combine(x, self.lengths[step], row, stages.iter().map(|stage| &stage.slope));
+            let mut tape = Tape::recording();
+            let slope = self.field(step, i).eval(&point, &mut tape);
+            stages.push(Stage { point, slope, tape });
+        }
+        stages
     }
 
     /// Returns the variations `δ_0 = v, δ_1, …, δ_N` along a trajectory: `δ_n` is the derivative of `x_n` in the
@@ -148,20 +173,31 @@ impl<'a, T: Scalar> Process<'a, T> {
     /// one, `⟨λ_n, δ_n⟩` is the same for every `n`, but for rounding.
     ///
     /// # Errors
-    /// [`Error::Shape`] if `v` is not of the space.
+    /// [`Error::Shape`] if `v` is not of the space; [`Error::NotProved`] if the system of an implicit method is not solved.
     pub fn variations(&self, trajectory: &Trajectory<T>, v: &Batch<T>) -> Result<Vec<Batch<T>>> {
         self.check("variation", v)?;
         let mut variations = vec![v.clone()];
         for (n, (&h, stages)) in self.lengths.iter().zip(&trajectory.stages).enumerate() {
-            let mut slopes: Vec<Batch<T>> = Vec::with_capacity(stages.len());
-            for (i, (row, stage)) in self.coefficients.a.iter().zip(stages).enumerate() {
-                let inner = combine(&variations[n], h, row, slopes.iter());
-                slopes.push(self.fields[self.place(n, i)].jvp(&stage.point, &stage.tape, &inner));
-            }
-            let next = combine(&variations[n], h, &self.coefficients.b, slopes.iter());
+            let v = &variations[n];
+            let slopes = if self.explicit {
+                self.variations_in_turn(n, stages, v)
+            } else {
+                self.solved_variations(n, stages, v)?
+            };
+            let next = combine(v, h, &self.coefficients.b, slopes.iter());
             variations.push(next);
         }
         Ok(variations)
+    }
+
+    /// Returns `F_iV_i` for the stages of a step of an explicit method.
+    fn variations_in_turn(&self, step: usize, stages: &[Stage<T>], v: &Batch<T>) -> Vec<Batch<T>> {
+        let mut slopes: Vec<Batch<T>> = Vec::with_capacity(stages.len());
+        for (i, (row, stage)) in self.coefficients.a.iter().zip(stages).enumerate() {
+            let inner = combine(v, self.lengths[step], row, slopes.iter());
+            slopes.push(self.field(step, i).jvp(&stage.point, &stage.tape, &inner));
+        }
+        slopes
     }
 
     pub(super) fn check(&self, what: &str, x: &Batch<T>) -> Result<()> {

@@ -114,11 +114,6 @@ impl<T: Scalar> Equilibrium<T> {
     fn tolerance_at(&self, size: f64) -> f64 {
         self.tolerance.unwrap_or(1024.0 * T::UNIT_ROUNDOFF * (1.0 + size))
     }
-
-    /// Returns the residual to which a linear system with such a right-hand side is solved for derivatives.
-    fn sharp(right: &[Batch<T>]) -> Vec<f64> {
-        krylov::norms(right).into_iter().map(|norm| 4.0 * T::UNIT_ROUNDOFF * norm).collect()
-    }
 }
 
 impl<T: Scalar> Layer<T> for Equilibrium<T> {
@@ -167,7 +162,7 @@ impl<T: Scalar> Layer<T> for Equilibrium<T> {
         let (x, inner) = (tape.saved(0), tape.inner(0));
         let matrix = |v: &[Batch<T>]| vec![self.field.vjp(x, inner, &v[0], None).scaled(-T::one())];
         let right = [g];
-        let multiplier = krylov::solve(matrix, &right, &Self::sharp(&right)).swap_remove(0);
+        let multiplier = krylov::solve_sharply(matrix, &right).swap_remove(0);
         if gradient.is_some() {
             self.field.vjp(x, inner, &multiplier, gradient);
         }
@@ -178,7 +173,7 @@ impl<T: Scalar> Layer<T> for Equilibrium<T> {
         let (x, inner) = (tape.saved(0), tape.inner(0));
         let matrix = |v: &[Batch<T>]| vec![self.field.jvp(x, inner, &v[0]).scaled(-T::one())];
         let right = [v];
-        krylov::solve(matrix, &right, &Self::sharp(&right)).swap_remove(0)
+        krylov::solve_sharply(matrix, &right).swap_remove(0)
     }
 
     /// What is left of the exact equation at the program's `x̂` is at most the tolerance, the error of the field there and that

@@ -13,7 +13,7 @@ mod normalize;
 mod partial;
 mod reshape;
 mod selection;
-mod solve;
+pub(crate) mod solve;
 mod splitting;
 
 use std::fmt::Debug;

@@ -8,6 +8,7 @@ mod augment;
 mod claims;
 mod cli;
 mod control;
+mod control_implicit;
 mod data;
 mod described;
 mod directed;

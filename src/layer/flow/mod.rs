@@ -151,7 +151,7 @@ impl<T: Scalar, S: Stepper<Scalar = T>> Steps<S> {
     }
 
     /// Returns what takes the steps: one for all of them, or one for each.
-    pub(super) fn parts(&self) -> &[S] {
+    pub(crate) fn parts(&self) -> &[S] {
         &self.parts
     }
 

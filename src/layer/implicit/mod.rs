@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{
     Step, Stepper, Steps,
-    solve::{Block, krylov},
+    solve::{self, Block, krylov},
 };
 use crate::{
     certificate::Certificate,
@@ -119,11 +119,6 @@ impl<T: Scalar> Implicit<T> {
         });
         Self { field, coefficients: method.tableau.rounded::<T>(), end, rest, method, h, tolerance }
     }
-
-    /// Returns the residual to which a linear system with such right-hand sides is solved for derivatives.
-    fn sharp(right: &[Batch<T>]) -> Vec<f64> {
-        krylov::norms(right).into_iter().map(|norm| 4.0 * T::UNIT_ROUNDOFF * norm).collect()
-    }
 }
 
 impl<T: Scalar> Stepper for Implicit<T> {
@@ -196,7 +191,7 @@ impl<T: Scalar> Stepper for Implicit<T> {
                 let matrix = |v: &[Batch<T>]| {
                     // (Aᵀ⊗Jᵀ)v, the transposed Jacobian being applied to sums of stages.
                     let zeros: Block<T> = v.iter().map(|v| Batch::zeros(v.shape(), v.samples())).collect();
-                    let sums = self.less(&zeros, v, first, |i, j| a[j][i]);
+                    let sums = solve::coupled(&zeros, v, self.h, |i, j| a[first + j][first + i]);
                     let each = |(k, (v, sum)): (usize, (&Batch<T>, &Batch<T>))| {
                         let mut y = transposed(first + k, sum);
                         y.axpy(T::one(), v);
@@ -204,7 +199,7 @@ impl<T: Scalar> Stepper for Implicit<T> {
                     };
                     v.iter().zip(&sums).enumerate().map(each).collect::<Block<T>>()
                 };
-                krylov::solve(matrix, &right, &Self::sharp(&right))
+                krylov::solve_sharply(matrix, &right)
             };
             block.stages.clone().zip(found).for_each(|(i, found)| multipliers[i] = found);
         }
@@ -241,9 +236,9 @@ impl<T: Scalar> Stepper for Implicit<T> {
             } else {
                 let matrix = |v: &[Batch<T>]| {
                     let w: Block<T> = v.iter().enumerate().map(|(k, v)| moved(first + k, v)).collect();
-                    self.less(v, &w, first, |i, j| a[i][j])
+                    solve::coupled(v, &w, self.h, |i, j| a[first + i][first + j])
                 };
-                krylov::solve(matrix, &right, &Self::sharp(&right))
+                krylov::solve_sharply(matrix, &right)
             };
             for (i, found) in block.stages.clone().zip(found) {
                 slopes.push(moved(i, &found));

@@ -41,7 +41,7 @@ impl<T: Scalar> Equations<T> for Stages<'_, T> {
 
     fn linearized(&self, x: &[Batch<T>], (_, tapes): &Self::Seen, v: &[Batch<T>]) -> Block<T> {
         let moved: Block<T> = v.iter().enumerate().map(|(j, v)| self.field.jvp(&x[j], &tapes[j], v)).collect();
-        self.flow.less(v, &moved, self.first, |i, j| self.flow.coefficients.a[i][j])
+        solve::coupled(v, &moved, self.flow.h, |i, j| self.flow.coefficients.a[self.first + i][self.first + j])
     }
 }
 
@@ -100,21 +100,6 @@ impl<T: Scalar> Implicit<T> {
             y.axpy(self.h * a, slope);
         }
         y
-    }
-
-    /// Returns `v − h Σⱼ aᵢⱼ wⱼ`, in a block that begins with a stage.
-    pub(super) fn less(&self, v: &[Batch<T>], w: &[Batch<T>], first: usize, a: impl Fn(usize, usize) -> T) -> Block<T> {
-        let each = |(i, v): (usize, &Batch<T>)| {
-            let mut y = v.clone();
-            for (j, w) in w.iter().enumerate() {
-                let a = a(first + i, first + j);
-                if a != T::zero() {
-                    y.axpy(-(self.h * a), w);
-                }
-            }
-            y
-        };
-        v.iter().enumerate().map(each).collect()
     }
 
     /// Returns the largest norm that the residual of a step from a point of this size may have.

@@ -3,7 +3,7 @@
 use crate::{rigor::directed::norm_up, scalar::Scalar, tensor::Batch};
 
 /// One batch for each stage of a block.
-pub(in crate::layer) type Block<T> = Vec<Batch<T>>;
+pub(crate) type Block<T> = Vec<Batch<T>>;
 
 /// The most products with the matrix in one solve.
 const MOST_PRODUCTS: usize = 60;
@@ -17,11 +17,7 @@ const MOST_STALLED: usize = 3;
 /// It is the method of generalized conjugate residuals (Eisenstat, Elman, Schultz, SIAM J. Numer. Anal. 20, 1983): the
 /// least residual over a Krylov space, for matrices whose symmetric part is definite. How good the solution is decides nothing:
 /// whoever needs that looks at a residual.
-pub(in crate::layer) fn solve<T: Scalar>(
-    matrix: impl Fn(&[Batch<T>]) -> Block<T>,
-    b: &[Batch<T>],
-    target: &[f64],
-) -> Block<T> {
+pub(crate) fn solve<T: Scalar>(matrix: impl Fn(&[Batch<T>]) -> Block<T>, b: &[Batch<T>], target: &[f64]) -> Block<T> {
     let samples = target.len();
     let mut x: Block<T> = b.iter().map(|b| Batch::zeros(b.shape(), samples)).collect();
     let mut left = b.to_vec();
@@ -67,10 +63,16 @@ pub(in crate::layer) fn solve<T: Scalar>(
 }
 
 /// For each sample, an upper bound of the norm over all stages; infinite if it holds a NaN.
-pub(in crate::layer) fn norms<T: Scalar>(x: &[Batch<T>]) -> Vec<f64> {
+pub(crate) fn norms<T: Scalar>(x: &[Batch<T>]) -> Vec<f64> {
     let stages: Vec<Vec<f64>> = x.iter().map(Batch::norms_up).collect();
     let samples = x.first().map_or(0, Batch::samples);
     (0..samples).map(|s| norm_up(&stages.iter().map(|norms| norms[s]).collect::<Vec<f64>>())).collect()
+}
+
+/// As [`solve`], to what rounding leaves of a residual: derivatives are this sharp.
+pub(crate) fn solve_sharply<T: Scalar>(matrix: impl Fn(&[Batch<T>]) -> Block<T>, b: &[Batch<T>]) -> Block<T> {
+    let targets: Vec<f64> = norms(b).into_iter().map(|norm| 4.0 * T::UNIT_ROUNDOFF * norm).collect();
+    solve(matrix, b, &targets)
 }
 
 /// Returns `⟨x, y⟩` of sample `s`.
@@ -82,7 +84,7 @@ fn dot<T: Scalar>(x: &[Batch<T>], y: &[Batch<T>], s: usize) -> f64 {
 }
 
 /// `x ← x + aₛy`, sample by sample.
-pub(in crate::layer) fn add<T: Scalar>(x: &mut [Batch<T>], a: &[f64], y: &[Batch<T>]) {
+pub(crate) fn add<T: Scalar>(x: &mut [Batch<T>], a: &[f64], y: &[Batch<T>]) {
     for (x, y) in x.iter_mut().zip(y) {
         for (s, &a) in a.iter().enumerate().filter(|(_, a)| **a != 0.0) {
             let a = T::of(a);

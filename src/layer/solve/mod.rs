@@ -2,9 +2,9 @@
 //!
 //! How a solution was found decides nothing: whoever needs one looks at the norms of the residuals.
 
-pub(super) mod krylov;
+pub(crate) mod krylov;
 
-pub(super) use krylov::Block;
+pub(crate) use krylov::Block;
 
 use crate::{scalar::Scalar, tensor::Batch};
 
@@ -20,10 +20,10 @@ const MOST_STALLED: usize = 3;
 const LINEAR: f64 = 1e-3;
 /// The program refuses a sample `x` whose solution is larger than this times `1 + ‖x‖`, or further than that from `x`. So every
 /// solution lies in a known ball, in which its rounding errors are bounded.
-pub(super) const FAR: f64 = 1048576.0;
+pub(crate) const FAR: f64 = 1048576.0;
 
 /// Equations `R(x) = 0`, sample by sample, whose Jacobian has a definite symmetric part.
-pub(super) trait Equations<T: Scalar> {
+pub(crate) trait Equations<T: Scalar> {
     /// What an evaluation leaves for its derivatives.
     type Seen;
 
@@ -34,13 +34,28 @@ pub(super) trait Equations<T: Scalar> {
     fn linearized(&self, x: &[Batch<T>], seen: &Self::Seen, v: &[Batch<T>]) -> Block<T>;
 }
 
+/// Returns `vᵢ − h Σⱼ aᵢⱼwⱼ`: the left side of the equations of coupled stages, linear ones if `w` is the image of `v`.
+pub(crate) fn coupled<T: Scalar>(v: &[Batch<T>], w: &[Batch<T>], h: T, a: impl Fn(usize, usize) -> T) -> Block<T> {
+    let each = |(i, v): (usize, &Batch<T>)| {
+        let mut y = v.clone();
+        for (j, w) in w.iter().enumerate() {
+            let a = a(i, j);
+            if a != T::zero() {
+                y.axpy(-(h * a), w);
+            }
+        }
+        y
+    };
+    v.iter().enumerate().map(each).collect()
+}
+
 /// A point, and the residual of the equations there.
-pub(super) struct Solution<T: Scalar, S> {
-    pub(super) x: Block<T>,
-    pub(super) seen: S,
+pub(crate) struct Solution<T: Scalar, S> {
+    pub(crate) x: Block<T>,
+    pub(crate) seen: S,
     residual: Block<T>,
     /// Bounds of the norms of the residual as computed; infinite if it holds a NaN.
-    pub(super) norms: Vec<f64>,
+    pub(crate) norms: Vec<f64>,
 }
 
 impl<T: Scalar, S> Solution<T, S> {
@@ -53,7 +68,7 @@ impl<T: Scalar, S> Solution<T, S> {
 
 /// Looks for the zero of `equations` from `start` on, until for each sample the residual has at most the norm of `targets`,
 /// or the search gains nothing more.
-pub(super) fn solve<T: Scalar, E: Equations<T>>(
+pub(crate) fn solve<T: Scalar, E: Equations<T>>(
     equations: &E,
     start: Block<T>,
     targets: &[f64],
