@@ -17,6 +17,8 @@ pub struct Counts {
     pub declared: usize,
     /// Networks without a certificate: a method without a radius and with a bound that overflows.
     pub not_certified: usize,
+    /// Networks whose exact values are not known, since they solve equations: tested as executed alone.
+    pub executed_alone: usize,
     /// Samples, and those without an exact and without an executed radius.
     pub samples: usize,
     pub without_exact_radius: usize,
@@ -75,6 +77,7 @@ impl Counts {
             (&mut self.wide_samples, other.wide_samples),
             (&mut self.declared, other.declared),
             (&mut self.not_certified, other.not_certified),
+            (&mut self.executed_alone, other.executed_alone),
             (&mut self.samples, other.samples),
             (&mut self.without_exact_radius, other.without_exact_radius),
             (&mut self.without_executed_radius, other.without_executed_radius),

@@ -3,8 +3,9 @@
 use dahlquist::{
     Result,
     activation::Activation,
+    integrate::Tableau,
     laws::strategies,
-    layer::{Layer, Selection, Step},
+    layer::{Flow, Layer, Selection, Step},
     model,
     operator::Geometry,
     rigor::torus::PaddingMode,
@@ -45,7 +46,7 @@ const METHODS: [&str; 15] = [
 ];
 
 /// The kinds of networks. Radii of linear ones are sharp, so that an error of rounding that is not charged shows.
-pub const KINDS: [&str; 12] = [
+pub const KINDS: [&str; 14] = [
     "dense",
     "convolutional",
     "dense flow",
@@ -58,7 +59,14 @@ pub const KINDS: [&str; 12] = [
     "weights that depend on time",
     "sorting and largest numbers",
     "skip connections",
+    "reflections, alternations, graphs, parts",
+    "equations that are solved",
 ];
+
+/// Returns whether a map has a value in the numbers of the references: what is solved for has none.
+pub fn has_reference(map: &model::Map, input: Shape) -> bool {
+    described::value(map, input, &vec![Interval::of(0.0); input.len()]).is_some()
+}
 
 /// Draws layers that fit each other.
 struct Draw<'a, T> {
@@ -125,8 +133,21 @@ impl<T: Scalar> Draw<'_, T> {
         self.push(Part::Gradient { map, activation, method, step, steps })
     }
 
-    /// Draws a layer that has a value in the numbers of the references, and begins the network with it.
+    /// Draws a layer, and begins the network with it.
+    fn begin<L: Layer<T>>(&mut self, layers: impl Strategy<Value = L>) -> Result<()> {
+        self.begin_if(layers, |_, _| true)
+    }
+
+    /// As [`Self::begin`], with a layer that has a value in the numbers of the references.
     fn described<L: Layer<T>>(&mut self, layers: impl Strategy<Value = L>) -> Result<()> {
+        self.begin_if(layers, has_reference)
+    }
+
+    fn begin_if<L: Layer<T>>(
+        &mut self,
+        layers: impl Strategy<Value = L>,
+        wanted: impl Fn(&model::Map, Shape) -> bool,
+    ) -> Result<()> {
         let mut runner = TestRunner::new_with_rng(
             Config::default(),
             TestRng::from_seed(RngAlgorithm::ChaCha, &self.rng.random::<[u8; 32]>()),
@@ -134,7 +155,7 @@ impl<T: Scalar> Draw<'_, T> {
         let (shape, map) = loop {
             let layer = layers.new_tree(&mut runner).expect("a layer").current();
             let (shape, map) = (layer.input(), layer.describe());
-            if described::value(&map, shape, &vec![Interval::of(0.0); shape.len()]).is_some() {
+            if wanted(&map, shape) {
                 break (shape, map);
             }
         };
@@ -241,6 +262,16 @@ impl<T: Scalar> Subject<T> {
             9 => draw.described(strategies::varying_gradient_flow::<T>())?,
             10 => draw.described::<Selection>(strategies::selection())?,
             11 => (0..2).try_for_each(|_| draw.skip())?,
+            12 => match draw.rng.random_range(0..4) {
+                0 => draw.described(strategies::householder::<T>())?,
+                1 => draw.described(strategies::alternation::<T>())?,
+                2 => draw.described(strategies::partial_activation::<T>())?,
+                _ => draw.described(strategies::graph_diffusion::<T>().prop_filter_map("refused", |field| {
+                    Flow::new(field, Tableau::by_name("heun").ok()?, Step::Relative(1.0), 2).ok()
+                }))?,
+            },
+            13 if draw.rng.random_bool(0.5) => draw.begin(strategies::implicit_flow::<T>())?,
+            13 => draw.begin(strategies::equilibrium::<T>())?,
             _ => {}
         }
         draw.head()?;

@@ -6,7 +6,7 @@
 //! cargo run --release --example soundness_campaign -- --understate 0.99999            must find violations
 //! ```
 //!
-//! Networks of twelve kinds, drawn at random or trained, run in `f32`, on samples in `f32` or `f64`, or in `f64`, in any
+//! Networks of fourteen kinds, drawn at random or trained, run in `f32`, on samples in `f32` or `f64`, or in `f64`, in any
 //! order of summation or in the declared one. Flows are by every explicit method, and of every field, that is certified. Of two networks in
 //! five, weights, biases, steps and slopes are stretched over the range of exponents, from subnormal numbers to the largest
 //! ones. Around each sample, points `x'` within its certified radii, global and local, are drawn and pulled towards other

@@ -17,6 +17,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
+use crate::draw::has_reference;
+
 /// An affine map, as data.
 pub struct Map<T> {
     pub kind: Linear,
@@ -127,6 +129,19 @@ impl<T: Scalar> Subject<T> {
             layers.push(layer);
         }
         Network::new(self.input, layers)
+    }
+
+    /// Returns whether every part has a value in the numbers of the references.
+    ///
+    /// # Errors
+    /// If a part is refused.
+    pub fn has_reference(&self) -> Result<bool> {
+        let (mut shape, mut all) = (self.input, true);
+        for part in &self.parts {
+            all &= if let Part::Described(map) = part { has_reference(map, shape) } else { true };
+            shape = part.layer(shape)?.output();
+        }
+        Ok(all)
     }
 
     /// Samples in `[0, 1]` times a power of two.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Network;
 use crate::{
     error::{Error, Result},
-    model::Model,
+    model::{Map, Model, Tensor},
     scalar::Scalar,
 };
 
@@ -42,10 +42,23 @@ impl Model {
     /// # Errors
     /// [`Error::Layer`] for a layer that cannot be built.
     pub fn network(&self) -> Result<AnyNetwork> {
-        Ok(if self.scalar() == f64::NAME {
-            AnyNetwork::F64(Network::build(self.map(), self.input())?)
-        } else {
-            AnyNetwork::F32(Network::build(self.map(), self.input())?)
-        })
+        Ok(if self.scalar() == f64::NAME { AnyNetwork::F64(self.built()?) } else { AnyNetwork::F32(self.built()?) })
     }
+
+    /// Whatever is claimed about the network is claimed about this file: their weights are the same, one by one.
+    fn built<T: Scalar>(&self) -> Result<Network<T>> {
+        let network = Network::build(self.map(), self.input())?;
+        let built = network.describe();
+        if weights(&built) == weights(self.map()) {
+            return Ok(network);
+        }
+        Err(Error::format("the network that was built has other weights than the file: a fault of this program"))
+    }
+}
+
+/// Returns every weight, in order.
+fn weights(map: &Map) -> Vec<&Tensor> {
+    let mut all = Vec::new();
+    map.each(&mut |tensor| all.push(tensor));
+    all
 }

@@ -7,14 +7,14 @@ use dahlquist::{
     activation::Activation,
     field::{GradientField, StructuredField},
     integrate::Tableau,
-    layer::{AffineLayer, Flow, Layer, Reshape, Step},
-    model::{Field, Linear, Map, Model, Tensor},
+    layer::{AffineLayer, Equilibrium, Flow, Implicit, Layer, Reshape, Splitting, Step},
+    model::{Field, Linear, Map, Model, SplitMethod, Tensor},
     network::AnyNetwork,
     operator::{Affine, Conv2d, Dense, Geometry},
     parametrize::Form,
     rigor::torus::PaddingMode,
     scalar::Scalar,
-    tensor::Shape,
+    tensor::{Batch, Shape},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -145,6 +145,66 @@ fn claims_know_no_forms() {
         AnyNetwork::F64(_) => unreachable!("the file is in f32"),
     };
     assert_eq!(claims(&with), claims(&without));
+}
+
+/// Returns the file of a network in f32 with the first number of every weight that has a form moved a little.
+fn nudged(file: &[u8]) -> Vec<u8> {
+    let tensors = SafeTensors::deserialize(file).unwrap();
+    let (_, header) = SafeTensors::read_metadata(file).unwrap();
+    let forms: Value = serde_json::from_str(&header.metadata().as_ref().unwrap()[KEY]).unwrap();
+    let mut moved = 0;
+    let mut each = |(name, view): (String, TensorView)| {
+        let mut bytes = view.data().to_vec();
+        if name.strip_prefix("layers.").is_some_and(|path| forms.get(path).is_some()) {
+            let number = f32::from_le_bytes(bytes[..4].try_into().unwrap());
+            bytes[..4].copy_from_slice(&(number + number.abs().max(0.25) / 262144.0).to_le_bytes());
+            moved += 1;
+        }
+        (name, view.shape().to_vec(), bytes)
+    };
+    let parts: Vec<_> = tensors.tensors().into_iter().map(&mut each).collect();
+    assert_eq!(moved, forms.as_object().unwrap().len());
+    let views = parts.iter().map(|(name, shape, bytes)| {
+        (name.as_str(), TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    safetensors::serialize(views, header.metadata().clone()).unwrap()
+}
+
+/// A stored weight may differ from the one that its form makes, as after training on another machine. Then the stored one is
+/// evaluated, and claimed about, in every place and for every form.
+#[test]
+fn stored_weights_are_evaluated_not_those_that_forms_make() {
+    for form in Form::ALL {
+        let matrix = |rows: usize, seed: u64| {
+            Affine::new(Dense::new(rows, 4, random::<f32>(4 * rows, seed)).unwrap(), None)
+                .unwrap()
+                .parametrized(form)
+                .unwrap()
+        };
+        let field = |seed: u64| GradientField::new(matrix(5, seed), Activation::Tanh {}).unwrap();
+        let step = |seed: u64| Flow::new(field(seed), Tableau::heun(), Step::Fixed(0.25), 2).unwrap().describe();
+        let implicit = Implicit::new(field(3), Tableau::implicit_euler(), 0.5, 1, None).unwrap().describe();
+        let operator = Linear::Dense { weight: Tensor::new(&[4, 4], &random::<f32>(16, 4)), bias: None };
+        let dissipative =
+            Field::Dissipative { activation: Activation::Tanh {}, skew: operator.clone(), operator, damping: 0.5 };
+        let structured = || {
+            let field = StructuredField::<f32>::new(&dissipative, Shape::Features(4)).unwrap();
+            field.parametrized(0, form).unwrap().parametrized(1, form).unwrap()
+        };
+        let split = Splitting::new(structured(), SplitMethod::ExponentialEuler, 0.25, 1).unwrap().describe();
+        let solved = Equilibrium::boxed(Box::new(structured()), None).unwrap().describe();
+        let dense = AffineLayer::new(matrix(4, 7)).describe();
+        let branches = Map::Sum(vec![Map::Chain(vec![step(8)]), Map::Chain(vec![])]);
+        let map = Map::Chain(vec![step(1), implicit, split, solved, branches, dense]);
+        let file = nudged(&Model::new(Shape::Features(4), map, "f32").unwrap().bytes().unwrap());
+        let model = Model::parse(&file).unwrap();
+        let AnyNetwork::F32(network) = model.network().unwrap() else { unreachable!("the file is in f32") };
+        let plain = Model::parse(&edited(&file, |_| false)).unwrap();
+        let AnyNetwork::F32(known) = plain.network().unwrap() else { unreachable!("the file is in f32") };
+        assert!(network.describe() == known.describe(), "{form:?}: other weights");
+        let x = Batch::new(Shape::Features(4), random::<f32>(12, 9)).unwrap();
+        assert_eq!(network.forward(&x).unwrap(), known.forward(&x).unwrap(), "{form:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
     certificate::Certificate,
     error::{Error, Result},
     field::{FusedStep, VectorField},
-    layer::{Flow, Layer},
+    layer::Flow,
     model::Method,
     rigor::Rounding,
     scalar::Scalar,
@@ -65,7 +65,8 @@ impl<T: Scalar> Flow<T> {
         let part = |field| Explicit { field, tableau: Arc::clone(&tableau), coefficients: coefficients.clone(), h };
         let horizon = if let Step::Horizon(horizon) = step { Some(T::of(horizon).wide()) } else { None };
         let mut flow = Self::of(fields.into_iter().map(part).collect(), step, steps)?.over(horizon);
-        flow.prepare();
+        // The weights are what they are: those of a file are never made again from what was trained.
+        flow.choose_length();
         Ok(flow)
     }
 

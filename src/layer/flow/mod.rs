@@ -176,6 +176,28 @@ impl<T: Scalar, S: Stepper<Scalar = T>> Steps<S> {
         self.is_relative() || matches!(self.choice, Step::Horizon(_)) && self.parts.len() == 1
     }
 
+    /// Chooses the length, or the number of steps, by estimates for the weights as they are.
+    fn choose_length(&mut self) {
+        if !self.is_open() {
+            return;
+        }
+        let Some(Ok(radius)) = self.parts[0].tableau().map(Tableau::circle_radius) else { return };
+        let estimate = |part: &mut S| Some(part.field_mut().estimate_curvature()?.get());
+        let Some(estimates) = self.parts.iter_mut().map(estimate).collect::<Option<Vec<f64>>>() else { return };
+        let steepest = (0..estimates.len()).max_by(|&a, &b| estimates[a].total_cmp(&estimates[b])).unwrap_or(0);
+        self.estimate = (estimates[steepest], steepest);
+        let longest = 2.0 * radius.get() / self.estimate.0;
+        match self.choice {
+            Step::Relative(part) => self.set_length(T::of(if self.estimate.0 > 0.0 { part * longest } else { part })),
+            Step::Horizon(horizon) => {
+                let needed = (horizon / longest).ceil().clamp(1.0, MOST_ESTIMATED) as usize;
+                self.steps = needed.max(self.least);
+                self.set_length(quotient(horizon, self.steps));
+            }
+            Step::Fixed(_) => {}
+        }
+    }
+
     fn set_length(&mut self, h: T) {
         self.parts.iter_mut().for_each(|part| part.set_length(h));
     }
@@ -282,24 +304,7 @@ impl<T: Scalar, S: Stepper<Scalar = T>> Layer<T> for Steps<S> {
 
     fn prepare(&mut self) {
         self.parts.iter_mut().for_each(|part| part.field_mut().prepare());
-        if !self.is_open() {
-            return;
-        }
-        let Some(Ok(radius)) = self.parts[0].tableau().map(Tableau::circle_radius) else { return };
-        let estimate = |part: &mut S| Some(part.field_mut().estimate_curvature()?.get());
-        let Some(estimates) = self.parts.iter_mut().map(estimate).collect::<Option<Vec<f64>>>() else { return };
-        let steepest = (0..estimates.len()).max_by(|&a, &b| estimates[a].total_cmp(&estimates[b])).unwrap_or(0);
-        self.estimate = (estimates[steepest], steepest);
-        let longest = 2.0 * radius.get() / self.estimate.0;
-        match self.choice {
-            Step::Relative(part) => self.set_length(T::of(if self.estimate.0 > 0.0 { part * longest } else { part })),
-            Step::Horizon(horizon) => {
-                let needed = (horizon / longest).ceil().clamp(1.0, MOST_ESTIMATED) as usize;
-                self.steps = needed.max(self.least);
-                self.set_length(quotient(horizon, self.steps));
-            }
-            Step::Fixed(_) => {}
-        }
+        self.choose_length();
     }
 
     /// With `h = 2rθ/β`, the gradient by `β` is `−h/β` times that by `h`. A number of steps has no gradient.
