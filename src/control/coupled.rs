@@ -126,9 +126,9 @@ fn solve_linear<T: Scalar>(
     Ok(found)
 }
 
-/// Refuses the first sample whose residual is not within its target; NaN is not.
+/// Refuses the first sample whose residual is not within its target, or not finite.
 fn refuse_unsolved(what: &str, step: usize, norms: &[f64], targets: &[f64]) -> Result<()> {
-    match norms.iter().zip(targets).position(|(norm, target)| !(norm <= target)) {
+    match norms.iter().zip(targets).position(|(norm, target)| norm > target || !norm.is_finite()) {
         None => Ok(()),
         Some(s) => Err(Error::not_proved(
             format!("{what} of step {step} of a process"),
