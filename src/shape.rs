@@ -29,12 +29,12 @@ impl Shape {
         Self::Image { channels, height, width }
     }
 
-    /// Returns the number of scalars in one sample.
+    /// Returns the number of scalars in one sample, or the largest number there is if that is smaller.
     #[expect(clippy::len_without_is_empty, reason = "constructors refuse sizes of zero")]
     pub const fn len(self) -> usize {
         match self {
             Self::Features(n) => n,
-            Self::Image { channels, height, width } => channels * height * width,
+            Self::Image { channels, height, width } => channels.saturating_mul(height).saturating_mul(width),
         }
     }
 
@@ -42,7 +42,7 @@ impl Shape {
     pub(crate) const fn points(self) -> usize {
         match self {
             Self::Features(_) => 1,
-            Self::Image { height, width, .. } => height * width,
+            Self::Image { height, width, .. } => height.saturating_mul(width),
         }
     }
 

@@ -8,6 +8,7 @@
 //! A tree knows no shapes but those of its tensors. The shape of the input is given from outside, and every other
 //! follows from it: [`Map::output`].
 
+mod conv2d;
 mod equilibrium;
 mod field;
 pub mod file;

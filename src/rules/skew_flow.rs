@@ -28,18 +28,20 @@ use crate::{
     tableau::{StabilityFunction, Surd},
 };
 
-/// Returns the claims about one step, those that are `claimed`.
+/// Returns the claims about one step, those that are `claimed` and proved here.
 ///
 /// # Errors
-/// [`Error::Format`] for another field, [`Error::NotProved`] if a claim is not proved.
+/// [`Error::Format`] for another field, [`Error::NotProved`] if the bound is not proved.
 pub fn bound(step: Step<'_>, field: &Numbers, claimed: &Numbers) -> Result<Claims> {
     let proof = Proof::new(step, field)?;
     require(claimed.bound >= 0.0 && claimed.bound.is_finite(), "a Lipschitz bound is not negative")?;
     let unproved = || Error::not_proved("the factor of a step", "a polynomial is not proved to be nowhere negative");
-    if !proof.is_bound(claimed.bound) || claimed.inverse.is_some_and(|inverse| !proof.is_inverse(inverse)) {
+    if !proof.is_bound(claimed.bound) {
         return Err(unproved());
     }
-    Ok(Claims { inverse: claimed.inverse.map(Lower::proved), ..Claims::lipschitz(Upper::proved(claimed.bound)) })
+    // What this polynomial does not show of the inverse, another rule for steps may.
+    let inverse = claimed.inverse.filter(|inverse| proof.is_inverse(*inverse)).map(Lower::proved);
+    Ok(Claims { inverse, ..Claims::lipschitz(Upper::proved(claimed.bound)) })
 }
 
 /// How much above the largest of many values a bound is tried, relatively.

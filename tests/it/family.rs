@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use dahlquist::{
     check::check,
-    model::{Map, Model},
+    model::{Field, Flow, Linear, Map, Method, Model, Tensor},
     network::AnyNetwork,
     scalar::Scalar,
+    tableau::Tableau,
     tensor::{Batch, Shape},
 };
 use dahlquist_testkit::models::certificate_of;
@@ -199,3 +200,18 @@ fn what_does_not_fit_is_refused_by_name() {
     }
     refused(flow("euler", 0.1, json!({"type": "hamiltonian", "kinetic": 1})), &["Potential"]);
 }
+
+/// A step of length 0 is the identity, whose inverse constant one rule knows and another cannot show.
+#[test]
+fn steps_of_length_zero_are_checked() {
+    let space = Shape::Features(3);
+    for name in Tableau::names() {
+        let field = Field::SkewLinear { skew: Linear::Dense { weight: Tensor::new(&[3, 3], &SKEW), bias: None } };
+        let flow = Flow::of_steps(field, Method::Named(name.into()), 0.0, 2);
+        let model = Model::new(space, Map::Chain(vec![Map::Flow(flow)]), "f64").unwrap();
+        let report = check(&certificate_of(&model), &model);
+        assert!(report.verified.is_some(), "{name}: {:?}", report.findings);
+    }
+}
+
+const SKEW: [f64; 9] = [0.0, 0.7, -1.3, 0.2, 0.0, 0.9, 2.1, -0.4, 0.0];

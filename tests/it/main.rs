@@ -51,6 +51,7 @@ mod rigor;
 mod samples;
 mod soundness;
 mod stages;
+mod strides;
 mod surds;
 mod tableaux;
 mod tamper;

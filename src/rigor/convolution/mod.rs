@@ -92,6 +92,11 @@ impl Axis {
         Some((first + width).max((outputs + taps - 1).saturating_sub(first)).max(outputs).max(taps))
     }
 
+    /// Returns the number of phases of the stride that a tap reads, `min(s, k)`: the first ones.
+    pub(crate) fn phases(self) -> usize {
+        self.stride.min(self.kernel)
+    }
+
     /// Returns the number of taps of each phase, `⌈k/s⌉`.
     pub(super) fn taps(self) -> usize {
         self.kernel.div_ceil(self.stride)

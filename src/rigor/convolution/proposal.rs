@@ -33,13 +33,18 @@ impl Convolution<'_> {
     /// Returns a proposal on the torus that [`Self::norm`] finds best.
     ///
     /// # Errors
-    /// As [`Self::norm`]; [`Error::NotProved`] if no shift has factors at every frequency.
+    /// As [`Self::norm`]; [`Error::NotProved`] if no shift has factors at every frequency, or the stride has so many phases
+    /// that their matrices are not small.
     pub(crate) fn propose_circulant(&self) -> Result<CirculantProposal> {
         let mut torus = self.norm()?.torus;
         for (points, axis) in torus.points.iter_mut().zip(self.axes) {
             *points = axis.smallest_torus().map_or(*points, |least| least.max(*points));
         }
-        let size = self.channels.1 * self.axes[0].stride * self.axes[1].stride;
+        let size = self.axes.iter().try_fold(self.channels.1, |size, axis| size.checked_mul(axis.stride));
+        let Some(size) = size.filter(|&size| size <= LARGEST) else {
+            let reason = format!("its input has more than {LARGEST} phases of channels");
+            return Err(Error::not_proved("the norm of a convolution", reason));
+        };
         let count = torus.points[0] * torus.points[1];
         let Some((weight, exponent)) = self.scaled_weight()? else {
             let columns = (0..size).map(|column| vec![vec![0.0; count]; column + 1]).collect();
@@ -94,6 +99,9 @@ impl Symbol<'_> {
     }
 }
 
+/// The most columns of a symbol, phases that no tap reads among them.
+const LARGEST: usize = 1 << 12;
+
 /// A complex matrix, row by row: Hermitian, of which the lower triangle is stored, or lower triangular.
 struct Hermitian {
     size: usize,
@@ -103,10 +111,17 @@ struct Hermitian {
 impl Hermitian {
     /// Returns `DᴴD` with the columns in the order of the checker: the phases of a channel one after the other.
     fn gram(d: &Complex, conv: &Convolution<'_>) -> Self {
-        let (phases, inputs) = (conv.axes[0].stride * conv.axes[1].stride, conv.channels.1);
-        let size = phases * inputs;
-        let place = |column: usize| column % phases * inputs + column / phases;
-        let columns: Vec<(&[f64], &[f64])> = (0..size).map(|column| d.column(place(column))).collect();
+        let ([ay, ax], inputs) = (conv.axes, conv.channels.1);
+        let size = ay.stride * ax.stride * inputs;
+        let zero = vec![0.0; conv.channels.0];
+        let column = |column: usize| -> (&[f64], &[f64]) {
+            let (c, phase) = (column / (ay.stride * ax.stride), column % (ay.stride * ax.stride));
+            let (r1, r2) = (phase / ax.stride, phase % ax.stride);
+            // A phase that no tap reads is a column of zeros.
+            let read = r1 < ay.phases() && r2 < ax.phases();
+            if read { d.column((r1 * ax.phases() + r2) * inputs + c) } else { (&zero, &zero) }
+        };
+        let columns: Vec<(&[f64], &[f64])> = (0..size).map(column).collect();
         let mut numbers = vec![[0.0; 2]; size * size];
         let dot = |x: &[f64], y: &[f64]| -> f64 { x.iter().zip(y).map(|(x, y)| x * y).sum() };
         for (i, &(a, b)) in columns.iter().enumerate() {

@@ -16,19 +16,28 @@ use crate::rigor::{
 /// The weights of a convolution, tap by tap.
 pub(super) struct Taps<'a> {
     conv: &'a Convolution<'a>,
-    /// For each tap its weights, an input channel after the other.
-    weights: Vec<Vec<f64>>,
+    /// Those that are not all zero, as most are between the points of a dilated kernel.
+    taps: Vec<Tap>,
+}
+
+struct Tap {
+    /// The place in the kernel, vertically and horizontally.
+    place: [usize; 2],
+    /// The weights, an input channel after the other.
+    weights: Vec<f64>,
 }
 
 impl<'a> Taps<'a> {
     pub(super) fn new(conv: &'a Convolution<'a>) -> Self {
         let (outputs, inputs) = conv.channels;
-        let count = conv.axes[0].kernel * conv.axes[1].kernel;
+        let (count, width) = (conv.axes[0].kernel * conv.axes[1].kernel, conv.axes[1].kernel);
         let tap = |t: usize| {
-            let column = |c: usize| (0..outputs).map(move |o| conv.weight[(o * inputs + c) * count + t]);
-            (0..inputs).flat_map(column).collect()
+            let weight = |(c, o): (usize, usize)| conv.weight[(o * inputs + c) * count + t];
+            let places = || (0..inputs).flat_map(|c| (0..outputs).map(move |o| (c, o)));
+            let zero = places().all(|place| weight(place) == 0.0);
+            (!zero).then(|| Tap { place: [t / width, t % width], weights: places().map(weight).collect() })
         };
-        Self { conv, weights: (0..count).map(tap).collect() }
+        Self { conv, taps: (0..count).filter_map(tap).collect() }
     }
 
     /// Returns the symbol at the frequencies of a torus.
@@ -50,14 +59,14 @@ impl Convolution<'_> {
     /// and for shifts.
     pub(super) fn constant_symbol(&self) -> Option<Mat<f64>> {
         let ((outputs, inputs), [ay, ax]) = (self.channels, self.axes);
-        let phases = ay.stride * ax.stride;
+        let phases = ay.phases() * ax.phases();
         let mut matrix: Mat<f64> = Mat::zeros(outputs, inputs * phases);
         let (mut of_rows, mut of_columns) = (vec![None; outputs], vec![None; inputs * phases]);
         let (mut rows, mut columns) = (true, true);
         for (index, &w) in self.weight.iter().enumerate().filter(|(_, w)| **w != 0.0) {
             let (a, b) = (index / ax.kernel % ay.kernel, index % ax.kernel);
             let (o, c) = (index / (ay.kernel * ax.kernel) / inputs, index / (ay.kernel * ax.kernel) % inputs);
-            let column = c * phases + a % ay.stride * ax.stride + b % ax.stride;
+            let column = c * phases + a % ay.stride * ax.phases() + b % ax.stride;
             let place = (a / ay.stride, b / ax.stride);
             rows &= *of_rows[o].get_or_insert(place) == place;
             columns &= *of_columns[column].get_or_insert(place) == place;
@@ -135,14 +144,13 @@ impl Symbol<'_> {
     pub(super) fn at(&self, [u, v]: Frequency) -> Complex {
         let (outputs, inputs) = self.taps.conv.channels;
         let [ay, ax] = self.taps.conv.axes;
-        let (block, phases) = (outputs * inputs, ay.stride * ax.stride);
+        let (block, phases) = (outputs * inputs, ay.phases() * ax.phases());
         let (mut re, mut im) = (vec![0.0; block * phases], vec![0.0; block * phases]);
-        for (t, tap) in self.taps.weights.iter().enumerate() {
-            let (a, b) = (t / ax.kernel, t % ax.kernel);
-            let phase = a % ay.stride * ax.stride + b % ax.stride;
+        for Tap { place: [a, b], weights } in &self.taps.taps {
+            let phase = a % ay.stride * ax.phases() + b % ax.stride;
             let (cos, sin) = self.wave(u * (a / ay.stride), v * (b / ax.stride));
             let phase = phase * block..(phase + 1) * block;
-            for ((re, im), &k) in re[phase.clone()].iter_mut().zip(&mut im[phase]).zip(tap) {
+            for ((re, im), &k) in re[phase.clone()].iter_mut().zip(&mut im[phase]).zip(weights) {
                 *re += k * cos;
                 *im += k * sin;
             }
@@ -208,14 +216,15 @@ impl Complex {
 /// Returns a bound of `‖D − D̂‖₂` for every frequency, by the Frobenius norm of the errors of the entries.
 ///
 /// A twiddle is a product of two roots, each within `e =` [`ERROR`] in each component: its components are off by at
-/// most `4e + 2e² + 3u(1 + e)² < 5e`. With `k` taps, a component of an entry is off by `Σ|K|·(5e + γ_{k+1}(1 + 5e)) +
-/// 2kη`, and the modulus of a complex error is at most `√2 < 2` times that.
+/// most `4e + 2e² + 3u(1 + e)² < 5e`. With `k` taps that are not zero, a component of an entry is off by
+/// `Σ|K|·(5e + γ_{k+1}(1 + 5e)) + 2kη`, and the modulus of a complex error is at most `√2 < 2` times that.
 pub(super) fn symbol_error(conv: &Convolution<'_>) -> f64 {
     let taps = conv.axes[0].kernel * conv.axes[1].kernel;
-    let relative = add_up(mul_up(5.0, ERROR), mul_up(2.0, gamma(taps + 1, U)));
     let entry = |taps: &[f64]| {
-        let sum = enlarge_sum(taps.iter().map(|k| k.abs()).sum(), taps.len());
-        add_up(mul_up(relative, sum), mul_up(2.0 * taps.len() as f64, ETA))
+        let count = taps.iter().filter(|k| **k != 0.0).count();
+        let relative = add_up(mul_up(5.0, ERROR), mul_up(2.0, gamma(count + 1, U)));
+        let sum = enlarge_sum(taps.iter().map(|k| k.abs()).sum(), count);
+        add_up(mul_up(relative, sum), mul_up(2.0 * count as f64, ETA))
     };
     let entries: Vec<f64> = conv.weight.chunks(taps).map(entry).collect();
     mul_up(2.0, norm_up(&entries))
