@@ -50,7 +50,7 @@ impl Conv2d {
     }
 
     /// Returns the two axes, the taps of a dilated kernel being spread over `d(k − 1) + 1` points. A stride that leaves room
-    /// for one output alone is the least such one that is no shorter than the kernel.
+    /// for one output alone is at most the image, the kernel, or one more than the room.
     ///
     /// # Errors
     /// [`Error::Parameter`] for a stride or a dilation of 0, or more padding than the image has points.
@@ -86,9 +86,9 @@ impl Conv2d {
             if padding[i] > most {
                 return Err(Error::parameter("padding", padding[i], format!("too much for an image of {input}")));
             }
-            // Beyond the room for outputs and the kernel, a stride says no more than that there is one output.
+            // Beyond all of these, a stride says no more than that there is one output.
             let room = (n + 2 * padding[i]).saturating_sub(kernel);
-            let stride = self.stride.0[i].min(kernel.max(room + 1));
+            let stride = self.stride.0[i].min(n.max(kernel).max(room + 1));
             axes[i] = Axis { input: n, kernel, stride, padding: padding[i] };
         }
         Ok(axes)

@@ -5,15 +5,18 @@ use std::cell::Cell;
 use dahlquist::{
     Error,
     laws::{Verdict, hold, strategies as s},
+    model::{self, Linear, Map, Padding, Pair, Tensor},
     operator::{Affine, Dense},
     rigor::{
         matrix,
         torus::{Axis, Convolution, PaddingMode},
     },
+    rules::Prover,
     scalar::Scalar,
     tensor::Shape,
 };
 use dahlquist_testkit::{
+    described,
     models::Proved,
     oracle::{self, Exact, Matrix, Num, Real, row, singular_values, square},
 };
@@ -21,6 +24,8 @@ use faer::Mat;
 use num_bigint::BigInt;
 use num_traits::{Signed, Zero};
 use proptest::{prelude::*, test_runner::TestCaseError};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 fn fail(what: impl Into<String>) -> Verdict {
     Err(TestCaseError::fail(what.into()))
@@ -300,6 +305,43 @@ fn circular_lower_bounds_are_never_above() {
         Ok(())
     });
     assert!(positive.get() > 0);
+}
+
+/// Every small kernel, stride, padding and size of both modes: points that no tap reads are mapped to 0.
+#[test]
+fn lower_bounds_over_all_small_geometries() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut positive = [0; 2];
+    for (n, k, stride) in (1..=5).flat_map(|n| (1..=4).flat_map(move |k| (1..=6).map(move |s| (n, k, s)))) {
+        for (padding, outputs) in (0..=2).flat_map(|p| (1..=4).map(move |o| (p, o))) {
+            for mode in [PaddingMode::Zeros, PaddingMode::Circular] {
+                let weight: Vec<f64> = (0..outputs * k).map(|_| rng.random_range(-1.0..1.0)).collect();
+                let conv = model::Conv2d {
+                    weight: Tensor::new(&[outputs, 1, 1, k], &weight),
+                    bias: None,
+                    stride: Pair([1, stride]),
+                    padding: Padding::Sides(Pair([0, padding])),
+                    dilation: Pair::one(),
+                    groups: 1,
+                    padding_mode: mode,
+                };
+                let (map, shape) = (Map::Linear(Linear::Conv2d(conv)), Shape::image(1, 1, n));
+                let Ok(output) = map.output(shape) else { continue };
+                let Ok(proof) = Prover::default().with_inverses().network(&map, shape) else { continue };
+                let Some(below) = proof.claims().inverse.map(|inverse| inverse.get()).filter(|l| *l > 0.0) else {
+                    continue;
+                };
+                positive[usize::from(mode == PaddingMode::Circular)] += 1;
+                // Column by column, from the formula of the map.
+                let unit = |i: usize| (0..n).map(|j| Exact::of(f64::from(u8::from(i == j)))).collect::<Vec<_>>();
+                let columns: Vec<_> = (0..n).map(|i| described::value(&map, shape, &unit(i)).unwrap()).collect();
+                let row = |i: usize| columns.iter().map(|column| column[i].clone()).collect();
+                let rows: Vec<Vec<Exact>> = (0..output.len()).map(row).collect();
+                assert!(is_below(below, &rows), "{map:?} on {n} points: {below}");
+            }
+        }
+    }
+    assert!(positive[0] > 10 && positive[1] > 20, "{positive:?}");
 }
 
 /// Sums that lose thousands of small terms one by one: what is lost is far more than the gap that the proof leaves, so it

@@ -92,7 +92,8 @@ impl Axis {
         Some((first + width).max((outputs + taps - 1).saturating_sub(first)).max(outputs).max(taps))
     }
 
-    /// Returns the number of phases of the stride that a tap reads, `min(s, k)`: the first ones.
+    /// Returns the number of phases of the stride that a tap reads, `min(s, k)`: the first ones. The others change no norm, but
+    /// are what the convolution maps to 0.
     pub(crate) fn phases(self) -> usize {
         self.stride.min(self.kernel)
     }

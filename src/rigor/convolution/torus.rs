@@ -87,7 +87,9 @@ impl Convolution<'_> {
         let all_outputs = |a: Axis| a.output().is_some_and(|m| m * a.stride == a.input);
         let reaches_out = |a: Axis| a.kernel > 1 || a.padding > 0;
         let cuts = self.mode == PaddingMode::Zeros && (reaches_out(ay) || reaches_out(ax));
-        if cuts || !all_outputs(ay) || !all_outputs(ax) {
+        // Points that no tap reads are lost, and their phases are no columns of the symbol.
+        let skips = |a: Axis| a.phases() < a.stride;
+        if cuts || [ay, ax].into_iter().any(|axis| skips(axis) || !all_outputs(axis)) {
             return Ok(Lower::ZERO);
         }
         let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Lower::ZERO) };
