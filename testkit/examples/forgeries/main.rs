@@ -21,7 +21,13 @@ mod samples;
 mod subject;
 mod witnesses;
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Instant,
+};
 
 use clap::Parser;
 use dahlquist::{Result, io};
@@ -76,6 +82,9 @@ const KINDS: [(&str, Forge); 17] = [
     }),
 ];
 
+/// After this many forgeries a line says how far the program is.
+const REPORT: usize = 500;
+
 /// How often each fate was met.
 #[derive(Debug, Default, Clone, Serialize)]
 struct Counts {
@@ -109,7 +118,16 @@ fn main() -> Result<ExitCode> {
             }
         }
     };
-    let fates: Vec<_> = (0..options.count).into_par_iter().map(one).collect::<Result<_>>()?;
+    let done = AtomicUsize::new(0);
+    let reported = |i: usize| {
+        let fate = one(i);
+        let number = done.fetch_add(1, Ordering::Relaxed) + 1;
+        if number.is_multiple_of(REPORT) {
+            eprintln!("{number} of {} after {:.0} s", options.count, start.elapsed().as_secs_f64());
+        }
+        fate
+    };
+    let fates: Vec<_> = (0..options.count).into_par_iter().map(reported).collect::<Result<_>>()?;
     let (mut kinds, mut all): (BTreeMap<&str, Counts>, _) = (BTreeMap::new(), Counts::default());
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for (i, (kind, name, fate)) in fates.iter().enumerate() {
