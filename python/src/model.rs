@@ -56,6 +56,13 @@ impl Model {
         self.file.sha256().to_string()
     }
 
+    /// The same network as a model in double precision.
+    fn widened(&self, py: Python<'_>) -> PyResult<Self> {
+        let file = Arc::clone(&self.file);
+        let bytes = py.detach(|| file.widened()?.bytes()).or_raise()?;
+        Self::parse(py, PyBytes::new(py, &bytes).unbind())
+    }
+
     /// The kinds of the layers, in order.
     fn layers(&self) -> Vec<String> {
         self.file.map().layers().iter().map(|map| map.kind().to_string()).collect()

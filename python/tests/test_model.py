@@ -154,3 +154,10 @@ def test_weights_in_half_precision(model, rng, tmp_path):
     np.testing.assert_array_equal(dq.Model(6, half.architecture["layers"], wide).predict(x), again.predict(x))
     with pytest.raises(ValueError, match="65504"):
         dq.Model(1, [{"type": "dense", "weight": np.float32([[1e6]])}]).half()
+
+
+def test_given_tensors_keep_their_numbers():
+    """An array that is named by its place does not take the name of a tensor that is given."""
+    three = dq.Model(1, [{"type": "dense", "weight": np.float32([[3]])}])
+    both = dq.Model(1, [{"type": "dense", "weight": np.float32([[5]])}, *three.architecture["layers"]], three.tensors)
+    assert both.predict(np.float32([[1]])) == [[15]]

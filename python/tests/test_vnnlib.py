@@ -168,3 +168,43 @@ def test_cases_are_those_of_the_formula():
     assert first.upper[0] == read_number(0.5) and second.upper[0] == 1
     assert first.comparisons == [Comparison({0: 1, 1: -1}, 0)]
     assert second.comparisons == [Comparison({2: -1}, read_number(1.5))]
+
+
+def test_a_network_in_single_precision_is_answered_for_as_it_is(tmp_path):
+    """Its slope is not 0.1, but that rounded; the steps of a horizon are as many and as long as single precision has them."""
+    one = np.float32([[1]])
+    leaky = dq.Model(1, [{"type": "activation", "function": "leaky_relu", "slope": 0.1}, {"type": "dense", "weight": one}])
+    weight = np.float32([[1.05]])
+    gradient = {"type": "gradient", "activation": {"function": "identity"}, "operator": {"type": "dense", "weight": weight}}
+    # In double precision one step of this length is within the limit, and in single precision it is rounded beyond it.
+    horizon = 2 / float(weight[0, 0]) ** 2 * (1 - 1e-14)
+    assert float(np.float32(horizon)) > 2 / float(weight[0, 0]) ** 2
+    flow = dq.Model(1, [{"type": "flow", "method": "euler", "horizon": horizon, "field": gradient},
+                        {"type": "dense", "weight": one}])
+    for model, at, bound in ((leaky, "-1.0", "(<= Y_0 -0.100000001)"), (flow, "1.0", "(>= Y_0 -0.5)")):
+        path = tmp_path / "one.vnnlib"
+        path.write_text("(declare-const X_0 Real)\n(declare-const Y_0 Real)\n"
+                        f"(assert (>= X_0 {at}))\n(assert (<= X_0 {at}))\n(assert {bound})\n")
+        assert dq.vnnlib(model, path).result == "sat"
+
+
+def test_a_widened_network_computes_the_same():
+    weight = np.float32([[0.7, -0.3], [0.2, 1.1]])
+    layers = [
+        {"type": "normalize", "mean": [0.1, 0.2], "std": [0.3, 0.7]},
+        {"type": "activation", "function": "elu", "alpha": 0.3},
+        {"type": "flow", "method": "heun", "step": 0.1, "steps": 2, "field":
+            {"type": "gradient", "activation": {"function": "leaky_relu", "slope": 0.1},
+             "operator": {"type": "dense", "weight": weight}}},
+        {"type": "activation", "function": "hardtanh", "min": -0.9, "max": 0.7},
+    ]
+    model = dq.Model(2, layers)
+    wide = dq.Model._of(model._native.widened())
+    assert wide.dtype == np.float64 and model.dtype == np.float32
+    x = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    # Constants that are rounded otherwise are off by 1e-8 and more; values in single precision are compared with both.
+    other = dq.Model(2, model.architecture["layers"], {k: t.astype(np.float64) for k, t in model.tensors.items()})
+    assert np.abs(wide.predict(x) - other.predict(x)).max() > 1e-9
+    assert [layer["step"] for layer in wide.architecture["layers"] if "step" in layer] == [float(np.float32(0.1))]
+    assert wide.architecture["layers"][0]["mean"] == [float(np.float32(0.1)), float(np.float32(0.2))]
+    assert wide.seal().lipschitz == pytest.approx(model.seal().lipschitz, rel=1e-12)

@@ -45,6 +45,33 @@ impl Model {
         Ok(if self.scalar() == f64::NAME { AnyNetwork::F64(self.built()?) } else { AnyNetwork::F32(self.built()?) })
     }
 
+    /// Returns the same network as a model in `f64`: its constants are those that the format of this file has rounded, and its
+    /// steps are as many and as long as they are in this format.
+    ///
+    /// Changing the format of the tensors alone makes another network: slopes, steps and deviations are then rounded to
+    /// `f64`, and a length `horizon/n` is computed anew.
+    ///
+    /// # Errors
+    /// As [`Self::network`].
+    ///
+    /// ```
+    /// use dahlquist::{activation::Activation, model::{Map, Model}, network::AnyNetwork, tensor::{Batch, Shape}};
+    /// let leaky = Map::Activation(Activation::LeakyRelu { slope: 0.1 });
+    /// let wide = Model::new(Shape::Features(1), Map::Chain(vec![leaky]), "f32")?.widened()?;
+    /// let AnyNetwork::F64(network) = wide.network()? else { panic!("a network in f64") };
+    /// let y = network.forward(&Batch::new(Shape::Features(1), vec![-1.0])?)?;
+    /// assert_eq!(y.data(), [-f64::from(0.1f32)]);
+    /// # Ok::<(), dahlquist::Error>(())
+    /// ```
+    pub fn widened(&self) -> Result<Self> {
+        let mut map = match self.network()? {
+            AnyNetwork::F32(network) => network.widen().describe(),
+            AnyNetwork::F64(network) => network.describe(),
+        };
+        fix_steps(&mut map);
+        Self::new(self.input(), map, f64::NAME)
+    }
+
     /// Whatever is claimed about the network is claimed about this file: their weights are the same, one by one.
     fn built<T: Scalar>(&self) -> Result<Network<T>> {
         let network = Network::build(self.map(), self.input())?;
@@ -53,6 +80,21 @@ impl Model {
             return Ok(network);
         }
         Err(Error::format("the network that was built has other weights than the file: a fault of this program"))
+    }
+}
+
+/// Forgets that the length of a step is a part of a horizon.
+fn fix_steps(map: &mut Map) {
+    match map {
+        Map::Chain(maps) | Map::Sum(maps) | Map::Mean(maps) => maps.iter_mut().for_each(fix_steps),
+        Map::Flow(flow) => flow.horizon = None,
+        Map::Linear(_)
+        | Map::Activation(_)
+        | Map::Partial(_)
+        | Map::Window(_)
+        | Map::Householder(_)
+        | Map::Equilibrium(_)
+        | Map::Opaque(_) => {}
     }
 }
 

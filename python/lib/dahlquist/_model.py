@@ -307,17 +307,21 @@ def _extract(part, path: str, found: dict, tensors: Mapping):
                 found[value] = _arrays.weights(tensors[value])
         elif hasattr(value, "__array__") or hasattr(value, "detach"):
             array = _arrays.to_numpy(value) if key in _CONSTANTS else _arrays.weights(value)
-            plain[key] = array.tolist() if key in _CONSTANTS else _store(f"{name}.{key}", array, found)
+            plain[key] = array.tolist() if key in _CONSTANTS else _store(f"{name}.{key}", array, found, tensors)
         else:
             plain[key] = _extract(value, f"{path}.{key}" if path else key, found, tensors)
     return plain
 
 
-def _store(name: str, array: np.ndarray, found: dict) -> str:
-    # Two layers may share a module, and then a name; other numbers need another one.
+def _store(name: str, array: np.ndarray, found: dict, tensors: Mapping) -> str:
+    # Two layers may share a module, and then a name; other numbers need another one. So do those of a tensor that is given.
     unique, i = name, 1
-    while unique in found and not (found[unique].dtype == array.dtype and np.array_equal(found[unique], array)):
+    while unique in tensors or unique in found and not _equal(found[unique], array):
         i += 1
         unique = f"{name}#{i}"
     found[unique] = array
     return unique
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.dtype == b.dtype and np.array_equal(a, b)

@@ -126,7 +126,8 @@ def region(case: _vnnlib_file.Case, inputs: int) -> Region | None:
 
 
 def refuter(model: Model, comparisons: list[_vnnlib_file.Comparison]) -> Model:
-    """Returns the network with the logits 0 and ``max_k (a_k Y - d_k)``; its layers are those of `model` and exact ones."""
+    """Returns the network with the logits 0 and ``max_k (a_k Y - d_k)``; its layers are those of `model`, which is in double
+    precision, and exact ones."""
     count = math.prod(model.output_shape)
     rows = np.zeros((len(comparisons), count))
     for row, comparison in zip(rows, comparisons):
@@ -157,8 +158,8 @@ class _Search:
 
     def __init__(self, model: Model, regions: int | None):
         self.model, self.most, self.seen = model, regions, 0
-        self.wide = Model(model.architecture["input"], model.architecture["layers"],
-                          {name: t.astype(np.float64) for name, t in model.tensors.items()})
+        # The same network: its constants stay those that its own format has rounded.
+        self.wide = Model._of(model._native.widened())
 
     def samples(self, points: np.ndarray, dtype=np.float64) -> np.ndarray:
         """Returns points as samples."""
@@ -197,7 +198,7 @@ class _Search:
         found = self.counterexample(case, np.stack([centre, whole.lower, whole.upper]))
         if found is not None or not case.comparisons:
             return found or Vnnlib("unknown", reasons=["no point of its inputs is a number of single precision"])
-        network = refuter(self.model, case.comparisons)
+        network = refuter(self.wide, case.comparisons)
         moving = int(np.count_nonzero(whole.lower < whole.upper))
         most = self.most if self.most is not None else 4096 if moving <= MOST_INPUTS_TO_HALVE else 1
         try:
