@@ -187,9 +187,8 @@ def channel_affine(x: Node, scale, shift, name: str) -> Node:
 def by_channel(x: Node, constant, batch_axis: bool = True) -> np.ndarray:
     """Returns a constant that is broadcast to a value, as one number for each channel."""
     constant = np.asarray(constant)
-    kind = constant.dtype if constant.dtype in (np.float32, np.float64) and constant.ndim else np.float32
-    if constant.ndim == 0 and float(constant.astype(np.float32)) != float(constant):
-        kind = np.float32  # PyTorch, too, rounds a number of Python to the format of the tensor.
+    # PyTorch, too, rounds a number of Python to the format of the tensor.
+    kind = constant.dtype if constant.dtype in (np.float32, np.float64) and constant.ndim else x.kind
     axes = len(x.shape)
     shape = (1,) * (axes + 1 - constant.ndim) + constant.shape
     if len(shape) != axes + 1 or shape[0] != 1 or shape[1] not in (1, x.shape[0]) or any(n != 1 for n in shape[2:]):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 #: A graph whose branches meet again and again has a tree that grows without bound.
 MOST_LAYERS = 10_000
 
@@ -23,12 +25,15 @@ class Node:
         Whether the model sees a vector where the other library sees channels of one point.
     origin
         What the value is in the other library.
+    kind : type
+        The number format that numbers of Python are rounded to when they meet the value.
     """
 
-    __slots__ = ("depth", "dominator", "flat", "inputs", "layers", "origin", "shape")
+    __slots__ = ("depth", "dominator", "flat", "inputs", "kind", "layers", "origin", "shape")
 
-    def __init__(self, inputs=(), layers=(), shape=None, flat=False, origin=None):
+    def __init__(self, inputs=(), layers=(), shape=None, flat=False, origin=None, kind=np.float32):
         self.inputs, self.layers = tuple(inputs), tuple(layers)
+        self.kind = self.inputs[0].kind if self.inputs else kind
         self.shape, self.flat, self.origin = shape, flat, origin
         # The nearest value that every way from the input to this one passes.
         self.dominator, self.depth = None, 0

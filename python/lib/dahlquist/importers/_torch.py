@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import operator
 
 import numpy as np
@@ -13,25 +14,84 @@ from .. import _arrays
 from ..errors import UnsupportedError
 from ._graph import Node, Tree, Unsupported
 from ._permute import lower
+from ._torch_arithmetic import BATCH
+from ._torch_memory import Memory, changes_in_place
 from ._torch_ops import FUNCTIONS, METHODS, Refusal, module_rule
 from ._torch_weights import is_known_hook, stored
 
 
-class Batch:
-    """Stands for the number of samples where a network asks for it."""
+class Value(fx.Proxy):
+    """A value of a network that is traced. fx records ``x += y`` as ``x + y``, and forgets that others see ``x`` change."""
 
-    def __repr__(self) -> str:
-        return "the number of samples"
+    def __iadd__(self, other):
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
 
+    def __isub__(self, other):
+        return self.tracer.create_proxy("call_function", operator.isub, (self, other), {})
 
-BATCH = Batch()
+    def __imul__(self, other):
+        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
+
+    def __itruediv__(self, other):
+        return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
 
 
 class Tracer(fx.Tracer):
-    """Traces into modules of users, and not into those that have a rule or are PyTorch's own."""
+    """Traces into modules of users, and not into those that have a rule or are PyTorch's own.
+
+    Only the first argument of the network is traced: others keep their defaults. Control flow that depends on shapes is followed.
+    """
+
+    def __init__(self, network: nn.Module, shape: tuple[int, ...]):
+        super().__init__()
+        self._network, self._shape = network, shape
+        self._shapes: Reader | None = None
+        self._reading = False
+
+    def proxy(self, node: fx.Node) -> Value:
+        return Value(node, self)
 
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
-        return module_rule(module) is not None or super().is_leaf_module(module, path)
+        # What was put in the place of its forward is traced, whatever it is.
+        return module_rule(module) is not None or "forward" not in vars(module) and super().is_leaf_module(module, path)
+
+    def getattr(self, attr: str, attr_val, parameter_proxy_cache):
+        return attr_val if self._reading else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def call_module(self, module: nn.Module, forward, args, kwargs):
+        if self._reading:
+            return forward(*args, **kwargs)
+        if type(module).__name__ == "OptimizedModule":
+            return module._orig_mod(*args, **kwargs)
+        return super().call_module(module, forward, args, kwargs)
+
+    def create_args_for_root(self, root_fn, is_module: bool, concrete_args=None):
+        kinds = inspect.Parameter
+        positional = (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
+        _, *parameters = inspect.signature(root_fn).parameters.values()
+        needed = [p.name for p in parameters if p.kind in positional and p.default is kinds.empty]
+        names = needed or [p.name for p in parameters if p.kind in (*positional, kinds.VAR_POSITIONAL)][:1]
+        return root_fn, [self.root, *(self.create_proxy("placeholder", name, (), {}) for name in names)]
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        value = self._value(obj)
+        return bool(value) if isinstance(value, (bool, int)) else super().to_bool(obj)
+
+    def iter(self, obj: fx.Proxy):
+        value = self._value(obj)
+        return iter([obj[i] for i in range(len(value))]) if isinstance(value, tuple) else super().iter(obj)
+
+    def _value(self, obj: fx.Proxy):
+        """Returns what a value is, if it follows from shapes."""
+        if self._shapes is None:
+            self._shapes = Reader(self._network, self.graph, self._shape)
+        # Its weights are numbers: nothing of what it does becomes a part of the graph.
+        self._reading = True
+        try:
+            self._shapes.read_nodes()
+        finally:
+            self._reading = False
+        return self._shapes.values[obj.node]
 
 
 @contextlib.contextmanager
@@ -49,13 +109,13 @@ def evaluation_mode(network: nn.Module):
             object.__setattr__(module, "training", mode)
 
 
-def trace(network: nn.Module) -> fx.Graph:
-    """Returns the graph of a network, which must be in evaluation mode."""
+def trace(network: nn.Module, shape: tuple[int, ...]) -> fx.Graph:
+    """Returns the graph of a network for samples of a shape. It must be in evaluation mode."""
     try:
-        return Tracer().trace(network)
+        return Tracer(network, shape).trace(network)
     except Exception as error:
         reason = f"torch.fx cannot trace its forward: {type(error).__name__}: {error}".splitlines()[0]
-        hint = " (a network whose control flow depends on values has no fixed layers)"
+        hint = " (a network whose control flow depends on values has no fixed layers)" * isinstance(error, fx.proxy.TraceError)
         raise UnsupportedError(type(network).__name__, [("", reason + hint)]) from error
 
 
@@ -73,9 +133,11 @@ def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
         raise TypeError(f"a torch.nn.Module is expected, not {type(network).__name__}; a state_dict is for from_state_dict")
     shape = (input_shape,) if isinstance(input_shape, (int, np.integer)) else tuple(input_shape)
     _arrays.sample_shape(shape)
+    shape = tuple(int(n) for n in shape)
     network = whole(network)
+    _look_at_weights(network)
     with evaluation_mode(network):
-        reader = Reader(network, trace(network), tuple(int(n) for n in shape))
+        reader = Reader(network, trace(network, shape), shape)
         if not ignore_hooks:
             reader.look_for_hooks()
         output = reader.read()
@@ -91,14 +153,31 @@ def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
     return shape, layers or [{"type": "activation", "function": "identity"}], origins
 
 
+def _look_at_weights(network: nn.Module) -> None:
+    """Refuses a network whose weights have no numbers yet, or that is compiled to another form."""
+    if isinstance(network, torch.jit.ScriptModule):
+        reason = "it is a TorchScript module, which has no Python to trace: give the module that it was made of"
+        raise UnsupportedError(type(network).__name__, [("", reason)])
+    problems = []
+    for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+        if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+            problems.append((name, "it has no numbers yet: call the network on samples first"))
+        elif tensor.is_meta:
+            problems.append((name, "it is on the device meta, and has no numbers: load them first"))
+    if problems:
+        raise UnsupportedError(type(network).__name__, problems)
+
+
 class Reader:
     """Reads a graph, and notes everything that it cannot take."""
 
     def __init__(self, network: nn.Module, graph: fx.Graph, shape: tuple[int, ...]):
         self.network, self.graph = network, graph
         self.modules = dict(network.named_modules())
-        self.start = Node(shape=shape)
+        kinds = {p.dtype for p in [*network.parameters(), *network.buffers()] if p.is_floating_point()}
+        self.start = Node(shape=shape, kind=np.float64 if kinds == {torch.float64} else np.float32)
         self.values: dict[fx.Node, object] = {}
+        self.memory = Memory()
         self.problems: list[tuple[str, str]] = []
 
     def look_for_hooks(self) -> None:
@@ -113,17 +192,23 @@ class Reader:
 
     def read(self) -> Node | None:
         """Returns the output, if the network has one that a model can have."""
-        for node in self.graph.nodes:
-            try:
-                self.values[node] = self.value(node)
-            except Unsupported as reason:
-                self.problems.append((self.place(node), str(reason)))
-                self.values[node] = Node(shape=None)
+        self.read_nodes()
         output = self.values[next(n for n in self.graph.nodes if n.op == "output")]
         if isinstance(output, Node) or self.problems:
             return output if isinstance(output, Node) and output.known else None
         self.problems.append(("", f"its output is {_describe(output)}, not one tensor that depends on the input"))
         return None
+
+    def read_nodes(self) -> None:
+        """Reads the nodes that were not read before."""
+        for node in self.graph.nodes:
+            if node in self.values:
+                continue
+            try:
+                self.values[node] = self.value(node)
+            except Unsupported as reason:
+                self.problems.append((self.place(node), str(reason)))
+                self.values[node] = Node(shape=None)
 
     def value(self, node: fx.Node):
         """Returns the value of a node: a :class:`Node` that depends on the input, or a constant."""
@@ -145,9 +230,15 @@ class Reader:
             return Node(shape=None)
         if not any(isinstance(v, Node) for v in flat):
             return self.constant(node, args, kwargs)
+        module = self.modules[node.target] if node.op == "call_module" else None
         found = self.apply(node, args, kwargs)
         if isinstance(found, Node):
             found.origin = node
+            if changes_in_place(node, module):
+                for changed in self.memory.change(node):
+                    self.values[changed] = found
+            else:
+                self.memory.note(node, module)
         return found
 
     def apply(self, node: fx.Node, args, kwargs):
@@ -157,7 +248,9 @@ class Reader:
             module = self.modules[node.target]
             rule = module_rule(module)
             if rule is None:
-                raise Unsupported(type(module).__name__)
+                raise Unsupported(_kind_name(module))
+            if not args and len(kwargs) == 1:
+                args, kwargs = tuple(kwargs.values()), {}
             return rule(module, *args, name=node.target, only_user=only_user, **kwargs)
         if node.op == "call_method":
             return self.method(node.target, args, kwargs)
@@ -168,7 +261,9 @@ class Reader:
             return operator.getitem(*args)
         if function not in FUNCTIONS:
             raise Unsupported(f"the function {_function_name(function)}")
-        return FUNCTIONS[function](*args, **kwargs, name=node.name, only_user=only_user)
+        if "input" in kwargs and not args:
+            args, kwargs = (kwargs["input"],), {key: value for key, value in kwargs.items() if key != "input"}
+        return _call(FUNCTIONS[function], args, {**kwargs, "name": node.name, "only_user": only_user})
 
     def method(self, name: str, args, kwargs):
         x = args[0]
@@ -177,7 +272,7 @@ class Reader:
             return len(full) if name == "dim" else full[args[1]] if len(args) > 1 else full
         if name not in METHODS or not isinstance(x, Node):
             raise Unsupported(f"the method {name}")
-        return METHODS[name](*args, **kwargs)
+        return _call(METHODS[name], args, kwargs)
 
     @staticmethod
     def attribute(x, name: str):
@@ -185,12 +280,17 @@ class Reader:
             return (BATCH, *x.shape)
         if isinstance(x, Node) and name == "ndim":
             return 1 + len(x.shape)
+        if isinstance(x, Node) and name == "dtype":
+            return torch.float64 if x.kind is np.float64 else torch.float32
         if isinstance(x, Node):
             raise Unsupported(f"the attribute {name} of a value")
         return getattr(x, name)
 
     def constant(self, node: fx.Node, args, kwargs):
         """Returns what a node makes of constants: weights that are computed, sizes."""
+        module = self.modules[node.target] if node.op == "call_module" else None
+        if changes_in_place(node, module) and any(isinstance(v, torch.Tensor) for v in args[:1]):
+            raise Unsupported("a weight that is changed in place")
         try:
             if node.op == "call_module":
                 return self.modules[node.target](*args, **kwargs)
@@ -204,7 +304,7 @@ class Reader:
     def note_kind(self, node: fx.Node) -> None:
         """Notes a node that comes after something unknown, if nothing of its kind is known either."""
         if node.op == "call_module" and module_rule(self.modules[node.target]) is None:
-            self.problems.append((self.place(node), type(self.modules[node.target]).__name__))
+            self.problems.append((self.place(node), _kind_name(self.modules[node.target])))
         elif node.op == "call_function" and node.target not in FUNCTIONS and node.target not in (getattr, operator.getitem):
             self.problems.append((self.place(node), f"the function {_function_name(node.target)}"))
         elif isinstance(rule := (FUNCTIONS if node.op == "call_function" else METHODS).get(node.target), Refusal):
@@ -219,6 +319,33 @@ class Reader:
         stack = node.meta.get("nn_module_stack") or {}
         paths = [key for key in stack if key]
         return paths[-1] if paths else ""
+
+
+def _call(rule, args, kwargs):
+    """Returns what a rule makes of the arguments of a call."""
+    try:
+        inspect.signature(rule).bind(*args, **kwargs)
+    except TypeError as error:
+        raise Unsupported(f"a call whose arguments are not known: {error}") from error
+    return rule(*args, **kwargs)
+
+
+#: What to do about modules that people often have.
+_ADVICE = {
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Softmin"), "leave it out, margins are measured on the logits"),
+    **dict.fromkeys(
+        ("LayerNorm", "GroupNorm", "RMSNorm", "InstanceNorm1d", "InstanceNorm2d", "LocalResponseNorm"),
+        "it divides by numbers of each sample; train with BatchNorm, which divides by constants",
+    ),
+}
+
+
+def _kind_name(module: nn.Module) -> str:
+    """Returns the class of a module that has no rule, with its origin where that tells it from one that has, and advice."""
+    kind = type(module)
+    known = kind.__module__.startswith("torch.nn.modules") or not hasattr(nn, kind.__name__)
+    name = kind.__name__ if known else f"{kind.__module__}.{kind.__name__}"
+    return f"{name}: {_ADVICE[kind.__name__]}" if kind.__name__ in _ADVICE else name
 
 
 def _attribute(module: nn.Module, path: str):
@@ -264,4 +391,5 @@ def torch_input(model, network: nn.Module, x) -> torch.Tensor:
     kind, device = (weight.dtype, weight.device) if weight is not None else (torch.float32, "cpu")
     # A signal is an image of one row to the model, and none to the network.
     given = model._given if model._given is not None else x.shape[1:]
-    return torch.from_numpy(np.ascontiguousarray(x.reshape(len(x), *given))).to(device=device, dtype=kind)
+    # A copy: a network that changes its input must not change the samples.
+    return torch.from_numpy(np.array(x.reshape(len(x), *given))).to(device=device, dtype=kind)

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .. import _arrays
-from . import _build as build
+from . import _build as build, _torch_arithmetic as arithmetic
 from ._graph import Node, Unsupported
 from ._torch_weights import array, stored
 
@@ -61,15 +60,6 @@ def _celu(x, alpha):
     return build.elu(x, 1.0)
 
 
-def _flatten(x, start=0, end=-1):
-    start, end = (d + 1 + len(x.shape) if d < 0 else d for d in (start, end))
-    if start == 0:
-        raise Unsupported("a flatten that mixes samples (start_dim=0)")
-    if start >= end:
-        return build.reshape(x, x.shape)
-    return build.reshape(x, (*x.shape[: start - 1], math.prod(x.shape[start - 1 : end]), *x.shape[end:]))
-
-
 def _max_pool(axes):
     def rule(m, x, name, _):
         if m.return_indices:
@@ -97,19 +87,13 @@ def _group_sort(m, x, name, _):
 
 def _scaled(x: Node, m) -> Node:
     coefficient = float(getattr(m, "_coefficient_lip", 1.0))
-    return x if coefficient == 1 else scale(x, coefficient)
+    return x if coefficient == 1 else arithmetic.scale(x, coefficient)
 
 
 def _scaled_avg_pool(m, x, name, _):
     pooled = build.avg_pool(x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override, 2)
     factor = math.sqrt(math.prod(build.pair(m.kernel_size, 2, "kernel_size"))) * float(getattr(m, "_coefficient_lip", 1.0))
-    return scale(pooled, factor)
-
-
-def scale(x: Node, factor: float) -> Node:
-    """Returns a multiple."""
-    factors = build.by_channel(x, np.asarray(factor))
-    return build.channel_affine(x, factors, np.zeros_like(factors), "scale")
+    return arithmetic.scale(pooled, factor)
 
 
 _MODULES = {
@@ -137,7 +121,7 @@ _MODULES = {
     nn.AvgPool2d: _avg_pool(2),
     nn.AdaptiveAvgPool1d: _of(lambda m, x, *_: build.adaptive_avg_pool(x, m.output_size, 1)),
     nn.AdaptiveAvgPool2d: _of(lambda m, x, *_: build.adaptive_avg_pool(x, m.output_size, 2)),
-    nn.Flatten: _of(lambda m, x, *_: _flatten(x, m.start_dim, m.end_dim)),
+    nn.Flatten: _of(lambda m, x, *_: arithmetic.flatten(x, m.start_dim, m.end_dim)),
     nn.PixelUnshuffle: _of(lambda m, x, *_: build.space_to_depth(x, m.downscale_factor)),
     nn.ConstantPad3d: _of(lambda m, x, *_: build.pad_channels(x, m.padding, m.value)),
     nn.ZeroPad3d: _of(lambda m, x, *_: build.pad_channels(x, m.padding)),
@@ -163,61 +147,23 @@ def module_rule(module: nn.Module):
     """Returns the rule for a module: by its class, or a class that it inherits the way it computes from."""
     kind: Any = type(module)
     base: Any
+    if "forward" in vars(module):
+        return None
     for base in kind.__mro__:
         if base in _MODULES:
-            return _MODULES[base] if kind.forward is base.forward else None
+            return _MODULES[base] if _computes_as(kind, base) else None
         for (origin, name), rule in _NAMED.items():
-            if base.__name__ == name and base.__module__.split(".")[0] == origin.split(".")[0] and kind.forward is base.forward:
+            if base.__name__ == name and base.__module__.split(".")[0] == origin.split(".")[0] and _computes_as(kind, base):
                 return rule
-        if "_dahlquist_rule" in vars(base) and kind.forward is base.forward:
+        if "_dahlquist_rule" in vars(base) and _computes_as(kind, base):
             return _of(base._dahlquist_rule)
     return None
 
 
-def _add(a, b, *, alpha=1, name, only_user):
-    if not isinstance(a, Node):
-        a, b = b, a
-        if alpha != 1:
-            raise Unsupported(f"an addition of a constant with alpha={alpha}")
-    if isinstance(b, Node):
-        return build.add([a, b if alpha == 1 else scale(b, alpha)])
-    shift = build.by_channel(a, _constant(b)) * np.float32(alpha)
-    return build.channel_affine(a, np.ones_like(shift), shift, name)
-
-
-def _sub(a, b, *, alpha=1, name, only_user):
-    if isinstance(b, Node):
-        b = scale(b, -alpha)
-        return _add(a, b, name=name, only_user=only_user)
-    shift = -build.by_channel(a, _constant(b)) * np.float32(alpha)
-    return build.channel_affine(a, np.ones_like(shift), shift, name)
-
-
-def _mul(a, b, *, name, only_user):
-    if isinstance(a, Node) and isinstance(b, Node):
-        return build.product(a, b)
-    a, b = (a, b) if isinstance(a, Node) else (b, a)
-    factor = build.by_channel(a, _constant(b))
-    return build.channel_affine(a, factor, np.zeros_like(factor), name)
-
-
-def _div(a, b, *, rounding_mode=None, name, only_user):
-    if isinstance(b, Node) or rounding_mode is not None:
-        raise Unsupported("a division by a value that depends on the input, or one that rounds")
-    factor = build.by_channel(a, _constant(b))
-    return build.channel_affine(a, (1 / factor.astype(np.float64)).astype(factor.dtype), np.zeros_like(factor), name)
-
-
-def _constant(value) -> np.ndarray:
-    if isinstance(value, (int, float)):
-        return np.asarray(float(value))
-    if isinstance(value, torch.Tensor):
-        return _arrays.weights(value)
-    raise Unsupported(f"{value!r} in place of a number or a tensor")
-
-
-def _neg(x, *, name, only_user):
-    return scale(x, -1.0)
+def _computes_as(kind, base) -> bool:
+    """Whether a class inherits all that computes its result; a convolution has two methods for that."""
+    methods = ("forward", "_conv_forward", "__call__")
+    return all(getattr(kind, name, None) is getattr(base, name, None) for name in methods)
 
 
 def _f_pad(x, pad, mode="constant", value=None, *, name=None, only_user=False):
@@ -251,16 +197,11 @@ def _f_linear(x, weight, bias=None, *, name, only_user):
     return build.linear(x, array(weight), array(bias), name)
 
 
-def _matmul(x, weight, *, name, only_user):
-    if not isinstance(x, Node) or not isinstance(weight, torch.Tensor) or weight.ndim != 2:
-        raise Unsupported("a matrix product that is not a value times a constant matrix")
-    return build.linear(x, array(weight.t()), None, name)
-
-
-def _f_norm(x, mean, var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5, *, name, only_user):
+def _f_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5, *, name, only_user):
     if training:
         raise Unsupported("a normalization by the statistics of the batch")
-    return build.batch_norm(x, array(mean), array(var), array(weight), array(bias), eps, name, only_user=only_user)
+    arrays = (array(v) for v in (running_mean, running_var, weight, bias))
+    return build.batch_norm(x, *arrays, eps, name, only_user=only_user)
 
 
 def _f_dropout(x, p=0.5, training=True, inplace=False, *, name=None, only_user=False):
@@ -283,36 +224,6 @@ def _f_avg_pool(axes):
         return build.avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, axes)
 
     return rule
-
-
-def _mean(x, dim=None, keepdim=False, *, dtype=None, name=None, only_user=False):
-    dims = (dim,) if isinstance(dim, int) else tuple(dim or ())
-    dims = {d + 1 + len(x.shape) if d < 0 else d for d in dims}
-    if dims != set(range(2, len(x.shape) + 1)) or not dims:
-        raise Unsupported(f"a mean over the axes {dim}; over all points of each channel is known")
-    return build.global_avg_pool(x, keep=keepdim)
-
-
-def _squeeze(x, dim=None, *, name=None, only_user=False):
-    dims = range(1, len(x.shape) + 1) if dim is None else [dim] if isinstance(dim, int) else dim
-    dims = {d + 1 + len(x.shape) if d < 0 else d for d in dims}
-    if 0 in dims or (dim is None and x.shape[0] == 1):
-        raise Unsupported("a squeeze that may remove the batch or the channels: name the axes")
-    return build.reshape(x, tuple(n for i, n in enumerate(x.shape, 1) if not (i in dims and n == 1)))
-
-
-def _reshape(x, *shape, name=None, only_user=False):
-    shape = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-    first, *rest = shape
-    if isinstance(first, int) and first != -1:
-        raise Unsupported(f"a reshape to {shape}, whose first size is not the number of samples")
-    if not all(isinstance(n, int) for n in rest):
-        raise Unsupported(f"a reshape to {shape}")
-    if first == -1 and -1 in rest:
-        raise Unsupported(f"a reshape to {shape}")
-    if first == -1 and math.prod(rest) != math.prod(x.shape):
-        raise Unsupported(f"a reshape to {shape}, which moves numbers between samples of shape {x.shape}")
-    return build.reshape(x, tuple(rest))
 
 
 def _get_item(x, index, *, name, only_user):
@@ -358,13 +269,32 @@ def _clamp(x, min=None, max=None, *, name=None, only_user=False):
     return build.hardtanh(x, low, high)
 
 
+def _same(x: Node) -> Node:
+    return Node([x], [], x.shape, x.flat)
+
+
+def _to(x, *args, **kwargs):
+    """Returns the same numbers in another place or format."""
+    for kind in (*args, *kwargs.values()):
+        if isinstance(kind, torch.dtype) and kind not in (torch.float32, torch.float64):
+            raise Unsupported(f"a conversion to {kind}, which rounds")
+    return _same(x)
+
+
+_ARITHMETIC = {"add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul, "div": arithmetic.div}
+
+
+def _method(rule, name: str):
+    return lambda x, other, **options: rule(x, other, name=name, only_user=False, **options)
+
+
 FUNCTIONS = {
-    operator.add: _add, operator.iadd: _add, torch.add: _add,
-    operator.sub: _sub, operator.isub: _sub, torch.sub: _sub,
-    operator.mul: _mul, operator.imul: _mul, torch.mul: _mul,
-    operator.truediv: _div, operator.itruediv: _div, torch.div: _div,
-    operator.neg: _neg, torch.neg: _neg,
-    operator.matmul: _matmul, torch.matmul: _matmul, torch.mm: _matmul,
+    operator.add: arithmetic.add, operator.iadd: arithmetic.add, torch.add: arithmetic.add,
+    operator.sub: arithmetic.sub, operator.isub: arithmetic.sub, torch.sub: arithmetic.sub,
+    operator.mul: arithmetic.mul, operator.imul: arithmetic.mul, torch.mul: arithmetic.mul,
+    operator.truediv: arithmetic.div, operator.itruediv: arithmetic.div, torch.div: arithmetic.div,
+    operator.neg: arithmetic.neg, torch.neg: arithmetic.neg,
+    operator.matmul: arithmetic.matmul, torch.matmul: arithmetic.matmul, torch.mm: arithmetic.matmul,
     operator.getitem: _get_item,
     F.linear: _f_linear, F.conv1d: _f_conv(1), F.conv2d: _f_conv(2), torch.conv1d: _f_conv(1), torch.conv2d: _f_conv(2),
     F.batch_norm: _f_norm, F.pad: _f_pad,
@@ -374,10 +304,11 @@ FUNCTIONS = {
     F.avg_pool1d: _f_avg_pool(1), F.avg_pool2d: _f_avg_pool(2),
     F.adaptive_avg_pool1d: _simple(lambda x, output_size: build.adaptive_avg_pool(x, output_size, 1)),
     F.adaptive_avg_pool2d: _simple(lambda x, output_size: build.adaptive_avg_pool(x, output_size, 2)),
-    torch.flatten: _simple(lambda x, start_dim=0, end_dim=-1: _flatten(x, start_dim, end_dim)),
-    torch.reshape: _reshape, torch.mean: _mean, torch.squeeze: _squeeze, torch.clamp: _clamp,
+    torch.flatten: _simple(lambda x, start_dim=0, end_dim=-1: arithmetic.flatten(x, start_dim, end_dim)),
+    torch.reshape: arithmetic.reshape, torch.mean: arithmetic.mean, torch.squeeze: arithmetic.squeeze, torch.clamp: _clamp,
     F.pixel_unshuffle: _simple(lambda x, downscale_factor: build.space_to_depth(x, downscale_factor)),
-    torch.relu: _ACTIVATIONS["relu"], torch.relu_: _ACTIVATIONS["relu"], torch.tanh: _ACTIVATIONS["tanh"],
+    torch.relu: _ACTIVATIONS["relu"], torch.relu_: _ACTIVATIONS["relu"], F.relu_: _ACTIVATIONS["relu"],
+    F.leaky_relu_: _ACTIVATIONS["leaky_relu"], F.elu_: _ACTIVATIONS["elu"], F.hardtanh_: _ACTIVATIONS["hardtanh"], torch.tanh: _ACTIVATIONS["tanh"],
     torch.sigmoid: _ACTIVATIONS["sigmoid"], torch.abs: _ACTIVATIONS["abs"], torch.softmax: _softmax,
     operator.abs: _ACTIVATIONS["abs"], abs: _ACTIVATIONS["abs"],
     **{getattr(F, name): rule for name, rule in _ACTIVATIONS.items() if hasattr(F, name)},
@@ -389,18 +320,15 @@ for _name in ("avg_pool2d", "avg_pool1d", "max_pool2d", "max_pool1d"):
         FUNCTIONS.setdefault(_inner, FUNCTIONS[getattr(F, _name)])
 
 METHODS = {
-    "flatten": lambda x, start_dim=0, end_dim=-1: _flatten(x, start_dim, end_dim),
-    "view": _reshape, "reshape": _reshape, "mean": _mean, "squeeze": _squeeze,
+    "flatten": lambda x, start_dim=0, end_dim=-1: arithmetic.flatten(x, start_dim, end_dim),
+    "view": arithmetic.reshape, "reshape": arithmetic.reshape, "mean": arithmetic.mean, "squeeze": arithmetic.squeeze,
     "clamp": _clamp, "clamp_": _clamp,
-    "contiguous": lambda x: Node([x], [], x.shape, x.flat),
-    "float": lambda x: Node([x], [], x.shape, x.flat),
-    "clone": lambda x: Node([x], [], x.shape, x.flat),
-    "add": lambda x, y, alpha=1: _add(x, y, alpha=alpha, name="add", only_user=False),
-    "add_": lambda x, y, alpha=1: _add(x, y, alpha=alpha, name="add", only_user=False),
-    "sub": lambda x, y, alpha=1: _sub(x, y, alpha=alpha, name="sub", only_user=False),
-    "mul": lambda x, y: _mul(x, y, name="mul", only_user=False),
-    "div": lambda x, y: _div(x, y, name="div", only_user=False),
+    "contiguous": lambda x, memory_format=None: _same(x), "clone": lambda x, memory_format=None: _same(x),
+    "detach": lambda x: _same(x), "float": lambda x: _same(x), "double": lambda x: _same(x),
+    "to": lambda x, *args, **kwargs: _to(x, *args, **kwargs),
+    **{name + end: _method(rule, name) for name, rule in _ARITHMETIC.items() for end in ("", "_")},
+    "neg": lambda x: arithmetic.scale(x, -1.0),
+    "matmul": _method(arithmetic.matmul, "matmul"),
     "softmax": _softmax, "log_softmax": _softmax,
-    **{name: _ACTIVATIONS[name] for name in ("relu", "tanh", "sigmoid", "abs")},
-    "relu_": _ACTIVATIONS["relu"],
+    **{name + end: _ACTIVATIONS[name] for name in ("relu", "tanh", "sigmoid", "abs") for end in ("", "_")},
 }

@@ -48,7 +48,7 @@ def verify(model, network, x, rtol: float | None) -> Agreement:
         rtol = 2e-2 if kinds & {torch.float16, torch.bfloat16} else 1e-9 if kinds == {torch.float64} else 1e-4
     with evaluation_mode(network):
         given = torch_input(model, network, x)
-        expected = network(given)
+        expected = network(given.clone())  # some change their input
         if not isinstance(expected, torch.Tensor):
             raise ExportError(f"the network returns a {type(expected).__name__}, not one tensor")
         distance = _distance(model.predict(x), expected)
@@ -56,7 +56,7 @@ def verify(model, network, x, rtol: float | None) -> Agreement:
         if distance <= rtol:
             return Agreement(distance, bound, proved, basis)
         network = whole(network)
-        place = _first_difference(model, network, trace(network), given, x, rtol)
+        place = _first_difference(model, network, trace(network, given.shape[1:]), given, x, rtol)
     raise ExportError(
         f"the logits differ by {distance:.3g} times the largest one, which is more than rtol = {rtol:g}; {place}; {basis}"
     )
@@ -111,7 +111,7 @@ def _first_difference(model, network, graph, given, x, rtol: float) -> str:
         def run_node(self, node):
             value = super().run_node(node)
             if isinstance(value, torch.Tensor):
-                values[node.name] = value
+                values[node.name] = value.clone()  # before another node changes it
             return value
 
     Recorder(fx.GraphModule(network, graph)).run(given)

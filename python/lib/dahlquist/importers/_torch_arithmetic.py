@@ -1,0 +1,135 @@
+"""Sums, products and reshapes of PyTorch: what its operators, functions and methods have in common."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from .. import _arrays
+from . import _build as build
+from ._graph import Node, Unsupported
+from ._torch_weights import array
+
+
+class Batch:
+    """Stands for the number of samples where a network asks for it."""
+
+    def __repr__(self) -> str:
+        return "the number of samples"
+
+    def __eq__(self, other) -> bool:
+        raise TypeError("the number of samples is not known")
+
+    __hash__ = object.__hash__
+
+
+BATCH = Batch()
+
+
+def scale(x: Node, factor: float) -> Node:
+    """Returns a multiple."""
+    factors = build.by_channel(x, np.asarray(factor))
+    return build.channel_affine(x, factors, np.zeros_like(factors), "scale")
+
+
+def add(a, other, *, alpha=1, name, only_user) -> Node:
+    """Returns a sum, with `alpha` times the second part."""
+    if not isinstance(a, Node):
+        a, other = other, a
+        if alpha != 1:
+            raise Unsupported(f"an addition of a constant with alpha={alpha}")
+    if isinstance(other, Node):
+        return build.add([a, other if alpha == 1 else scale(other, alpha)])
+    shift = build.by_channel(a, _constant(other)) * a.kind(alpha)
+    return build.channel_affine(a, np.ones_like(shift), shift, name)
+
+
+def sub(a, other, *, alpha=1, name, only_user) -> Node:
+    """Returns a difference, with `alpha` times the second part."""
+    if isinstance(other, Node):
+        other = scale(other, -alpha)
+        return add(a, other, name=name, only_user=only_user)
+    shift = -build.by_channel(a, _constant(other)) * a.kind(alpha)
+    return build.channel_affine(a, np.ones_like(shift), shift, name)
+
+
+def mul(a, other, *, name, only_user) -> Node:
+    """Returns a multiple, by one number for each channel, or a product that is known."""
+    if isinstance(a, Node) and isinstance(other, Node):
+        return build.product(a, other)
+    a, other = (a, other) if isinstance(a, Node) else (other, a)
+    factor = build.by_channel(a, _constant(other))
+    return build.channel_affine(a, factor, np.zeros_like(factor), name)
+
+
+def div(a, other, *, rounding_mode=None, name, only_user) -> Node:
+    """Returns a quotient by one number for each channel."""
+    if isinstance(other, Node) or rounding_mode is not None:
+        raise Unsupported("a division by a value that depends on the input, or one that rounds")
+    factor = build.by_channel(a, _constant(other))
+    return build.channel_affine(a, (1 / factor.astype(np.float64)).astype(factor.dtype), np.zeros_like(factor), name)
+
+
+def _constant(value) -> np.ndarray:
+    if isinstance(value, (int, float)):
+        return np.asarray(float(value))
+    if isinstance(value, torch.Tensor):
+        return _arrays.weights(value)
+    raise Unsupported(f"{value!r} in place of a number or a tensor")
+
+
+def neg(x, *, name, only_user) -> Node:
+    """Returns the negative."""
+    return scale(x, -1.0)
+
+
+def matmul(x, other, *, name, only_user) -> Node:
+    """Returns a product with a constant matrix."""
+    if not isinstance(x, Node) or not isinstance(other, torch.Tensor) or other.ndim != 2:
+        raise Unsupported("a matrix product that is not a value times a constant matrix")
+    return build.linear(x, array(other.t()), None, name)
+
+
+def flatten(x, start=0, end=-1) -> Node:
+    """Returns the numbers with some axes made one."""
+    start, end = (d + 1 + len(x.shape) if d < 0 else d for d in (start, end))
+    if start == 0:
+        raise Unsupported("a flatten that mixes samples (start_dim=0)")
+    if start >= end:
+        return build.reshape(x, x.shape)
+    return build.reshape(x, (*x.shape[: start - 1], math.prod(x.shape[start - 1 : end]), *x.shape[end:]))
+
+
+def mean(x, dim=None, keepdim=False, *, dtype=None, name=None, only_user=False) -> Node:
+    """Returns the mean of each channel."""
+    dims = (dim,) if isinstance(dim, int) else tuple(dim or ())
+    dims = {d + 1 + len(x.shape) if d < 0 else d for d in dims}
+    if dims != set(range(2, len(x.shape) + 1)) or not dims:
+        raise Unsupported(f"a mean over the axes {dim}; over all points of each channel is known")
+    return build.global_avg_pool(x, keep=keepdim)
+
+
+def squeeze(x, dim=None, *, name=None, only_user=False) -> Node:
+    """Returns the numbers without axes of size 1."""
+    dims = range(1, len(x.shape) + 1) if dim is None else [dim] if isinstance(dim, int) else dim
+    dims = {d + 1 + len(x.shape) if d < 0 else d for d in dims}
+    if 0 in dims or (dim is None and x.shape[0] == 1):
+        raise Unsupported("a squeeze that may remove the batch or the channels: name the axes")
+    return build.reshape(x, tuple(n for i, n in enumerate(x.shape, 1) if not (i in dims and n == 1)))
+
+
+def reshape(x, *shape, name=None, only_user=False) -> Node:
+    """Returns the numbers of each sample in another shape."""
+    shape = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+    first, *rest = shape
+    if first is not BATCH and first != -1:
+        raise Unsupported(f"a reshape to {shape}, whose first size is not the number of samples")
+    if not all(isinstance(n, int) for n in rest):
+        raise Unsupported(f"a reshape to {shape}")
+    if first is not BATCH and -1 in rest:
+        raise Unsupported(f"a reshape to {shape}")
+    if first is not BATCH and math.prod(rest) != math.prod(x.shape):
+        raise Unsupported(f"a reshape to {shape}, which moves numbers between samples of shape {x.shape}")
+    return build.reshape(x, tuple(rest))
