@@ -15,8 +15,8 @@ from onnx.reference import ReferenceEvaluator  # noqa: E402
 class Graph:
     """An ONNX graph, node by node."""
 
-    def __init__(self, *shape, opset=18):
-        self.shape, self.opset, self.nodes, self.constants, self.last = shape, opset, [], [], "x"
+    def __init__(self, *shape, opset=18, kind=TensorProto.FLOAT):
+        self.kind, self.shape, self.opset, self.nodes, self.constants, self.last = kind, shape, opset, [], [], "x"
 
     def __call__(self, op, *inputs, x=None, outputs=1, **attributes):
         names: list[str] = []
@@ -34,8 +34,8 @@ class Graph:
 
     def model(self):
         graph = helper.make_graph(
-            self.nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *self.shape])],
-            [helper.make_tensor_value_info(self.last, TensorProto.FLOAT, None)], self.constants,
+            self.nodes, "g", [helper.make_tensor_value_info("x", self.kind, ["batch", *self.shape])],
+            [helper.make_tensor_value_info(self.last, self.kind, None)], self.constants,
         )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)])
 
@@ -150,18 +150,120 @@ def test_one_axis(rng):
 def test_everything_that_it_cannot_take_is_listed(rng):
     g = Graph(4, 8)
     g("Softmax")
-    g("Erf")
+    g("Mish")
     g("LayerNormalization", normal(rng, 8))
     with pytest.raises(dq.UnsupportedError) as refusal:
         dq.from_onnx(g.model())
-    assert [place for place, _ in refusal.value.problems] == ["/Softmax_0", "/Erf_1", "/LayerNormalization_2"]
+    assert [place for place, _ in refusal.value.problems] == ["/Softmax_0", "/Mish_1", "/LayerNormalization_2"]
     assert "margins are measured on the logits" in str(refusal.value)
     with pytest.raises(dq.errors.FormatError, match="no ONNX model"):
         dq.from_onnx(b"PK\x03\x04 this is none")
 
 
-def test_padding_that_differs_from_side_to_side_is_refused(rng):
+def test_padding_of_every_kind(rng):
+    g = Graph(2, 8, 8)
+    g("Conv", normal(rng, 3, 2, 2, 2), pads=[0, 0, 1, 2])
+    g("Conv", normal(rng, 3, 3, 3, 3), auto_pad="SAME_UPPER", strides=[2, 2])
+    g("Conv", normal(rng, 2, 3, 4, 4), auto_pad="SAME_LOWER")
+    g("Pad", np.int64([0, 0, 1, 1, 0, 0, 1, 1]), np.float32(0))
+    g("Conv", normal(rng, 2, 2, 3, 3), pads=[1, 1, 1, 1])
+    g("Pad", np.int64([0, 0, 0, 2, 0, 0, 1, 0]))
+    g("Flatten")
+    model = g.agrees(rng)
+    # Zeros on both sides are those of the convolution behind them.
+    assert model.architecture["layers"][6]["padding"] == [2, 2]
+    for options in ({"value": 1.0}, {"mode": "reflect"}):
+        g = Graph(1, 4, 4, opset=10)
+        g("Pad", pads=[0, 0, 1, 1, 0, 0, 1, 1], **options)
+        refused(g, "zeros around")
     g = Graph(1, 4, 4)
-    g("Conv", normal(rng, 1, 1, 2, 2), pads=[0, 0, 1, 1])
-    with pytest.raises(dq.UnsupportedError, match="differ from side to side"):
+    g("MaxPool", kernel_shape=[2, 2], pads=[0, 0, 1, 1])
+    refused(g, "one side more than the other")
+
+
+def refused(g, said):
+    with pytest.raises(dq.UnsupportedError, match=said):
         dq.from_onnx(g.model())
+
+
+def test_what_would_be_another_function_is_refused(rng):
+    g = Graph(3)
+    g("Cast", to=TensorProto.INT32)
+    g("Cast", to=TensorProto.FLOAT)
+    refused(g, "/Cast_0: a conversion to INT32, which rounds")
+    g = Graph(2, 8, 8, opset=19)
+    g("AveragePool", kernel_shape=[2, 2], dilations=[2, 2])
+    refused(g, "dilations")
+    g = Graph(3)
+    g("Dropout", np.float32(0.5), np.bool_(True))
+    refused(g, "training mode")
+    for shape in ((3, 1), (3, 4)):
+        g = Graph(3)
+        g("Gemm", normal(rng, 3, 4), normal(rng, *shape))
+        refused(g, "differ from sample to sample")
+    g = Graph(3)
+    g("Mul", np.float32(0.7))
+    refused_part = g("Erf")
+    g("Add", refused_part, x="x")
+    refused(g, "part of GELU alone")
+
+
+def test_a_function_that_is_a_part_of_another_is_refused_alone(rng):
+    g = Graph(3)
+    g("Div", np.float32(2**0.5))
+    g("Erf")
+    refused(g, "known as a whole alone: erf")
+
+
+@needs("gelu")
+def test_functions_that_exporters_write_out(rng):
+    for halved in (False, True):
+        g = Graph(4)
+        x = g("Gemm", normal(rng, 4, 4), normal(rng, 4))
+        first = g("Mul", np.float32(0.5)) if halved else x
+        g("Div", np.float32(2**0.5), x=x)
+        g("Erf")
+        g("Add", np.float32(1))
+        g("Mul", g.last, x=first)
+        if not halved:
+            g("Mul", np.float32(0.5))
+        x = g.last
+        y = g("Softplus")
+        g("Greater", np.float32(20), x=x)
+        g("Where", x, y)
+        g("PRelu", np.float32([0.25]))
+        g("Neg")
+        model = g.agrees(rng)
+        assert [layer.get("function") for layer in model.architecture["layers"]] == [None, "gelu", "softplus", "leaky_relu", None]
+
+
+def test_constants_and_sizes_that_are_computed(rng):
+    g = Graph(2, 4, 4)
+    g("Sub", np.full((1, 1, 1, 4), 0.5, np.float32))
+    value = g("Relu")
+    whole = g("Shape")
+    batch = g("Unsqueeze", np.int64([0]), x=g("Gather", np.int64(0), x=whole))
+    rest = [g("Gather", np.int64(i), x=whole) for i in (1, 2, 3)]
+    count = g("Mul", g("Mul", rest[1], x=rest[0]), x=rest[2])
+    g("Reshape", g("Concat", g("Unsqueeze", np.int64([0]), x=count), x=batch, axis=0), x=value)
+    value = g.last
+    weight = g("Transpose", x=normal(rng, 3, 32), perm=[1, 0])
+    g("MatMul", weight, x=value)
+    value = g.last
+    scale = g("Sqrt", x=np.float32([1, 4, 9]))
+    g("Div", scale, x=value)
+    assert [layer["type"] for layer in g.agrees(rng).architecture["layers"]][-1] == "channel_affine"
+    g = Graph(2, 4, 4)
+    g("Shape")
+    g("Mul", "x", x=g("Cast", x=g("Gather", np.int64(0)), to=TensorProto.FLOAT))
+    refused(g, "number of samples")
+
+
+def test_numbers_have_the_precision_of_the_network(rng):
+    g = Graph(3, kind=TensorProto.DOUBLE)
+    g("Mul", np.float64(0.1))
+    g("Add", np.float64(0.3))
+    g("Gemm", normal(rng, 3, 2).astype(np.float64))
+    x = rng.normal(size=(5, 3))
+    (expected,) = ReferenceEvaluator(g.model()).run(None, {"x": x})
+    np.testing.assert_allclose(dq.from_onnx(g.model()).predict(x), expected, rtol=1e-13)

@@ -172,6 +172,25 @@ def test_numbers_of_python_have_the_precision_of_the_network():
     assert model.dtype == np.float64 and model.verify_export(network, torch.rand(5, 6, dtype=torch.float64)).proved
 
 
+def test_zeros_around_images():
+    class Padded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(2, 3, 3, stride=2)
+
+        def forward(self, x):
+            return F.relu(self.conv(F.pad(x, (0, 2, 1, 0))))
+
+    model = computes(nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(2, 2, 3, padding=1), Padded(), nn.Flatten()), (2, 6, 6))
+    assert model.architecture["layers"][0]["padding"] == [2, 2]
+    computes(nn.Sequential(nn.ConstantPad1d((2, 1), 0.0), nn.Conv1d(2, 3, 3), nn.Flatten()), (2, 6))
+    refused(nn.Sequential(nn.ConstantPad2d(1, 0.5)), (2, 6, 6), "zeros around an image are known")
+    refused(nn.Sequential(nn.ZeroPad2d((0, 0, -1, 0))), (2, 6, 6), "zeros around an image are known")
+    # A convolution of the user is no padding.
+    network = nn.Sequential(nn.Conv2d(2, 2, 1, padding=1, groups=2, bias=False), nn.Conv2d(2, 3, 3, padding=1), nn.Flatten())
+    computes(network, (2, 4, 4))
+
+
 def test_what_to_do_about_modules_that_people_have():
     refused(nn.Sequential(nn.Linear(4, 4), nn.Softmax(1)), 4, "1: Softmax: leave it out")
     refused(nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), 4, "1: LayerNorm: .*BatchNorm")

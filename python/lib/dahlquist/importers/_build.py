@@ -73,6 +73,10 @@ def conv(x: Node, weight, bias, stride, padding, dilation, groups: int, mode: st
     if padding == "same":
         weight, padding = _same(weight, dilation)
     padding = pair(padding, axes, "padding")
+    around = _padding_of(x, axes) if mode == "zeros" or not any(padding) else None
+    if around is not None:
+        x, mode = x.inputs[0], "zeros"
+        padding = tuple(p + q for p, q in zip(padding, around))
     sizes = _windows(x.shape[1:], weight.shape[2:], stride, padding, dilation, False, "a convolution")
     shape = (weight.shape[0], *sizes)
     if x.flat:
@@ -184,9 +188,19 @@ def channel_affine(x: Node, scale, shift, name: str) -> Node:
     return _layer(x, {"type": "channel_affine", "_name": name, "scale": scale, "shift": shift}, x.shape, flat=x.flat)
 
 
-def by_channel(x: Node, constant, batch_axis: bool = True) -> np.ndarray:
+def multiple(x: Node, factor: float) -> Node:
+    """Returns ``factor * x``."""
+    factors = by_channel(x, np.asarray(factor))
+    return channel_affine(x, factors, np.zeros_like(factors), "multiple")
+
+
+def by_channel(x: Node, constant) -> np.ndarray:
     """Returns a constant that is broadcast to a value, as one number for each channel."""
     constant = np.asarray(constant)
+    if constant.ndim == len(x.shape) + 1 and constant.shape[0] == 1 and np.all(constant == constant.reshape(-1)[:1]):
+        # The same number everywhere.
+        if all(n in (1, m) for n, m in zip(constant.shape[1:], x.shape)):
+            constant = constant[(slice(0, 1), slice(0, 1), *[slice(0, 1)] * (constant.ndim - 2))]
     # PyTorch, too, rounds a number of Python to the format of the tensor.
     kind = constant.dtype if constant.dtype in (np.float32, np.float64) and constant.ndim else x.kind
     axes = len(x.shape)
@@ -313,6 +327,32 @@ def space_to_depth(x: Node, block: int) -> Node:
     return _layer(x, {"type": "space_to_depth", "block": int(block)}, (c * block * block, h // block, w // block))
 
 
+def zero_pad(x: Node, pads: list[tuple[int, int]], value: float = 0.0) -> Node:
+    """Returns the image with zeros around it: `pads` are those before and behind, for each axis."""
+    _image(x, len(pads), "padding")
+    if value != 0 or any(n < 0 for pair in pads for n in pair) or x.flat:
+        raise Unsupported(f"a padding by {pads} with {value}; zeros around an image are known")
+    if not any(n for pair in pads for n in pair):
+        return _layer(x, None, x.shape)
+    # A convolution of each channel with a single tap of 1, which moves the image where one side has more.
+    weight = np.zeros((x.shape[0], 1, *(1 + abs(before - behind) for before, behind in pads)), np.float32)
+    weight[(slice(None), 0, *(max(pair) - pair[0] for pair in pads))] = 1
+    sides = tuple(max(pair) for pair in pads)
+    return conv(x, weight, None, 1, sides, 1, x.shape[0], "zeros", "padding")
+
+
+def _padding_of(x: Node, axes: int) -> tuple[int, ...] | None:
+    """Returns the zeros around an image, if all that its layer does is to add as many on both sides, as :func:`zero_pad` does."""
+    layer = x.layers[0] if len(x.layers) == 1 and len(x.inputs) == 1 else {}
+    if layer.get("type") != "conv2d" or layer["weight"].shape != (x.shape[0], 1, 1, 1) or np.any(layer["weight"] != 1):
+        return None
+    if layer["bias"] is not None or layer["groups"] != x.shape[0] or layer["stride"] != [1, 1]:
+        return None
+    if layer["padding_mode"] != "zeros":
+        return None
+    return tuple(layer["padding"][2 - axes :])
+
+
 def pad_channels(x: Node, pads, value: float = 0.0) -> Node:
     """Returns the image with channels of zeros behind its own; `pads` are PyTorch's, the last axis first."""
     pads = [int(n) for n in pads]
@@ -331,11 +371,3 @@ def add(values: list[Node]) -> Node:
     if len(shapes) > 1:
         raise Unsupported("a sum of a global mean and a convolution")
     return Node(values, (), values[0].shape, values[0].flat)
-
-
-def product(a: Node, b: Node) -> Node:
-    """Returns a product of two values, which is known in one case: ``x sigmoid(x)``."""
-    for x, gate in ((a, b), (b, a)):
-        if gate.layers == ({"type": "activation", "function": "sigmoid"},) and gate.inputs == (x,):
-            return activation(x, "silu")
-    raise Unsupported("a product of two values that depend on the input")

@@ -14,6 +14,21 @@ class Unsupported(Exception):
     """What an importer cannot take, in words."""
 
 
+class Batch:
+    """Stands for the number of samples where a network asks for it."""
+
+    def __repr__(self) -> str:
+        return "the number of samples"
+
+    def __eq__(self, other) -> bool:
+        raise TypeError("the number of samples is not known")
+
+    __hash__ = object.__hash__
+
+
+BATCH = Batch()
+
+
 class Node:
     """A value in the network: the input, what some layers make of another value, or a sum.
 

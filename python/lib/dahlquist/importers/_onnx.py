@@ -10,6 +10,7 @@ import numpy as np
 from .._arrays import sample_shape
 from ..errors import FormatError, UnsupportedError
 from ._graph import Node, Tree, Unsupported
+from ._onnx_fold import fold
 from ._onnx_ops import OPERATORS
 from ._permute import lower
 
@@ -31,27 +32,27 @@ def read_onnx(source, input_shape) -> tuple:
             raise FormatError(f"{place}: no ONNX model: {error}") from error
         if not isinstance(source, bytes):
             name = os.fspath(source)
-    reader = Reader(model.graph, input_shape)
+    opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
+    reader = Reader(model.graph, input_shape, opset)
     output = reader.read()
-    tree = None
+    layers = None
     try:
         if output is not None and not reader.problems:
-            tree = Tree(output, reader.start)
+            layers = lower(Tree(output, reader.start).layers)
     except Unsupported as reason:
         reader.problems.append(("", str(reason)))
-    if reader.problems or tree is None:
+    if reader.problems or layers is None:
         raise UnsupportedError(name, reader.problems)
-    layers = lower(tree.layers) or [{"type": "activation", "function": "identity"}]
-    return reader.start.shape, layers
+    return reader.start.shape, layers or [{"type": "activation", "function": "identity"}]
 
 
 class Reader:
     """Reads a graph, and notes everything that it cannot take."""
 
-    def __init__(self, graph, input_shape):
-        from onnx import numpy_helper
+    def __init__(self, graph, input_shape, opset: int):
+        from onnx import TensorProto, numpy_helper
 
-        self.graph = graph
+        self.graph, self.opset = graph, opset
         self.problems: list[tuple[str, str]] = []
         self.values: dict[str, object] = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
         self.uses: dict[str, int] = {}
@@ -63,7 +64,8 @@ class Reader:
         inputs = [value for value in graph.input if value.name not in self.values]
         if len(inputs) != 1:
             raise UnsupportedError("the ONNX model", [("", f"it has {len(inputs)} inputs, and a model has one")])
-        self.start = Node(shape=_input_shape(inputs[0], input_shape))
+        double = inputs[0].type.tensor_type.elem_type == TensorProto.DOUBLE
+        self.start = Node(shape=_input_shape(inputs[0], input_shape), kind=np.float64 if double else np.float32)
         self.values[inputs[0].name] = self.start
 
     def read(self) -> Node | None:
@@ -99,12 +101,18 @@ class Reader:
                 return numpy_helper.to_array(value)
             return np.asarray(next(iter(attributes.values())))
         rule = OPERATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        inputs = [self.values[name] if name else None for name in node.input]
+        if inputs and not any(isinstance(v, Node) for v in inputs):
+            return fold(node, inputs, attributes, self.opset)
         if rule is None:
             domain = f"{node.domain}." if node.domain else ""
             raise Unsupported(f"the operator {domain}{node.op_type}")
-        inputs = [self.values[name] if name else None for name in node.input]
         if any(isinstance(v, Node) and not v.known for v in inputs):
             return Node(shape=None)
+        if node.op_type != "Reshape" and any(isinstance(v, np.ndarray) and v.dtype == object for v in inputs):
+            raise Unsupported(f"the operator {node.op_type} of the number of samples")
+        if not isinstance(inputs[0], Node) and node.op_type not in ("Add", "Sub", "Mul", "Div", "Sum"):
+            raise Unsupported(f"the operator {node.op_type} whose first input is a constant")
         first = node.input[0] if node.input else ""
         return rule(inputs, attributes, name=_weight_name(node, place), only_user=self.uses.get(first) == 1)
 
@@ -118,7 +126,7 @@ def _weight_name(node, place: str) -> str:
 
 def _input_shape(value, given) -> tuple[int, ...]:
     if given is not None:
-        shape = (given,) if isinstance(given, int) else tuple(given)
+        shape = (given,) if isinstance(given, (int, np.integer)) else tuple(given)
         sample_shape(shape)
         return shape
     sizes = [d.dim_value if d.HasField("dim_value") else 0 for d in value.type.tensor_type.shape.dim]

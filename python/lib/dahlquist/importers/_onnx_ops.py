@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from . import _build as build
-from ._graph import Node, Unsupported
+from . import _build as build, _products as products
+from ._graph import BATCH, Node, Unsupported
+from ._onnx_fold import sizes
 
 
 def _array(value) -> np.ndarray | None:
@@ -20,21 +21,26 @@ def _array(value) -> np.ndarray | None:
 
 
 def _pads(attributes, kernel, stride, dilation, sizes, what: str):
-    """Returns symmetric padding, or ``"same"``."""
+    """Returns the padding, which must be the same on both sides."""
+    before, after = _sides(attributes, kernel, stride, dilation, sizes)
+    if before != after:
+        raise Unsupported(f"{what} that pads one side more than the other: {list(before)} and {list(after)}")
+    return before
+
+
+def _sides(attributes, kernel, stride, dilation, sizes) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Returns the padding before and behind, for each axis."""
     auto = attributes.get("auto_pad", b"NOTSET").decode()
     axes = len(kernel)
     if auto == "VALID":
-        return (0,) * axes
+        return (0,) * axes, (0,) * axes
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         total = [max((math.ceil(n / s) - 1) * s + d * (k - 1) + 1 - n, 0)
                  for n, s, k, d in zip(sizes, stride, kernel, dilation)]
-        if any(t % 2 for t in total):
-            raise Unsupported(f"{what} with auto_pad={auto}, where it pads one side more than the other")
-        return tuple(t // 2 for t in total)
+        less, more = tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
+        return (less, more) if auto == "SAME_UPPER" else (more, less)
     pads = tuple(attributes.get("pads", (0,) * (2 * axes)))
-    if pads[:axes] != pads[axes:]:
-        raise Unsupported(f"{what} with pads={list(pads)}, which differ from side to side")
-    return pads[:axes]
+    return pads[:axes], pads[axes:]
 
 
 def _conv(inputs, a, *, name, only_user):
@@ -42,8 +48,11 @@ def _conv(inputs, a, *, name, only_user):
     weight = _array(weight)
     axes = weight.ndim - 2
     stride, dilation = tuple(a.get("strides", (1,) * axes)), tuple(a.get("dilations", (1,) * axes))
-    padding = _pads(a, weight.shape[2:], stride, dilation, x.shape[1:], "a convolution")
-    return build.conv(x, weight, _array(bias), stride, padding, dilation, a.get("group", 1), "zeros", name)
+    before, after = _sides(a, weight.shape[2:], stride, dilation, x.shape[1:])
+    if before != after:
+        x = build.zero_pad(x, list(zip(before, after)))
+        before = (0,) * axes
+    return build.conv(x, weight, _array(bias), stride, before, dilation, a.get("group", 1), "zeros", name)
 
 
 def _gemm(inputs, a, *, name, only_user):
@@ -53,7 +62,11 @@ def _gemm(inputs, a, *, name, only_user):
     weight = _array(weight)
     weight = weight if a.get("transB") else np.ascontiguousarray(weight.T)
     kind = weight.dtype
-    bias = None if bias is None else np.broadcast_to(_array(bias).reshape(-1), (len(weight),))
+    if bias is not None:
+        bias = np.atleast_1d(_array(bias))
+        if bias.ndim > 2 or bias.shape[-1] not in (1, len(weight)) or bias.ndim == 2 and len(bias) != 1:
+            raise Unsupported(f"a Gemm that adds numbers of shape {bias.shape}, which differ from sample to sample")
+        bias = np.broadcast_to(bias.reshape(-1), (len(weight),))
     if a.get("alpha", 1.0) != 1:
         weight = (weight * a["alpha"]).astype(kind)
     if bias is not None and a.get("beta", 1.0) != 1:
@@ -89,6 +102,8 @@ def _avg_pool(inputs, a, *, name, only_user):
     (x,) = inputs
     kernel = tuple(a["kernel_shape"])
     stride = tuple(a.get("strides", (1,) * len(kernel)))
+    if any(d != 1 for d in a.get("dilations", ())):
+        raise Unsupported("mean pooling with dilations")
     padding = _pads(a, kernel, stride, (1,) * len(kernel), x.shape[1:], "mean pooling")
     counted = bool(a.get("count_include_pad"))
     return build.avg_pool(x, kernel, stride, padding, bool(a.get("ceil_mode")), counted, None, len(kernel))
@@ -98,8 +113,11 @@ def _reshape(inputs, a, *, name, only_user):
     x, shape = inputs
     if isinstance(shape, Node) or not isinstance(x, Node):
         raise Unsupported("a reshape to a shape that is computed")
-    first, *rest = [int(n) for n in np.asarray(shape).reshape(-1)]
+    first, *rest = [n if n is BATCH else int(n) for n in np.asarray(shape).reshape(-1)]
+    if any(n is BATCH for n in rest):
+        raise Unsupported(f"a reshape to {[first, *rest]}")
     rest = [x.shape[i] if n == 0 and not a.get("allowzero") else n for i, n in enumerate(rest)]
+    first = 0 if first is BATCH else first
     if -1 in rest and first == -1 or first == -1 and math.prod(rest) != math.prod(x.shape):
         raise Unsupported(f"a reshape to {[first, *rest]}, which moves numbers between samples")
     return build.reshape(x, tuple(rest))
@@ -137,8 +155,6 @@ def _binary(combine, constant):
         x, y = inputs
         if isinstance(x, Node) and isinstance(y, Node):
             return combine(x, y)
-        if not isinstance(x, Node) and not isinstance(y, Node):
-            return constant(np.asarray(x), np.asarray(y))
         swapped = not isinstance(x, Node)
         x, y = (y, x) if swapped else (x, y)
         y = np.asarray(y)
@@ -180,7 +196,58 @@ def _refuse(what: str):
 
 def _same(inputs, a, *, name, only_user):
     x = inputs[0]
-    return Node([x], [], x.shape, x.flat) if isinstance(x, Node) else x
+    return Node([x], [], x.shape, x.flat)
+
+
+def _cast(inputs, a, *, name, only_user):
+    from onnx import TensorProto
+
+    if a["to"] not in (TensorProto.FLOAT, TensorProto.DOUBLE):
+        raise Unsupported(f"a conversion to {TensorProto.DataType.Name(a['to'])}, which rounds")
+    return _same(inputs, a, name=name, only_user=only_user)
+
+
+def _dropout(inputs, a, *, name, only_user):
+    if len(inputs) > 2 and inputs[2] is not None and (isinstance(inputs[2], Node) or bool(inputs[2])):
+        raise Unsupported("dropout in training mode: export the network in evaluation mode")
+    return _same(inputs[:1], a, name=name, only_user=only_user)
+
+
+def _sum(inputs, a, *, name, only_user):
+    add = _binary(lambda x, y: build.add([x, y]), np.add)
+    total = inputs[0]
+    for value in inputs[1:]:
+        total = add([total, value], {}, name=name, only_user=False)
+    return total if len(inputs) > 1 else _same(inputs, a, name=name, only_user=only_user)
+
+
+def _prelu(inputs, a, *, name, only_user):
+    x, slopes = inputs
+    slopes = _array(slopes)
+    if slopes.size > 1 and not np.all(slopes == slopes.reshape(-1)[0]):
+        raise Unsupported("PRelu with different slopes")
+    return build.leaky_relu(x, slopes.reshape(-1)[0])
+
+
+def _greater(inputs, a, *, name, only_user):
+    """Where a value is above a number: known as a part of PyTorch's softplus, which is the identity there."""
+    x, threshold = inputs
+    if not isinstance(x, Node) or isinstance(threshold, Node) or np.size(threshold) != 1:
+        raise Unsupported("the operator Greater")
+    return Node([x], [{"type": "_above", "threshold": float(np.reshape(threshold, ()))}], x.shape, x.flat)
+
+
+def _where(inputs, a, *, name, only_user):
+    condition, x, y = inputs
+    softplus = ({"type": "activation", "function": "softplus"},)
+    known = all(isinstance(v, Node) for v in inputs) and condition.layers[:1] and condition.layers[0]["type"] == "_above"
+    if not known or condition.inputs != (x,) or y.layers != softplus or y.inputs != (x,):
+        raise Unsupported("the operator Where")
+    return build.softplus(x, 1, condition.layers[0]["threshold"])
+
+
+def _erf(inputs, a, *, name, only_user):
+    return products.erf(inputs[0])
 
 
 def _clip(inputs, a, *, name, only_user):
@@ -194,9 +261,14 @@ def _clip(inputs, a, *, name, only_user):
 
 def _pad(inputs, a, *, name, only_user):
     pads = a.get("pads") if len(inputs) < 2 else np.asarray(inputs[1]).reshape(-1)
-    if pads is None or any(int(p) for p in pads):
-        raise Unsupported("padding that is not part of a convolution")
-    return _same(inputs, a, name=name, only_user=only_user)
+    value = a.get("value", 0.0) if len(inputs) < 3 or inputs[2] is None else float(np.reshape(inputs[2], ()))
+    x, mode = inputs[0], a.get("mode", b"constant").decode()
+    if pads is None or len(inputs) > 3 and inputs[3] is not None or len(pads) != 2 * len(x.shape) + 2:
+        raise Unsupported("padding along axes that are listed")
+    before, after = ([int(p) for p in half] for half in np.split(np.asarray(pads), 2))
+    if any(before[:2]) or any(after[:2]) or mode != "constant":
+        raise Unsupported(f"padding by {before} and {after} with mode={mode!r}: zeros around the points of an image are known")
+    return build.zero_pad(x, list(zip(before[2:], after[2:])), value)
 
 
 def _space_to_depth(inputs, a, *, name, only_user):
@@ -221,13 +293,15 @@ OPERATORS = {
     "Elu": lambda inputs, a, **_: build.elu(inputs[0], a.get("alpha", 1.0)),
     "Softplus": _unary("softplus"),
     "Gelu": lambda inputs, a, **_: build.gelu(inputs[0], a.get("approximate", b"none").decode()),
+    "Erf": _erf, "PRelu": _prelu, "Greater": _greater, "Where": _where,
+    "Neg": lambda inputs, a, **_: build.multiple(inputs[0], -1.0),
+    "Shape": lambda inputs, a, **_: sizes(inputs[0].shape, a),
     "Clip": _clip, "Pad": _pad, "SpaceToDepth": _space_to_depth,
     "Add": _binary(lambda x, y: build.add([x, y]), np.add),
     "Sub": _binary(_minus, np.subtract),
-    "Mul": _binary(build.product, np.multiply),
+    "Mul": _binary(products.product, np.multiply),
     "Div": _binary(_refuse("a quotient of two values that depend on the input"), np.divide),
-    "Sum": lambda inputs, a, **_: build.add(inputs),
-    "Identity": _same, "Dropout": _same, "Cast": _same,
+    "Sum": _sum, "Identity": _same, "Dropout": _dropout, "Cast": _cast,
     "Softmax": _refuse("Softmax: leave it out, margins are measured on the logits"),
     "LogSoftmax": _refuse("LogSoftmax: leave it out, margins are measured on the logits"),
 }

@@ -1,12 +1,15 @@
-"""Permutations of channels, which model files do not have, applied to the weights beside them."""
+"""What model files do not have: permutations of channels, applied to the weights beside them, and parts of functions."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ._graph import Unsupported
+from ._products import PARTS
+
 
 def lower(layers: list) -> list:
-    """Returns the same layers without permutations.
+    """Returns the same layers without permutations and parts of functions.
 
     A permutation is applied to the rows of the matrix or the convolution before it, or to the columns of the one behind it;
     where there is none it becomes a matrix of zeros and ones itself.
@@ -18,14 +21,19 @@ def lower(layers: list) -> list:
         out.append(layer)
         while _merge(out):
             pass
+    for layer in out:
+        if layer["type"] in PARTS:
+            raise Unsupported(f"a part of a function that is known as a whole alone: {layer['type'][1:]}")
     return [_matrix(layer) if layer["type"] == "_permute" else layer for layer in out if not _is_identity(layer)]
 
 
 def _merge(out: list) -> bool:
-    """Merges the last layer with those before it, if one of them is a permutation."""
+    """Merges the last layer with those before it, if one of them is none of a model file."""
     *_, before, last = [{"type": None}, *out]
     kinds = (before["type"], last["type"])
-    if kinds == ("_permute", "_permute"):
+    if kinds == ("_twice_gelu", "channel_affine") and np.all(last["scale"] == 0.5) and not np.any(last["shift"]):
+        out[-2:] = [{"type": "activation", "function": "gelu"}]
+    elif kinds == ("_permute", "_permute"):
         out[-2:] = [{**last, "order": before["order"][last["order"]]}]
     elif last["type"] == "_permute" and _mixes(before):
         order, bias = last["order"], before["bias"]

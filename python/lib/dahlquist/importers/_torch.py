@@ -12,9 +12,8 @@ from torch import fx, nn
 
 from .. import _arrays
 from ..errors import UnsupportedError
-from ._graph import Node, Tree, Unsupported
+from ._graph import BATCH, Node, Tree, Unsupported
 from ._permute import lower
-from ._torch_arithmetic import BATCH
 from ._torch_memory import Memory, changes_in_place
 from ._torch_ops import FUNCTIONS, METHODS, Refusal, module_rule
 from ._torch_weights import is_known_hook, stored
@@ -144,11 +143,11 @@ def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
     try:
         if output is not None and not reader.problems:
             tree = Tree(output, reader.start)
+            layers = lower(tree.layers)
     except Unsupported as reason:
         reader.problems.append(("", str(reason)))
     if reader.problems:
         raise UnsupportedError(type(network).__name__, reader.problems)
-    layers = lower(tree.layers)
     origins = tree.origins if len(layers) == len(tree.layers) else None
     return shape, layers or [{"type": "activation", "function": "identity"}], origins
 

@@ -8,30 +8,9 @@ import numpy as np
 import torch
 
 from .. import _arrays
-from . import _build as build
-from ._graph import Node, Unsupported
+from . import _build as build, _products as products
+from ._graph import BATCH, Node, Unsupported
 from ._torch_weights import array
-
-
-class Batch:
-    """Stands for the number of samples where a network asks for it."""
-
-    def __repr__(self) -> str:
-        return "the number of samples"
-
-    def __eq__(self, other) -> bool:
-        raise TypeError("the number of samples is not known")
-
-    __hash__ = object.__hash__
-
-
-BATCH = Batch()
-
-
-def scale(x: Node, factor: float) -> Node:
-    """Returns a multiple."""
-    factors = build.by_channel(x, np.asarray(factor))
-    return build.channel_affine(x, factors, np.zeros_like(factors), "scale")
 
 
 def add(a, other, *, alpha=1, name, only_user) -> Node:
@@ -41,7 +20,7 @@ def add(a, other, *, alpha=1, name, only_user) -> Node:
         if alpha != 1:
             raise Unsupported(f"an addition of a constant with alpha={alpha}")
     if isinstance(other, Node):
-        return build.add([a, other if alpha == 1 else scale(other, alpha)])
+        return build.add([a, other if alpha == 1 else build.multiple(other, alpha)])
     shift = build.by_channel(a, _constant(other)) * a.kind(alpha)
     return build.channel_affine(a, np.ones_like(shift), shift, name)
 
@@ -49,7 +28,7 @@ def add(a, other, *, alpha=1, name, only_user) -> Node:
 def sub(a, other, *, alpha=1, name, only_user) -> Node:
     """Returns a difference, with `alpha` times the second part."""
     if isinstance(other, Node):
-        other = scale(other, -alpha)
+        other = build.multiple(other, -alpha)
         return add(a, other, name=name, only_user=only_user)
     shift = -build.by_channel(a, _constant(other)) * a.kind(alpha)
     return build.channel_affine(a, np.ones_like(shift), shift, name)
@@ -58,7 +37,7 @@ def sub(a, other, *, alpha=1, name, only_user) -> Node:
 def mul(a, other, *, name, only_user) -> Node:
     """Returns a multiple, by one number for each channel, or a product that is known."""
     if isinstance(a, Node) and isinstance(other, Node):
-        return build.product(a, other)
+        return products.product(a, other)
     a, other = (a, other) if isinstance(a, Node) else (other, a)
     factor = build.by_channel(a, _constant(other))
     return build.channel_affine(a, factor, np.zeros_like(factor), name)
@@ -82,7 +61,7 @@ def _constant(value) -> np.ndarray:
 
 def neg(x, *, name, only_user) -> Node:
     """Returns the negative."""
-    return scale(x, -1.0)
+    return build.multiple(x, -1.0)
 
 
 def matmul(x, other, *, name, only_user) -> Node:

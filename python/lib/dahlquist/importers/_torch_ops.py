@@ -75,6 +75,15 @@ def _avg_pool(axes):
     ))
 
 
+def _zero_pad(x, pads, value):
+    """PyTorch pads the last axis first."""
+    pads = [int(n) for n in pads]
+    pads += [0] * (2 * len(x.shape) - 2 - len(pads))
+    if len(pads) != 2 * len(x.shape) - 2:
+        raise Unsupported(f"a padding by {pads} of a value of shape {x.shape}")
+    return build.zero_pad(x, list(zip(pads[::2], pads[1::2]))[::-1], float(value))
+
+
 def _drop(m, x, *_):
     return Node([x], [], x.shape, x.flat)
 
@@ -87,13 +96,13 @@ def _group_sort(m, x, name, _):
 
 def _scaled(x: Node, m) -> Node:
     coefficient = float(getattr(m, "_coefficient_lip", 1.0))
-    return x if coefficient == 1 else arithmetic.scale(x, coefficient)
+    return x if coefficient == 1 else build.multiple(x, coefficient)
 
 
 def _scaled_avg_pool(m, x, name, _):
     pooled = build.avg_pool(x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override, 2)
     factor = math.sqrt(math.prod(build.pair(m.kernel_size, 2, "kernel_size"))) * float(getattr(m, "_coefficient_lip", 1.0))
-    return arithmetic.scale(pooled, factor)
+    return build.multiple(pooled, factor)
 
 
 _MODULES = {
@@ -123,6 +132,9 @@ _MODULES = {
     nn.AdaptiveAvgPool2d: _of(lambda m, x, *_: build.adaptive_avg_pool(x, m.output_size, 2)),
     nn.Flatten: _of(lambda m, x, *_: arithmetic.flatten(x, m.start_dim, m.end_dim)),
     nn.PixelUnshuffle: _of(lambda m, x, *_: build.space_to_depth(x, m.downscale_factor)),
+    nn.ConstantPad1d: _of(lambda m, x, *_: _zero_pad(x, m.padding, m.value)),
+    nn.ConstantPad2d: _of(lambda m, x, *_: _zero_pad(x, m.padding, m.value)),
+    nn.ZeroPad2d: _of(lambda m, x, *_: _zero_pad(x, m.padding, 0.0)),
     nn.ConstantPad3d: _of(lambda m, x, *_: build.pad_channels(x, m.padding, m.value)),
     nn.ZeroPad3d: _of(lambda m, x, *_: build.pad_channels(x, m.padding)),
     nn.Identity: _of(_drop),
@@ -169,6 +181,8 @@ def _computes_as(kind, base) -> bool:
 def _f_pad(x, pad, mode="constant", value=None, *, name=None, only_user=False):
     if mode != "constant":
         raise Unsupported(f"F.pad with mode={mode!r}")
+    if len(pad) < 2 * len(x.shape):
+        return _zero_pad(x, pad, value or 0.0)
     return build.pad_channels(x, pad, value or 0.0)
 
 
@@ -308,7 +322,8 @@ FUNCTIONS = {
     torch.reshape: arithmetic.reshape, torch.mean: arithmetic.mean, torch.squeeze: arithmetic.squeeze, torch.clamp: _clamp,
     F.pixel_unshuffle: _simple(lambda x, downscale_factor: build.space_to_depth(x, downscale_factor)),
     torch.relu: _ACTIVATIONS["relu"], torch.relu_: _ACTIVATIONS["relu"], F.relu_: _ACTIVATIONS["relu"],
-    F.leaky_relu_: _ACTIVATIONS["leaky_relu"], F.elu_: _ACTIVATIONS["elu"], F.hardtanh_: _ACTIVATIONS["hardtanh"], torch.tanh: _ACTIVATIONS["tanh"],
+    F.leaky_relu_: _ACTIVATIONS["leaky_relu"], F.elu_: _ACTIVATIONS["elu"], F.hardtanh_: _ACTIVATIONS["hardtanh"],
+    torch.tanh: _ACTIVATIONS["tanh"],
     torch.sigmoid: _ACTIVATIONS["sigmoid"], torch.abs: _ACTIVATIONS["abs"], torch.softmax: _softmax,
     operator.abs: _ACTIVATIONS["abs"], abs: _ACTIVATIONS["abs"],
     **{getattr(F, name): rule for name, rule in _ACTIVATIONS.items() if hasattr(F, name)},
@@ -327,7 +342,7 @@ METHODS = {
     "detach": lambda x: _same(x), "float": lambda x: _same(x), "double": lambda x: _same(x),
     "to": lambda x, *args, **kwargs: _to(x, *args, **kwargs),
     **{name + end: _method(rule, name) for name, rule in _ARITHMETIC.items() for end in ("", "_")},
-    "neg": lambda x: arithmetic.scale(x, -1.0),
+    "neg": lambda x: build.multiple(x, -1.0),
     "matmul": _method(arithmetic.matmul, "matmul"),
     "softmax": _softmax, "log_softmax": _softmax,
     **{name + end: _ACTIVATIONS[name] for name in ("relu", "tanh", "sigmoid", "abs") for end in ("", "_")},
