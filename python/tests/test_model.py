@@ -1,6 +1,8 @@
 """Models: what goes in is what is computed, saved and hashed; what does not fit is refused with its sentence."""
 
+import copy
 import hashlib
+import pickle
 
 import numpy as np
 import pytest
@@ -161,3 +163,38 @@ def test_given_tensors_keep_their_numbers():
     three = dq.Model(1, [{"type": "dense", "weight": np.float32([[3]])}])
     both = dq.Model(1, [{"type": "dense", "weight": np.float32([[5]])}, *three.architecture["layers"]], three.tensors)
     assert both.predict(np.float32([[1]])) == [[15]]
+
+
+def test_a_copy_of_a_model_is_the_model_and_is_proved_again(model):
+    sealed = model.seal(norm_proof="tight")
+    for again in (pickle.loads(pickle.dumps(sealed)), copy.deepcopy(sealed)):
+        assert again.lipschitz == sealed.lipschitz and again.model.sha256 == model.sha256
+        assert again.certificate == sealed.certificate
+
+
+def test_numbers_of_numpy_are_numbers():
+    layer = {"type": "activation", "function": "leaky_relu", "slope": np.float32(0.25)}
+    assert dq.Model(np.int64(2), [layer]).predict(np.float32([[-4, 4]])).tolist() == [[-1, 4]]
+    with pytest.raises(dq.errors.ParameterError, match="a pair"):
+        dq.Model(2, [layer], normalize=0.5)
+
+
+def test_hints_say_what_to_do():
+    model = dq.Model((3, 2, 4), [{"type": "flatten"}])
+    with pytest.raises(dq.errors.ShapeError, match=r"transpose\(0, 3, 1, 2\)"):
+        model.predict(np.zeros((5, 2, 4, 3)))
+    for options in ({"steps": -1}, {"steps": 2.5}, {"starts": -1}):
+        with pytest.raises(dq.errors.ParameterError, match="not negative"):
+            model.attack(np.zeros((1, 3, 2, 4)), eps=0.1, **options)
+    with pytest.raises(dq.errors.ParameterError, match="at least one sample"):
+        model.seal().certify(np.zeros((0, 3, 2, 4)), [])
+    dense = {"type": "dense", "weight": "fc.weight"}
+    norm = {"type": "batch_norm", "name": "bn"}
+    statistics = {"bn.running_mean": np.zeros(3), "bn.running_var": np.ones(3)}
+    with pytest.raises(dq.UnsupportedError, match="has no 'fc.weight'"):
+        dq.from_state_dict([dense, norm], statistics, 2)
+    with pytest.raises(dq.UnsupportedError, match="needs the name of its statistics"):
+        dq.from_state_dict([{"type": "batch_norm"}], statistics, 3)
+    for part in ("fc.weight_v", "fc.weight_g"), ("fc.weight_orig",), ("fc.parametrizations.weight.original",):
+        with pytest.raises(dq.UnsupportedError, match="what it is computed from"):
+            dq.from_state_dict([dense], dict.fromkeys(part, np.eye(3, 2)), 2)

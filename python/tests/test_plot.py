@@ -43,3 +43,16 @@ def test_radii_layers_and_trajectories(results):
     assert len(dq.plot.trajectories(x).axes[0].lines) == 6
     with pytest.raises(ValueError, match="plane"):
         dq.plot.trajectories(np.zeros((3, 2, 3)))
+
+
+def test_the_norm_is_on_the_axis(results, rng):
+    sealed, r, a = results
+    x = rng.uniform(size=(20, 6)).astype(np.float32)
+    inf = sealed.certify(x, [0] * 20, norm="linf")
+    assert "ℓ∞" in dq.plot.curves(net=inf).axes[0].get_xlabel() and "ℓ2" in dq.plot.curves(net=r).axes[0].get_xlabel()
+    assert "ℓ∞" in dq.plot.radii(net=inf).axes[0].get_xlabel()
+    # A pair, as curves takes it.
+    assert "ℓ2" in dq.plot.radii(net=(r, a)).axes[0].get_xlabel()
+    for show in (dq.plot.curves, dq.plot.radii, dq.table):
+        with pytest.raises(dq.errors.ParameterError, match="some in the maximum norm"):
+            show(one=r, other=inf)

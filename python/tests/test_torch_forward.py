@@ -200,3 +200,42 @@ def test_networks_without_numbers_are_refused():
     refused(nn.Sequential(nn.LazyLinear(3), nn.Linear(3, 2)), 4, "0.weight: it has no numbers yet")
     refused(nn.Sequential(nn.Linear(4, 3, device="meta")), 4, "0.bias: it is on the device meta")
     refused(torch.jit.trace(nn.Linear(4, 3), torch.rand(1, 4)), 4, "the module that it was made of")
+
+
+def test_a_network_is_compared_with_normalized_samples(tmp_path):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)).eval()
+    x, normalize = torch.rand(5, 3, 2, 2), ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+    layers = [{"type": "flatten"}, {"type": "dense", "weight": "1.weight", "bias": "1.bias"}]
+    model = dq.from_torch(network, (3, 2, 2), normalize=normalize)
+    model.save(tmp_path / "net.safetensors")
+    others = (dq.load(tmp_path / "net.safetensors"), dq.from_state_dict(layers, network.state_dict(), (3, 2, 2), normalize=normalize))
+    assert all(m.verify_export(network, x).proved for m in (model, *others))
+    assert model.half().verify_export(network, x, rtol=1e-2) < 1e-2
+    network = nn.Sequential(nn.Conv1d(2, 3, 3), nn.Flatten()).eval()
+    dq.from_torch(network, (2, 5)).save(tmp_path / "signals.safetensors")
+    assert dq.load(tmp_path / "signals.safetensors").verify_export(network, torch.rand(4, 2, 5)).proved
+    with pytest.raises(TypeError, match="Module is expected"):
+        model.verify_export(torch.relu, x)
+
+
+def test_a_file_of_a_whole_network_is_named(tmp_path):
+    torch.save(nn.Linear(2, 2), tmp_path / "net.pt")
+    with pytest.raises(dq.errors.FormatError, match="more than weights.*from_torch"):
+        dq.from_state_dict([], tmp_path / "net.pt", 2)
+    assert dq.from_torch(nn.Linear(2, 2), np.int64(2)).input_shape == (2,)
+
+
+def test_max_min_along_another_axis_is_refused():
+    class MaxMin(nn.Module):
+        __module__ = "orthogonium.layers"
+
+        def __init__(self, axis):
+            super().__init__()
+            self.axis = axis
+
+        def forward(self, x):
+            a, b = x.split(x.shape[self.axis] // 2, self.axis)
+            return torch.cat([torch.max(a, b), torch.min(a, b)], self.axis)
+
+    computes(MaxMin(-3), (4, 2, 2))
+    refused(MaxMin(2), (4, 2, 2), "MaxMin along the axis 2")

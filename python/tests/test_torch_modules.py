@@ -154,3 +154,13 @@ def test_what_makes_no_sense_is_refused():
         GradientFlow(2, 2, 4)
     with pytest.raises(ValueError, match="not known"):
         prove_steps(GradientFlow(2, 2, 3))
+
+
+def test_a_proved_step_is_rounded_down_in_half_precision():
+    torch.manual_seed(4)
+    for kind in (torch.bfloat16, torch.float16):
+        network = nn.Sequential(*(GradientFlow(6, 8) for _ in range(4))).to(kind)
+        prove_steps(network)
+        assert dq.from_torch(network, 6).seal().lipschitz == 1
+    with pytest.raises(ValueError, match="one of 'relu'"):
+        GradientFlow(6, 8, activation="gelu")

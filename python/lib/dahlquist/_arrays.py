@@ -70,7 +70,8 @@ def samples(x, shape: tuple[int, ...]) -> np.ndarray:
         if x.shape == tuple(shape):
             hint = "; a single sample is x[None]"
         elif x.ndim > 1 and np.prod(x.shape[1:], dtype=np.int64) == np.prod(shape, dtype=np.int64):
-            hint = f"; x.reshape(-1, {', '.join(map(str, shape))}) has as many numbers"
+            swapped = len(shape) == 3 and x.shape[1:] == (*shape[1:], shape[0])
+            hint = "; channels are the first axis of a sample: x.transpose(0, 3, 1, 2)" if swapped else f"; x.reshape(-1, {', '.join(map(str, shape))}) has as many numbers"
         raise ShapeError(f"x has the shape {x.shape}: samples come first, and each has the shape {tuple(shape)}{hint}")
     # A transposed view would be read in the order of the memory, which is another one.
     return np.ascontiguousarray(x)
@@ -85,7 +86,7 @@ def labels(y, count: int) -> list[int] | None:
         y = y[:, 0]
     if y.shape != (count,):
         raise ShapeError(f"y has the shape {y.shape}, and there are {count} samples")
-    if y.dtype.kind not in "iub":
+    if y.size and y.dtype.kind not in "iub":
         raise ParameterError(f"labels hold {y.dtype}, and are no integers")
     return y.astype(np.int64).tolist()
 

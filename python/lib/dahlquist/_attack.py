@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 from . import _arrays, _native, _text
+from .errors import ParameterError
 
 
 class Attacked:
@@ -125,6 +126,9 @@ def attack(
     model = getattr(model, "model", model)
     _arrays.choice("norm", norm, ("l2", "linf"))
     _arrays.choice("loss", loss, ("targeted", "margin", "cross_entropy"))
+    for name, value in (("steps", steps), ("starts", starts), ("seed", seed), ("first_sample", first_sample)):
+        if not isinstance(value, (int, np.integer)) or value < 0:
+            raise ParameterError(f"{name} = {value!r}: an integer that is not negative")
     x = _arrays.samples(x, model.input_shape)
     eps = _arrays.radii(eps)
     if isinstance(range, str):

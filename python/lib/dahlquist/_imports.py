@@ -58,8 +58,7 @@ def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = Fal
 
     shape, layers, origins = read_network(network, input_shape, ignore_hooks)
     model = Model(shape, layers, normalize=normalize)
-    model._normalize, model._origins = normalize, origins
-    model._given = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+    model._given, model._origins = shape, origins
     return model
 
 

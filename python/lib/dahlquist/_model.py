@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _arrays, _attack, _native, _safetensors, _text
 from ._sealed import Sealed
+from .errors import ParameterError
 
 #: Keys whose numbers stand in the architecture itself, not in tensors.
 _CONSTANTS = ("mean", "std", "size", "stride", "padding", "dilation", "channels", "groups")
@@ -54,7 +55,6 @@ class Model:
     """
 
     #: What an importer remembers for :meth:`verify_export`.
-    _normalize: tuple | None = None
     _origins: list | None = None
     _given: tuple | None = None
     #: What :meth:`seal` proves without options, once it is proved.
@@ -84,6 +84,9 @@ class Model:
         model = cls.__new__(cls)
         model._native = native
         return model
+
+    def __reduce__(self):
+        return _rebuilt, (self._native.bytes, self._given)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Model:
@@ -239,7 +242,7 @@ class Model:
         network : torch.nn.Module
             The network, which is left as it was.
         x : array or tensor
-            Samples as this model takes them.
+            Samples as this model takes them. If the model begins with a normalization, the network gets them normalized.
         rtol : float, optional
             The largest difference that is accepted, relative to the largest logit of all samples. By default 1e-4 for a
             network in single precision, 1e-9 in double, 2e-2 in half.
@@ -278,6 +281,12 @@ def load(path: str | os.PathLike) -> Model:
     return Model.load(path)
 
 
+def _rebuilt(data: bytes, given: tuple | None) -> Model:
+    model = Model._of(_native.Model(data))
+    model._given = given
+    return model
+
+
 def kinds() -> tuple[list[str], list[str]]:
     """Returns the types of layers that this version reads, and the names of its activation functions."""
     layers, functions = _native.kinds()
@@ -285,6 +294,8 @@ def kinds() -> tuple[list[str], list[str]]:
 
 
 def _normalization(normalize, shape: tuple[int, ...]) -> dict:
+    if not hasattr(normalize, "__len__") or len(normalize) != 2:
+        raise ParameterError(f"normalize = {normalize!r}: it is a pair, (mean, std)")
     mean, std = (_arrays.to_numpy(v).astype(np.float64).reshape(-1) for v in normalize)
     fill = lambda v: np.repeat(v, shape[0]).tolist() if v.size == 1 else v.tolist()  # noqa: E731
     return {"type": "normalize", "mean": fill(mean), "std": fill(std)}
@@ -305,6 +316,8 @@ def _extract(part, path: str, found: dict, tensors: Mapping):
             plain[key] = value
             if isinstance(value, str) and value in tensors and key not in ("type", "function", "method", "padding_mode"):
                 found[value] = _arrays.weights(tensors[value])
+        elif isinstance(value, (np.integer, np.floating, np.bool_)):
+            plain[key] = value.item()
         elif hasattr(value, "__array__") or hasattr(value, "detach"):
             array = _arrays.to_numpy(value) if key in _CONSTANTS else _arrays.weights(value)
             plain[key] = array.tolist() if key in _CONSTANTS else _store(f"{name}.{key}", array, found, tensors)

@@ -32,6 +32,10 @@ class Sealed:
         #: What it was sealed with.
         self._options = options or {}
 
+    def __reduce__(self):
+        # A copy trusts nothing: it is proved again.
+        return _sealed_again, (self.model, self._options)
+
     @property
     def lipschitz(self) -> float:
         """A proved bound ``L``: ``|f(x) - f(x')| <= L |x - x'|`` in the Euclidean norm, over the real numbers."""
@@ -129,6 +133,24 @@ class Sealed:
 
     def _repr_html_(self) -> str:
         return _text.html_table(self._rows(), self._caption())
+
+
+def _sealed_again(model, options: dict) -> Sealed:
+    return model.seal(**options)
+
+
+def common_norm(parts) -> str:
+    """Returns the norm that results have in common.
+
+    Raises
+    ------
+    ParameterError
+        If there are two: their distances cannot be compared.
+    """
+    norms = {part.norm for part in parts if hasattr(part, "norm")}
+    if len(norms) > 1:
+        raise ParameterError("some results are in the Euclidean norm and some in the maximum norm: show them one by one")
+    return "ℓ∞" if norms == {"linf"} else "ℓ2"
 
 
 class Meaning:

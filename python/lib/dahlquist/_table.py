@@ -6,7 +6,7 @@ import numpy as np
 
 from . import _text
 from ._attack import Attacked
-from ._sealed import EPS, Certified
+from ._sealed import EPS, Certified, common_norm
 
 
 def table(*, eps=EPS, **results) -> Table:
@@ -15,7 +15,7 @@ def table(*, eps=EPS, **results) -> Table:
     Parameters
     ----------
     eps : float or sequence of float
-        Euclidean distances.
+        Distances, in the norm of the results.
     **results
         For each network, what :meth:`Sealed.certify` returned, what :func:`attack` returned, or both as a pair.
 
@@ -42,6 +42,7 @@ class Table:
         self._kinds = [kind for kind in (Certified, Attacked) if kind in kinds]
         if not self._kinds or not set(kinds) <= {Certified, Attacked}:
             raise TypeError("a table is made of what certify and attack return")
+        common_norm(part for parts in self.results.values() for part in parts)
 
     def rows(self) -> list[list[float | str | None]]:
         """Returns for each network its name, the clean accuracy, and the accuracies, as fractions; None where unknown."""

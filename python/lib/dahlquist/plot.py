@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._attack import Attacked
-from ._sealed import Certified, Sealed
+from ._sealed import Certified, Sealed, common_norm
 
 __all__ = ["curves", "layers", "radii", "trajectories"]
 
@@ -49,6 +49,7 @@ def curves(*, eps_max: float | None = None, ax=None, **results):
     """
     figure, ax = _axes(ax, (5, 3.2))
     parts = [(name, part) for name, value in results.items() for part in (value if isinstance(value, tuple) else (value,))]
+    norm = common_norm(part for _, part in parts)
     if eps_max is None:
         ends = [p.eps[-1] for _, p in parts if isinstance(p, Attacked)]
         ends += [np.quantile(p.radius[p.correct], 0.99) for _, p in parts if isinstance(p, Certified) and p.correct.any()]
@@ -69,19 +70,35 @@ def curves(*, eps_max: float | None = None, ax=None, **results):
         ax.axvline(36 / 255, color="0.5", lw=0.8, ls=":", zorder=0)
         ax.annotate("36/255", (36 / 255, 1), xycoords=("data", "axes fraction"), xytext=(3, -9),
                     textcoords="offset points", color="0.4", fontsize=8)
-    ax.set(xlim=(0, eps_max), ylim=(0, 100), xlabel="distance ε (ℓ2)", ylabel="accuracy (%)")
+    ax.set(xlim=(0, eps_max), ylim=(0, 100), xlabel=f"distance ε ({norm})", ylabel="accuracy (%)")
     ax.legend()
     return figure
 
 
 def radii(*, bins: int = 40, ax=None, **results):
-    """Draws how many samples have which certified radius; see :func:`curves` for the parameters."""
+    """Draws how many samples have which certified radius.
+
+    Parameters
+    ----------
+    bins : int
+        The number of bars.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+    **results
+        For each network, what ``certify`` returned, or a pair that begins with it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     figure, ax = _axes(ax, (5, 3.2))
+    results = {name: value[0] if isinstance(value, tuple) else value for name, value in results.items()}
+    norm = common_norm(results.values())
     largest = max((float(r.radius.max(initial=0.0)) for r in results.values()), default=1.0) or 1.0
     for i, (name, r) in enumerate(results.items()):
         edges = np.linspace(0, largest, bins + 1)
         ax.hist(r.radius, bins=edges, histtype="step", lw=1.5, color=COLOURS[i % len(COLOURS)], label=name)
-    ax.set(xlabel="certified radius (ℓ2)", ylabel="samples", xlim=(0, largest))
+    ax.set(xlabel=f"certified radius ({norm})", ylabel="samples", xlim=(0, largest))
     ax.legend()
     return figure
 

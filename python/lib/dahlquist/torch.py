@@ -71,6 +71,8 @@ class GradientFlow(nn.Module):
         tableau = Tableau(method)
         if not tableau.is_explicit:
             raise ValueError(f"the method {method} is implicit")
+        if activation not in _ACTIVATIONS:
+            raise ValueError(f"activation = {activation!r}: it is one of {', '.join(map(repr, _ACTIVATIONS))}")
         if kernel_size is not None and kernel_size % 2 == 0:
             raise ValueError("kernel_size must be odd")
         if not 0 < fraction <= 1 or steps < 1 or padding_mode not in ("zeros", "circular"):
@@ -199,6 +201,9 @@ def prove_steps(network: nn.Module) -> None:
         step = np.nextafter(np.float32(longest * (1 - 1e-12)), np.float32(0))
         with torch.no_grad():
             module.step.fill_(float(step))
+            # In half precision it was rounded once more.
+            while float(module.step) > step:
+                module.step.copy_(torch.nextafter(module.step, torch.zeros_like(module.step)))
 
 
 class UnitRows(nn.Module):

@@ -33,7 +33,15 @@ def _read(path) -> Mapping:
     except ImportError as error:
         raise FormatError(f"{os.fspath(path)}: PyTorch is needed to read this file") from error
     # weights_only: a pickle of anything else would run code.
-    return torch.load(path, map_location="cpu", weights_only=True)
+    import pickle
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = "it holds more than weights, perhaps a whole network"
+        raise FormatError(
+            f"{os.fspath(path)}: {reason}: if you trust it, load it with torch.load(path, weights_only=False), and take from_torch"
+        ) from error
 
 
 def _fold(layers: list, state: Mapping, path: str, problems: list) -> list:
@@ -51,6 +59,9 @@ def _fold(layers: list, state: Mapping, path: str, problems: list) -> list:
                 for j, b in enumerate(layer["branches"])
             ]
         if layer.get("type") == "batch_norm":
+            if "name" not in layer:
+                problems.append((f"layer {place}", "a batch_norm needs the name of its statistics: name"))
+                continue
             try:
                 _batch_norm(layer, state, out)
             except KeyError as error:
@@ -73,7 +84,7 @@ def _batch_norm(layer: dict, state: Mapping, out: list) -> None:
     gamma, beta = (get("weight"), get("bias")) if f"{name}.weight" in state else (None, None)
     scale, shift, kind = build.running(get("running_mean"), get("running_var"), gamma, beta, layer.get("eps", 1e-5))
     before = out[-1] if out and isinstance(out[-1], dict) else {}
-    if before.get("type") in ("dense", "conv2d"):
+    if before.get("type") in ("dense", "conv2d") and not isinstance(before.get("weight"), str):
         out[-1] = build.folded(before, scale, shift, kind)
     else:
         out.append({"type": "channel_affine", "_name": name, "scale": scale.astype(kind), "shift": shift.astype(kind)})
@@ -82,5 +93,9 @@ def _batch_norm(layer: dict, state: Mapping, out: list) -> None:
 def _nearest(name: str, state: Mapping) -> str:
     import difflib
 
+    module, _, weight = name.rpartition(".")
+    parts = (f"{name}_g", f"{name}_orig", f"{f'{module}.' if module else ''}parametrizations.{weight}.")
+    if any(key.startswith(parts) for key in state):
+        return ", but what it is computed from: load the state into its network, and take from_torch"
     found = difflib.get_close_matches(name, list(state), 1)
     return f"; the nearest name that it has is {found[0]!r}" if found else ""

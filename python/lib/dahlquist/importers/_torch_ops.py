@@ -105,6 +105,13 @@ def _scaled_avg_pool(m, x, name, _):
     return build.multiple(pooled, factor)
 
 
+def _max_min(m, x):
+    axis = getattr(m, "axis", 1)
+    if axis % (len(x.shape) + 1) != 1:
+        raise Unsupported(f"MaxMin along the axis {axis}; along the channels is known")
+    return build.max_min(x)
+
+
 _MODULES = {
     nn.Linear: _of(lambda m, x, name, _: build.linear(x, _weight(m, "weight"), _weight(m, "bias"), name)),
     nn.Conv1d: _of(_conv),
@@ -151,7 +158,7 @@ _NAMED = {
     ("deel.torchlip", "GroupSort2"): _of(_group_sort),
     ("deel.torchlip", "FullSort"): _of(_group_sort),
     ("deel.torchlip", "ScaledAvgPool2d"): _of(_scaled_avg_pool),
-    ("orthogonium", "MaxMin"): _of(lambda m, x, *_: build.max_min(x)),
+    ("orthogonium", "MaxMin"): _of(lambda m, x, *_: _max_min(m, x)),
 }
 
 

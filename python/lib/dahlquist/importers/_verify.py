@@ -43,6 +43,8 @@ def verify(model, network, x, rtol: float | None) -> Agreement:
 
     from ._torch import evaluation_mode, torch_input, trace, whole
 
+    if not isinstance(network, torch.nn.Module):
+        raise TypeError(f"a torch.nn.Module is expected, not {type(network).__name__}")
     kinds = {p.dtype for p in network.parameters()}
     if rtol is None:
         rtol = 2e-2 if kinds & {torch.float16, torch.bfloat16} else 1e-9 if kinds == {torch.float64} else 1e-4
