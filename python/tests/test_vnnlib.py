@@ -1,5 +1,7 @@
 """VNN-LIB: what is answered is true, and what is not understood is refused."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -208,3 +210,19 @@ def test_a_widened_network_computes_the_same():
     assert [layer["step"] for layer in wide.architecture["layers"] if "step" in layer] == [float(np.float32(0.1))]
     assert wide.architecture["layers"][0]["mean"] == [float(np.float32(0.1)), float(np.float32(0.2))]
     assert wide.seal().lipschitz == pytest.approx(model.seal().lipschitz, rel=1e-12)
+
+
+def test_files_as_people_have_them(tmp_path, rng):
+    model, _ = mlp(rng, (2, 4, 3))
+    text = "\ufeff" + DECLARED + box((0, 0), (1, 1)) + "(assert (<= Y_0 -1e6))(check-sat)(get-model)"
+    (tmp_path / "p.vnnlib").write_text(text, encoding="utf-8")
+    (tmp_path / "p.vnnlib.gz").write_bytes(gzip.compress(text.encode()))
+    for name in ("p.vnnlib", "p.vnnlib.gz"):
+        assert dq.vnnlib(model, tmp_path / name).result == "unsat"
+    (tmp_path / "binary").write_bytes(b"\x1f\x8b\x08 and no more")
+    with pytest.raises(dq.errors.FormatError, match="no text"):
+        dq.vnnlib(model, tmp_path / "binary")
+    with pytest.raises(dq.errors.FormatError, match="line 7: -1e400: this number is beyond"):
+        read(DECLARED + "(assert (>= X_0 -1e400))", "p")
+    with pytest.raises(FileNotFoundError, match="nothing.onnx"):
+        dq.vnnlib(str(tmp_path / "nothing.onnx"), tmp_path / "p.vnnlib")

@@ -256,7 +256,7 @@ def vnnlib(onnx, prop, *, input_shape=None, regions: int | None = None) -> Vnnli
     onnx : Model, path, bytes or onnx.ModelProto
         The network; what is no :class:`Model` is read by :func:`from_onnx`.
     prop : path
-        A VNN-LIB file, version 1: bounds of every input, comparisons of outputs with numbers and with each other, ``and`` and
+        A VNN-LIB file, version 1, compressed by gzip or not: bounds of every input, comparisons of outputs with numbers and with each other, ``and`` and
         ``or``.
     input_shape : tuple of int, optional
         As for :func:`from_onnx`.
@@ -285,7 +285,7 @@ def vnnlib(onnx, prop, *, input_shape=None, regions: int | None = None) -> Vnnli
     """
     model = onnx if isinstance(onnx, Model) else from_onnx(onnx, input_shape=input_shape)
     name = os.fspath(prop)
-    asked = _vnnlib_file.read(Path(prop).read_text(encoding="utf-8"), name)
+    asked = _vnnlib_file.read(_vnnlib_file.text_of(Path(prop).read_bytes(), name), name)
     sizes = math.prod(model.input_shape), math.prod(model.output_shape)
     if (asked.inputs, asked.outputs) != sizes:
         raise ShapeError(

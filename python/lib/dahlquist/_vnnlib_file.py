@@ -7,7 +7,9 @@ and its line: a property that is read as another one would be answered wrongly.
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import product
@@ -17,6 +19,8 @@ from .errors import FormatError
 
 #: The most cases that one file may have.
 MOST_CASES = 10_000
+#: The largest number that is read. The sum of two of them is a number in double precision.
+LARGEST = Fraction(2) ** 1022
 _TOKEN = re.compile(r"\s+|;[^\n]*|(?P<token>[()]|[^\s();]+)")
 _VARIABLE = re.compile(r"([XY])_(\d+)\Z")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?\Z")
@@ -105,6 +109,20 @@ def read(text: str, name: str) -> Property:
     return reader.property(asserted)
 
 
+def text_of(data: bytes, name: str) -> str:
+    """Returns the text of a file, which may be compressed by gzip.
+
+    Raises
+    ------
+    FormatError
+        If it is none.
+    """
+    try:
+        return (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode("utf-8-sig")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise FormatError(f"{name}: no text: {error}") from error
+
+
 def _expressions(text: str, name: str) -> list[_List]:
     """Returns the expressions of a text."""
     stack, top, line, position = [], _List(), 1, 0
@@ -153,7 +171,7 @@ class _Reader:
     def command(self, expression) -> list[list[Atom]] | None:
         """Returns the disjunction that a command asserts, if it does."""
         head = expression[0] if isinstance(expression, _List) and expression else None
-        if head in ("set-logic", "set-info", "check-sat", "exit"):
+        if head in ("set-logic", "set-info", "check-sat", "get-model", "exit"):
             return None
         if head == "declare-const" and len(expression) == 3 or head == "declare-fun" and expression[2:3] == [[]]:
             match = isinstance(expression[1], str) and _VARIABLE.match(expression[1])
@@ -199,7 +217,10 @@ class _Reader:
         """Returns a number, ``("X", i)``, ``("Y", j)`` or the centre of a norm."""
         if isinstance(expression, str):
             if _NUMBER.match(expression):
-                return Fraction(str(expression))
+                number = Fraction(str(expression))
+                if abs(number) > LARGEST:
+                    raise self.refuse(expression, "this number is beyond double precision")
+                return number
             match = _VARIABLE.match(expression)
             if match and int(match[2]) in self.declared[match[1]]:
                 return match[1], int(match[2])

@@ -27,6 +27,8 @@ def read_onnx(source, input_shape) -> tuple:
     else:
         try:
             model = onnx.load_model_from_string(source) if isinstance(source, bytes) else onnx.load(os.fspath(source))
+        except OSError:
+            raise
         except Exception as error:
             place = "the bytes" if isinstance(source, bytes) else os.fspath(source)
             raise FormatError(f"{place}: no ONNX model: {error}") from error
