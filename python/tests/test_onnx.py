@@ -212,7 +212,7 @@ def test_a_function_that_is_a_part_of_another_is_refused_alone(rng):
     g = Graph(3)
     g("Div", np.float32(2**0.5))
     g("Erf")
-    refused(g, "known as a whole alone: erf")
+    refused(g, "known as a part of GELU alone")
 
 
 @needs("gelu")

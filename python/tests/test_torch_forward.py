@@ -239,3 +239,29 @@ def test_max_min_along_another_axis_is_refused():
 
     computes(MaxMin(-3), (4, 2, 2))
     refused(MaxMin(2), (4, 2, 2), "MaxMin along the axis 2")
+
+
+def test_means_of_channels_as_people_write_them():
+    class Head(nn.Module):
+        def __init__(self, mean):
+            super().__init__()
+            self.conv, self.fc, self.mean = nn.Conv2d(2, 4, 3), nn.Linear(4, 3), mean
+
+        def forward(self, x):
+            return self.fc(self.mean(F.relu(self.conv(x))))
+
+    for mean in (
+        lambda x: x.view(x.size(0), x.size(1), -1).mean(2), lambda x: x.flatten(2).mean(-1), lambda x: x.mean(3).mean(2),
+        lambda x: x.mean(2).mean(dim=-1), lambda x: x.mean((-2, -1)).clamp_min(0),
+    ):
+        model = computes(Head(mean), (2, 6, 7))
+        assert model.architecture["layers"][2]["type"] == "global_avg_pool"
+    refused(nn.Sequential(nn.Flatten(2), nn.Conv1d(2, 3, 1)), (2, 6, 7), "before a mean over them")
+    refused(Function(lambda m, x: x.mean(2).flatten(1)), (2, 3, 4), "before a mean over the other")
+
+
+def test_constants_of_forward_do_not_stay_in_the_network():
+    network = Function(lambda m, x: m.c(x) * torch.tensor([1.0, 2, 3]))
+    before = set(vars(network))
+    computes(network, (6,))
+    assert set(vars(network)) == before

@@ -47,6 +47,7 @@ def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = Fal
     MaxPool, AvgPool            max_pool, avg_pool; AdaptiveAvgPool of one point: global_avg_pool
     GroupSort, MaxMin           sort
     Flatten, PixelUnshuffle     flatten, space_to_depth
+    ZeroPad2d, F.pad            the padding of the convolution behind it, else a convolution that moves the image
     a + b, a - b, a * constant  sum of branches, an affine map of each channel
     Dropout, Identity           nothing
     parametrizations, old-style weight_norm, spectral_norm: the weight that they evaluate to

@@ -287,8 +287,22 @@ def adaptive_avg_pool(x: Node, output, axes: int) -> Node:
     return avg_pool(x, kernel, None, 0, False, True, None, axes)
 
 
+def mean(x: Node, axes: set[int], keep: bool) -> Node:
+    """Returns a mean over some axes, the batch being 0."""
+    points = set(range(2, len(x.shape) + 1))
+    if axes and axes < points and not keep:
+        return _layer(x, {"type": "_row_means"}, x.shape[:1] + tuple(n for i, n in enumerate(x.shape, 1) if i in points - axes))
+    if axes != points or not axes:
+        raise Unsupported(f"a mean over the axes {sorted(axes)}; over all points of each channel is known")
+    return global_avg_pool(x, keep)
+
+
 def global_avg_pool(x: Node, keep: bool) -> Node:
     """Returns the mean of each channel."""
+    if x.layers in (({"type": "_points"},), ({"type": "_row_means"},)):
+        x = x.inputs[0]
+        if keep:
+            raise Unsupported("a mean over a sequence of points that keeps their axis")
     shape = (x.shape[0], *[1] * (len(x.shape) - 1)) if keep else x.shape[:1]
     if x.flat or len(x.shape) == 1:
         return _layer(x, None, shape, flat=keep)
@@ -314,7 +328,9 @@ def reshape(x: Node, shape: tuple[int, ...]) -> Node:
         return flatten(x)
     if x.flat and shape[0] == x.shape[0]:
         return _layer(x, None, shape, flat=True)
-    hint = f"; if it is the first layer, give input_shape={shape}" if len(x.shape) == 1 else ""
+    if len(x.shape) == 3 and len(shape) == 2 and shape[0] == x.shape[0]:
+        return _layer(x, {"type": "_points"}, shape)
+    hint = f"; if it is the first layer, give input_shape={shape}" if len(x.shape) == 1 < len(shape) else ""
     raise Unsupported(f"a reshape from {x.shape} to {shape}{hint}")
 
 

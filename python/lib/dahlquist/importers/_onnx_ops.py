@@ -134,9 +134,7 @@ def _mean(inputs, a, *, name, only_user):
     x = inputs[0]
     dims = a.get("axes") if len(inputs) < 2 or inputs[1] is None else np.asarray(inputs[1]).reshape(-1)
     dims = {int(d) + (1 + len(x.shape)) * (d < 0) for d in (() if dims is None else dims)}
-    if dims != set(range(2, len(x.shape) + 1)) or not dims:
-        raise Unsupported(f"a mean over the axes {sorted(dims)}; over all points of each channel is known")
-    return build.global_avg_pool(x, keep=bool(a.get("keepdims", 1)))
+    return build.mean(x, dims, bool(a.get("keepdims", 1)))
 
 
 def _squeeze(inputs, a, *, name, only_user):

@@ -23,7 +23,7 @@ def lower(layers: list) -> list:
             pass
     for layer in out:
         if layer["type"] in PARTS:
-            raise Unsupported(f"a part of a function that is known as a whole alone: {layer['type'][1:]}")
+            raise Unsupported(PARTS[layer["type"]])
     return [_matrix(layer) if layer["type"] == "_permute" else layer for layer in out if not _is_identity(layer)]
 
 

@@ -10,7 +10,12 @@ from . import _build as build
 from ._graph import Node, Unsupported
 
 #: Layers that are no layers of a model: parts of functions that are known as a whole.
-PARTS = ("_above", "_erf", "_twice_gelu")
+PARTS = {
+    "_above": "a comparison that is no part of a softplus", "_erf": "the function erf, which is known as a part of GELU alone",
+    "_twice_gelu": "a product of two values that depend on the input",
+    "_points": "a reshape of an image to a sequence of points, which is known before a mean over them",
+    "_row_means": "a mean over one axis of an image, which is known before a mean over the other",
+}
 
 
 def erf(x: Node) -> Node:

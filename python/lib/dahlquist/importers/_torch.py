@@ -95,17 +95,20 @@ class Tracer(fx.Tracer):
 
 @contextlib.contextmanager
 def evaluation_mode(network: nn.Module):
-    """Puts every module into evaluation mode, and afterwards into the mode that it was in."""
-    modes = [(module, module.training) for module in network.modules()]
+    """Puts every module into evaluation mode, and afterwards leaves it as it was: torch.fx keeps constants in it."""
+    modes = [(module, module.training, set(vars(module))) for module in network.modules()]
     try:
-        for module, _ in modes:
+        for module, _, _ in modes:
             # Not by eval(): some libraries change weights there.
             object.__setattr__(module, "training", False)
         with torch.no_grad():
             yield
     finally:
-        for module, mode in modes:
+        for module, mode, names in modes:
             object.__setattr__(module, "training", mode)
+            for name in set(vars(module)) - names:
+                if name.startswith("_tensor_constant"):
+                    delattr(module, name)
 
 
 def trace(network: nn.Module, shape: tuple[int, ...]) -> fx.Graph:

@@ -85,9 +85,7 @@ def mean(x, dim=None, keepdim=False, *, dtype=None, name=None, only_user=False) 
     """Returns the mean of each channel."""
     dims = (dim,) if isinstance(dim, int) else tuple(dim or ())
     dims = {d + 1 + len(x.shape) if d < 0 else d for d in dims}
-    if dims != set(range(2, len(x.shape) + 1)) or not dims:
-        raise Unsupported(f"a mean over the axes {dim}; over all points of each channel is known")
-    return build.global_avg_pool(x, keep=keepdim)
+    return build.mean(x, dims, keepdim)
 
 
 def squeeze(x, dim=None, *, name=None, only_user=False) -> Node:
