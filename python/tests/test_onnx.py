@@ -267,3 +267,29 @@ def test_numbers_have_the_precision_of_the_network(rng):
     x = rng.normal(size=(5, 3))
     (expected,) = ReferenceEvaluator(g.model()).run(None, {"x": x})
     np.testing.assert_allclose(dq.from_onnx(g.model()).predict(x), expected, rtol=1e-13)
+
+
+def test_files_that_are_odd(rng, tmp_path):
+    g = Graph(4)
+    g("Gemm", normal(rng, 4, 3), normal(rng, 3))
+    onnx.save(g.model(), tmp_path / "net.onnx", save_as_external_data=True, location="weights", size_threshold=0)
+    assert dq.from_onnx(tmp_path / "net.onnx").sha256 == dq.from_onnx(g.model()).sha256
+    with pytest.raises(dq.errors.FormatError, match="the path of the file"):
+        dq.from_onnx((tmp_path / "net.onnx").read_bytes())
+    g = Graph(4)
+    g("Gemm", "nobody")
+    refused(g, "the value nobody, which nothing before it makes")
+    # Numbers of a constant are in single precision.
+    g = Graph(3)
+    g.nodes.append(helper.make_node("Constant", [], ["k"], value_floats=[0.1, 0.2, 0.3]))
+    g("Mul", "k")
+    assert g.agrees(rng).dtype == np.float32
+    # Functions of a file are read as what they consist of.
+    g = Graph(3)
+    g("Mine", domain="my")
+    g("Gemm", normal(rng, 3, 2))
+    model = g.model()
+    body = [helper.make_node("Relu", ["a"], ["b"])]
+    model.functions.append(helper.make_function("my", "Mine", ["a"], ["b"], body, [helper.make_opsetid("", 18)]))
+    model.opset_import.append(helper.make_opsetid("my", 1))
+    assert [layer["type"] for layer in dq.from_onnx(model).architecture["layers"]] == ["activation", "dense"]

@@ -34,6 +34,10 @@ def read_onnx(source, input_shape) -> tuple:
             raise FormatError(f"{place}: no ONNX model: {error}") from error
         if not isinstance(source, bytes):
             name = os.fspath(source)
+    if model.functions:
+        from onnx import inliner
+
+        model = inliner.inline_local_functions(model)
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
     reader = Reader(model.graph, input_shape, opset)
     output = reader.read()
@@ -56,7 +60,11 @@ class Reader:
 
         self.graph, self.opset = graph, opset
         self.problems: list[tuple[str, str]] = []
-        self.values: dict[str, object] = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        try:
+            self.values: dict[str, object] = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+        except Exception as error:
+            hint = "give the path of the file if they are in another one"
+            raise FormatError(f"its weights cannot be read: {error}; {hint}") from error
         self.uses: dict[str, int] = {}
         for node in graph.node:
             for name in node.input:
@@ -101,8 +109,12 @@ class Reader:
             value = attributes.get("value")
             if value is not None:
                 return numpy_helper.to_array(value)
-            return np.asarray(next(iter(attributes.values())))
+            kind, value = next(iter(attributes.items()))
+            return np.asarray(value, np.float32 if kind.startswith("value_float") else None)
         rule = OPERATORS.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+        for name in node.input:
+            if name and name not in self.values:
+                raise Unsupported(f"the value {name}, which nothing before it makes")
         inputs = [self.values[name] if name else None for name in node.input]
         if inputs and not any(isinstance(v, Node) for v in inputs):
             return fold(node, inputs, attributes, self.opset)

@@ -14,7 +14,7 @@ def fold(node, inputs: list, attributes: dict, opset: int) -> tuple:
     if any(isinstance(value, np.ndarray) and value.dtype == object for value in inputs):
         found = _of_sizes(node.op_type, inputs, attributes)
         return (found if any(n is BATCH for n in found.flat) else found.astype(np.int64),)
-    if node.op_type in _RANDOM or node.domain not in ("", "ai.onnx"):
+    if node.op_type in _RANDOM or node.domain not in ("", "ai.onnx") or any(a.HasField("g") for a in node.attribute):
         raise Unsupported(f"the operator {node.op_type} of constants")
     from onnx import helper
     from onnx.reference import ReferenceEvaluator
