@@ -1,5 +1,8 @@
 """What people write in forward: changes in place, control flow that depends on shapes, methods of their own."""
 
+import sys
+import threading
+
 import numpy as np
 import pytest
 
@@ -265,3 +268,28 @@ def test_constants_of_forward_do_not_stay_in_the_network():
     before = set(vars(network))
     computes(network, (6,))
     assert set(vars(network)) == before
+
+
+def test_threads_import_and_call_networks_side_by_side():
+    def work(problems):
+        try:
+            network = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 4)), nn.Linear(4, 3)).eval()
+            x = torch.rand(3, 4)
+            for _ in range(8):
+                with torch.no_grad():
+                    expected = network(x).numpy()
+                np.testing.assert_allclose(dq.from_torch(network, 4).predict(x), expected, rtol=1e-5, atol=1e-6)
+        except Exception as error:
+            problems.append(error)
+
+    problems, interval = [], sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work, args=(problems,)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not problems

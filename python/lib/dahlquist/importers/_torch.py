@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import operator
 
@@ -16,109 +15,13 @@ from ._graph import BATCH, Node, Tree, Unsupported
 from ._permute import lower
 from ._torch_memory import Memory, changes_in_place
 from ._torch_ops import FUNCTIONS, METHODS, Refusal, module_rule
+from ._torch_trace import evaluation_mode, graph_of
 from ._torch_weights import is_known_hook, stored
-
-
-class Value(fx.Proxy):
-    """A value of a network that is traced. fx records ``x += y`` as ``x + y``, and forgets that others see ``x`` change."""
-
-    def __iadd__(self, other):
-        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
-
-    def __isub__(self, other):
-        return self.tracer.create_proxy("call_function", operator.isub, (self, other), {})
-
-    def __imul__(self, other):
-        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
-
-    def __itruediv__(self, other):
-        return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
-
-
-class Tracer(fx.Tracer):
-    """Traces into modules of users, and not into those that have a rule or are PyTorch's own.
-
-    Only the first argument of the network is traced: others keep their defaults. Control flow that depends on shapes is followed.
-    """
-
-    def __init__(self, network: nn.Module, shape: tuple[int, ...]):
-        super().__init__()
-        self._network, self._shape = network, shape
-        self._shapes: Reader | None = None
-        self._reading = False
-
-    def proxy(self, node: fx.Node) -> Value:
-        return Value(node, self)
-
-    def is_leaf_module(self, module: nn.Module, path: str) -> bool:
-        # What was put in the place of its forward is traced, whatever it is.
-        return module_rule(module) is not None or "forward" not in vars(module) and super().is_leaf_module(module, path)
-
-    def getattr(self, attr: str, attr_val, parameter_proxy_cache):
-        return attr_val if self._reading else super().getattr(attr, attr_val, parameter_proxy_cache)
-
-    def call_module(self, module: nn.Module, forward, args, kwargs):
-        if self._reading:
-            return forward(*args, **kwargs)
-        if type(module).__name__ == "OptimizedModule":
-            return module._orig_mod(*args, **kwargs)
-        return super().call_module(module, forward, args, kwargs)
-
-    def create_args_for_root(self, root_fn, is_module: bool, concrete_args=None):
-        kinds = inspect.Parameter
-        positional = (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
-        _, *parameters = inspect.signature(root_fn).parameters.values()
-        needed = [p.name for p in parameters if p.kind in positional and p.default is kinds.empty]
-        names = needed or [p.name for p in parameters if p.kind in (*positional, kinds.VAR_POSITIONAL)][:1]
-        return root_fn, [self.root, *(self.create_proxy("placeholder", name, (), {}) for name in names)]
-
-    def to_bool(self, obj: fx.Proxy) -> bool:
-        value = self._value(obj)
-        return bool(value) if isinstance(value, (bool, int)) else super().to_bool(obj)
-
-    def iter(self, obj: fx.Proxy):
-        value = self._value(obj)
-        return iter([obj[i] for i in range(len(value))]) if isinstance(value, tuple) else super().iter(obj)
-
-    def _value(self, obj: fx.Proxy):
-        """Returns what a value is, if it follows from shapes."""
-        if self._shapes is None:
-            self._shapes = Reader(self._network, self.graph, self._shape)
-        # Its weights are numbers: nothing of what it does becomes a part of the graph.
-        self._reading = True
-        try:
-            self._shapes.read_nodes()
-        finally:
-            self._reading = False
-        return self._shapes.values[obj.node]
-
-
-@contextlib.contextmanager
-def evaluation_mode(network: nn.Module):
-    """Puts every module into evaluation mode, and afterwards leaves it as it was: torch.fx keeps constants in it."""
-    modes = [(module, module.training, set(vars(module))) for module in network.modules()]
-    try:
-        for module, _, _ in modes:
-            # Not by eval(): some libraries change weights there.
-            object.__setattr__(module, "training", False)
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode, names in modes:
-            object.__setattr__(module, "training", mode)
-            for name in set(vars(module)) - names:
-                if name.startswith("_tensor_constant"):
-                    delattr(module, name)
 
 
 def trace(network: nn.Module, shape: tuple[int, ...]) -> fx.Graph:
     """Returns the graph of a network for samples of a shape. It must be in evaluation mode."""
-    try:
-        return Tracer(network, shape).trace(network)
-    except Exception as error:
-        reason = f"torch.fx cannot trace its forward: {type(error).__name__}: {error}".splitlines()[0]
-        hint = " (a network whose control flow depends on values has no fixed layers)" * isinstance(error, fx.proxy.TraceError)
-        raise UnsupportedError(type(network).__name__, [("", reason + hint)]) from error
+    return graph_of(network, lambda graph: Reader(network, graph, shape))
 
 
 def whole(network: nn.Module) -> nn.Module:

@@ -41,7 +41,8 @@ def verify(model, network, x, rtol: float | None) -> Agreement:
     """See :meth:`dahlquist.Model.verify_export`."""
     import torch
 
-    from ._torch import evaluation_mode, torch_input, trace, whole
+    from ._torch import torch_input, trace, whole
+    from ._torch_trace import evaluation_mode
 
     if not isinstance(network, torch.nn.Module):
         raise TypeError(f"a torch.nn.Module is expected, not {type(network).__name__}")
