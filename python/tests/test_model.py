@@ -170,6 +170,8 @@ def test_a_copy_of_a_model_is_the_model_and_is_proved_again(model):
     for again in (pickle.loads(pickle.dumps(sealed)), copy.deepcopy(sealed)):
         assert again.lipschitz == sealed.lipschitz and again.model.sha256 == model.sha256
         assert again.certificate == sealed.certificate
+    with pytest.raises(TypeError, match="save certificate"):
+        pickle.dumps(sealed.certify(np.ones((1, 6), np.float32)))
 
 
 def test_numbers_of_numpy_are_numbers():

@@ -197,6 +197,8 @@ def test_zeros_around_images():
 def test_what_to_do_about_modules_that_people_have():
     refused(nn.Sequential(nn.Linear(4, 4), nn.Softmax(1)), 4, "1: Softmax: leave it out")
     refused(nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), 4, "1: LayerNorm: .*BatchNorm")
+    refused(nn.LSTM(4, 3), 4, "0: LSTM$")
+    refused(Function(lambda m, x: x.__setitem__(0, 1)), 6, "changes a part of a value in place")
 
 
 def test_networks_without_numbers_are_refused():

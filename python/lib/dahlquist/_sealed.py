@@ -204,6 +204,9 @@ class Certified:
         self.semantics, self.local, self.norm, self.range = meaning.semantics, meaning.local, meaning.norm, meaning.range
         self._meaning = meaning
 
+    def __reduce__(self):
+        raise TypeError("claims about samples are not pickled: save certificate(), or the arrays radius and prediction")
+
     @cached_property
     def refusal(self) -> list[str | None]:
         """Why a radius is 0."""

@@ -25,11 +25,12 @@ def trace(network: nn.Module, shape: tuple[int, ...]) -> fx.Graph:
 
 
 def whole(network: nn.Module) -> nn.Module:
-    """Returns the network without what compiles or distributes it, and in a module of its own if it is a single layer, which
-    would be traced into."""
+    """Returns the network without what compiles or distributes it, and in a module of its own if it is a single layer of PyTorch
+    or one that has a rule, which would be traced into."""
     while type(network).__name__ in ("DataParallel", "DistributedDataParallel", "OptimizedModule"):
         network = network._orig_mod if type(network).__name__ == "OptimizedModule" else network.module
-    return nn.Sequential(network) if module_rule(network) is not None else network
+    single = type(network).__module__.startswith("torch.nn.modules") and not list(network.children())
+    return nn.Sequential(network) if single or module_rule(network) is not None else network
 
 
 def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:

@@ -19,6 +19,9 @@ from ._torch_ops import module_rule
 class Value(fx.Proxy):
     """A value of a network that is traced. fx records ``x += y`` as ``x + y``, and forgets that others see ``x`` change."""
 
+    def __setitem__(self, index, value):
+        raise TypeError("x[...] = y changes a part of a value in place")
+
     def __iadd__(self, other):
         return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
 
