@@ -271,3 +271,12 @@ def test_data_frames_and_tables(model, rng):
     frame = r.to_pandas()
     assert isinstance(frame, pandas.DataFrame) and frame.shape == (30, 5)
     assert table.to_pandas().loc["plain_net", "clean"] == r.clean_accuracy
+
+
+def test_one_output_is_one_class():
+    first = {"type": "dense", "weight": np.float32([[3, 4]]), "bias": np.float32([-5])}
+    x = np.float32([[0.1, 0.2], [1, 1]])
+    with pytest.warns(UserWarning, match="one output"):
+        dq.Model(2, [first]).seal().certify(x)
+    r = dq.Model(2, [first, {"type": "dense", "weight": np.float32([[0], [1]])}]).seal().certify(x, semantics="exact")
+    assert r.prediction.tolist() == [0, 1] and (np.abs(r.radius - [3.9 / 5, 2 / 5]) < 1e-6).all()

@@ -117,6 +117,16 @@ def note_range(x: np.ndarray) -> None:
         )
 
 
+def note_one_class(shape: tuple[int, ...]) -> None:
+    """Warns about a network with a single output."""
+    if np.prod(shape, dtype=np.int64) == 1:
+        warnings.warn(
+            "the network has one output, and so one class, which no input changes. If its sign is the class, append a layer that "
+            'makes two logits of it: {"type": "dense", "weight": [[0], [1]]}.',
+            stacklevel=3,
+        )
+
+
 def choice(name: str, value: str, known: tuple[str, ...]) -> str:
     """Returns a value that is one of those known."""
     if value not in known:

@@ -102,6 +102,7 @@ class Sealed:
         x = _arrays.samples(x, self.model.input_shape)
         labels = _arrays.labels(y, len(x))
         _arrays.note_range(x)
+        _arrays.note_one_class(self.model.output_shape)
         report, close = _text.progress("certify", len(x))
         try:
             native = self._native.certify(x, labels, meaning.native, report)
