@@ -189,6 +189,9 @@ def test_zeros_around_images():
     computes(nn.Sequential(nn.ConstantPad1d((2, 1), 0.0), nn.Conv1d(2, 3, 3), nn.Flatten()), (2, 6))
     refused(nn.Sequential(nn.ConstantPad2d(1, 0.5)), (2, 6, 6), "zeros around an image are known")
     refused(nn.Sequential(nn.ZeroPad2d((0, 0, -1, 0))), (2, 6, 6), "zeros around an image are known")
+    # A circular convolution without padding is one without.
+    network = nn.Sequential(nn.Conv2d(2, 3, 3, stride=2, padding_mode="circular"), nn.Flatten())
+    assert np.isfinite(computes(network, (2, 6, 6)).seal().lipschitz)
     # A convolution of the user is no padding.
     network = nn.Sequential(nn.Conv2d(2, 2, 1, padding=1, groups=2, bias=False), nn.Conv2d(2, 3, 3, padding=1), nn.Flatten())
     computes(network, (2, 4, 4))
@@ -295,3 +298,38 @@ def test_threads_import_and_call_networks_side_by_side():
     finally:
         sys.setswitchinterval(interval)
     assert not problems
+
+
+class Program(nn.Module):
+    """Random steps, each of which reads some values that there are, and may change them."""
+
+    def __init__(self, rng):
+        super().__init__()
+        self.linear, self.last = nn.Linear(4, 4), nn.Linear(4, 3)
+        self.steps = [(int(rng.integers(12)), *(int(n) for n in rng.integers(0, i + 1, 2))) for i in range(12)]
+
+    def forward(self, x):
+        values = [x]
+        for kind, i, j in self.steps:
+            h, other = values[i], values[j]
+            if kind == 0:
+                h += other
+            elif kind == 1:
+                h -= 0.5 * other
+            elif kind == 2:
+                h *= 0.7
+            elif kind == 3:
+                F.relu(h, inplace=True)
+            else:
+                h = (
+                    self.linear, torch.tanh, torch.clone, lambda v: F.dropout(v, training=self.training), lambda v: v.clamp_(-1, 1),
+                    lambda v: v.add_(other, alpha=-0.5), lambda v: v + other, lambda v: F.elu(v, inplace=True),
+                )[kind - 4](h)
+            values.append(h)
+        return self.last(values[-1] + values[len(values) // 2])
+
+
+def test_random_programs_of_changes_in_place():
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        computes(Program(rng), (4,))

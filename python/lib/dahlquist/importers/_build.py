@@ -73,9 +73,11 @@ def conv(x: Node, weight, bias, stride, padding, dilation, groups: int, mode: st
     if padding == "same":
         weight, padding = _same(weight, dilation)
     padding = pair(padding, axes, "padding")
-    around = _padding_of(x, axes) if mode == "zeros" or not any(padding) else None
+    if not any(padding):
+        mode = "zeros"  # The same function, and its norm has a proof for every stride.
+    around = _padding_of(x, axes) if mode == "zeros" else None
     if around is not None:
-        x, mode = x.inputs[0], "zeros"
+        x = x.inputs[0]
         padding = tuple(p + q for p, q in zip(padding, around))
     sizes = _windows(x.shape[1:], weight.shape[2:], stride, padding, dilation, False, "a convolution")
     shape = (weight.shape[0], *sizes)

@@ -327,7 +327,7 @@ FUNCTIONS = {
     F.adaptive_avg_pool2d: _simple(lambda x, output_size: build.adaptive_avg_pool(x, output_size, 2)),
     torch.flatten: _simple(lambda x, start_dim=0, end_dim=-1: arithmetic.flatten(x, start_dim, end_dim)),
     torch.reshape: arithmetic.reshape, torch.mean: arithmetic.mean, torch.squeeze: arithmetic.squeeze, torch.clamp: _clamp,
-    torch.clamp_min: _clamp,
+    torch.clamp_min: _clamp, torch.clone: _simple(lambda x, memory_format=None: _same(x)),
     F.pixel_unshuffle: _simple(lambda x, downscale_factor: build.space_to_depth(x, downscale_factor)),
     torch.relu: _ACTIVATIONS["relu"], torch.relu_: _ACTIVATIONS["relu"], F.relu_: _ACTIVATIONS["relu"],
     F.leaky_relu_: _ACTIVATIONS["leaky_relu"], F.elu_: _ACTIVATIONS["elu"], F.hardtanh_: _ACTIVATIONS["hardtanh"],
