@@ -190,8 +190,8 @@ def test_zeros_around_images():
     refused(nn.Sequential(nn.ConstantPad2d(1, 0.5)), (2, 6, 6), "zeros around an image are known")
     refused(nn.Sequential(nn.ZeroPad2d((0, 0, -1, 0))), (2, 6, 6), "zeros around an image are known")
     # A circular convolution without padding is one without.
-    network = nn.Sequential(nn.Conv2d(2, 3, 3, stride=2, padding_mode="circular"), nn.Flatten())
-    assert np.isfinite(computes(network, (2, 6, 6)).seal().lipschitz)
+    network = nn.Sequential(nn.Conv2d(2, 3, 2, stride=3, padding_mode="circular"), nn.Flatten())
+    assert np.isfinite(computes(network, (2, 7, 7)).seal().lipschitz)
     # A convolution of the user is no padding.
     network = nn.Sequential(nn.Conv2d(2, 2, 1, padding=1, groups=2, bias=False), nn.Conv2d(2, 3, 3, padding=1), nn.Flatten())
     computes(network, (2, 4, 4))
