@@ -275,22 +275,23 @@ def test_constants_of_forward_do_not_stay_in_the_network():
     assert set(vars(network)) == before
 
 
-def test_threads_import_and_call_networks_side_by_side():
-    def work(problems):
+def test_threads_import_networks_side_by_side():
+    def work(network, x, expected, problems):
         try:
-            network = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 4)), nn.Linear(4, 3)).eval()
-            x = torch.rand(3, 4)
             for _ in range(8):
-                with torch.no_grad():
-                    expected = network(x).numpy()
-                np.testing.assert_allclose(dq.from_torch(network, 4).predict(x), expected, rtol=1e-5, atol=1e-6)
+                model = dq.from_torch(network, 4)
+                np.testing.assert_allclose(model.predict(x), expected, rtol=1e-5, atol=1e-6)
+                assert model.verify_export(network, x).proved
         except Exception as error:
             problems.append(error)
 
-    problems, interval = [], sys.getswitchinterval()
+    problems, threads, interval = [], [], sys.getswitchinterval()
+    for _ in range(4):
+        network = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 4)), nn.Linear(4, 3)).eval()
+        x = torch.rand(3, 4)
+        threads.append(threading.Thread(target=work, args=(network, x, network(x).detach().numpy(), problems)))
     sys.setswitchinterval(1e-5)
     try:
-        threads = [threading.Thread(target=work, args=(problems,)) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -35,8 +35,8 @@ class Value(fx.Proxy):
         return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
 
 
-#: While torch.fx traces, every call of every module of the process goes through the tracer: one traces at a time.
-_TRACING = threading.Lock()
+#: While torch.fx traces, every call of every module of the process goes through the tracer: one network is read at a time.
+_READING = threading.RLock()
 
 
 class Tracer(fx.Tracer):
@@ -104,26 +104,26 @@ class Tracer(fx.Tracer):
 @contextlib.contextmanager
 def evaluation_mode(network: nn.Module):
     """Puts every module into evaluation mode, and afterwards leaves it as it was: torch.fx keeps constants in it."""
-    modes = [(module, module.training, set(vars(module))) for module in network.modules()]
-    try:
-        for module, _, _ in modes:
-            # Not by eval(): some libraries change weights there.
-            object.__setattr__(module, "training", False)
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode, names in modes:
-            object.__setattr__(module, "training", mode)
-            for name in set(vars(module)) - names:
-                if name.startswith("_tensor_constant"):
-                    delattr(module, name)
+    with _READING:
+        modes = [(module, module.training, set(vars(module))) for module in network.modules()]
+        try:
+            for module, _, _ in modes:
+                # Not by eval(): some libraries change weights there.
+                object.__setattr__(module, "training", False)
+            with torch.no_grad():
+                yield
+        finally:
+            for module, mode, names in modes:
+                object.__setattr__(module, "training", mode)
+                for name in set(vars(module)) - names:
+                    if name.startswith("_tensor_constant"):
+                        delattr(module, name)
 
 
 def graph_of(network: nn.Module, reader: Callable[[fx.Graph], Any]) -> fx.Graph:
     """Returns the graph of a network, which must be in evaluation mode. `reader` makes what knows the shapes of its values."""
     try:
-        with _TRACING:
-            return Tracer(reader).trace(network)
+        return Tracer(reader).trace(network)
     except Exception as error:
         reason = f"torch.fx cannot trace its forward: {type(error).__name__}: {error}".splitlines()[0]
         hint = " (a network whose control flow depends on values has no fixed layers)" * isinstance(error, fx.proxy.TraceError)
