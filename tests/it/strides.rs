@@ -63,6 +63,19 @@ fn strides_beyond_the_image_are_one_output() {
     }
 }
 
+/// Strides that do not divide a circular image, and more outputs than it has points.
+#[test]
+fn circular_strides_need_not_divide() {
+    let weights: Vec<f64> = (0..18).map(|k| f64::from((k * k) % 7) / 4.0 - 0.75).collect();
+    for (stride, padding) in [([3, 2], 2), ([1, 1], 3), ([2, 3], 1), ([5, 4], 0), ([7, 1], 4)] {
+        let Map::Chain(mut maps) = conv([2, 1, 3, 3], &weights, stride, 1, padding) else { unreachable!() };
+        if let Map::Linear(Linear::Conv2d(conv)) = &mut maps[0] {
+            conv.padding_mode = PaddingMode::Circular;
+        }
+        holds(&Map::Chain(maps), Shape::image(1, 4, 5));
+    }
+}
+
 /// Between the points of a dilated kernel there is nothing to compute with.
 #[test]
 fn dilated_kernels_are_as_sparse_as_their_weights() {

@@ -14,6 +14,10 @@
 //! image itself and zeros, so they are those of `T`, whatever the sign. So the bound holds for every torus that is
 //! large enough with either sign along either axis, and the smallest of a few is taken.
 //!
+//! A circular convolution whose image is `n` points around is its own torus where the stride divides `n` and there are at most
+//! `n/s` outputs. Any other one takes some outputs of the convolution of stride 1, each at most `r` times, and has at most
+//! `√r` times its norm ([`Convolution::around`]).
+//!
 //! A stride `s` is removed first by splitting the padded image into its `s²` phases (*polyphase*): the phases are
 //! further channels, the kernel has `⌈k/s⌉` taps and the stride is 1. Along one axis the torus must be large enough
 //! that no tap that leaves the image comes back into it on the other side ([`Axis::smallest_torus`]).
@@ -161,13 +165,32 @@ impl Convolution<'_> {
         mul_up(self.weight.len() as f64, ETA)
     }
 
+    /// Returns a convolution that is one of a torus, if the mode is circular, and a number of times: this convolution takes
+    /// outputs of that one, none of them more often.
+    ///
+    /// Along an axis of `n` points, the outputs of stride `s` are those of stride 1 at the places `si − p` modulo `n`, which
+    /// come back after `n/gcd(s, n)` outputs.
+    pub(super) fn around(&self) -> (Self, usize) {
+        let (mut around, mut times) = (*self, 1);
+        if self.mode == PaddingMode::Zeros {
+            return (around, times);
+        }
+        for axis in &mut around.axes {
+            let (n, s, outputs) = (axis.input, axis.stride, axis.output().unwrap_or(0));
+            if n % s != 0 || outputs > n / s {
+                axis.stride = 1;
+                times *= outputs.div_ceil(n / gcd(s, n));
+            }
+        }
+        (around, times)
+    }
+
     fn smallest_torus(&self) -> Result<[usize; 2]> {
         let mut torus = [0; 2];
-        for (n, axis) in torus.iter_mut().zip(self.axes) {
+        for (n, axis) in torus.iter_mut().zip(self.around().0.axes) {
             *n = match self.mode {
                 PaddingMode::Zeros => axis.smallest_torus(),
-                PaddingMode::Circular => Some(axis.input / axis.stride)
-                    .filter(|n| n * axis.stride == axis.input && axis.output().is_some_and(|m| m <= *n)),
+                PaddingMode::Circular => axis.output().map(|_| axis.input / axis.stride),
             }
             .ok_or_else(|| Error::not_proved("the norm of a convolution", format!("no torus fits {axis:?}")))?;
         }
@@ -197,6 +220,10 @@ impl Convolution<'_> {
         }
         Ok(tori)
     }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// How many sizes of tori are tried for a zero-padded convolution.

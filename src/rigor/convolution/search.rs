@@ -19,6 +19,7 @@ use crate::{
     error::{Error, Result},
     rigor::{
         bound::Upper,
+        directed::sqrt_up,
         matrix::{self, GAP, Gram, SHARP_GAP},
         propose::noise,
     },
@@ -29,10 +30,15 @@ impl Convolution<'_> {
     /// input and output size is the norm itself.
     ///
     /// # Errors
-    /// [`Error::NotProved`] if the circular convolution has no torus of its own (a stride that does not divide the
-    /// image, or more outputs than inputs) or the bound overflows, [`Error::NotFinite`] for a weight that is not
-    /// finite.
+    /// [`Error::NotProved`] if the kernel is larger than the padded image or the bound overflows, [`Error::NotFinite`] for a
+    /// weight that is not finite.
     pub fn norm(&self) -> Result<TorusNorm> {
+        let (around, times) = self.around();
+        let TorusNorm { bound, torus } = around.norm_of_torus()?;
+        Ok(TorusNorm { bound: repeated(bound, times)?, torus })
+    }
+
+    fn norm_of_torus(&self) -> Result<TorusNorm> {
         let tori = self.tori()?;
         let Some((weight, exponent)) = self.scaled_weight()? else {
             return Ok(TorusNorm { bound: Upper::ZERO, torus: tori[0] });
@@ -56,6 +62,11 @@ impl Convolution<'_> {
             let reason = format!("{torus:?} cannot stand in for this convolution");
             return Err(Error::not_proved("the norm of a convolution", reason));
         }
+        let (around, times) = self.around();
+        repeated(around.norm_of(torus)?, times)
+    }
+
+    fn norm_of(&self, torus: Torus) -> Result<Upper> {
         let Some((weight, exponent)) = self.scaled_weight()? else { return Ok(Upper::ZERO) };
         if let Some(matrix) = self.constant_symbol() {
             return matrix::sharp_sup_norm(&[matrix.as_ref()]);
@@ -63,6 +74,14 @@ impl Convolution<'_> {
         let conv = Convolution { weight: &weight, ..*self };
         conv.norm_from(Search::new(&Taps::new(&conv), &[torus]).least(SHARP_GAP).0, exponent)
     }
+}
+
+/// Returns a bound of the norm if every output is taken at most some times.
+fn repeated(bound: Upper, times: usize) -> Result<Upper> {
+    if times == 1 {
+        return Ok(bound);
+    }
+    (bound * Upper::proved(sqrt_up(times as f64))).finite("the norm of a convolution")
 }
 
 /// The tori that are compared.
