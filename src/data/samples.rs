@@ -250,6 +250,9 @@ impl Header {
 fn metadata(file: &mut impl Read, size: u64) -> Result<(Metadata, u64)> {
     let refuse = |reason: &dyn std::fmt::Display| Error::format(format!("not a valid safetensors file: {reason}"));
     let mut length = [0; 8];
+    if size < length.len() as u64 {
+        return Err(refuse(&format!("it ends after {size} bytes, in the length of its header")));
+    }
     file.read_exact(&mut length).map_err(|e| refuse(&e))?;
     let first = length;
     let length = u64::from_le_bytes(length);

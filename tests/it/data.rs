@@ -325,6 +325,7 @@ fn hostile_files_of_samples_are_refused_by_name() {
         (x(r#""dtype":"F32","shape":[18446744073709551615,2],"data_offsets":[16,32]"#), "not a valid"),
         (x(r#""dtype":"F99","shape":[2,2],"data_offsets":[16,32]"#), "not a valid safetensors file"),
         (file("[1]", &[]), "not a valid safetensors file"),
+        (vec![0, 0, 8], "it ends after 3 bytes"),
         (file("{}", &[]), "is missing"),
         (u64::MAX.to_le_bytes().to_vec(), "not a valid safetensors file"),
     ] {
