@@ -16,7 +16,7 @@
 //!
 //! A circular convolution whose image is `n` points around is its own torus where the stride divides `n` and there are at most
 //! `n/s` outputs. Any other one takes some outputs of the convolution of stride 1, each at most `r` times, and has at most
-//! `√r` times its norm ([`Convolution::around`]).
+//! `√r` times its norm.
 //!
 //! A stride `s` is removed first by splitting the padded image into its `s²` phases (*polyphase*): the phases are
 //! further channels, the kernel has `⌈k/s⌉` taps and the stride is 1. Along one axis the torus must be large enough
