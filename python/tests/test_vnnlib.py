@@ -226,3 +226,35 @@ def test_files_as_people_have_them(tmp_path, rng):
         read(DECLARED + "(assert (>= X_0 -1e400))", "p")
     with pytest.raises(FileNotFoundError, match="nothing.onnx"):
         dq.vnnlib(str(tmp_path / "nothing.onnx"), tmp_path / "p.vnnlib")
+
+
+def test_points_of_sat_are_in_the_box_exactly(tmp_path):
+    """Bounds that differ in double precision from a number of single precision, or are next to none."""
+    model = dq.Model(1, [{"type": "dense", "weight": np.float32([[1]])}])
+
+    def answer(low, high, output):
+        path = tmp_path / "p.vnnlib"
+        path.write_text("(declare-const X_0 Real)\n(declare-const Y_0 Real)\n"
+                        f"(assert (>= X_0 {low}))(assert (<= X_0 {high}))(assert {output})\n")
+        return dq.vnnlib(model, path).result
+
+    assert answer("0.5", "1", "(<= Y_0 0.5)") == "sat"
+    assert answer("0.5", "0.5", "(<= Y_0 0.5)") == "sat"
+    for low, high, output in [
+        ("0.5000000000000000001", "1", "(<= Y_0 0.5)"), ("0.5000000000000000001", "0.5000000000000000002", "(<= Y_0 0.5)"),
+        ("0.1", "0.1", "(<= Y_0 0.099999995)"), ("0.1", "0.1", "(>= Y_0 0.100000001)"), ("3.45e38", "3.45e38", "(<= Y_0 3.5e38)"),
+        ("1e-46", "1e-46", "(<= Y_0 0)"),
+    ]:
+        assert answer(low, high, output) != "sat", (low, high, output)
+
+
+def test_files_that_are_too_deep_or_too_long_are_refused():
+    for text in ("(assert " + "(and " * 3000 + "(<= Y_0 -2.0)" + ")" * 3001, "(" * 100_000 + ")" * 100_000,
+                 "(assert (<= Y_0 " + "(- " * 2001 + "2.0" + ")" * 2003):
+        with pytest.raises(dq.errors.FormatError, match="inside each other"):
+            read(DECLARED + text, "p")
+    for word in ("-2." + "0" * 5000 + "1", "Y_" + "0" * 5000):
+        with pytest.raises(dq.errors.FormatError, match="characters"):
+            read(DECLARED + f"(assert (<= Y_0 {word}))", "p")
+    with pytest.raises(dq.errors.FormatError, match="neither a number"):
+        read(DECLARED + "(assert (<= Y_0 -\u0662.0))", "p")

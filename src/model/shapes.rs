@@ -200,9 +200,13 @@ impl Flow {
         if !self.step.is_finite() {
             return Err(Error::parameter("step", self.step, "a step must be a finite number"));
         }
+        if matches!(self.method, Method::Split(_)) && (self.horizon.is_some() || self.fields.len() > 1) {
+            let reason = "a method that splits its field has one field, and steps of the length \"step\"; horizons and several \
+                          fields are for Runge–Kutta methods";
+            return Err(Error::parameter("method", &self.method, reason));
+        }
         let fits = match (&self.method, &self.fields[..]) {
             (Method::Named(_) | Method::Own(_), _) => true,
-            (_, _) if self.horizon.is_some() => false,
             (Method::Split(SplitMethod::SymplecticEuler | SplitMethod::StormerVerlet), fields) => {
                 matches!(fields, [Field::Hamiltonian { .. }])
             }

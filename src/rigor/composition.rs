@@ -225,9 +225,8 @@ impl Piece {
                 }
             }
         }
-        // The pooled kernel is a mean of shifted ones: its magnitudes have at most their norm of Frobenius. A
-        // convolution with T taps has at most √T times the norm of Frobenius of its weights.
-        let taps = sqrt_up((wy.kernel * wx.kernel) as f64);
+        // The pooled kernel is a mean of shifted ones: its magnitudes have at most their norm of Frobenius.
+        let taps = frobenius_factor([wy, wx], *mode);
         let rounding = mul_up(gamma(size * size + 1, U), kernels.frobenius);
         let underflow = mul_up(sqrt_up(pooled.len() as f64), mul_up(area, ETA));
         let error = mul_up(taps, add_up(add_up(rounding, underflow), kernels.lost));
@@ -276,10 +275,17 @@ impl Piece {
         let underflow = mul_up(sqrt_up((image.nrows() * image.ncols()) as f64), mul_up(taps as f64 + 1.0, ETA));
         let rounding = add_up(mul_up(mul_up(2.0, gamma(taps + 2, U)), size), underflow);
         let inherited = scale_up(self.error, -kernels.exponent);
-        let lost = mul_up(sqrt_up(taps as f64), kernels.lost);
+        let lost = mul_up(frobenius_factor(*axes, *mode), kernels.lost);
         let error = add_up(rounding, add_up(inherited, lost));
         Some(Self { form: Form::Dense(image), exponent: self.exponent.checked_add(kernels.exponent)?, error })
     }
+}
+
+/// Returns `√(rT)`: a convolution with `T` taps, of which each reads a point at most `r` times, has at most that many times the
+/// norm of Frobenius of its weights.
+fn frobenius_factor(axes: [Axis; 2], mode: PaddingMode) -> f64 {
+    let repeats = Convolution { weight: &[], channels: (1, 1), axes, mode }.repeats();
+    sqrt_up((axes[0].kernel * axes[1].kernel * repeats) as f64)
 }
 
 /// Returns whether `image` is `BA` but for an error of norm `error`, as far as a random vector tells: see
@@ -334,7 +340,7 @@ fn divided(std: &[f64], repeat: usize, map: &Linear) -> Option<Piece> {
             let scale = |(i, w): (usize, &f64)| w * inverse[i / taps % channels.1];
             let scaled: Vec<f64> = first.data.iter().enumerate().map(scale).collect();
             let computed = Normalised::of_slice(&scaled)?;
-            let error = mul_up(sqrt_up(taps as f64), error(&first, &computed));
+            let error = mul_up(frobenius_factor(*axes, *mode), error(&first, &computed));
             let exponent = first.exponent.checked_add(computed.exponent)?;
             let form = Form::Conv2d { weight: computed.data, channels: *channels, axes: *axes, mode: *mode };
             Some(Piece { form, exponent, error })

@@ -2,6 +2,7 @@
 
 use dahlquist::{
     Error,
+    activation::Activation,
     check::check,
     model::{Conv2d, Linear, Map, Model, Padding, Pair, Tensor},
     rigor::torus::PaddingMode,
@@ -74,6 +75,18 @@ fn circular_strides_need_not_divide() {
         }
         holds(&Map::Chain(maps), Shape::image(1, 4, 5));
     }
+}
+
+/// Nine equal outputs: each rounding of a weight that a normalization is composed with counts three times.
+#[test]
+fn a_point_that_is_read_often_is_charged_often() {
+    let (std, weight) = (0.9890218543049115, 1.9720917613717954);
+    let Map::Chain(maps) = conv([1, 1, 1, 1], &[weight], [1; 2], 1, 1) else { unreachable!() };
+    let Some(Map::Linear(Linear::Conv2d(mut conv))) = maps.into_iter().next() else { unreachable!() };
+    conv.padding_mode = PaddingMode::Circular;
+    let normalize = Map::Linear(Linear::Normalize { mean: vec![0.0], std: vec![std] });
+    let relu = Map::Activation(Activation::Relu {});
+    holds(&Map::Chain(vec![normalize, Map::Linear(Linear::Conv2d(conv)), relu]), Shape::image(1, 1, 1));
 }
 
 /// Between the points of a dilated kernel there is nothing to compute with.

@@ -329,11 +329,19 @@ def _extract(part, path: str, found: dict, tensors: Mapping):
 def _store(name: str, array: np.ndarray, found: dict, tensors: Mapping) -> str:
     # Two layers may share a module, and then a name; other numbers need another one. So do those of a tensor that is given.
     unique, i = name, 1
-    while unique in tensors or unique in found and not _equal(found[unique], array):
+    while not all(_equal(known, array) for known in _known(unique, found, tensors)):
         i += 1
         unique = f"{name}#{i}"
     found[unique] = array
     return unique
+
+
+def _known(name: str, found: dict, tensors: Mapping):
+    """Yields the arrays that have a name."""
+    if name in found:
+        yield found[name]
+    if name in tensors:
+        yield _arrays.weights(tensors[name])
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> bool:

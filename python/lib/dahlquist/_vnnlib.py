@@ -167,15 +167,18 @@ class _Search:
 
     def counterexample(self, case, points: np.ndarray) -> Vnnlib | None:
         """Returns the first of some points that satisfies a case, evaluated in the network's own format and in double."""
-        ends = [np.array([float(side[i]) for i in range(points.shape[1])]) for side in (case.lower, case.upper) if side]
-        near = np.clip(points, *ends) if len(ends) == 2 else points
-        near = near.astype(np.float32)
-        if len(ends) == 2:
+        near = points
+        if case.lower:
+            # Inward: a number of double precision, as one of single precision is, is between these if it is in the box.
+            low, high = (np.array([_outward(side[i], up) for i in range(points.shape[1])])
+                         for side, up in ((case.lower, True), (case.upper, False)))
+            with np.errstate(over="ignore"):
+                near = np.clip(points, low, np.maximum(low, high)).astype(np.float32)
             # Rounded to single precision it may lie outside.
-            near = np.where(near < ends[0], np.nextafter(near, np.float32(np.inf)), near)
-            near = np.where(near > ends[1], np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
-            inside = ((near >= ends[0]) & (near <= ends[1])) | (ends[0] == ends[1])
-            near = near[inside.all(axis=1)]
+            near = np.where(near < low, np.nextafter(near, np.float32(np.inf)), near)
+            near = np.where(near > high, np.nextafter(near, np.float32(-np.inf)), near)
+            near = near[((near >= low) & (near <= high)).all(axis=1)]
+        near = near.astype(np.float32)
         for ball in case.balls:
             exact = [sum((Fraction(float(v)) - ball.centre[i]) ** 2 for i, v in enumerate(p)) for p in near]
             near = near[[e <= ball.radius**2 for e in exact]]
@@ -256,8 +259,8 @@ def vnnlib(onnx, prop, *, input_shape=None, regions: int | None = None) -> Vnnli
     onnx : Model, path, bytes or onnx.ModelProto
         The network; what is no :class:`Model` is read by :func:`from_onnx`.
     prop : path
-        A VNN-LIB file, version 1, compressed by gzip or not: bounds of every input, comparisons of outputs with numbers and with each other, ``and`` and
-        ``or``.
+        A VNN-LIB file, version 1, compressed by gzip or not: bounds of every input, comparisons of outputs with numbers and with
+        each other, ``and`` and ``or``.
     input_shape : tuple of int, optional
         As for :func:`from_onnx`.
     regions : int, optional
@@ -280,8 +283,9 @@ def vnnlib(onnx, prop, *, input_shape=None, regions: int | None = None) -> Vnnli
     (0.5, 0.25).
 
     ``unsat`` is proved in Rust, over the real numbers, about the model that was imported; bounds are rounded outward. A point
-    of ``sat`` was evaluated in the format of the network and in double precision, and satisfies the property in both; its
-    bounds are those of the file, rounded to the nearest number in double precision where a lower and an upper one are the same.
+    of ``sat`` was evaluated in the format of the network and in double precision, and satisfies the property in both; it lies
+    within the bounds of the file, exactly. Where no number of single precision does, as for an input that is fixed at 0.1, the
+    answer is ``unsat`` or ``unknown``.
     """
     model = onnx if isinstance(onnx, Model) else from_onnx(onnx, input_shape=input_shape)
     name = os.fspath(prop)

@@ -22,8 +22,10 @@ MOST_CASES = 10_000
 #: The largest number that is read. The sum of two of them is a number in double precision.
 LARGEST = Fraction(2) ** 1022
 _TOKEN = re.compile(r"\s+|;[^\n]*|(?P<token>[()]|[^\s();]+)")
-_VARIABLE = re.compile(r"([XY])_(\d+)\Z")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?\Z")
+#: The most parentheses inside each other, and the most characters of a word.
+MOST_NESTED, LONGEST = 100, 1000
+_VARIABLE = re.compile(r"([XY])_([0-9]+)\Z")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?\Z")
 
 
 class Comparison(NamedTuple):
@@ -132,6 +134,8 @@ def _expressions(text: str, name: str) -> list[_List]:
         token = match["token"]
         if token == "(":
             stack.append(top)
+            if len(stack) > MOST_NESTED:
+                raise FormatError(f"{name}, line {line}: more than {MOST_NESTED} parentheses are inside each other")
             top = _List()
             top.line = line
         elif token == ")":
@@ -141,6 +145,8 @@ def _expressions(text: str, name: str) -> list[_List]:
             outer.append(top)
             top = outer
         elif token:
+            if len(token) > LONGEST:
+                raise FormatError(f"{name}, line {line}: a word has {len(token)} characters, more than {LONGEST}")
             word = _Word(token)
             word.line = line
             top.append(word)

@@ -185,6 +185,12 @@ impl Convolution<'_> {
         (around, times)
     }
 
+    /// Returns how often, at most, one tap reads one point: with `T` taps, the norm is at most `√(rT)` times that of Frobenius of
+    /// the weights.
+    pub(crate) fn repeats(&self) -> usize {
+        self.around().1
+    }
+
     fn smallest_torus(&self) -> Result<[usize; 2]> {
         let mut torus = [0; 2];
         for (n, axis) in torus.iter_mut().zip(self.around().0.axes) {
