@@ -19,6 +19,8 @@ pub struct Counts {
     pub not_certified: usize,
     /// Networks whose exact values are not known, since they solve equations: tested as executed alone.
     pub executed_alone: usize,
+    /// Inputs of such networks for which the program returned no number.
+    pub unsolved: usize,
     /// Samples, and those without an exact and without an executed radius.
     pub samples: usize,
     pub without_exact_radius: usize,
@@ -78,6 +80,7 @@ impl Counts {
             (&mut self.declared, other.declared),
             (&mut self.not_certified, other.not_certified),
             (&mut self.executed_alone, other.executed_alone),
+            (&mut self.unsolved, other.unsolved),
             (&mut self.samples, other.samples),
             (&mut self.without_exact_radius, other.without_exact_radius),
             (&mut self.without_executed_radius, other.without_executed_radius),

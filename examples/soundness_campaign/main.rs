@@ -58,6 +58,9 @@ struct Options {
     /// Seconds after which no network is begun.
     #[arg(long, default_value_t = 3600.0)]
     budget: f64,
+    /// The number of the first network: networks before it are left out.
+    #[arg(long, default_value_t = 0)]
+    first: usize,
     /// Every Lipschitz bound is multiplied by this and every radius divided: below 1, violations must be found.
     #[arg(long, default_value_t = 1.0)]
     understate: f64,
@@ -82,13 +85,18 @@ fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let start = Instant::now();
     let mut counts = Counts::default();
-    let mut next = 0;
+    let mut next = options.first;
     while (counts.pairs < options.pairs || counts.bisections < options.bisections)
         && start.elapsed().as_secs_f64() < options.budget
     {
         let group: Vec<Counts> =
             (next..next + GROUP).into_par_iter().map(|i| one(&options, i)).collect::<Result<_>>()?;
-        group.iter().for_each(|found| counts.add(found));
+        for (i, found) in group.iter().enumerate() {
+            counts.add(found);
+            if found.violations.total() > 0 {
+                eprintln!("network {}, {}: {:?}", next + i, KINDS[(next + i) % KINDS.len()], found.violations);
+            }
+        }
         next += GROUP;
         let (pairs, bisections, violations) = (counts.pairs, counts.bisections, counts.violations.total());
         eprintln!("{next} networks, {pairs} pairs, {bisections} bisections, {violations} violations");
