@@ -17,7 +17,7 @@ use crate::{
 ///
 /// There are two orders of the numbers of an image: channel, row, column, which [`Self::data`] hands out, and *blocks*
 /// of sixteen channels, block, row, column, lane, in which convolutions compute. A batch holds one of them, and makes
-/// the other when it is asked for; the lanes of the last block that stand for no channel hold anything.
+/// the other when it is asked for. The last block may have more lanes than there are channels left: no result depends on their numbers.
 #[derive(Debug, Clone)]
 pub struct Batch<T: Scalar> {
     shape: Shape,

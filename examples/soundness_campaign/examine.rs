@@ -115,6 +115,7 @@ pub fn examine<T: Scalar, S: Scalar>(draw: Draw, rng: &mut ChaCha8Rng) -> Result
     let found = falsifier.run(&sealed, Some(&x.cast()))?;
     counts.bisections = found.flips.bisections;
     counts.executions = found.flips.executions;
+    counts.unsolved += found.flips.unsolved;
     counts.closest = found.flips.closest.map(|c| c * draw.understate);
     counts.closest_exact = found.flips.closest_exact.map(|c| c * draw.understate);
     counts.violations.executed_flip = found.flips.violations;
@@ -197,7 +198,7 @@ fn test<T: Scalar>(
                 }
                 let (logits, class) = (outputs.sample(p), claims[c].prediction);
                 // Where the equations are not solved the program says so, by NaN: no claim is about such an input.
-                if references.is_none() && logits.iter().any(|logit| logit.wide().is_nan()) {
+                if sealed.map().solves() && logits.iter().any(|logit| logit.wide().is_nan()) {
                     counts.unsolved += 1;
                     continue;
                 }

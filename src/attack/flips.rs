@@ -27,6 +27,9 @@ const JITTERS: usize = 24;
 const PROBES: usize = 8;
 
 /// What was found out about executed ties and flips: two logits of which the predicted one is not the larger.
+///
+/// A NaN is a flip, but for networks that solve equations ([`crate::model::Map::solves`]): their programs return NaN where a
+/// solve does not end, and no claim is about such an input.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct FlipReport {
     /// Why nothing was searched, if nothing was.
@@ -40,6 +43,8 @@ pub struct FlipReport {
     pub bisections: usize,
     /// Inputs executed in the ball and around the boundary.
     pub executions: usize,
+    /// Inputs for which equations were not solved.
+    pub unsolved: usize,
     /// The smallest `distance of a flip / certified executed radius`: below 1, the certificate is refuted.
     pub closest: Option<f64>,
     /// The smallest `distance of an executed flip / certified exact radius`. It may be a little below 1: exact semantics
@@ -75,6 +80,9 @@ struct Search<'a, T: Scalar> {
     nearest: Vec<Option<(f64, Vec<T>)>>,
     executions: usize,
     bisections: usize,
+    /// Whether the network solves equations, and the inputs for which it did not succeed.
+    solves: bool,
+    unsolved: usize,
 }
 
 /// One round over a batch of samples. The class that a sample is first driven to is the `class`-th runner-up.
@@ -101,12 +109,15 @@ pub(super) fn round<T: Scalar>(
         nearest: vec![None; kept.len()],
         executions: 0,
         bisections: 0,
+        solves: sealed.map().solves(),
+        unsolved: 0,
     };
     search.approach(class)?;
     search.probe(rng)?;
     search.jitter(rng)?;
     report.executions += search.executions;
     report.bisections += search.bisections;
+    report.unsolved += search.unsolved;
     let less = |a: Option<f64>, b: f64| Some(a.map_or(b, |a| a.min(b)));
     for (row, (distance, y)) in search.nearest.iter().enumerate().filter_map(|(row, n)| Some((row, n.as_ref()?))) {
         let radius = search.radius[row];
@@ -127,7 +138,11 @@ impl<T: Scalar> Search<'_, T> {
     fn execute(&mut self, points: &Batch<T>) -> Result<Vec<bool>> {
         let logits = self.network.forward(points)?;
         self.executions += points.samples();
-        let flips: Vec<bool> = (0..points.samples()).map(|s| is_flip(logits.sample(s), self.prediction[s])).collect();
+        let unsolved = |logits: &[T]| self.solves && logits.iter().any(|logit| logit.wide().is_nan());
+        let flip = |s: usize| !unsolved(logits.sample(s)) && is_flip(logits.sample(s), self.prediction[s]);
+        let flips: Vec<bool> = (0..points.samples()).map(flip).collect();
+        let count = (0..points.samples()).filter(|&s| unsolved(logits.sample(s))).count();
+        self.unsolved += count;
         for s in (0..points.samples()).filter(|&s| flips[s]) {
             let distance = Norm::L2.distance_up(self.x.sample(s), points.sample(s));
             if self.nearest[s].as_ref().is_none_or(|(least, _)| distance < *least) {

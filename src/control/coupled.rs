@@ -10,7 +10,7 @@ use crate::{
     tensor::Batch,
 };
 
-/// The residual that a solve may leave, in units of roundoff of `1 + ‖x‖`, `x` being the state or the right-hand side.
+/// The residual that a solve may leave, in units of roundoff: of `1 + ‖x‖` for stages, of the right-hand side for linear systems.
 const TOLERANCE: f64 = 1024.0;
 
 /// The equations `X_i − x − h Σ a_ij f(X_j) = 0` of a step.

@@ -4,7 +4,6 @@ use crate::{
     error::{Error, Result},
     field::VectorField,
     layer::{Stepper, Steps},
-    model::Method,
     scalar::Scalar,
     tableau::{Coefficients, Tableau},
     tape::Tape,
@@ -17,8 +16,8 @@ use crate::{
 /// X_{n,i} = x_n + h_n \sum_j a_{ij}\, f(X_{n,j}, θ_{n,j}), \qquad x_{n+1} = x_n + h_n \sum_i b_i\, f(X_{n,i}, θ_{n,i}).
 /// ```
 ///
-/// The stages of an implicit method, and the linear systems for its costates and variations, are solved to a residual of
-/// `1024u(1 + ‖x‖)`, `u` being the unit roundoff of `T`, or refused.
+/// The stages of an implicit method are solved to a residual of `1024u(1 + ‖x‖)`, `u` being the unit roundoff of `T`, and the
+/// linear systems for its costates and variations to one of `1024u` times their right-hand side, or refused.
 ///
 /// It borrows its fields, so that an optimiser may change them between two runs.
 #[derive(Debug, Clone)]
@@ -80,11 +79,7 @@ impl<'a, T: Scalar> Process<'a, T> {
     pub fn of_flow<S: Stepper<Scalar = T>>(flow: &'a Steps<S>) -> Result<Self> {
         let part = &flow.parts()[0];
         let Some(tableau) = part.tableau() else {
-            let name = match part.method() {
-                Method::Split(method) => method.name(),
-                Method::Named(_) | Method::Own(_) => "of no tableau",
-            };
-            return Err(Error::parameter("method", name, "a process takes the steps of a Runge–Kutta method"));
+            return Err(Error::parameter("method", part.method(), "a process takes the steps of a Runge–Kutta method"));
         };
         Self::new(flow.fields().collect(), tableau, vec![flow.step(); flow.steps()])
     }

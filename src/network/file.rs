@@ -49,7 +49,8 @@ impl Model {
     /// steps are as many and as long as they are in this format.
     ///
     /// Changing the format of the tensors alone makes another network: slopes, steps and deviations are then rounded to
-    /// `f64`, and a length `horizon/n` is computed anew.
+    /// `f64`, and a length `horizon/n` is computed anew. (The file of a model without tensors is read as one in `f32`, which
+    /// holds these constants exactly.)
     ///
     /// # Errors
     /// As [`Self::network`].

@@ -18,7 +18,7 @@ use faer::{Accum, Mat, MatRef};
 
 use super::{
     bound::Upper,
-    convolution::{Axis, Convolution, PaddingMode},
+    convolution::{Axis, Convolution, PaddingMode, repeats},
     directed::{ETA, U, add_up, div_up, exponent, gamma, mul_up, norm_up, scale_up, sqrt_down, sqrt_up},
     freivalds::{agree, multiply, probe},
     matrix,
@@ -284,8 +284,7 @@ impl Piece {
 /// Returns `√(rT)`: a convolution with `T` taps, of which each reads a point at most `r` times, has at most that many times the
 /// norm of Frobenius of its weights.
 fn frobenius_factor(axes: [Axis; 2], mode: PaddingMode) -> f64 {
-    let repeats = Convolution { weight: &[], channels: (1, 1), axes, mode }.repeats();
-    sqrt_up((axes[0].kernel * axes[1].kernel * repeats) as f64)
+    sqrt_up((axes[0].kernel * axes[1].kernel * repeats(axes, mode)) as f64)
 }
 
 /// Returns whether `image` is `BA` but for an error of norm `error`, as far as a random vector tells: see

@@ -24,8 +24,8 @@ use crate::scalar::Scalar;
 #[serde(rename_all = "snake_case")]
 pub enum Summation {
     /// Kernels may choose every order. Claims about the network as executed hold for every program that evaluates each
-    /// dot product as a sum of its products, and each mean as a sum of its quotients, in any order, with or without fused multiply-add, in IEEE 754 arithmetic with
-    /// rounding to nearest and gradual underflow. They do not hold for Winograd's method or the FFT, for TF32 or
+    /// dot product as a sum of its products, and each mean as a sum of its quotients, in any order, with or without fused
+    /// multiply-add, in IEEE 754 arithmetic with rounding to nearest and gradual underflow. They do not hold for Winograd's method or the FFT, for TF32 or
     /// bfloat16, or where subnormal numbers are flushed to zero. A sum of `n` terms has the constant `γ_n`.
     #[default]
     Any,

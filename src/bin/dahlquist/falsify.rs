@@ -92,6 +92,9 @@ impl Falsify {
             text += &format!(", the closest flip at {closest:.4} times the radius");
         }
         text += &format!(", {} within a radius\n", flips.violations);
+        if flips.unsolved > 0 {
+            text += &format!("{} inputs whose equations were not solved: no claim is about them\n", flips.unsolved);
+        }
         text += &format!("executed in {}, {}\n", T::NAME, input::order(sealed.options().summation));
         text += if found.refuted() { "REFUTED\n" } else { "nothing refuted\n" };
         let status = if found.refuted() { Status::Failed } else { Status::Done };

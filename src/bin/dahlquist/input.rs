@@ -59,8 +59,8 @@ pub(super) fn note_expansive(map: &Map, certificate: &Certificate) {
 pub(super) struct Order {
     /// Order in which sums are evaluated. `declared`: the order of this program's kernels, with smaller rounding errors.
     /// `any`: every order; executed radii then hold for any program that evaluates each dot product as a sum of
-    /// products, and each mean as a sum of quotients, in any order, with or without fused multiply-add, in IEEE arithmetic with rounding to nearest and
-    /// gradual underflow (not Winograd, FFT, TF32, bf16 or flush-to-zero)
+    /// products, and each mean as a sum of quotients, in any order, with or without fused multiply-add, in IEEE
+    /// arithmetic with rounding to nearest and gradual underflow (not Winograd, FFT, TF32, bf16 or flush-to-zero)
     #[arg(long, value_enum, default_value_t = Sums::Any, value_name = "ORDER")]
     summation: Sums,
 }

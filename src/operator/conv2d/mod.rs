@@ -10,7 +10,7 @@ use crate::{
     model::{self, Linear, Padding, Pair, Tensor},
     rigor::{
         Summation, Upper, directed,
-        torus::{Axis, PaddingMode},
+        torus::{Axis, PaddingMode, repeats},
     },
     scalar::Scalar,
     tensor::{Batch, Shape, cast, finite},
@@ -143,17 +143,6 @@ impl<T: Scalar> Conv2d<T> {
         self.outputs[0] * self.outputs[1]
     }
 
-    /// Returns how often, at most, one tap reads one point of the image: more than once only around a circular image
-    /// with fewer points than outputs, where `si + da − p` comes back to a point after `n / gcd(s, n)` outputs.
-    fn repeats(&self) -> usize {
-        if self.form.padding_mode == PaddingMode::Zeros {
-            return 1;
-        }
-        let period = |axis: Axis| axis.input / gcd(axis.stride, axis.input);
-        let [ay, ax] = self.axes;
-        self.outputs[0].div_ceil(period(ay)) * self.outputs[1].div_ceil(period(ax))
-    }
-
     fn absolute(&self) -> &[T] {
         self.absolute.get_or_init(|| self.weight.iter().map(|w| num_traits::Float::abs(*w)).collect())
     }
@@ -165,17 +154,16 @@ impl<T: Scalar> Conv2d<T> {
         let rows = wide.chunks(self.taps()).map(|row| sum_of_absolutes(row.iter())).fold(0.0, f64::max);
         let column = |(group, c): (&[f64], usize)| {
             let taps = group.chunks(self.area()).skip(c).step_by(self.sizes[1]).map(|k| sum_of_absolutes(k.iter()));
-            directed::mul_up(self.repeats() as f64, taps.map(Upper::proved).sum::<Upper>().get())
+            directed::mul_up(
+                repeats(self.axes, self.form.padding_mode) as f64,
+                taps.map(Upper::proved).sum::<Upper>().get(),
+            )
         };
         let groups = wide.chunks(self.group() * self.taps());
         let columns = groups.flat_map(|group| (0..self.sizes[1]).map(move |c| (group, c))).map(column);
         let columns = columns.fold(0.0, f64::max);
         Upper::proved(directed::sqrt_up(directed::mul_up(rows, columns))).finite("the norm of |W|")
     }
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 impl<T: Scalar> Operator<T> for Conv2d<T> {
@@ -238,7 +226,7 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
     }
 
     fn terms(&self) -> [usize; 2] {
-        [self.taps(), self.group() * self.area() * self.repeats()]
+        [self.taps(), self.group() * self.area() * repeats(self.axes, self.form.padding_mode)]
     }
 
     fn depth(&self) -> [usize; 2] {
@@ -247,7 +235,7 @@ impl<T: Scalar> Operator<T> for Conv2d<T> {
             (Summation::Declared, Some(direct)) => direct.depth(),
             // The adjoint sums over the output channels in chunks, and then adds one sum for each tap that reads a point.
             (Summation::Declared, None) => {
-                let sums = self.area() * self.repeats();
+                let sums = self.area() * repeats(self.axes, self.form.padding_mode);
                 [summation::depth(self.taps()), summation::depth(self.group()) + sums]
             }
         }

@@ -23,7 +23,7 @@ pub(super) trait Convolve<T: Lanes>: Sync {
     /// Returns what is computed.
     fn output(&self) -> &Image;
 
-    /// Memory for [`Self::run`], which may hold anything.
+    /// Returns memory for [`Self::run`], which overwrites what it holds.
     fn scratch(&self) -> Buffer<T>;
 
     /// The convolution of the tile.

@@ -102,6 +102,13 @@ impl Axis {
         self.stride.min(self.kernel)
     }
 
+    /// Returns how often, at most, one tap reads one point of a circular image, which is also how often one output of stride 1 is
+    /// taken: the places `si − p` modulo `n` come back after `n/gcd(s, n)` outputs.
+    fn repeats(self) -> usize {
+        let period = self.input / gcd(self.stride, self.input);
+        self.output().unwrap_or(0).div_ceil(period.max(1))
+    }
+
     /// Returns the number of taps of each phase, `⌈k/s⌉`.
     pub(super) fn taps(self) -> usize {
         self.kernel.div_ceil(self.stride)
@@ -165,38 +172,24 @@ impl Convolution<'_> {
         mul_up(self.weight.len() as f64, ETA)
     }
 
-    /// Returns a convolution that is one of a torus, if the mode is circular, and a number of times: this convolution takes
-    /// outputs of that one, none of them more often.
-    ///
-    /// Along an axis of `n` points, the outputs of stride `s` are those of stride 1 at the places `si − p` modulo `n`, which
-    /// come back after `n/gcd(s, n)` outputs.
-    pub(super) fn around(&self) -> (Self, usize) {
-        let (mut around, mut times) = (*self, 1);
-        if self.mode == PaddingMode::Zeros {
-            return (around, times);
-        }
-        for axis in &mut around.axes {
-            let (n, s, outputs) = (axis.input, axis.stride, axis.output().unwrap_or(0));
-            if n % s != 0 || outputs > n / s {
-                axis.stride = 1;
-                times *= outputs.div_ceil(n / gcd(s, n));
-            }
-        }
-        (around, times)
-    }
-
-    /// Returns how often, at most, one tap reads one point: with `T` taps, the norm is at most `√(rT)` times that of Frobenius of
-    /// the weights.
-    pub(crate) fn repeats(&self) -> usize {
-        self.around().1
+    /// Returns the convolution of a torus whose outputs this one takes, each at most [`repeats`] times: along an axis whose
+    /// stride leaves no torus, that of stride 1. With zero padding it is the same.
+    pub(super) fn around(&self) -> Self {
+        let along = |axis: Axis| {
+            let own =
+                axis.input.is_multiple_of(axis.stride) && axis.output().is_none_or(|m| m <= axis.input / axis.stride);
+            if own { axis } else { Axis { stride: 1, ..axis } }
+        };
+        let axes = if self.mode == PaddingMode::Zeros { self.axes } else { self.axes.map(along) };
+        Self { axes, ..*self }
     }
 
     fn smallest_torus(&self) -> Result<[usize; 2]> {
         let mut torus = [0; 2];
-        for (n, axis) in torus.iter_mut().zip(self.around().0.axes) {
+        for (n, axis) in torus.iter_mut().zip(self.around().axes) {
             *n = match self.mode {
                 PaddingMode::Zeros => axis.smallest_torus(),
-                PaddingMode::Circular => axis.output().map(|_| axis.input / axis.stride),
+                PaddingMode::Circular => axis.output().map(|_| axis.input / axis.stride).filter(|n| *n > 0),
             }
             .ok_or_else(|| Error::not_proved("the norm of a convolution", format!("no torus fits {axis:?}")))?;
         }
@@ -226,6 +219,13 @@ impl Convolution<'_> {
         }
         Ok(tori)
     }
+}
+
+/// Returns how often, at most, one tap reads one point: more than once only around an image with fewer points than there
+/// are outputs, or whose stride comes back to a point. With `T` taps, the norm is at most `√(rT)` times that of Frobenius of
+/// the weights.
+pub(crate) fn repeats(axes: [Axis; 2], mode: PaddingMode) -> usize {
+    if mode == PaddingMode::Zeros { 1 } else { axes.into_iter().map(Axis::repeats).product() }
 }
 
 fn gcd(a: usize, b: usize) -> usize {

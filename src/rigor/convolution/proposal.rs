@@ -33,8 +33,8 @@ impl Convolution<'_> {
     /// Returns a proposal on the torus that [`Self::norm`] finds best.
     ///
     /// # Errors
-    /// As [`Self::norm`]; [`Error::NotProved`] if no shift has factors at every frequency, or the stride has so many phases
-    /// that their matrices are not small.
+    /// As [`Self::norm`]; [`Error::NotProved`] if no shift has factors at every frequency, or if the symbol has more
+    /// than [`LARGEST`] columns.
     pub(crate) fn propose_circulant(&self) -> Result<CirculantProposal> {
         let mut torus = self.norm()?.torus;
         for (points, axis) in torus.points.iter_mut().zip(self.axes) {

@@ -12,7 +12,7 @@
 use std::cmp::Ordering;
 
 use super::{
-    Convolution, Torus, TorusNorm,
+    Convolution, Torus, TorusNorm, repeats,
     symbol::{Frequency, Symbol, Taps},
 };
 use crate::{
@@ -33,9 +33,8 @@ impl Convolution<'_> {
     /// [`Error::NotProved`] if the kernel is larger than the padded image or the bound overflows, [`Error::NotFinite`] for a
     /// weight that is not finite.
     pub fn norm(&self) -> Result<TorusNorm> {
-        let (around, times) = self.around();
-        let TorusNorm { bound, torus } = around.norm_of_torus()?;
-        Ok(TorusNorm { bound: repeated(bound, times)?, torus })
+        let TorusNorm { bound, torus } = self.around().norm_of_torus()?;
+        Ok(TorusNorm { bound: repeated(bound, repeats(self.axes, self.mode))?, torus })
     }
 
     fn norm_of_torus(&self) -> Result<TorusNorm> {
@@ -62,8 +61,7 @@ impl Convolution<'_> {
             let reason = format!("{torus:?} cannot stand in for this convolution");
             return Err(Error::not_proved("the norm of a convolution", reason));
         }
-        let (around, times) = self.around();
-        repeated(around.norm_of(torus)?, times)
+        repeated(self.around().norm_of(torus)?, repeats(self.axes, self.mode))
     }
 
     fn norm_of(&self, torus: Torus) -> Result<Upper> {
