@@ -54,6 +54,8 @@ let side what = function
 let option found name default read = match get found name with Some v -> read v | None -> default
 
 let build (file : Tensors.file) =
+  (* The format of the network is that of the tensors that its layers name; those that no layer names say nothing. *)
+  let named = ref false in
   let wide = List.exists (fun (_, t) -> t.Tensors.dtype = "F64") file.tensors in
   let scalar = if wide then "F64" else "F32" in
   (* a number of the architecture: rounded to the format of the network, as a network of this format stores it *)
@@ -66,6 +68,7 @@ let build (file : Tensors.file) =
     let t = Tensors.find file name in
     if List.length t.shape <> rank then bad "the tensor %S does not have %d axes" name rank;
     if t.dtype <> scalar then bad "the tensor %S is %s; those of a model are all F32 or all F64" name t.dtype;
+    named := true;
     (t.shape, Tensors.numbers file name 0 (Tensors.product name t.shape)) in
   let bias found count = match get found "bias" with
     | None -> [||]
@@ -218,6 +221,7 @@ let build (file : Tensors.file) =
     | _ -> bad "it does not fit its input of %s numbers" (show s)
     | exception Foreign what -> (Unknown ("a mean with " ^ what), out) in
   let (layers, shapes, _) = walk "" input specs in
+  if wide && not !named then bad "it has tensors of F64, and no layer that this checker knows names one";
   (input, layers, shapes)
 
 let parse text =

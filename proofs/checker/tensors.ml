@@ -15,8 +15,9 @@ let natural what = function
   | Json.Number s when String.length s <= 13 && String.for_all (fun c -> c >= '0' && c <= '9') s -> int_of_string s
   | _ -> bad "%s is not a natural number" what
 
-let product what = List.fold_left (fun a b -> let p = a * b in
-  if a > largest || b > largest || p > largest then bad "%s is too large" what; p) 1
+(* sizes have at most 13 digits, so that products of two may wrap around: they are compared before they are made *)
+let product what = List.fold_left (fun a b ->
+  if b > largest || (b > 0 && a > largest / b) then bad "%s is too large" what; a * b) 1
 
 let tensor (name, value) =
   let fields = match value with Json.Object fields -> fields | _ -> bad "the tensor %S is not described" name in

@@ -142,6 +142,15 @@ for data in bad_samples:
     signed.sign(m, data)
     status, out, err = case.run(signed.text(), m, data)
     assert status == 2 and err, f"status {status}: unreadable samples\n{out}"
+# A tensor that no layer names does not make the numbers of the architecture doubles, and sizes do not wrap around.
+weightless = json.dumps({"format": "dahlquist-model", "version": 2, "input": [1], "layers": [{"type": "normalize", "mean": [0.0], "std": [0.7]}]})
+wrapped = {"x": ("F32", [2**40, 1, 4096, 2048], []), "y": ("I64", [1], [0])}
+for data, points, reason in ((pack({"dahlquist": weightless}, {"z": ("F64", [1], [0.0])}), s, "no layer that this checker knows names one"),
+                             (m, pack(None, wrapped), "a tensor is too large")):
+    signed = Witness(w)
+    signed.sign(data, points)
+    status, out, err = case.run(signed.text(), data, points)
+    assert status == 2 and reason in err, f"status {status}: {reason}\n{out}{err}"
 # The SHA-256 is that of everyone else, at every length around the size of its blocks.
 for n in range(70):
     metadata, tensors = unpack(s)

@@ -119,6 +119,11 @@ def points(shape):
     return prod(shape[1:])
 
 
+# The keys that name tensors.
+TENSORS = ("weight", "bias", "scale", "shift", "vector", "weights", "operator", "inner", "outer", "matrix", "factor", "linear",
+           "quadratic", "skew")
+
+
 class Model:
     """A model file."""
 
@@ -129,18 +134,19 @@ class Model:
             raise Unread("another format than dahlquist-model, versions 1 and 2")
         self.input, self.layers = tuple(tree.pop("input")), tree.pop("layers")
         nothing_left(tree, "the architecture")
-        types = {self.tensors.type(name) for name in self.names(self.layers)}
-        self.single = "F64" not in types
-        if not self.single and types != {"F64"}:
+        named, words = ({self.tensors.type(name) for name in self.names(self.layers, keys)} for keys in (TENSORS, None))
+        self.single = "F64" not in named
+        if not self.single and named != {"F64"}:
             raise Refused("tensors of F64 are mixed with others")
+        if self.single and "F64" in words:
+            raise Unread("a word of the architecture that is the name of a tensor of F64")
 
-    def names(self, tree):
-        """Every word of the tree that is the name of a tensor, but for the words of the format itself."""
+    def names(self, tree, keys):
+        """Every word of the tree, or of these keys, that is the name of a tensor."""
         for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
             if isinstance(value, (dict, list)):
-                yield from self.names(value)
-            elif isinstance(value, str) and value in self.tensors.header \
-                    and key not in ("type", "function", "method", "mode", "padding_mode", "padding"):
+                yield from self.names(value, keys)
+            elif isinstance(value, str) and value in self.tensors.header and (keys is None or key in keys):
                 yield value
 
     def numbers(self, name, axes):

@@ -14,6 +14,7 @@ from math import prod
 from pathlib import Path
 
 from claims import PROVED, REFUSED, UNREAD
+from exact import Unread
 from network import Model
 from read import read, status
 
@@ -214,8 +215,20 @@ def corrupted(certificate, rng):
         yield f"sample {s}: another class", other
 
 
+def misleading_name():
+    """A model whose only tensor has the name of a fraction of its method: no layer names it."""
+    flow = {"type": "flow", "method": {"a": [[]], "b": ["1"]}, "step": 1.0, "steps": 1,
+            "field": {"type": "gradient", "activation": RELU, "operator": {"type": "avg_pool", "size": 1}}}
+    tree = {"format": "dahlquist-model", "version": 2, "input": [1, 1, 1], "layers": [flow]}
+    return safetensors({"1": ("F64", [1], [0.0])}, {"dahlquist": json.dumps(tree)})
+
+
 def main(program, seed=1):
-    rng, faults, claims, refused, unread = random.Random(int(seed)), [], 0, 0, 0
+    try:
+        faults = [f"the format of a network is that of a tensor that it does not name: {Model(misleading_name())}"]
+    except Unread:
+        faults = []
+    rng, claims, refused, unread = random.Random(int(seed)), 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         for model in models():
             issued = issue(program, Path(folder), rng, *model)
