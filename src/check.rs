@@ -193,11 +193,10 @@ fn of_these_kernels(claimed: &CertificateFile) -> Result<()> {
 
 /// Returns the order of summation in words.
 fn order(claimed: &CertificateFile) -> String {
-    let order = match claimed.summation {
-        Summation::Any => "sums in any order",
-        Summation::Declared => "sums in the declared order",
-    };
-    format!("{order}, by kernels of version {} of {}", claimed.kernels, claimed.program)
+    match claimed.summation {
+        Summation::Any => "sums in any order".into(),
+        Summation::Declared => format!("sums in the order that kernels of version {} declare", claimed.kernels),
+    }
 }
 
 /// Returns the claims of a part and of those below it.

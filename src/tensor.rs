@@ -222,10 +222,15 @@ impl<T: Scalar> Batch<T> {
     }
 }
 
-/// Returns the position of the largest number, the first of several; 0 if none is larger than another. The class of
-/// logits.
+/// Returns the position of the largest number, the first of several; 0 if none is larger than another.
 pub fn argmax<T: PartialOrd>(x: &[T]) -> usize {
     (1..x.len()).fold(0, |best, j| if x[j] > x[best] { j } else { best })
+}
+
+/// Returns the class of logits, the position of the largest, the first of several; none if one of them is NaN: they overflowed, or
+/// equations were not solved to their tolerance.
+pub fn class<T: Scalar>(logits: &[T]) -> Option<usize> {
+    (!logits.iter().any(|logit| logit.is_nan())).then(|| argmax(logits))
 }
 
 /// Returns the same numbers in another format: exact from `f32` to `f64`, rounded to nearest the other way.

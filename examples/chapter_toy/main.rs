@@ -118,7 +118,8 @@ fn main() -> Result<()> {
         let found = attack.robust_accuracy(sealed.network(), &images, test_set.labels(), &EPS)?;
         let claims = sealed.certify(&images, Semantics::Exact)?;
         let certified = |eps: f64| {
-            let holds = claims.iter().zip(test_set.labels()).filter(|(c, y)| c.prediction == **y && c.holds_at(eps));
+            let holds =
+                claims.iter().zip(test_set.labels()).filter(|(c, y)| c.prediction == Some(**y) && c.holds_at(eps));
             100.0 * holds.count() as f64 / claims.len() as f64
         };
         println!("{:>8} {:>8} {:>10}", "ε", "PGD", "certified");

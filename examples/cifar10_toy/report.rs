@@ -54,7 +54,7 @@ impl Evaluation {
         found: &RobustAccuracy<f32>,
     ) -> Self {
         let count = labels.len() as f64;
-        let holds = |c: &SampleCertificate, label: usize, eps: f64| c.prediction == label && c.holds_at(eps);
+        let holds = |c: &SampleCertificate, label: usize, eps: f64| c.prediction == Some(label) && c.holds_at(eps);
         let certified = |certificates: &[SampleCertificate], eps: f64| {
             certificates.iter().zip(labels).filter(|(c, label)| holds(c, **label, eps)).count() as f64 / count
         };
@@ -69,7 +69,7 @@ impl Evaluation {
             let hit = |s: usize| found.broken()[s].as_ref().is_some_and(|broken| broken.distance <= eps);
             (0..labels.len()).filter(|&s| holds(&exact[s], labels[s], eps) && hit(s)).count()
         };
-        let correct = exact.iter().zip(labels).filter(|(c, label)| c.prediction == **label);
+        let correct = exact.iter().zip(labels).filter(|(c, label)| c.prediction == Some(**label));
         let mut radii: Vec<f64> = correct.map(|(c, _)| c.radius.get()).collect();
         radii.sort_by(f64::total_cmp);
         Self {

@@ -17,7 +17,8 @@ use rand_distr::{Distribution, StandardNormal};
 
 const IMAGE: Shape = Shape::image(3, 32, 32);
 pub const SPACE: Shape = Shape::image(48, 8, 8);
-pub const FAMILIES: [&str; 6] = ["gradient", "dissipative", "antisymmetric", "hamiltonian", "nais", "residual"];
+pub const FAMILIES: [&str; 7] =
+    ["gradient", "orthogonalized", "dissipative", "antisymmetric", "hamiltonian", "nais", "residual"];
 
 /// Draws convolutions.
 pub struct Weights(pub ChaCha8Rng);
@@ -50,7 +51,7 @@ impl Weights {
         let (activation, bias) = (Activation::Relu {}, Some(Tensor::new(&[48], &[0.0f32; 48])));
         let operator = |linear: &Linear, input: Shape| Affine::<f32>::described(linear, input);
         let field = match family {
-            "gradient" => {
+            "gradient" | "orthogonalized" => {
                 let field = GradientField::new(operator(&self.biased(48, 72, 1.0), SPACE)?, activation)?;
                 return Ok(Box::new(Flow::new(field, Tableau::euler(), Step::Relative(1.0), 2)?));
             }

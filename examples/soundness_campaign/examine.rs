@@ -141,7 +141,10 @@ fn test<T: Scalar>(
     if radii.iter().all(|radius| *radius <= 0.0) {
         return Ok(());
     }
-    let directions = directions(sealed, x, claims[0].prediction, rng)?;
+    let Some(class) = claims.iter().find_map(|claim| claim.prediction.filter(|_| claim.radius.get() > 0.0)) else {
+        return Ok(());
+    };
+    let directions = directions(sealed, x, class, rng)?;
     let mut around = |radius: f64, count: usize| -> Result<Batch<f64>> {
         let found = if radius > 0.0 { points(&directions, x.data(), radius, count, rng) } else { Vec::new() };
         Batch::new(x.shape(), found.concat())
@@ -153,7 +156,7 @@ fn test<T: Scalar>(
         let around = around(radii[c], count)?;
         let y = decided(|| references.0.at(x.data()));
         for p in 0..around.samples() {
-            let (point, class) = (around.sample(p), claims[c].prediction);
+            let (point, Some(class)) = (around.sample(p), claims[c].prediction) else { continue };
             let distance = distance_up(x.data(), point);
             if distance >= radii[c] || distance == 0.0 {
                 continue;
@@ -196,7 +199,7 @@ fn test<T: Scalar>(
                 if distance_up(x.data(), inputs.sample(p)) >= radii[c] {
                     continue;
                 }
-                let (logits, class) = (outputs.sample(p), claims[c].prediction);
+                let (logits, Some(class)) = (outputs.sample(p), claims[c].prediction) else { continue };
                 // Where the equations are not solved the program says so, by NaN: no claim is about such an input.
                 if sealed.map().solves() && logits.iter().any(|logit| logit.wide().is_nan()) {
                     counts.unsolved += 1;

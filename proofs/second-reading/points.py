@@ -202,6 +202,8 @@ def pairs(reading, certificate):
 
 def margin(logits, rows, i, radius, lipschitz, pair):
     """Within `radius`, `z_i - z_j` falls by less than `L |w_i - w_j| radius`, or by the constant of the pair."""
+    if i is None and radius == 0:
+        return PROVED, "no class"
     if radius < 0 or i != max(range(len(logits)), key=lambda j: (logits[j], -j)):
         return REFUSED, f"the class is not {i}"
     for j, z in enumerate(logits):

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dahlquist::{
     Error, Network, Result,
-    attack::{Attack, Falsifier, Loss, Norm, pixel_range, predictions},
+    attack::{Attack, Falsifier, Loss, Norm, pixel_range},
     data::Dataset,
     network::AnyNetwork,
     scalar::Scalar,
@@ -132,13 +132,7 @@ fn run<T: Scalar>(
     eps: &[f64],
     observe: &(dyn Fn(usize) + Sync),
 ) -> Result<Attacked> {
-    let all: Vec<usize> = (0..dataset.len()).collect();
-    let found = if dataset.is_labelled() {
-        attack.robust_accuracy_of(network, &dataset, eps, observe)?
-    } else {
-        let x = dataset.batch::<T>(&all)?;
-        attack.robust_accuracy_observed(network, &x, &predictions(network, &x)?, eps, observe)?
-    };
+    let found = attack.robust_accuracy_of(network, &dataset, eps, observe)?;
     let inputs = if attack.keep_inputs {
         let mut inputs: Vec<f64> = Vec::with_capacity(dataset.len() * dataset.shape().len());
         for (s, broken) in found.broken().iter().enumerate() {

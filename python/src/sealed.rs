@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dahlquist::{
     Sealed as SealedNetwork, Semantics,
     certificate::{Certificate, ClaimedSamples, Norm, Perturbation, file::CertificateFile},
-    certify::SampleCertificate,
+    certify::{SampleCertificate, Sought},
     data::Dataset,
     model,
     scalar::Scalar,
@@ -22,8 +22,8 @@ use crate::{
 
 /// Numbers in double precision.
 type Wide<'py> = Bound<'py, PyArrayDyn<f64>>;
-/// Predictions, radii, proofs of local radii, and labels.
-type Claims = (Vec<usize>, Vec<f64>, Vec<String>, Option<Vec<usize>>);
+/// Predictions, -1 for none, radii, proofs of local radii, and labels.
+type Claims = (Vec<i64>, Vec<f64>, Vec<String>, Option<Vec<usize>>);
 
 /// A sealed network of either format.
 pub(crate) enum AnySealed {
@@ -139,7 +139,7 @@ impl Sealed {
             semantics,
             local,
             within,
-            predictions,
+            predictions: predictions.into_iter().map(|class| usize::try_from(class).ok()).collect(),
             radii,
             by,
             labels,
@@ -163,12 +163,18 @@ impl Sealed {
     ) -> PyResult<Certified> {
         let classes = with_format!(AnySealed, &*self.sealed, sealed => sealed.network().output().len());
         let dataset = Arc::new(x.dataset(self.file.input(), labels, classes)?);
+        let decide = meaning.4.clone();
         let meaning = read(meaning);
         let (sealed, samples) = (Arc::clone(&self.sealed), Arc::clone(&dataset));
         let claims = task::run(py, report, move |progress| {
             let observe = |count| progress.add(count);
             let (semantics, local, within) = meaning;
-            let meaning = (semantics, local.then_some(&within));
+            let sought = match (local, &decide) {
+                (_, Some(distances)) => Sought::At(&within, distances),
+                (true, None) => Sought::Largest(&within),
+                (false, None) => Sought::Global,
+            };
+            let meaning = (semantics, sought);
             with_format!(AnySealed, &*sealed, sealed => sealed.certify_part(&samples, 0..samples.len(), meaning, &observe))
         })?;
         Ok(Certified { about: self.certificate_file(), dataset, meaning, claims })
@@ -187,10 +193,10 @@ impl Sealed {
 }
 
 /// What radii are about, from Python: whether the program, whether they are local, whether in the maximum norm, and the range
-/// of inputs.
-type Meaning = (bool, bool, bool, Option<[f64; 2]>);
+/// of inputs; and the distances that are decided, if no larger ones are sought.
+type Meaning = (bool, bool, bool, Option<[f64; 2]>, Option<Vec<f64>>);
 
-fn read((executed, local, linf, range): Meaning) -> (Semantics, bool, Perturbation) {
+fn read((executed, local, linf, range, _): Meaning) -> (Semantics, bool, Perturbation) {
     let semantics = if executed { Semantics::Executed } else { Semantics::Exact };
     let within = Perturbation { norm: if linf { Norm::Linf } else { Norm::L2 }, range };
     (semantics, local || !within.is_plain(), within)
@@ -213,7 +219,7 @@ pub struct Certified {
 #[pymethods]
 impl Certified {
     fn predictions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArrayDyn<i64>>> {
-        let predictions: Vec<i64> = self.claims.iter().map(|claim| claim.prediction as i64).collect();
+        let predictions: Vec<i64> = self.claims.iter().map(|claim| claim.prediction.map_or(-1, |class| class as i64)).collect();
         array(py, predictions, [self.claims.len()])
     }
 

@@ -104,7 +104,7 @@ pub(super) fn round<T: Scalar>(
     let mut search = Search {
         network: sealed.network(),
         x: x.gather(&kept),
-        prediction: kept.iter().map(|&s| executed[s].prediction).collect(),
+        prediction: kept.iter().filter_map(|&s| executed[s].prediction).collect(),
         radius: kept.iter().map(|&s| executed[s].radius.get()).collect(),
         nearest: vec![None; kept.len()],
         executions: 0,

@@ -11,11 +11,13 @@ use super::{
     Ball, Loss, Norm, StepSize,
     descent::{Aim, Descent},
     loss::{around, is_broken},
+    predictions,
 };
 use crate::{
     data::Dataset,
     error::{Error, Result},
     network::{Network, chunks_of},
+    rigor::directed::{add_up, sub_down},
     scalar::Scalar,
     tensor::{Batch, argmax, finite},
 };
@@ -185,8 +187,10 @@ impl Attack {
     }
 
     /// As [`Self::robust_accuracy_observed`], for samples that are not all in memory: [`AT_ONCE`] of them at a time, so
-    /// that a set of any size is attacked in the same memory. The result is the same, as far as the sums of the network
-    /// do not depend on which samples are in a batch.
+    /// that a set of any size is attacked in the same memory. Without labels it is turned against the predictions.
+    ///
+    /// Balls and distances are those of the samples themselves, as certified radii are, whatever the program reads of them: the
+    /// balls around what it reads are smaller by the distance, and an adversarial input is within `ε` of the sample.
     ///
     /// # Errors
     /// As [`Self::robust_accuracy`], and as [`Dataset::batch`].
@@ -200,8 +204,25 @@ impl Attack {
         let mut broken = Vec::with_capacity(dataset.len());
         for samples in chunks_of(AT_ONCE, dataset.len()) {
             let (first, indices): (usize, Vec<usize>) = (samples.start, samples.collect());
-            let (x, labels) = (dataset.batch(&indices)?, dataset.labels_at(&indices)?);
-            broken.extend(self.attack(network, &x, &labels, eps, first, observe)?);
+            let (x, wide) = (dataset.batch(&indices)?, dataset.batch::<f64>(&indices)?);
+            let labels = match dataset.is_labelled() {
+                true => dataset.labels_at(&indices)?,
+                false => predictions(network, &x)?,
+            };
+            let read = x.cast::<f64>();
+            let off = |s: usize| add_up(self.norm.distance_up(wide.sample(s), read.sample(s)), dataset.distance_up());
+            let off: Vec<f64> = (0..indices.len()).map(off).collect();
+            let furthest = off.iter().copied().fold(0.0, f64::max);
+            let smaller = |&eps: &f64| match furthest > 0.0 && eps >= 0.0 && eps.is_finite() {
+                true => sub_down(eps, furthest).max(0.0),
+                false => eps,
+            };
+            let balls: Vec<f64> = eps.iter().map(smaller).collect();
+            let found = self.attack(network, &x, &labels, &balls, first, observe)?;
+            broken.extend(found.into_iter().zip(off).map(|(broken, off)| {
+                let moved = |distance: f64| if distance > 0.0 { add_up(distance, off) } else { distance };
+                broken.map(|broken| Broken { distance: moved(broken.distance), ..broken })
+            }));
         }
         Ok(RobustAccuracy { eps: eps.to_vec(), broken })
     }

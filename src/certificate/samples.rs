@@ -30,8 +30,8 @@ pub struct ClaimedSamples {
     /// The inputs that the radii are about; others than those of a Euclidean ball are known to local radii alone.
     #[serde(default, skip_serializing_if = "Perturbation::is_plain")]
     pub within: Perturbation,
-    /// The prediction for each sample.
-    pub predictions: Vec<usize>,
+    /// The prediction for each sample, `null` for none.
+    pub predictions: Vec<Option<usize>>,
     /// The prediction of each sample stands at every distance below this, in units of the input: an ℓ2 distance, if `within` does
     /// not say otherwise.
     pub radii: Vec<f64>,
@@ -78,7 +78,7 @@ impl ClaimedSamples {
     pub(crate) fn accuracy(&self, labels: &[usize], eps: Option<f64>) -> f64 {
         let samples = self.predictions.iter().zip(&self.radii).zip(labels);
         let holds =
-            samples.filter(|((prediction, radius), label)| prediction == label && eps.is_none_or(|eps| **radius > eps));
+            samples.filter(|((class, radius), label)| **class == Some(**label) && eps.is_none_or(|eps| **radius > eps));
         holds.count() as f64 / self.predictions.len() as f64
     }
 
@@ -109,9 +109,11 @@ impl ClaimedSamples {
             return Err(Error::format("radii in another norm, or within a range, must be local radii"));
         }
         let refuse = |what: String| Err(Error::format(what));
-        for (what, values) in [("prediction", Some(&self.predictions)), ("label", self.labels.as_ref())] {
-            let largest = values.into_iter().flatten().enumerate().find(|(_, value)| **value >= classes);
-            if let Some((s, value)) = largest {
+        let predictions = self.predictions.iter().enumerate().filter_map(|(s, prediction)| Some((s, (*prediction)?)));
+        let labels = self.labels.iter().flatten().copied().enumerate();
+        let all = predictions.map(|value| ("prediction", value)).chain(labels.map(|value| ("label", value)));
+        for (what, (s, value)) in all {
+            if value >= classes {
                 return refuse(format!("sample {s} has the {what} {value}, and there are {classes} classes"));
             }
         }
@@ -120,6 +122,9 @@ impl ClaimedSamples {
                 "sample {s} has the radius {}, which is not a finite number of at least 0",
                 self.radii[s]
             ));
+        }
+        if let Some(s) = (0..self.radii.len()).find(|&s| self.predictions[s].is_none() && self.radii[s] > 0.0) {
+            return refuse(format!("sample {s} has the radius {} and no prediction", self.radii[s]));
         }
         let Some(labels) = &self.labels else {
             return match (self.clean_accuracy, &self.certified_accuracy[..]) {

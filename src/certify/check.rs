@@ -3,7 +3,7 @@
 //! A forward pass and its rounding errors have no short proof. So predictions and radii are computed once more by the
 //! code that issues certificates, and what it confirms is *recomputed*, not proved.
 
-use super::{SampleCertificate, Sealed, Semantics};
+use super::{SampleCertificate, Sealed, Semantics, Sought};
 use crate::{
     certificate::{ClaimedSamples, Norm, Perturbation},
     check::{Finding, Verdict, require, same},
@@ -86,13 +86,14 @@ pub fn check_samples<T: Scalar>(
     if findings[0].verdict != Verdict::Proved {
         return Ok(findings);
     }
-    let within = claimed.local.then_some(&claimed.within);
-    let certified = sealed.certify_part(dataset, 0..count, (claimed.semantics, within), observe)?;
+    let sought = Sought::Claimed(claimed);
+    let certified = sealed.certify_part(dataset, 0..count, (claimed.semantics, sought), observe)?;
 
     let prediction = |s: usize| {
-        (certified[s].prediction != claimed.predictions[s]).then(|| {
-            format!("sample {s} has the prediction {}, not {}", certified[s].prediction, claimed.predictions[s])
-        })
+        let name =
+            |prediction: Option<usize>| prediction.map_or("no prediction".into(), |i| format!("the prediction {i}"));
+        let (found, claimed) = (certified[s].prediction, claimed.predictions[s]);
+        (found != claimed).then(|| format!("sample {s} has {}, not {}", name(found), name(claimed)))
     };
     let radius = |s: usize| {
         (claimed.radii[s] > certified[s].radius.get()).then(|| {

@@ -26,8 +26,9 @@ pub enum Refusal {
 /// The claim about one sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SampleCertificate {
-    /// The class whose logit is the largest; the first of several.
-    pub prediction: usize,
+    /// The class whose logit is the largest. Where nothing is proved: none in exact semantics; in executed semantics the class that
+    /// the program predicts, the first of several, and none if a logit is NaN ([`crate::tensor::class`]).
+    pub prediction: Option<usize>,
     /// The prediction is the same for every input at a Euclidean distance *below* this, in units of the input (pixels
     /// in `[0, 1]`). 0 if nothing is proved.
     pub radius: Lower,

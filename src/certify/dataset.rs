@@ -2,11 +2,35 @@
 
 use std::ops::Range;
 
-use super::{SampleCertificate, Sealed, Semantics};
-use crate::{certificate::Perturbation, data::Dataset, error::Result, network::chunks_of, scalar::Scalar};
+use super::{SampleCertificate, Sealed, Semantics, local::Asked};
+use crate::{
+    certificate::{ClaimedSamples, Perturbation},
+    check::same,
+    data::Dataset,
+    error::Result,
+    network::chunks_of,
+    rigor::directed::{add_up, mul_up},
+    scalar::Scalar,
+};
 
 /// The number of samples that are certified at a time: enough for every thread, and little enough for the memory.
 const AT_ONCE: usize = 1024;
+/// Outweighs the roundings of one sum and one difference.
+const ROUNDED: f64 = 1.0 + 4.0 * f64::EPSILON;
+
+/// Which radii are sought.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Sought<'a> {
+    /// Those of Lipschitz constants that hold everywhere: [`Sealed::certify`].
+    #[default]
+    Global,
+    /// The largest local ones, of inputs in a norm and a range: [`Sealed::certify_locally_within`].
+    Largest(&'a Perturbation),
+    /// Local ones, as large as these distances: [`Sealed::decide_locally`].
+    At(&'a Perturbation, &'a [f64]),
+    /// Those that a certificate claims about all samples, by the proofs that it names; where they are not found, the largest.
+    Claimed(&'a ClaimedSamples),
+}
 
 impl<T: Scalar> Sealed<T> {
     /// As [`Self::certify`] or, if `local`, [`Self::certify_locally`] for every sample, in constant memory but for the
@@ -20,23 +44,31 @@ impl<T: Scalar> Sealed<T> {
         (semantics, local): (Semantics, bool),
         observe: &dyn Fn(usize),
     ) -> Result<Vec<SampleCertificate>> {
-        let local = local.then(Perturbation::default);
-        self.certify_part(dataset, 0..dataset.len(), (semantics, local.as_ref()), observe)
+        let ball = Perturbation::default();
+        let sought = if local { Sought::Largest(&ball) } else { Sought::Global };
+        self.certify_part(dataset, 0..dataset.len(), (semantics, sought), observe)
     }
 
-    /// As [`Self::certify_dataset`] for some of the samples, with local radii of inputs in a norm and a range where these are
-    /// given. Where the samples begin and end with [`Self::pieces`], the result is bit for bit that of the whole.
+    /// As [`Self::certify_dataset`] for some of the samples and for the radii that are sought. Where the samples begin and end with
+    /// [`Self::pieces`], the result is bit for bit that of the whole.
     ///
     /// # Errors
-    /// As [`Self::certify_locally_within`] and [`Dataset::batch`].
+    /// As [`Self::certify_locally_within`], [`Self::decide_locally`] and [`Dataset::batch`]; [`crate::Error::Format`] for claims
+    /// about another number of samples.
     pub fn certify_part(
         &self,
         dataset: &Dataset,
         part: Range<usize>,
-        (semantics, local): (Semantics, Option<&Perturbation>),
+        (semantics, sought): (Semantics, Sought<'_>),
         observe: &dyn Fn(usize),
     ) -> Result<Vec<SampleCertificate>> {
+        if let Sought::Claimed(claimed) = sought {
+            claimed.lengths()?;
+            same("the number of samples is", claimed.predictions.len(), dataset.len())?;
+        }
         let mut certified = Vec::with_capacity(part.len());
+        // By how much the numbers of the file may differ from those that are certified.
+        let off = dataset.distance_up();
         for group in chunks_of(AT_ONCE, part.end) {
             let indices: Vec<usize> = (group.start.max(part.start)..group.end).collect();
             if indices.is_empty() {
@@ -44,11 +76,24 @@ impl<T: Scalar> Sealed<T> {
             }
             // The numbers of the file, whatever the format of the network.
             let x = dataset.batch::<f64>(&indices)?;
-            let claims = match local {
-                Some(perturbation) => self.certify_locally_within(&x, semantics, perturbation)?,
-                None => self.certify(&x, semantics)?,
+            let claims = match sought {
+                Sought::Claimed(claimed) if claimed.local && !claimed.by.is_empty() => {
+                    // A little more, as subtracting the difference rounds as well.
+                    let around = |radius: f64| if off == 0.0 { radius } else { mul_up(add_up(radius, off), ROUNDED) };
+                    let asked = |&s: &usize| Asked { radius: around(claimed.radii[s]), by: claimed.by[s] };
+                    let asked: Vec<Asked> = indices.iter().map(asked).collect();
+                    self.confirm_locally(&x, semantics, &claimed.within, &asked)?
+                }
+                Sought::Claimed(ClaimedSamples { local: true, within, .. }) | Sought::Largest(within) => {
+                    self.certify_locally_within(&x, semantics, within)?
+                }
+                Sought::Global | Sought::Claimed(_) => self.certify(&x, semantics)?,
+                Sought::At(perturbation, distances) => {
+                    let distances: Vec<f64> = distances.iter().map(|&eps| add_up(eps, off)).collect();
+                    self.decide_locally(&x, semantics, perturbation, &distances)?
+                }
             };
-            certified.extend(claims.into_iter().map(|claim| claim.moved_by(dataset.distance_up())));
+            certified.extend(claims.into_iter().map(|claim| claim.moved_by(off)));
             observe(indices.len());
         }
         Ok(certified)

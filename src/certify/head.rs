@@ -148,10 +148,12 @@ impl<'a> Margins<'a> {
 
     /// Returns the claim that the margins and their errors allow.
     pub(super) fn claim(&self, errors: &Errors) -> SampleCertificate {
-        let (prediction, by) = (self.prediction, RadiusProof::Lipschitz);
+        let by = RadiusProof::Lipschitz;
         let gaps = match self.gaps(errors) {
             Ok(gaps) => gaps,
-            Err(refusal) => return SampleCertificate { prediction, radius: Lower::ZERO, refusal: Some(refusal), by },
+            Err(refusal) => {
+                return SampleCertificate { prediction: None, radius: Lower::ZERO, refusal: Some(refusal), by };
+            }
         };
         let mut radius = LARGEST_RADIUS;
         for j in self.others() {
@@ -159,6 +161,7 @@ impl<'a> Margins<'a> {
                 radius = radius.min(bound);
             }
         }
-        SampleCertificate { prediction, radius: Lower::proved(radius.max(0.0)), refusal: None, by }
+        let radius = Lower::proved(radius.max(0.0));
+        SampleCertificate { prediction: Some(self.prediction), radius, refusal: None, by }
     }
 }

@@ -11,6 +11,7 @@ mod seal;
 
 pub use check::check_samples;
 pub use claim::{Gaps, Refusal, SampleCertificate};
+pub use dataset::Sought;
 pub use local::LinearBounds;
 pub use seal::{SealOptions, Sealed};
 

@@ -43,7 +43,7 @@ use crate::{
     },
     scalar::Scalar,
     tape::Tape,
-    tensor::{Batch, argmax, finite},
+    tensor::{Batch, class, finite},
 };
 
 /// Samples as they are given, and as the program reads them.
@@ -70,6 +70,29 @@ impl<T: Scalar> Points<T> {
         finite("samples as the network reads them", read.data())?;
         let distance = |s| distance_up(wide.sample(s), read.sample(s));
         Ok(Self { apart: (0..wide.samples()).map(distance).collect(), wide, read: Some(read) })
+    }
+
+    /// Returns some of the points.
+    pub fn gather(&self, samples: &[usize]) -> Self {
+        let apart = samples.iter().map(|&s| self.apart[s]).collect();
+        Self { wide: self.wide.gather(samples), read: self.read.as_ref().map(|read| read.gather(samples)), apart }
+    }
+
+    /// Returns what claims about these points are about.
+    pub fn semantics(&self) -> Semantics {
+        if self.read.is_some() { Semantics::Executed } else { Semantics::Exact }
+    }
+
+    /// Returns whether a sample, and what the program reads of it, has no coordinate outside of a range.
+    pub fn lie_in(&self, s: usize, [low, high]: &[f64; 2]) -> bool {
+        let lies = |x: f64| (*low..=*high).contains(&x);
+        let read = self.read.as_ref().is_none_or(|read| read.sample(s).iter().all(|x| lies(x.wide())));
+        read && self.wide.sample(s).iter().all(|&x| lies(x))
+    }
+
+    /// Returns whether what the program reads of a sample is the sample itself, or nearer to it than `radius`.
+    pub fn holds(&self, s: usize, radius: f64) -> bool {
+        self.apart[s] == 0.0 || radius > self.apart[s]
     }
 }
 
@@ -141,11 +164,10 @@ impl<T: Scalar> Sealed<T> {
         let distances = self.distances(logits);
         let margins = |s| Margins::new(self, logits.sample(s), &distances);
         let reach = (0..logits.samples()).map(|s| margins(s).reach()).collect();
-        let semantics = if points.read.is_some() { Semantics::Executed } else { Semantics::Exact };
-        let errors = self.errors(tape, reach, semantics)?;
+        let errors = self.errors(tape, reach, points.semantics())?;
         let claim = |s: usize| {
             let claim = margins(s).claim(&errors[s]);
-            if claim.refusal.is_none() && points.apart[s] > 0.0 && points.apart[s] >= claim.radius.get() {
+            if claim.refusal.is_none() && !points.holds(s, claim.radius.get()) {
                 return SampleCertificate { radius: Lower::ZERO, refusal: Some(Refusal::Unreadable), ..claim };
             }
             claim
@@ -156,7 +178,7 @@ impl<T: Scalar> Sealed<T> {
             let refused: Vec<usize> = (0..claims.len()).filter(|&s| claims[s].refusal.is_some()).collect();
             let executed = self.network().forward(&read.gather(&refused))?;
             for (i, &s) in refused.iter().enumerate() {
-                claims[s].prediction = argmax(executed.sample(i));
+                claims[s].prediction = class(executed.sample(i));
             }
         }
         Ok(claims)

@@ -190,8 +190,8 @@ impl Dataset {
     /// Returns the SHA-256 of the samples as they came: of every number in order, as the byte that it is or
     /// little-endian in 32 or 64 bits, and then of every label as 64 bits.
     ///
-    /// No network rounds these numbers, so a digest is never that of other samples. (Datasets of different formats with
-    /// as many samples of the same shape differ in their number of bytes.)
+    /// No network rounds these numbers, so that samples of one format and shape have a digest of their own. The digest names what a
+    /// certificate is about; it proves nothing: whoever checks the claims computes them again from the samples that are given.
     ///
     /// # Errors
     /// [`Error::File`] as [`Dataset::batch`].

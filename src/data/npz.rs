@@ -55,6 +55,7 @@ fn member<'a>(bytes: &'a [u8], wanted: &str) -> Result<Option<&'a [u8]>> {
     let short = || refuse("it is truncated");
     let count = number(bytes, end + 10, 2).ok_or_else(short)?;
     let mut at = number(bytes, end + 16, 4).ok_or_else(short)?;
+    let mut found = None;
     if count > MOST_ARRAYS {
         return Err(refuse("it has too many arrays"));
     }
@@ -74,11 +75,14 @@ fn member<'a>(bytes: &'a [u8], wanted: &str) -> Result<Option<&'a [u8]>> {
             }
             let local = bytes.get(start..).filter(|local| local.starts_with(LOCAL)).ok_or_else(short)?;
             let skip = [26, 28].map(|i| number(local, i, 2)).into_iter().sum::<Option<usize>>().ok_or_else(short)?;
-            return Ok(Some(local.get(LOCAL_SIZE + skip..).and_then(|rest| rest.get(..size)).ok_or_else(short)?));
+            let content = local.get(LOCAL_SIZE + skip..).and_then(|rest| rest.get(..size)).ok_or_else(short)?;
+            if found.replace(content).is_some() {
+                return Err(refuse(&format!("it has two arrays of the name {wanted}")));
+            }
         }
         at += ENTRY_SIZE + name + extra + comment;
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// Returns the array in the bytes of an `.npy` file.
@@ -93,11 +97,16 @@ fn npy(bytes: &[u8]) -> Result<Array<'_>> {
     let length = number(bytes, 8, width).ok_or_else(damaged)?;
     let header = bytes.get(8 + width..).and_then(|rest| rest.get(..length)).ok_or_else(damaged)?;
     let header = std::str::from_utf8(header).map_err(|_| damaged())?;
-    let value = |key: &str| header.split(&format!("'{key}':")).nth(1).map(str::trim_start);
+    let value = |key: &str| {
+        let name = format!("'{key}':");
+        let mut values = header.split(&name).skip(1);
+        // A key that is there twice has no value.
+        values.next().map(str::trim_start).filter(|_| values.next().is_none())
+    };
     let kind = match value("descr").and_then(|text| text.split('\'').nth(1)).ok_or_else(damaged)? {
         "<f4" => Kind::Float(4),
         "<f8" => Kind::Float(8),
-        "|u1" | "|b1" => Kind::Integer(1, false),
+        "|u1" => Kind::Integer(1, false),
         "|i1" => Kind::Integer(1, true),
         "<u2" => Kind::Integer(2, false),
         "<i2" => Kind::Integer(2, true),

@@ -65,6 +65,9 @@ pub struct Fractions {
 
 /// The most stages of a method of one's own.
 const MOST_STAGES: usize = 32;
+/// The most bits of a numerator, of a denominator, and of the common denominator of all fractions: exact arithmetic with a matrix
+/// of them has numbers of as many bits for each stage.
+const MOST_BITS: u64 = 256;
 
 impl Method {
     /// Returns the method, with its coefficients as exact numbers.
@@ -129,10 +132,18 @@ impl Fractions {
                 "it needs 1 to {MOST_STAGES} weights b, and at most as many rows and columns a"
             )));
         }
-        let row = |row: &[String]| -> Result<Vec<Surd>> {
-            let mut numbers =
-                row.iter().map(|text| fraction(text).ok_or_else(|| refuse(format!("{text:?} is no fraction"))));
-            let mut row = numbers.by_ref().collect::<Result<Vec<Surd>>>()?;
+        let mut common = BigInt::from(1);
+        let mut number = |text: &String| -> Result<Surd> {
+            let x = fraction(text).ok_or_else(|| refuse(format!("{text:?} is no fraction")))?;
+            // lcm(c, d) = c · d/gcd(c, d).
+            common = &common * BigRational::new(common.clone(), x.denom().clone()).denom();
+            match common.bits() > MOST_BITS {
+                true => Err(refuse(format!("the common denominator of its fractions has more than {MOST_BITS} bits"))),
+                false => Ok(x.into()),
+            }
+        };
+        let mut row = |row: &[String]| -> Result<Vec<Surd>> {
+            let mut row = row.iter().map(&mut number).collect::<Result<Vec<Surd>>>()?;
             row.resize(s, Surd::default());
             Ok(row)
         };
@@ -146,11 +157,11 @@ impl Fractions {
 }
 
 /// Returns a fraction of integers of moderate length.
-fn fraction(text: &str) -> Option<Surd> {
-    let number = |text: &str| text.trim().parse::<BigInt>().ok().filter(|n| n.bits() <= 256);
+fn fraction(text: &str) -> Option<BigRational> {
+    let number = |text: &str| text.trim().parse::<BigInt>().ok().filter(|n| n.bits() <= MOST_BITS);
     let (n, d) = match text.split_once('/') {
         Some((n, d)) => (number(n)?, number(d)?),
         None => (number(text)?, BigInt::from(1)),
     };
-    if d == BigInt::ZERO { None } else { Some(BigRational::new(n, d).into()) }
+    if d == BigInt::ZERO { None } else { Some(BigRational::new(n, d)) }
 }

@@ -54,7 +54,7 @@ fn both_errors_are_charged<T: Scalar>(b: f64) {
         assert!(!claim.holds_at(x), "{}: exact radius {}", T::NAME, claim.radius);
         // Far from the boundary there is something left.
         let claim = sealed.certify(&at(1000.0), Semantics::Executed).unwrap()[0];
-        assert!(claim.prediction == 1 && claim.holds_at(950.0), "{}: {}", T::NAME, claim.radius);
+        assert!(claim.prediction == Some(1) && claim.holds_at(950.0), "{}: {}", T::NAME, claim.radius);
     }
 }
 

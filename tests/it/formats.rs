@@ -133,6 +133,8 @@ fn arrays_of_numpy_are_read_and_others_refused() {
         (vec![("x.npy", 0, npy(">f4", "False", "(3, 2)", &x))], ">f4"),
         (vec![("x.npy", 0, npy("<i8", "False", "(1, 3)", &wide))], "uint8"),
         (vec![("x.npy", 0, npy("<f4", "False", "(3, 3)", &x))], "shape"),
+        (vec![("x.npy", 0, npy("|b1", "False", "(2, 3)", &[0, 1, 0, 1, 0, 1]))], "|b1"),
+        (vec![("x.npy", 0, npy("<f4", "False", "(3, 2)", &x)); 2], "two arrays of the name x.npy"),
         (vec![("x.npy", 0, npy("<f4", "False", "(18446744073709551615, 2)", &x))], "shape"),
         (vec![("z.npy", 0, npy("<f4", "False", "(3, 2)", &x))], "x is missing"),
         (vec![("archive/data.pkl", 0, vec![0; 8])], "PyTorch"),

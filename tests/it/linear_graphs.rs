@@ -206,7 +206,7 @@ fn of_vectors(draw: Draw<'_>) -> Vec<(&'static str, Map)> {
 }
 
 /// A network around each map: something linear before it, two dense layers behind it.
-fn networks<T: Scalar>(seed: u64) -> Vec<(&'static str, Network<T>)> {
+pub fn networks<T: Scalar>(seed: u64) -> Vec<(&'static str, Network<T>)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut draw = |shape: &[usize], scale: f64| {
         let numbers = (0..shape.iter().product()).map(|_| T::of(scale * rng.sample::<f64, _>(StandardNormal)));
@@ -341,7 +341,14 @@ fn every_layer_is_passed_by_lines() {
 }
 
 /// No input at a distance below a radius, in its norm and its range, has another prediction.
-fn survives<T: Scalar>(sealed: &Sealed<T>, x: &[T], class: usize, radius: f64, p: &Perturbation, rng: &mut ChaCha8Rng) {
+pub fn survives<T: Scalar>(
+    sealed: &Sealed<T>,
+    x: &[T],
+    class: usize,
+    radius: f64,
+    p: &Perturbation,
+    rng: &mut ChaCha8Rng,
+) {
     let network = sealed.network();
     let [least, most] = p.range.unwrap_or([f64::MIN, f64::MAX]);
     let lies_inside = |y: &[T]| {
@@ -419,8 +426,8 @@ fn nothing_within_a_radius_in_a_norm_and_a_range_contradicts_it() {
                     }
                     cut += usize::from(range.is_some() && radius > 1.01 * whole[s] && radius > 0.0);
                     whole[s] = radius;
-                    if radius > 0.0 {
-                        survives(&sealed, batch.sample(s), claim.prediction, radius, &p, rng);
+                    if let Some(class) = claim.prediction.filter(|_| radius > 0.0) {
+                        survives(&sealed, batch.sample(s), class, radius, &p, rng);
                     }
                 }
             }

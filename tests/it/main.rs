@@ -47,6 +47,7 @@ mod parametrize;
 mod parareal;
 mod projected;
 mod quadratic_constraint;
+mod reach;
 mod rigor;
 mod samples;
 mod soundness;

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use dahlquist::{
     Error,
     integrate::{CircleRadius, Surd, Tableau},
+    model::{Fractions, Method},
     rigor::{Lower, Upper},
 };
 use faer::{Mat, Side};
@@ -128,6 +129,19 @@ fn shapes_and_ranges_are_refused() {
         assert!(Tableau::by_name(name).is_err(), "{name}");
     }
     assert_eq!(method("ssprk322").stages(), 32);
+}
+
+/// Exact arithmetic with the coefficients of a small file takes no unbounded time.
+#[test]
+fn fractions_with_a_huge_common_denominator_are_refused() {
+    // Odd numbers of 61 bits next to each other: their common denominator has nearly as many bits as all of them.
+    let own = |count: u64| {
+        let last = (0..count).map(|k| format!("1/{}", (1u64 << 60) + 2 * k + 1)).collect();
+        let b = ["1", "0", "0", "0", "0", "0"].map(String::from).to_vec();
+        Method::Own(Fractions { a: vec![vec![], vec![], vec![], vec![], vec![], last], b }).tableau()
+    };
+    assert_eq!(own(4).unwrap().stages(), 6);
+    assert!(own(5).unwrap_err().to_string().contains("common denominator of its fractions"));
 }
 
 #[test]

@@ -69,7 +69,7 @@ class Sealed:
 
     def certify(
         self, x, y=None, *, semantics: str = "executed", local: bool = False, norm: str = "l2",
-        range: tuple[float, float] | None = None,
+        range: tuple[float, float] | None = None, decide=None,
     ) -> Certified:
         """Proves for each sample how far it may move before its prediction changes.
 
@@ -88,6 +88,9 @@ class Sealed:
             The norm of the radii. In the maximum norm they are local ones.
         range : (low, high), optional
             Radii are about inputs in this range alone, such as pixels in (0, 1). They are local ones.
+        decide : float or sequence of float, optional
+            Whether radii are larger than these distances is decided, and no larger ones are sought: many times faster than
+            `local` where the accuracy at a few distances is all that is asked for. Radii are local ones.
 
         Returns
         -------
@@ -98,7 +101,7 @@ class Sealed:
         The work runs on all cores without the GIL (``RAYON_NUM_THREADS`` limits them). After Ctrl-C what is begun runs
         to its end in the background, for at most 1024 samples.
         """
-        meaning = Meaning(semantics, local, norm, range)
+        meaning = Meaning(semantics, local, norm, range, decide)
         x = _arrays.samples(x, self.model.input_shape)
         labels = _arrays.labels(y, len(x))
         _arrays.note_range(x)
@@ -157,15 +160,18 @@ def common_norm(parts) -> str:
 class Meaning:
     """What radii are about: the program or the real numbers, all inputs of a ball in a norm, or those in a range."""
 
-    def __init__(self, semantics: str, local: bool, norm: str = "l2", range: tuple[float, float] | None = None):
+    def __init__(
+        self, semantics: str, local: bool, norm: str = "l2", range: tuple[float, float] | None = None, decide=None
+    ):
         self.semantics = _arrays.choice("semantics", semantics, ("executed", "exact"))
         self.norm = _arrays.choice("norm", norm, ("l2", "linf"))
         self.range = None if range is None else (float(range[0]), float(range[1]))
         if self.range is not None and not (np.isfinite(self.range).all() and self.range[0] <= self.range[1]):
             raise ParameterError(f"range = {self.range}: it goes from a finite number to a larger one")
-        self.local = local or norm != "l2" or range is not None
+        self.decide = None if decide is None else [float(eps) for eps in np.atleast_1d(decide)]
+        self.local = local or norm != "l2" or range is not None or decide is not None
         #: The same for the crate.
-        self.native = (semantics == "executed", self.local, norm == "linf", self.range)
+        self.native = (semantics == "executed", self.local, norm == "linf", self.range, self.decide)
 
     def __str__(self) -> str:
         words = [f"{self.semantics} semantics", *["local"] * self.local, *["maximum norm"] * (self.norm == "linf")]
@@ -179,7 +185,8 @@ class Certified:
     Attributes
     ----------
     prediction : ndarray of int64, shape ``(samples,)``
-        The class of each sample.
+        The class of each sample. Where nothing is proved: -1 in exact semantics, in executed semantics what the program predicts,
+        and -1 if a logit is NaN.
     radius : ndarray of float64, shape ``(samples,)``
         The prediction is the same for every input at a distance *below* this, in the units of ``x``; the distance is Euclidean
         if :attr:`norm` does not say otherwise, and the input in :attr:`range` if there is one. 0 where nothing is proved. Rounded down to single precision, as in certificates.

@@ -215,9 +215,10 @@ class _Search:
             covers = [r.cover() for r in batch]
             centres = np.stack([c for c, _ in covers])
             # Inputs of a property are no pixels, and nobody needs to be told.
-            meaning = Meaning("exact", local=True)
+            radii = np.array([radius for _, radius in covers])
+            meaning = Meaning("exact", local=True, decide=np.unique(radii[np.isfinite(radii)]))
             r = Certified(sealed._native.certify(self.samples(centres), None, meaning.native), None, meaning)
-            proved = (r.prediction == 1) & (r.radius > np.array([radius for _, radius in covers]))
+            proved = (r.prediction == 1) & (r.radius > radii)
             rest = [k for k in range(len(batch)) if not proved[k]]
             found = self.counterexample(case, centres[rest]) if rest else None
             if found is None and looked == 1 and rest:

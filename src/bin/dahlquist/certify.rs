@@ -13,7 +13,7 @@ use dahlquist::{
         file::CertificateFile,
         part::{Part, Shard},
     },
-    certify::SampleCertificate,
+    certify::{SampleCertificate, Sought},
     data::Dataset,
     model::Model,
     rigor::Upper,
@@ -59,6 +59,9 @@ pub(super) struct Certify {
     /// Compute larger radii, more slowly: fix neurons that cannot switch within the ball, bound margins by linear functions
     #[arg(long, requires = "path")]
     local: bool,
+    /// Decide whether radii are larger than the distances of --eps, and seek no larger ones: as --local, many times faster
+    #[arg(long, requires = "path")]
+    decide: bool,
     /// Norm of the radii. That of Lipschitz constants is ℓ2; for others margins are bounded by linear functions, as with --local
     #[arg(long, value_enum, default_value_t = NormName::L2, requires = "path")]
     norm: NormName,
@@ -209,10 +212,14 @@ impl Certify {
         range: Range<usize>,
     ) -> Result<Vec<SampleCertificate>> {
         let bar = output::progress("certify", range.len());
-        let (semantics, local) = self.meaning();
-        let within = local.then(|| self.within());
-        let meaning = (semantics, within.as_ref());
-        let certified = sealed.certify_part(dataset, range, meaning, &|count| bar.inc(count as u64))?;
+        let ((semantics, local), within) = (self.meaning(), self.within());
+        let eps: Vec<f64> = self.distances().iter().map(|eps| eps.value).collect();
+        let sought = match (local, self.decide) {
+            (false, _) => Sought::Global,
+            (true, false) => Sought::Largest(&within),
+            (true, true) => Sought::At(&within, &eps),
+        };
+        let certified = sealed.certify_part(dataset, range, (semantics, sought), &|count| bar.inc(count as u64))?;
         bar.finish_and_clear();
         Ok(certified)
     }
@@ -222,7 +229,7 @@ impl Certify {
             Some(Meaning::Exact) => Semantics::Exact,
             Some(Meaning::Executed) | None => Semantics::Executed,
         };
-        (semantics, self.local || !self.within().is_plain())
+        (semantics, self.local || self.decide || !self.within().is_plain())
     }
 
     /// Returns the inputs that the radii are about.

@@ -78,7 +78,8 @@ impl Run for Check {
         if let Some(out) = &self.json {
             out.json(&json!({
                 "verified": status == Status::Done, "scope": if self.lipschitz_only { "lipschitz" } else { "all" },
-                "norm": "l2", "program": claimed.program, "kernels": claimed.kernels,
+                "norm": "l2", "within": claimed.samples.as_ref().map(|samples| samples.within),
+                "program": claimed.program, "kernels": claimed.kernels,
                 "findings": findings.iter().map(value).collect::<Vec<_>>(),
             }))?;
         }
@@ -150,7 +151,8 @@ fn status(findings: &[&Finding]) -> Status {
 /// Returns the accuracies that were verified.
 fn table(claimed: &ClaimedSamples) -> String {
     let Some(clean) = claimed.clean_accuracy else { return String::new() };
-    let title = vec![format!("{} distance ε", input::norm(claimed.within.norm)), "certified accuracy".into()];
+    let range = claimed.within.range.map_or(String::new(), |[low, high]| format!(" of inputs in [{low}, {high}]"));
+    let title = vec![format!("{} distance ε{range}", input::norm(claimed.within.norm)), "certified accuracy".into()];
     let certified = claimed.certified_accuracy.iter().map(|claim| vec![claim.eps.to_string(), percent(claim.accuracy)]);
     columns(&[title, vec!["0 (clean)".into(), percent(clean)]].into_iter().chain(certified).collect::<Vec<_>>())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dahlquist::{Network, Result, scalar::Scalar, tensor::argmax};
+use dahlquist::{Network, Result, scalar::Scalar, tensor::class};
 use serde_json::json;
 
 use super::{
@@ -48,9 +48,7 @@ impl Predict {
             logits.extend((0..y.samples()).map(|s| y.sample(s).iter().map(|logit| logit.wide()).collect::<Vec<_>>()));
             Ok(())
         })?;
-        // Where equations are not solved to their tolerance there are no logits, and no prediction.
-        let predicted = |logits: &Vec<f64>| (!logits.iter().any(|logit| logit.is_nan())).then(|| argmax(logits));
-        let predictions: Vec<Option<usize>> = logits.iter().map(predicted).collect();
+        let predictions: Vec<Option<usize>> = logits.iter().map(|logits| class(logits)).collect();
         let unsolved = predictions.iter().filter(|prediction| prediction.is_none()).count();
         let correct = predictions.iter().zip(dataset.labels()).filter(|(p, label)| **p == Some(**label)).count();
         let accuracy = dataset.is_labelled().then_some(correct as f64 / dataset.len() as f64);

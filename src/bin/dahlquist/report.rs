@@ -139,7 +139,8 @@ impl Samples {
         for (s, refusal) in self.refusals.iter().enumerate() {
             let refusal = json!(refusal);
             let (prediction, radius) = (self.claimed.predictions[s], self.claimed.radii[s]);
-            let label = label(&self.claimed, s).map_or(String::new(), |label| label.to_string());
+            let text_of = |class: Option<usize>| class.map_or(String::new(), |class| class.to_string());
+            let (label, prediction) = (text_of(label(&self.claimed, s)), text_of(prediction));
             text += &format!("{s},{label},{prediction},{radius},{}\n", refusal.as_str().unwrap_or_default());
         }
         text
@@ -149,7 +150,7 @@ impl Samples {
     /// distance before.
     pub(super) fn curve(&self) -> Vec<(f64, f64)> {
         let ClaimedSamples { predictions, radii, .. } = &self.claimed;
-        let correct = (0..radii.len()).filter(|&s| label(&self.claimed, s) == Some(predictions[s]) && radii[s] > 0.0);
+        let correct = (0..radii.len()).filter(|&s| radii[s] > 0.0 && label(&self.claimed, s) == predictions[s]);
         let mut ends: Vec<f64> = correct.map(|s| radii[s]).collect();
         ends.sort_by(f64::total_cmp);
         let (count, all) = (ends.len(), radii.len() as f64);

@@ -3,15 +3,15 @@
 use rayon::prelude::*;
 
 use super::{
-    Local, Pass,
-    linear::{self, Region},
+    Local, Pass, Points,
+    linear::{self, Region, Tail},
 };
 use crate::{
     certificate::{Norm, Perturbation, Semantics},
     error::Result,
     rigor::{
         Rounding,
-        directed::{add_up, mul_up, sqrt_up, sub_down},
+        directed::{add_up, mul_up, sub_down},
         environment,
     },
     scalar::Scalar,
@@ -30,57 +30,74 @@ pub(super) struct Around {
     pub(super) head: Vec<Vec<f64>>,
 }
 
-impl<T: Scalar> Local<'_, T> {
-    /// Enlarges what is proved by linear bounds, where they may gain anything; `guesses` are radii that are likely to hold.
-    pub(super) fn extend(
-        &self,
-        pass: &Pass,
-        classes: &[usize],
-        (semantics, perturbation): (Semantics, &Perturbation),
-        guesses: Option<&[f64]>,
-        proved: &mut [f64],
-    ) -> Result<()> {
-        let Some(tail) = self.tail.as_ref().filter(|tail| tail.bends() || !perturbation.is_plain()) else {
-            return Ok(());
-        };
-        if tail.first > self.sealed.feature_layers() {
-            return Ok(());
-        }
-        let (count, range) = (pass.logits.shape().len(), perturbation.range.as_ref());
+/// Linear bounds of the margins of some samples over balls around them.
+pub(super) struct MarginBounds<'a, T: Scalar> {
+    local: &'a Local<'a, T>,
+    tail: &'a Tail,
+    points: &'a Points<T>,
+    pass: &'a Pass,
+    classes: &'a [usize],
+    /// The margins at the samples, as computed: an estimate.
+    centers: Vec<f64>,
+    semantics: Semantics,
+    perturbation: &'a Perturbation,
+}
+
+impl<'a, T: Scalar> MarginBounds<'a, T> {
+    /// Returns the margins of the classes that are predicted; none where linear bounds do not pass the head, or gain nothing.
+    pub(super) fn new(
+        local: &'a Local<'a, T>,
+        (points, pass): (&'a Points<T>, &'a Pass),
+        classes: &'a [usize],
+        (semantics, perturbation): (Semantics, &'a Perturbation),
+    ) -> Option<Self> {
+        let gains =
+            |tail: &&Tail| (tail.bends() || !perturbation.is_plain()) && tail.first <= local.sealed.feature_layers();
+        let tail = local.tail.as_ref().filter(gains)?;
+        let count = pass.logits.shape().len();
         let lead = |s: usize| {
             let (logits, class) = (pass.logits.sample(s), classes[s]);
             let next = (0..count).filter(|&j| j != class).map(|j| logits[j]).fold(f64::NEG_INFINITY, f64::max);
             logits[class] - next
         };
-        let centers: Vec<f64> = (0..proved.len()).map(lead).collect();
-        let width = sqrt_up(self.sealed.network().input().len() as f64);
-        let euclidean = |radius: f64| match perturbation.norm {
-            Norm::L2 => radius,
-            Norm::Linf => mul_up(radius, width),
-        };
-        let mut radii: Vec<f64> = proved.iter().map(|&radius| euclidean(radius)).collect();
-        linear::search(proved, &centers, guesses, |tried| {
-            tried.iter().for_each(|&(s, radius)| radii[s] = euclidean(radius));
-            let around = self.around(pass, &radii, semantics)?;
-            let left = |&(s, radius): &(usize, f64)| {
-                // Each of these runs on a thread of its own.
-                environment::check()?;
-                let front = pass.front.sample(s);
-                let region = match (tail.first, perturbation.norm) {
-                    (0, Norm::L2) => Region::ball(front, radius, range),
-                    (0, Norm::Linf) => Region::cube(cube(front, radius, range)),
-                    _ => Region::ball(front, around.front[s], None),
-                };
-                let class = classes[s];
-                let others = (0..count).filter(|&j| j != class);
-                let needed: Vec<f64> = others.map(|j| add_up(around.head[s][class], around.head[s][j])).collect();
-                let added: Vec<f64> = around.added.iter().map(|layer| layer[s]).collect();
-                Ok(tail.separate(class, &needed, 0.25 * centers[s], &region, &added))
-            };
-            tried.par_iter().map(left).collect()
-        })
+        let centers = (0..classes.len()).map(lead).collect();
+        Some(Self { local, tail, points, pass, classes, centers, semantics, perturbation })
     }
 
+    /// Enlarges what is proved, sample by sample; `guesses` are radii that are likely to hold.
+    pub(super) fn enlarge(&self, guesses: Option<&[f64]>, proved: &mut [f64]) -> Result<()> {
+        linear::search(proved, &self.centers, guesses, |tried| self.left(tried))
+    }
+
+    /// For some samples and radii, returns the margin that is left there, positive where the radius is proved.
+    pub(super) fn left(&self, tried: &[(usize, f64)]) -> Result<Vec<f64>> {
+        let Self { local, tail, pass, perturbation, .. } = self;
+        let count = pass.logits.shape().len();
+        let mut radii = vec![0.0; self.classes.len()];
+        tried.iter().for_each(|&(s, radius)| radii[s] = local.circumradius(radius, perturbation.norm));
+        let around = local.around(pass, &radii, self.semantics)?;
+        let left = |&(s, radius): &(usize, f64)| {
+            // Each of these runs on a thread of its own.
+            environment::check()?;
+            let front = pass.front.sample(s);
+            // What is proved must hold for the sample, and for what the program reads of it, wherever they lie.
+            let range = perturbation.range.as_ref().filter(|range| self.points.lie_in(s, range));
+            let region = match (tail.first, perturbation.norm) {
+                (0, Norm::L2) => Region::ball(front, radius, range),
+                (0, Norm::Linf) => Region::cube(cube(front, radius, range)),
+                _ => Region::ball(front, around.front[s], None),
+            };
+            let class = self.classes[s];
+            let others = (0..count).filter(|&j| j != class);
+            let needed: Vec<f64> = others.map(|j| add_up(around.head[s][class], around.head[s][j])).collect();
+            let added: Vec<f64> = around.added.iter().map(|layer| layer[s]).collect();
+            Ok(tail.separate(class, &needed, 0.25 * self.centers[s], &region, &added))
+        };
+        tried.par_iter().map(left).collect()
+    }
+}
+
+impl<T: Scalar> Local<'_, T> {
     /// Returns what goes into the layers that linear bounds pass, on the samples.
     pub(super) fn front(&self, wide: &Batch<f64>) -> Batch<f64> {
         let before = self.tail.as_ref().map_or(0, |tail| tail.first);

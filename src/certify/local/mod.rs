@@ -19,15 +19,16 @@ mod boxes;
 mod extend;
 mod linear;
 mod motion;
+mod reach;
 mod sensitivity;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 pub use boxes::LinearBounds;
 use faer::Mat;
 use rayon::prelude::*;
 
-use self::{linear::Tail, motion::Motion, sensitivity::Sensitivity};
+use self::{extend::MarginBounds, linear::Tail, motion::Motion, sensitivity::Sensitivity};
 use super::{
     Refusal, Sealed,
     claim::Errors,
@@ -49,6 +50,7 @@ use crate::{
     tape::Tape,
     tensor::{Batch, argmax},
 };
+pub(super) use reach::Asked;
 
 /// How often the interval that holds a local radius is halved.
 const HALVINGS: usize = 4;
@@ -104,7 +106,8 @@ impl<T: Scalar> Sealed<T> {
     }
 
     /// As [`Self::certify_locally`], for inputs at a distance in a norm, in a range where one is given: there is no other input.
-    /// Radii are in that norm.
+    /// Radii are in that norm. A sample that lies outside of the range, or what the program reads of it, is an input all the same:
+    /// then the radius is that of the whole ball.
     ///
     /// # Errors
     /// As [`Self::certify`], and [`Error::Parameter`] for a range that is none.
@@ -114,13 +117,27 @@ impl<T: Scalar> Sealed<T> {
         semantics: Semantics,
         perturbation: &Perturbation,
     ) -> Result<Vec<SampleCertificate>> {
+        self.locally(x, semantics, perturbation, |local, points, _| local.certify(points, perturbation))
+    }
+
+    /// Certifies samples in parallel, some of them at a time: `certify` is given these, and which ones they are.
+    fn locally<S: Scalar>(
+        &self,
+        x: &Batch<S>,
+        semantics: Semantics,
+        perturbation: &Perturbation,
+        certify: impl Fn(&Local<'_, T>, &Points<T>, Range<usize>) -> Result<Vec<SampleCertificate>> + Sync,
+    ) -> Result<Vec<SampleCertificate>> {
         perturbation.validate()?;
         let local = Local::new(self);
         let claims: Vec<Vec<SampleCertificate>> = self
             .wide()
             .chunks(x.samples())
             .into_par_iter()
-            .map(|range| local.certify(&Points::new(x, range, semantics)?, perturbation))
+            .map(|range| {
+                environment::check()?;
+                certify(&local, &Points::new(x, range.clone(), semantics)?, range)
+            })
             .collect::<Result<_>>()?;
         Ok(claims.into_iter().flatten().collect())
     }
@@ -150,6 +167,13 @@ struct Pass {
     centre: Vec<Errors>,
     /// The distances from the classes that are predicted to the others.
     distances: BTreeMap<usize, Distances>,
+}
+
+impl Pass {
+    /// Returns the class of each sample, as computed.
+    fn classes(&self) -> Vec<usize> {
+        (0..self.logits.samples()).map(|s| argmax(self.logits.sample(s))).collect()
+    }
 }
 
 impl<'a, T: Scalar> Local<'a, T> {
@@ -192,7 +216,6 @@ impl<'a, T: Scalar> Local<'a, T> {
     }
 
     fn certify(&self, points: &Points<T>, perturbation: &Perturbation) -> Result<Vec<SampleCertificate>> {
-        environment::check()?;
         let samples = points.wide.samples();
         let pass = self.pass(&points.wide)?;
         let exact = Points { wide: points.wide.clone(), read: None, apart: vec![0.0; samples] };
@@ -201,10 +224,14 @@ impl<'a, T: Scalar> Local<'a, T> {
         let mut proved = radii(&claims);
         let (mut beyond, mut known) = self.prove(&pass, &proved, Semantics::Exact, &[])?;
         self.search(&pass, Semantics::Exact, (&mut proved, &mut beyond), &mut known)?;
-        let predictions: Vec<usize> = claims.iter().map(|claim| claim.prediction).collect();
+        let classes = pass.classes();
+        let enlarge = |semantics, perturbation: &Perturbation, guesses: Option<&[f64]>, proved: &mut [f64]| {
+            let bounds = MarginBounds::new(self, (points, &pass), &classes, (semantics, perturbation));
+            bounds.map_or(Ok(()), |bounds| bounds.enlarge(guesses, proved))
+        };
         let mut by_motion = proved.clone();
         let ball = Perturbation::default();
-        self.extend(&pass, &predictions, (Semantics::Exact, &ball), None, &mut proved)?;
+        enlarge(Semantics::Exact, &ball, None, &mut proved)?;
         if points.read.is_some() {
             claims = self.sealed.certify_recorded(points, &pass.logits, &pass.tape)?;
             // An executed radius is never above the exact one.
@@ -212,37 +239,56 @@ impl<'a, T: Scalar> Local<'a, T> {
             let exact = std::mem::replace(&mut proved, radii(&claims));
             self.search(&pass, Semantics::Executed, (&mut proved, &mut beyond), &mut known)?;
             by_motion.clone_from(&proved);
-            self.extend(&pass, &predictions, (Semantics::Executed, &ball), Some(&exact), &mut proved)?;
+            enlarge(Semantics::Executed, &ball, Some(&exact), &mut proved)?;
             // An executed radius is never above the exact one, wherever the two searches ended.
             proved.iter_mut().zip(&exact).for_each(|(proved, &exact)| *proved = proved.min(exact));
         }
         if !perturbation.is_plain() {
-            // A ball in another norm holds what the Euclidean one in it does, and cutting a ball loses nothing.
-            let width = sqrt_up(points.wide.shape().len() as f64);
-            if perturbation.norm == Norm::Linf {
-                let radii = proved.iter_mut().chain(&mut by_motion);
-                radii.for_each(|radius| *radius = div_down(*radius, width).max(0.0));
-            }
-            let semantics = if points.read.is_some() { Semantics::Executed } else { Semantics::Exact };
-            for (s, claim) in claims.iter_mut().enumerate().filter(|(_, claim)| claim.refusal.is_none()) {
-                let radius = proved[s].min(claim.radius.get());
-                let is_unreadable = points.apart[s] > 0.0 && radius <= points.apart[s];
-                let refusal = is_unreadable.then_some(Refusal::Unreadable);
-                let radius = if is_unreadable { Lower::ZERO } else { Lower::proved(radius) };
-                *claim = SampleCertificate { radius, refusal, ..*claim };
-            }
-            self.extend(&pass, &predictions, (semantics, perturbation), None, &mut proved)?;
+            self.inscribe(&mut claims, points, perturbation.norm);
+            let radii = proved.iter_mut().chain(&mut by_motion);
+            radii.for_each(|radius| *radius = self.inradius(*radius, perturbation.norm));
+            enlarge(points.semantics(), perturbation, None, &mut proved)?;
         }
         for (s, (claim, radius)) in claims.iter_mut().zip(proved).enumerate() {
-            // What the program reads must lie in the ball, or be the sample itself.
-            let readable = points.apart[s] == 0.0 || radius > points.apart[s];
-            if radius > claim.radius.get() && readable {
+            if radius > claim.radius.get() && points.holds(s, radius) {
                 let by = if radius > by_motion[s] { RadiusProof::Linear } else { RadiusProof::Local };
                 let radius = Lower::proved(radius.min(LARGEST_RADIUS));
-                *claim = SampleCertificate { prediction: predictions[s], radius, refusal: None, by };
+                *claim = SampleCertificate { prediction: Some(classes[s]), radius, refusal: None, by };
             }
         }
         Ok(claims)
+    }
+
+    /// Returns the radius of a ball in a norm that lies in a Euclidean one.
+    fn inradius(&self, radius: f64, norm: Norm) -> f64 {
+        match norm {
+            Norm::L2 => radius,
+            Norm::Linf => div_down(radius, self.width()).max(0.0),
+        }
+    }
+
+    /// Returns the radius of a Euclidean ball that holds one in a norm.
+    fn circumradius(&self, radius: f64, norm: Norm) -> f64 {
+        match norm {
+            Norm::L2 => radius,
+            Norm::Linf => mul_up(radius, self.width()),
+        }
+    }
+
+    /// Returns an upper bound of `√d` for inputs of `d` numbers: `‖x‖_∞ ≤ ‖x‖₂ ≤ √d ‖x‖_∞`.
+    fn width(&self) -> f64 {
+        sqrt_up(self.sealed.network().input().len() as f64)
+    }
+
+    /// Makes claims about Euclidean balls claims about the balls in a norm that lie in them.
+    fn inscribe(&self, claims: &mut [SampleCertificate], points: &Points<T>, norm: Norm) {
+        for (s, claim) in claims.iter_mut().enumerate().filter(|(_, claim)| claim.refusal.is_none()) {
+            let radius = self.inradius(claim.radius.get(), norm);
+            (claim.radius, claim.refusal) = match points.holds(s, radius) {
+                true => (Lower::proved(radius), None),
+                false => (Lower::ZERO, Some(Refusal::Unreadable)),
+            };
+        }
     }
 
     /// Enlarges what is proved, towards `beyond`.

@@ -142,8 +142,9 @@ fn samples(claims: &ClaimedSamples, accepted: &Accepted, samples: &Samples) -> F
         return fails("the order of sums is that of other kernels");
     }
     let accuracy = |eps: Option<f64>| {
-        let right =
-            |s: &usize| claims.predictions[*s] == samples.labels[*s] && eps.is_none_or(|eps| claims.radii[*s] > eps);
+        let right = |s: &usize| {
+            claims.predictions[*s] == Some(samples.labels[*s]) && eps.is_none_or(|eps| claims.radii[*s] > eps)
+        };
         (0..count).filter(right).count() as f64 / count as f64
     };
     let clean = claims.clean_accuracy.is_none_or(|claimed| claimed == accuracy(None));
@@ -182,8 +183,9 @@ fn samples(claims: &ClaimedSamples, accepted: &Accepted, samples: &Samples) -> F
         if issued.iter().any(says) {
             continue;
         }
-        let what = format!("sample {s}: class {prediction} within {radius} ({:?})", claims.semantics);
-        return match refute::radius(accepted, &samples.sample(s), claims.semantics, prediction, radius) {
+        let what = format!("sample {s}: class {prediction:?} within {radius} ({:?})", claims.semantics);
+        let refuted = |class| refute::radius(accepted, &samples.sample(s), claims.semantics, class, radius);
+        return match prediction.is_some_and(refuted) {
             true => Fate::False(what),
             false => Fate::Undecided(what),
         };

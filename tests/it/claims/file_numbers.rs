@@ -4,9 +4,11 @@ use std::{fs, path::Path, process::Command};
 
 use dahlquist::{
     Error, Network, Sealed, Semantics,
+    activation::Activation,
+    certificate::{Norm, Perturbation},
     certify::Refusal,
     data::{Dataset, samples},
-    layer::AffineLayer,
+    layer::{ActivationLayer, AffineLayer, Layer},
     network,
     operator::{Affine, Dense},
     tensor::{Batch, Shape},
@@ -40,7 +42,7 @@ fn an_exact_claim_is_about_the_number_that_is_given() {
     let local = sealed.certify_locally(&Batch::new(X, vec![1_600_000_063.0]).unwrap(), Semantics::Exact).unwrap()[0];
     assert!(local.holds_at(64.999) && !local.holds_at(65.0), "{local:?}");
     assert!(claim(1_599_999_990.0).holds_at(137.999));
-    assert_eq!(claim(1_600_000_129.0).prediction, 1);
+    assert_eq!(claim(1_600_000_129.0).prediction, Some(1));
     // A sample of the network's own format is the same as ever.
     let own = sealed.certify(&Batch::new(X, vec![1.6e9f32]).unwrap(), Semantics::Exact).unwrap()[0];
     assert_eq!(own, claim(1.6e9));
@@ -66,7 +68,7 @@ fn an_executed_claim_covers_what_the_program_reads() {
         let x = 0.5 + f64::from(k) * unit / 16.0;
         let (claim, read) = (claim(x), x as f32);
         // Certified or not: what is reported is what the program predicts for the file.
-        assert_eq!(claim.prediction, usize::from(read < 0.5), "{claim:?} at {x}");
+        assert_eq!(claim.prediction, Some(usize::from(read < 0.5)), "{claim:?} at {x}");
         if claim.radius.get() > 0.0 {
             assert!(claim.radius.get() > (f64::from(read) - x).abs() && claim.radius.get() <= (x - 0.5).abs());
         }
@@ -76,6 +78,35 @@ fn an_executed_claim_covers_what_the_program_reads() {
     let huge = Batch::new(X, vec![1e300]).unwrap();
     assert!(matches!(sealed.certify(&huge, Semantics::Executed), Err(Error::NotFinite { .. })));
     assert!(sealed.certify(&huge, Semantics::Exact).unwrap()[0].radius.get() > 0.0);
+}
+
+/// A range that ends at the sample may leave out what the program reads of it.
+#[test]
+fn a_range_that_leaves_out_what_the_program_reads_proves_nothing_of_it() {
+    // The logits x and 1/2, behind a function that linear bounds bend at: so that they are tried.
+    let features: Box<dyn Layer<f32>> = Box::new(ActivationLayer::new::<f32>(Activation::Relu {}, X).unwrap());
+    let head = Affine::new(Dense::new(2, 1, vec![1.0f32, 0.0]).unwrap(), Some(vec![0.0, 0.5])).unwrap();
+    let sealed = Network::new(X, vec![features, Box::new(AffineLayer::new(head))]).unwrap().seal().unwrap();
+    let (mut left_out, mut larger) = (0, 0);
+    for k in (-400..400).step_by(3) {
+        let x = 0.5 + f64::from(k) * 2f64.powi(-28);
+        let read = x as f32;
+        for (norm, range) in [Norm::L2, Norm::Linf].into_iter().flat_map(|n| [(n, [0.0, x]), (n, [x, 1.0])]) {
+            let within = Perturbation { norm, range: Some(range) };
+            let batch = Batch::new(X, vec![x]).unwrap();
+            let claim = sealed.certify_locally_within(&batch, Semantics::Executed, &within).unwrap()[0];
+            let decided = sealed.decide_locally(&batch, Semantics::Executed, &within, &[0.01]).unwrap()[0];
+            for claim in [claim, decided] {
+                assert_eq!(claim.prediction, Some(usize::from(read < 0.5)), "{claim:?} at {x} in {range:?}");
+                if !(range[0]..=range[1]).contains(&f64::from(read)) {
+                    left_out += 1;
+                    assert!(claim.radius.get() <= (x - 0.5).abs(), "{claim:?} at {x} in {range:?}");
+                }
+                larger += usize::from(claim.radius.get() > (x - 0.5).abs());
+            }
+        }
+    }
+    assert!(left_out > 100 && larger > 100, "{left_out} and {larger}");
 }
 
 #[test]

@@ -3,9 +3,11 @@
 use dahlquist::{
     Network, Semantics,
     activation::Activation,
-    certify::{SealOptions, Summation},
+    certificate::ClaimedSamples,
+    certify::{Refusal, SealOptions, Summation},
     field::GradientField,
     integrate::Tableau,
+    io::Digest,
     layer::{AffineLayer, Flow, Layer, Step},
     operator::{Affine, Conv2d, Dense, Geometry},
     rigor::{
@@ -40,7 +42,7 @@ fn only_the_two_logits_compared_are_charged() {
         let sealed = network.unwrap().seal().unwrap();
         let claim = sealed.certify(&Batch::new(Shape::Features(2), vec![1.0f32, 1.0]).unwrap(), Semantics::Executed);
         let claim = claim.unwrap()[0];
-        assert_eq!(claim.prediction, class);
+        assert_eq!(claim.prediction, Some(class));
         claim.radius.get()
     };
     // The third logit is far below in either case: that its rounding exceeds the margin is of no concern to the others.
@@ -120,11 +122,39 @@ fn a_denoiser_seals() {
         let claims = sealed.certify(&x, Semantics::Executed).unwrap();
         let y = sealed.forward(&x).unwrap();
         for (s, claim) in claims.iter().enumerate() {
-            assert_eq!(claim.prediction, argmax(y.sample(s)));
+            assert_eq!(claim.prediction, Some(argmax(y.sample(s))));
             assert_eq!(claim.radius.get() > 0.0, claim.refusal.is_none());
         }
         assert!(sealed.gaps(&x).unwrap().iter().all(|gaps| gaps.prediction < shape.len()));
     }
+}
+
+/// A logit that is NaN is of no class, and a class that rounding alone leads to is none that is proved: neither is counted as right.
+#[test]
+fn what_has_no_class_is_not_counted_as_right() {
+    type Found = (Option<usize>, Option<Refusal>, Option<f64>);
+    fn claims<T: Scalar>(network: Network<T>, x: &[f64], semantics: Semantics) -> Found {
+        let x = Batch::new(network.input(), x.to_vec()).unwrap();
+        let claims = network.seal().unwrap().certify(&x, semantics).unwrap();
+        let claimed = ClaimedSamples::new(Digest::of(b""), (semantics, false), &claims, &[0], &[]).unwrap();
+        (claims[0].prediction, claims[0].refusal, claimed.clean_accuracy)
+    }
+    // Two infinities of f32, and their differences, which are NaN.
+    let dense = |o, w: &[f32]| Box::new(head(o, w.to_vec(), None)) as Box<dyn Layer<f32>>;
+    let layers = vec![dense(2, &[3e38, 3e38]), dense(2, &[1.0, -1.0, -1.0, 1.0])];
+    let huge = Network::new(Shape::Features(1), layers).unwrap();
+    assert_eq!(claims(huge, &[10.0], Semantics::Executed), (None, Some(Refusal::Overflow), Some(0.0)));
+    // The logits 1/2 and 1 of x = (1, 1, 1): class 1, but 1 + 1e16 - 1e16 comes out as 0.
+    let lost = || {
+        let w = [0.0, 0.0, 0.0, 1.0, 1e16, -1e16];
+        Network::new(Shape::Features(3), vec![Box::new(head(2, w.to_vec(), Some(vec![0.5, 0.0]))) as _]).unwrap()
+    };
+    let x = [1.0; 3];
+    assert_eq!(claims(lost(), &x, Semantics::Exact), (None, Some(Refusal::Tie), Some(0.0)));
+    let executed = lost().forward(&Batch::new(Shape::Features(3), x.to_vec()).unwrap()).unwrap();
+    let class = argmax(executed.data());
+    let right = if class == 0 { 1.0 } else { 0.0 };
+    assert_eq!(claims(lost(), &x, Semantics::Executed), (Some(class), Some(Refusal::Tie), Some(right)));
 }
 
 /// A head with many classes: distances are those of the predicted class, as wide as they are, and sealing computes none.
@@ -144,7 +174,7 @@ fn a_head_of_a_thousand_classes_seals() {
     let row = |i: usize| &w[i * features..][..features];
     let least = (0..classes).filter(|&j| j != 321).map(|j| gaps[j] / distance_up(row(321), row(j)));
     let least = least.fold(f64::INFINITY, f64::min);
-    assert_eq!(claim.prediction, 321);
+    assert_eq!(claim.prediction, Some(321));
     assert!((claim.radius.get() / least - 1.0).abs() < 1e-12, "{claim:?}, {least}");
     assert!(sealed.certify(&x, Semantics::Executed).unwrap()[0].radius.get() > 0.99 * claim.radius.get());
 }

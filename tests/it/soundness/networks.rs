@@ -108,7 +108,7 @@ fn margin() {
             let batch = Batch::new(Shape::Features(*n), x.clone()).unwrap();
             for semantics in [Semantics::Exact, Semantics::Executed] {
                 let claim = sealed.certify(&batch, semantics).unwrap()[0];
-                let (i, radius) = (claim.prediction, claim.radius.get());
+                let (Some(i), radius) = (claim.prediction, claim.radius.get()) else { continue };
                 if radius <= 0.0 {
                     continue;
                 }

@@ -1,0 +1,195 @@
+//! Radii that are given: one ball for each sample, in place of the search for the largest.
+//!
+//! Whoever asks for the accuracy at a distance, and whoever checks a certificate, knows the radius that is to be proved.
+
+use super::{LARGEST_RADIUS, Local, Pass, Points, extend::MarginBounds};
+use crate::{
+    certificate::{Perturbation, RadiusProof, Semantics},
+    certify::{SampleCertificate, Sealed},
+    error::{Error, Result},
+    rigor::{Lower, directed::mul_up},
+    scalar::Scalar,
+    tensor::Batch,
+};
+
+/// Radii that are to be above a distance are asked for at this many times it: then they still are when a certificate rounds them
+/// down to `f32`.
+const BEYOND: f64 = 1.0 + 1.0 / (1u64 << 20) as f64;
+
+/// A radius that is asked for, and what is to prove it.
+#[derive(Clone, Copy)]
+pub(in crate::certify) struct Asked {
+    pub radius: f64,
+    pub by: RadiusProof,
+}
+
+impl<T: Scalar> Sealed<T> {
+    /// As [`Self::certify_locally_within`], for distances that are given: whether a sample's radius is larger than each of them is
+    /// decided, the largest radius is not sought. A sample costs one ball for each distance up to the first that is not proved, and
+    /// not the twenty of a search.
+    ///
+    /// Radii are proved, and for a distance that holds at most 2⁻²⁰ larger than it, if global constants do not prove more.
+    ///
+    /// # Errors
+    /// As [`Self::certify_locally_within`], and [`Error::Parameter`] for a distance that is negative or not finite.
+    ///
+    /// ```
+    /// use dahlquist::{Network, Semantics, activation::Activation, certificate::Perturbation, tensor::{Batch, Shape}};
+    /// use dahlquist::{layer::{ActivationLayer, AffineLayer, Layer}, operator::{Affine, Dense}};
+    /// // f(x) = (relu(x) − 8 relu(−x), 1/2): at 1, the class stands up to 1/2, and the Lipschitz constant proves 1/16.
+    /// let dense = |o, i, w: &[f64], b: &[f64]| -> dahlquist::Result<Box<dyn Layer<f64>>> {
+    ///     Ok(Box::new(AffineLayer::new(Affine::new(Dense::new(o, i, w.to_vec())?, Some(b.to_vec()))?)))
+    /// };
+    /// let relu = Box::new(ActivationLayer::new::<f64>(Activation::Relu {}, Shape::Features(2))?);
+    /// let layers = vec![dense(2, 1, &[1.0, -1.0], &[0.0; 2])?, relu, dense(2, 2, &[1.0, -8.0, 0.0, 0.0], &[0.0, 0.5])?];
+    /// let sealed = Network::new(Shape::Features(1), layers)?.seal()?;
+    /// let x = Batch::new(Shape::Features(1), vec![1.0])?;
+    /// let decide = |eps: &[f64]| sealed.decide_locally(&x, Semantics::Exact, &Perturbation::default(), eps);
+    /// assert!(decide(&[0.25, 0.375])?[0].holds_at(0.375));
+    /// assert!(!decide(&[0.625])?[0].holds_at(0.625));
+    /// # Ok::<(), dahlquist::Error>(())
+    /// ```
+    pub fn decide_locally<S: Scalar>(
+        &self,
+        x: &Batch<S>,
+        semantics: Semantics,
+        perturbation: &Perturbation,
+        distances: &[f64],
+    ) -> Result<Vec<SampleCertificate>> {
+        if let Some(distance) = distances.iter().find(|distance| !(distance.is_finite() && **distance >= 0.0)) {
+            return Err(Error::parameter("distance", distance.to_string(), "a finite number of at least 0"));
+        }
+        let mut ascending = distances.to_vec();
+        ascending.sort_by(f64::total_cmp);
+        self.locally(x, semantics, perturbation, |local, points, _| local.decide(points, perturbation, &ascending))
+    }
+
+    /// As [`Self::certify_locally_within`] for samples whose radii are claimed: these are tried first, by the proof that is
+    /// claimed. If one of them is not found, the largest is sought.
+    pub(in crate::certify) fn confirm_locally<S: Scalar>(
+        &self,
+        x: &Batch<S>,
+        semantics: Semantics,
+        perturbation: &Perturbation,
+        asked: &[Asked],
+    ) -> Result<Vec<SampleCertificate>> {
+        self.locally(x, semantics, perturbation, |local, points, range| {
+            local.confirm(points, perturbation, &asked[range])
+        })
+    }
+}
+
+impl<T: Scalar> Local<'_, T> {
+    fn decide(
+        &self,
+        points: &Points<T>,
+        perturbation: &Perturbation,
+        distances: &[f64],
+    ) -> Result<Vec<SampleCertificate>> {
+        let mut reach = Reach::new(self, points, perturbation)?;
+        let mut open: Vec<usize> = (0..points.wide.samples()).collect();
+        for &distance in distances {
+            let radius = mul_up(distance, BEYOND).max(f64::MIN_POSITIVE);
+            for by in [RadiusProof::Linear, RadiusProof::Local] {
+                reach.prove(by, &reach.below(&open, radius))?;
+            }
+            let below = reach.below(&open, radius);
+            open.retain(|s| below.iter().all(|(other, _)| other != s));
+        }
+        Ok(reach.claims)
+    }
+
+    fn confirm(
+        &self,
+        points: &Points<T>,
+        perturbation: &Perturbation,
+        asked: &[Asked],
+    ) -> Result<Vec<SampleCertificate>> {
+        let mut reach = Reach::new(self, points, perturbation)?;
+        for by in [RadiusProof::Linear, RadiusProof::Local] {
+            let asked: Vec<(usize, f64)> =
+                (0..asked.len()).filter(|&s| asked[s].by == by).map(|s| (s, asked[s].radius)).collect();
+            reach.prove(by, &asked)?;
+        }
+        let is_confirmed =
+            |s: usize| reach.claims[s].radius.get() >= asked[s].radius && reach.claims[s].by == asked[s].by;
+        let missing: Vec<usize> = (0..asked.len()).filter(|&s| !is_confirmed(s)).collect();
+        if !missing.is_empty() {
+            // What was found in a larger ball may be missed in a smaller one: slopes are improved by estimates.
+            let largest = self.certify(&points.gather(&missing), perturbation)?;
+            missing.into_iter().zip(largest).for_each(|(s, claim)| reach.claims[s] = claim);
+        }
+        Ok(reach.claims)
+    }
+}
+
+/// Claims about some samples, which grow.
+struct Reach<'a, T: Scalar> {
+    local: &'a Local<'a, T>,
+    points: &'a Points<T>,
+    perturbation: &'a Perturbation,
+    pass: Pass,
+    classes: Vec<usize>,
+    claims: Vec<SampleCertificate>,
+}
+
+impl<'a, T: Scalar> Reach<'a, T> {
+    /// Returns the claims that global constants prove.
+    fn new(local: &'a Local<'a, T>, points: &'a Points<T>, perturbation: &'a Perturbation) -> Result<Self> {
+        let pass = local.pass(&points.wide)?;
+        let mut claims = local.sealed.certify_recorded(points, &pass.logits, &pass.tape)?;
+        local.inscribe(&mut claims, points, perturbation.norm);
+        let classes = pass.classes();
+        Ok(Self { local, points, perturbation, pass, classes, claims })
+    }
+
+    /// Returns those of some samples whose radius is below another one, with that.
+    fn below(&self, samples: &[usize], radius: f64) -> Vec<(usize, f64)> {
+        let below = samples.iter().filter(|&&s| self.claims[s].radius.get() < radius);
+        below.map(|&s| (s, radius)).collect()
+    }
+
+    /// Tries to prove radii of some samples.
+    fn prove(&mut self, by: RadiusProof, tried: &[(usize, f64)]) -> Result<()> {
+        let tried: Vec<(usize, f64)> = tried.iter().copied().filter(|(_, radius)| *radius <= LARGEST_RADIUS).collect();
+        if tried.is_empty() {
+            return Ok(());
+        }
+        let holds = match by {
+            RadiusProof::Lipschitz => return Ok(()),
+            RadiusProof::Local => self.by_motion(&tried)?,
+            RadiusProof::Linear => self.by_linear_bounds(&tried)?,
+        };
+        for (&(s, radius), holds) in tried.iter().zip(holds) {
+            let claim = &mut self.claims[s];
+            if holds && radius > claim.radius.get() && self.points.holds(s, radius) {
+                let prediction = Some(self.classes[s]);
+                *claim = SampleCertificate { prediction, radius: Lower::proved(radius), refusal: None, by };
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns for some samples whether the constants of a ball prove it.
+    fn by_motion(&self, tried: &[(usize, f64)]) -> Result<Vec<bool>> {
+        let mut balls = vec![0.0; self.claims.len()];
+        for &(s, radius) in tried {
+            balls[s] = self.local.circumradius(radius, self.perturbation.norm);
+        }
+        let (promised, _) = self.local.prove(&self.pass, &balls, self.semantics(), &[])?;
+        Ok(tried.iter().map(|&(s, _)| promised[s] >= balls[s]).collect())
+    }
+
+    /// Returns for some samples whether linear bounds prove a ball.
+    fn by_linear_bounds(&self, tried: &[(usize, f64)]) -> Result<Vec<bool>> {
+        let meaning = (self.semantics(), self.perturbation);
+        let Some(bounds) = MarginBounds::new(self.local, (self.points, &self.pass), &self.classes, meaning) else {
+            return Ok(vec![false; tried.len()]);
+        };
+        Ok(bounds.left(tried)?.into_iter().map(|left| left > 0.0).collect())
+    }
+
+    fn semantics(&self) -> Semantics {
+        self.points.semantics()
+    }
+}
