@@ -25,9 +25,9 @@ def test_the_radius_of_a_linear_network_is_the_distance_of_the_boundary(linear):
     r = linear.seal().certify(np.array([[0.5, 0.5], [0, 0]]), [0, 1], semantics="exact")
     truth = 3.5 / 5
     assert truth * (1 - 1e-6) < r.radius[0] <= truth
-    # A tie has no radius.
+    # A tie has no radius, and no class is proved.
     assert (r.radius[1], r.refusal[1]) == (0, "tie")
-    np.testing.assert_array_equal(r.prediction, [0, 0])
+    np.testing.assert_array_equal(r.prediction, [0, -1])
     np.testing.assert_array_equal(r.correct, [True, False])
     assert (r.clean_accuracy, r.accuracy(0.5), r.accuracy(0.7)) == (0.5, 0.5, 0.0)
     np.testing.assert_array_equal(r.accuracy([0, 0.5, truth, 1]), [0.5, 0.5, 0, 0])
@@ -37,6 +37,24 @@ def test_a_radius_is_strict(linear):
     r = linear.seal().certify(np.array([[0.5, 0.5]]), [0], semantics="exact")
     assert r.accuracy(r.radius[0]) == 0.0
     assert r.accuracy(np.nextafter(r.radius[0], 0)) == 1.0
+
+
+@pytest.mark.parametrize("semantics", ["exact", "executed"])
+def test_distances_are_decided_without_a_search(rng, semantics):
+    model, _ = mlp(rng)
+    x, y, sealed = rng.uniform(size=(60, 6)).astype(np.float32), rng.integers(0, 4, 60), model.seal()
+    largest, plain = (sealed.certify(x, y, semantics=semantics, local=local) for local in (True, False))
+    distances = np.quantile(largest.radius, [0.3, 0.7])
+    r = sealed.certify(x, y, semantics=semantics, decide=distances)
+    assert r.local and "local" in repr(r)
+    for eps in distances:
+        # The search for the largest radius ends within half a per cent of it.
+        clear = np.abs(largest.radius - eps) > 0.006 * eps
+        np.testing.assert_array_equal((r.radius > eps)[clear], (largest.radius > eps)[clear])
+    assert (r.radius <= np.maximum(distances[1] * (1 + 2e-6), plain.radius)).all()
+    assert dq.check(r.certificate(), model, x, y).verified
+    with pytest.raises(dq.errors.ParameterError):
+        sealed.certify(x, decide=-1.0)
 
 
 @pytest.mark.parametrize("semantics", ["exact", "executed"])

@@ -66,7 +66,7 @@ pub fn check_samples<T: Scalar>(
     claimed: &ClaimedSamples,
     sealed: &Sealed<T>,
     dataset: &Dataset,
-    observe: &dyn Fn(usize),
+    observe: &(dyn Fn(usize) + Sync),
 ) -> Result<Vec<Finding>> {
     let count = dataset.len();
     let norm = match claimed.within.norm {

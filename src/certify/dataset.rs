@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::{SampleCertificate, Sealed, Semantics, local::Asked};
+use super::{
+    SampleCertificate, Sealed, Semantics,
+    local::{Asked, Goal, ascending},
+};
 use crate::{
     certificate::{ClaimedSamples, Perturbation},
     check::same,
@@ -42,7 +45,7 @@ impl<T: Scalar> Sealed<T> {
         &self,
         dataset: &Dataset,
         (semantics, local): (Semantics, bool),
-        observe: &dyn Fn(usize),
+        observe: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<SampleCertificate>> {
         let ball = Perturbation::default();
         let sought = if local { Sought::Largest(&ball) } else { Sought::Global };
@@ -60,7 +63,7 @@ impl<T: Scalar> Sealed<T> {
         dataset: &Dataset,
         part: Range<usize>,
         (semantics, sought): (Semantics, Sought<'_>),
-        observe: &dyn Fn(usize),
+        observe: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<SampleCertificate>> {
         if let Sought::Claimed(claimed) = sought {
             claimed.lengths()?;
@@ -76,25 +79,28 @@ impl<T: Scalar> Sealed<T> {
             }
             // The numbers of the file, whatever the format of the network.
             let x = dataset.batch::<f64>(&indices)?;
+            let locally = |within, goal| self.locally((&x, semantics), within, goal, observe);
             let claims = match sought {
                 Sought::Claimed(claimed) if claimed.local && !claimed.by.is_empty() => {
                     // A little more, as subtracting the difference rounds as well.
                     let around = |radius: f64| if off == 0.0 { radius } else { mul_up(add_up(radius, off), ROUNDED) };
                     let asked = |&s: &usize| Asked { radius: around(claimed.radii[s]), by: claimed.by[s] };
-                    let asked: Vec<Asked> = indices.iter().map(asked).collect();
-                    self.confirm_locally(&x, semantics, &claimed.within, &asked)?
+                    locally(&claimed.within, Goal::Claimed(&indices.iter().map(asked).collect::<Vec<_>>()))?
                 }
                 Sought::Claimed(ClaimedSamples { local: true, within, .. }) | Sought::Largest(within) => {
-                    self.certify_locally_within(&x, semantics, within)?
+                    locally(within, Goal::Largest)?
                 }
-                Sought::Global | Sought::Claimed(_) => self.certify(&x, semantics)?,
-                Sought::At(perturbation, distances) => {
+                Sought::At(within, distances) => {
                     let distances: Vec<f64> = distances.iter().map(|&eps| add_up(eps, off)).collect();
-                    self.decide_locally(&x, semantics, perturbation, &distances)?
+                    locally(within, Goal::Distances(&ascending(&distances)?))?
+                }
+                Sought::Global | Sought::Claimed(_) => {
+                    let claims = self.certify(&x, semantics)?;
+                    observe(indices.len());
+                    claims
                 }
             };
             certified.extend(claims.into_iter().map(|claim| claim.moved_by(off)));
-            observe(indices.len());
         }
         Ok(certified)
     }

@@ -99,7 +99,7 @@ class Sealed:
         Notes
         -----
         The work runs on all cores without the GIL (``RAYON_NUM_THREADS`` limits them). After Ctrl-C what is begun runs
-        to its end in the background, for at most 1024 samples.
+        to its end in the background: at most 1024 samples, or those of local radii that a thread takes at a time.
         """
         meaning = Meaning(semantics, local, norm, range, decide)
         x = _arrays.samples(x, self.model.input_shape)

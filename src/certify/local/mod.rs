@@ -50,7 +50,7 @@ use crate::{
     tape::Tape,
     tensor::{Batch, argmax},
 };
-pub(super) use reach::Asked;
+pub(super) use reach::{Asked, Goal, ascending};
 
 /// How often the interval that holds a local radius is halved.
 const HALVINGS: usize = 4;
@@ -117,28 +117,32 @@ impl<T: Scalar> Sealed<T> {
         semantics: Semantics,
         perturbation: &Perturbation,
     ) -> Result<Vec<SampleCertificate>> {
-        self.locally(x, semantics, perturbation, |local, points, _| local.certify(points, perturbation))
+        self.locally((x, semantics), perturbation, Goal::Largest, &|_| ())
     }
 
-    /// Certifies samples in parallel, some of them at a time: `certify` is given these, and which ones they are.
-    fn locally<S: Scalar>(
+    /// Certifies samples in parallel, some of them at a time; `observe` is called with how many.
+    pub(super) fn locally<S: Scalar>(
         &self,
-        x: &Batch<S>,
-        semantics: Semantics,
+        (x, semantics): (&Batch<S>, Semantics),
         perturbation: &Perturbation,
-        certify: impl Fn(&Local<'_, T>, &Points<T>, Range<usize>) -> Result<Vec<SampleCertificate>> + Sync,
+        goal: Goal<'_>,
+        observe: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<SampleCertificate>> {
         perturbation.validate()?;
         let local = Local::new(self);
-        let claims: Vec<Vec<SampleCertificate>> = self
-            .wide()
-            .chunks(x.samples())
-            .into_par_iter()
-            .map(|range| {
-                environment::check()?;
-                certify(&local, &Points::new(x, range.clone(), semantics)?, range)
-            })
-            .collect::<Result<_>>()?;
+        let certify = |range: Range<usize>| {
+            environment::check()?;
+            let points = Points::new(x, range.clone(), semantics)?;
+            let claims = match goal {
+                Goal::Largest => local.certify(&points, perturbation),
+                Goal::Distances(distances) => local.decide(&points, perturbation, distances),
+                Goal::Claimed(claimed) => local.confirm(&points, perturbation, &claimed[range.clone()]),
+            };
+            observe(range.len());
+            claims
+        };
+        let claims: Vec<Vec<SampleCertificate>> =
+            self.wide().chunks(x.samples()).into_par_iter().map(certify).collect::<Result<_>>()?;
         Ok(claims.into_iter().flatten().collect())
     }
 }

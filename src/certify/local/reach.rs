@@ -23,6 +23,17 @@ pub(in crate::certify) struct Asked {
     pub by: RadiusProof,
 }
 
+/// Which radii are sought.
+#[derive(Clone, Copy)]
+pub(in crate::certify) enum Goal<'a> {
+    /// The largest.
+    Largest,
+    /// Those that are larger than distances, which ascend.
+    Distances(&'a [f64]),
+    /// One for each sample, by one proof; where it is not found, the largest.
+    Claimed(&'a [Asked]),
+}
+
 impl<T: Scalar> Sealed<T> {
     /// As [`Self::certify_locally_within`], for distances that are given: whether a sample's radius is larger than each of them is
     /// decided, the largest radius is not sought. A sample costs one ball for each distance up to the first that is not proved, and
@@ -56,31 +67,25 @@ impl<T: Scalar> Sealed<T> {
         perturbation: &Perturbation,
         distances: &[f64],
     ) -> Result<Vec<SampleCertificate>> {
-        if let Some(distance) = distances.iter().find(|distance| !(distance.is_finite() && **distance >= 0.0)) {
-            return Err(Error::parameter("distance", distance.to_string(), "a finite number of at least 0"));
-        }
-        let mut ascending = distances.to_vec();
-        ascending.sort_by(f64::total_cmp);
-        self.locally(x, semantics, perturbation, |local, points, _| local.decide(points, perturbation, &ascending))
-    }
-
-    /// As [`Self::certify_locally_within`] for samples whose radii are claimed: these are tried first, by the proof that is
-    /// claimed. If one of them is not found, the largest is sought.
-    pub(in crate::certify) fn confirm_locally<S: Scalar>(
-        &self,
-        x: &Batch<S>,
-        semantics: Semantics,
-        perturbation: &Perturbation,
-        asked: &[Asked],
-    ) -> Result<Vec<SampleCertificate>> {
-        self.locally(x, semantics, perturbation, |local, points, range| {
-            local.confirm(points, perturbation, &asked[range])
-        })
+        self.locally((x, semantics), perturbation, Goal::Distances(&ascending(distances)?), &|_| ())
     }
 }
 
+/// Returns distances in order.
+///
+/// # Errors
+/// [`Error::Parameter`] for one that is negative or not finite.
+pub(in crate::certify) fn ascending(distances: &[f64]) -> Result<Vec<f64>> {
+    if let Some(distance) = distances.iter().find(|distance| !(distance.is_finite() && **distance >= 0.0)) {
+        return Err(Error::parameter("distance", distance, "it is a finite number of at least 0"));
+    }
+    let mut ascending = distances.to_vec();
+    ascending.sort_by(f64::total_cmp);
+    Ok(ascending)
+}
+
 impl<T: Scalar> Local<'_, T> {
-    fn decide(
+    pub(super) fn decide(
         &self,
         points: &Points<T>,
         perturbation: &Perturbation,
@@ -99,7 +104,7 @@ impl<T: Scalar> Local<'_, T> {
         Ok(reach.claims)
     }
 
-    fn confirm(
+    pub(super) fn confirm(
         &self,
         points: &Points<T>,
         perturbation: &Perturbation,
