@@ -488,6 +488,11 @@ class Reading:
             self.node(proof, path, ("equilibrium",), below, lambda parts: equilibrium(parts[0]))
         elif kind == "flow":
             count = proof.get("evidence", {}).get("steps")
+            if "fields" not in spec and "steps" not in spec:
+                # It follows from how a norm was proved; another number of steps is another network.
+                self.say(UNREAD, path, "the number of steps, which the model leaves open")
+                if type(count) is not int or count < 1:
+                    raise Refused(f"{count!r} steps")
             h, steps, name, fields = self.once(lambda s, at: self.model.steps(s, *at), spec, (shape, count))
             one = len(fields) == 1
             below = [lambda p, f=f, k=k: self.step(p, join(path, "step" if one else f"steps.{k}"), name, h, f)

@@ -128,6 +128,9 @@ def steps_of(proof, counts):
     return counts
 
 
+SAMPLES = {"sha256", "semantics", "local", "within", "predictions", "radii", "by", "labels", "clean_accuracy", "certified_accuracy"}
+
+
 def check_samples(reading, certificate, data):
     """Adds a verdict for each sample: in exact semantics its class, and its radius by the constant of the features."""
     claimed, model = certificate["samples"], reading.model
@@ -137,6 +140,10 @@ def check_samples(reading, certificate, data):
     coordinates = [Q(x, 255) if tensors.type("x") == "U8" else Q(x) for x in coordinates]
     digest = hashlib.sha256(raw + b"".join(label.to_bytes(8, "little") for label in labels)).hexdigest()
     classes, radii = claimed["predictions"], claimed["radii"]
+    if set(claimed) - SAMPLES:
+        return reading.say(UNREAD, "samples", f"the key {min(set(claimed) - SAMPLES)!r}")
+    if not claimed.get("local") and claimed.get("within", {"norm": "l2"}) != {"norm": "l2"}:
+        return reading.say(REFUSED, "samples", "radii in another norm, or within a range, that are not local")
     if digest != claimed["sha256"] or len(classes) != count or len(radii) != count:
         return reading.say(REFUSED, "samples", "they are others")
     if claimed.get("labels", labels) != labels or not accurate(claimed):

@@ -131,7 +131,8 @@ RULES = ("operator_norm", "isometry", "slope", "windows", "gradient_field", "res
          "stage_multipliers", "lipschitz_step", "one_sided_lipschitz", "quadratic_constraint", "composition", "sum")
 UNDECIDED = ("exponential_step", "skew_flow", "implicit_step")  # rules that are not checked here, true or false
 MOST = 40  # false claims for each model
-UNKNOWN = ("exponential_euler", "which are not rational", "an implicit method", "the rule skew_flow", "the rule implicit_step")
+UNKNOWN = ("exponential_euler", "which are not rational", "an implicit method", "the rule skew_flow", "the rule implicit_step",
+           "the number of steps, which the model leaves open")
 
 
 def issue(program, folder, rng, name, shape, layers, shapes, kind, options, rational):
@@ -173,6 +174,8 @@ def corrupted(certificate, rng):
             other = copy()
             change(list(nodes(other["network"]))[i])
             return f"{node['path']} {node['rule']}: {what}", other
+        if "steps" in node.get("evidence", {}):
+            yield changed("no steps at all", lambda n: n["evidence"].update(steps=-1))
         method = node.get("evidence", {}).get("norm")
         if node["rule"] in ("operator_norm", "isometry"):
             # On a torus, or of overlapping windows, a bound may be up to a third above the norm, the others are sharp.
@@ -206,6 +209,11 @@ def corrupted(certificate, rng):
         yield changed("another place", lambda n: n.update(path=n["path"] + "0"))
     for key in ("lipschitz", "features"):
         yield f"{key} less 1 %", {**copy(), key: certificate[key] * 0.99}
+    if "samples" in certificate:
+        for within in ({"norm": "linf"}, {"norm": "l2", "range": [5.0, 6.0]}):
+            other = copy()
+            other["samples"]["within"] = within
+            yield f"samples: within {within}", other
     for s, radius in enumerate(certificate.get("samples", {}).get("radii", [])):
         other = copy()
         other["samples"]["radii"][s] = radius * 2.47 if radius else 0.1
