@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    certificate::RadiusProof,
+    certificate::{RadiusProof, Semantics},
     rigor::{
         Lower,
         directed::{add_up, sub_down},
@@ -18,8 +18,8 @@ pub enum Refusal {
     Tie,
     /// An overflow cannot be excluded, or a logit is not finite.
     Overflow,
-    /// In executed semantics: the sample has numbers that the network's format does not hold, and rounded to that format
-    /// it lies outside the ball that is proved.
+    /// The sample has numbers that the network's format does not hold, in exact semantics bytes `p/255`, and what stands for it lies
+    /// outside the ball that is proved.
     Unreadable,
 }
 
@@ -54,16 +54,18 @@ impl SampleCertificate {
         self.radius.get() > eps
     }
 
-    /// Returns the claim about a point that is at most `distance` away: its radius is smaller by that.
+    /// Returns the claim about a point that is at most `distance` away: its radius is smaller by that. If nothing is left, no class is
+    /// proved in exact semantics; in executed semantics the program reads both points as the same number.
     #[must_use]
-    pub fn moved_by(self, distance: f64) -> Self {
+    pub fn moved_by(self, distance: f64, semantics: Semantics) -> Self {
         let radius = sub_down(self.radius.get(), distance);
         if distance == 0.0 || self.refusal.is_some() {
             self
         } else if radius > 0.0 {
             Self { radius: Lower::proved(radius), ..self }
         } else {
-            Self { radius: Lower::ZERO, refusal: Some(Refusal::Unreadable), ..self }
+            let prediction = self.prediction.filter(|_| semantics == Semantics::Executed);
+            Self { prediction, radius: Lower::ZERO, refusal: Some(Refusal::Unreadable), ..self }
         }
     }
 }

@@ -79,7 +79,7 @@ impl<T: Scalar> Sealed<T> {
             }
             // The numbers of the file, whatever the format of the network.
             let x = dataset.batch::<f64>(&indices)?;
-            let locally = |within, goal| self.locally((&x, semantics), within, goal, observe);
+            let locally = |within, goal| self.locally((&x, off, semantics), within, goal, observe);
             let claims = match sought {
                 Sought::Claimed(claimed) if claimed.local && !claimed.by.is_empty() => {
                     // A little more, as subtracting the difference rounds as well.
@@ -100,7 +100,7 @@ impl<T: Scalar> Sealed<T> {
                     claims
                 }
             };
-            certified.extend(claims.into_iter().map(|claim| claim.moved_by(off)));
+            certified.extend(claims.into_iter().map(|claim| claim.moved_by(off, semantics)));
         }
         Ok(certified)
     }

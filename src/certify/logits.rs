@@ -34,7 +34,7 @@ impl<T: Scalar> Sealed<T> {
         let norm = |i: usize| norms.as_ref().map_or(other, |norms| norms[i]);
         let chunk = |range| -> Result<[Vec<f64>; 2]> {
             environment::check()?;
-            let read: Batch<T> = Points::<T>::new(x, range, Semantics::Executed)?.wide.cast();
+            let read: Batch<T> = Points::<T>::new(x, 0.0, range, Semantics::Executed)?.wide.cast();
             let (logits, tape) = self.wide().forward_recording(read.cast())?;
             let errors = self.errors(&tape, vec![0.0; logits.samples()], Semantics::Executed)?;
             let bounds = errors.iter().flat_map(|e| {

@@ -38,7 +38,7 @@ use crate::{
     network::chunks_of,
     rigor::{
         Lower, Rounding,
-        directed::{add_up, distance_up, mul_add_over},
+        directed::{add_up, distance_up, mul_add_over, sub_down},
         environment,
     },
     scalar::Scalar,
@@ -54,6 +54,8 @@ pub(super) struct Points<T: Scalar> {
     pub read: Option<Batch<T>>,
     /// For each sample, a bound of the distance between the two.
     pub apart: Vec<f64>,
+    /// How far the samples that these numbers stand for may be from them: see [`crate::data::Dataset::distance_up`].
+    pub off: f64,
 }
 
 impl<T: Scalar> Points<T> {
@@ -61,21 +63,15 @@ impl<T: Scalar> Points<T> {
     ///
     /// # Errors
     /// [`crate::Error::NotFinite`] if the program would read an infinity.
-    pub fn new<S: Scalar>(x: &Batch<S>, range: Range<usize>, semantics: Semantics) -> Result<Self> {
+    pub fn new<S: Scalar>(x: &Batch<S>, off: f64, range: Range<usize>, semantics: Semantics) -> Result<Self> {
         let wide: Batch<f64> = x.cast_slice(range);
         if semantics == Semantics::Exact {
-            return Ok(Self { apart: vec![0.0; wide.samples()], wide, read: None });
+            return Ok(Self { apart: vec![0.0; wide.samples()], wide, read: None, off });
         }
         let read: Batch<T> = wide.cast();
         finite("samples as the network reads them", read.data())?;
         let distance = |s| distance_up(wide.sample(s), read.sample(s));
-        Ok(Self { apart: (0..wide.samples()).map(distance).collect(), wide, read: Some(read) })
-    }
-
-    /// Returns some of the points.
-    pub fn gather(&self, samples: &[usize]) -> Self {
-        let apart = samples.iter().map(|&s| self.apart[s]).collect();
-        Self { wide: self.wide.gather(samples), read: self.read.as_ref().map(|read| read.gather(samples)), apart }
+        Ok(Self { apart: (0..wide.samples()).map(distance).collect(), wide, read: Some(read), off })
     }
 
     /// Returns what claims about these points are about.
@@ -83,11 +79,13 @@ impl<T: Scalar> Points<T> {
         if self.read.is_some() { Semantics::Executed } else { Semantics::Exact }
     }
 
-    /// Returns whether a sample, and what the program reads of it, has no coordinate outside of a range.
-    pub fn lie_in(&self, s: usize, [low, high]: &[f64; 2]) -> bool {
-        let lies = |x: f64| (*low..=*high).contains(&x);
+    /// Returns the range that coordinates may be bounded in for the claim about a sample: one that holds the range of its inputs, the
+    /// sample itself, and what the program reads of it. There is none if one of these lies outside.
+    pub fn range(&self, s: usize, [low, high]: [f64; 2]) -> Option<[f64; 2]> {
+        let lies = |x: f64| (low..=high).contains(&x);
         let read = self.read.as_ref().is_none_or(|read| read.sample(s).iter().all(|x| lies(x.wide())));
-        read && self.wide.sample(s).iter().all(|&x| lies(x))
+        let both = read && self.wide.sample(s).iter().all(|&x| lies(x));
+        both.then(|| [sub_down(low, self.off), add_up(high, self.off)])
     }
 
     /// Returns whether what the program reads of a sample is the sample itself, or nearer to it than `radius`.
@@ -123,7 +121,7 @@ impl<T: Scalar> Sealed<T> {
         let parts: Vec<Vec<SampleCertificate>> = chunks
             .map(|range| {
                 environment::check()?;
-                let points = Points::new(x, range, semantics)?;
+                let points = Points::new(x, 0.0, range, semantics)?;
                 let (logits, tape) = self.wide().forward_recording(points.wide.clone())?;
                 self.certify_recorded(&points, &logits, &tape)
             })

