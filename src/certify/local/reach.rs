@@ -89,6 +89,7 @@ pub(in crate::certify) fn ascending(distances: &[f64]) -> Result<Vec<f64>> {
 }
 
 impl<T: Scalar> Local<'_, T> {
+    /// Returns claims whose radii are larger than as many of the distances, which ascend, as are proved.
     pub(super) fn decide(
         &self,
         points: &Points<T>,
@@ -108,6 +109,7 @@ impl<T: Scalar> Local<'_, T> {
         Ok(reach.claims)
     }
 
+    /// Returns claims as large as those that are asked for, by the same proofs, or the largest.
     pub(super) fn confirm(
         &self,
         points: &Points<T>,
