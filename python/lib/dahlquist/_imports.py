@@ -11,13 +11,14 @@ from ._model import Model
 __all__ = ["from_onnx", "from_state_dict", "from_torch"]
 
 
-def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = False):
+def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = False, verify: bool = True):
     """Returns the model that a PyTorch network computes in evaluation mode.
 
     Parameters
     ----------
     network : torch.nn.Module
-        It is traced by torch.fx, on its own weights, and left as it was: its mode, its hooks, its parametrizations.
+        It is traced by torch.fx, on its own weights, and left as it was: its mode, its hooks, its parametrizations, its
+        attributes, its buffers, and the state of random numbers.
     input_shape : int or tuple of int
         The shape of one sample, without the batch: ``(features,)``, ``(channels, length)`` or
         ``(channels, height, width)``.
@@ -26,6 +27,9 @@ def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = Fal
         model, which then takes pixels in [0, 1], and radii are in their units.
     ignore_hooks : bool
         Take a network with forward hooks, whose effect cannot be read, as if it had none.
+    verify : bool
+        Run the network twice and the model once on two random samples, and refuse the import where their logits differ by
+        more than rounding explains, 1e-3 of the largest one. False leaves it out, and imports what torch.fx saw.
 
     Returns
     -------
@@ -56,10 +60,13 @@ def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = Fal
     PyTorch's softplus is the identity beyond 20, where the one that is proved is larger by up to 2e-9.
     """
     from .importers._torch import read_network
+    from .importers._verify import look_at_import
 
     shape, layers, origins = read_network(network, input_shape, ignore_hooks)
     model = Model(shape, layers, normalize=normalize)
     model._given, model._origins = shape, origins
+    if verify:
+        look_at_import(model, network)
     return model
 
 

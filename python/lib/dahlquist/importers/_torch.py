@@ -14,8 +14,9 @@ from ..errors import UnsupportedError
 from ._graph import BATCH, Node, Tree, Unsupported
 from ._permute import lower
 from ._torch_memory import Memory, changes_in_place
-from ._torch_ops import FUNCTIONS, METHODS, Refusal, module_rule
-from ._torch_trace import evaluation_mode, graph_of
+from ._torch_ops import FUNCTIONS, METHODS, Refusal, is_replaced, module_rule
+from ._torch_state import State, borrowed
+from ._torch_trace import graph_of, is_compiled
 from ._torch_weights import is_known_hook, stored
 
 
@@ -27,10 +28,27 @@ def trace(network: nn.Module, shape: tuple[int, ...]) -> fx.Graph:
 def whole(network: nn.Module) -> nn.Module:
     """Returns the network without what compiles or distributes it, and in a module of its own if it is a single layer of PyTorch
     or one that has a rule, which would be traced into."""
-    while type(network).__name__ in ("DataParallel", "DistributedDataParallel", "OptimizedModule"):
-        network = network._orig_mod if type(network).__name__ == "OptimizedModule" else network.module
+    network = _layers_of(network)[-1]
     single = type(network).__module__.startswith("torch.nn.modules") and not list(network.children())
     return nn.Sequential(network) if single or module_rule(network) is not None else network
+
+
+def _layers_of(network: nn.Module) -> list[nn.Module]:
+    """Returns what compiles or distributes a network, from the outside, and the network behind it."""
+    found = [network]
+    while not is_replaced(network):
+        if is_compiled(network):
+            network = network._orig_mod
+        elif isinstance(network, (nn.DataParallel, nn.parallel.DistributedDataParallel)) and _is_torchs(network):
+            network = network.module
+        else:
+            break
+        found.append(network)
+    return found
+
+
+def _is_torchs(network: nn.Module) -> bool:
+    return type(network).__module__.startswith("torch.")
 
 
 def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
@@ -40,13 +58,16 @@ def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
     shape = (input_shape,) if isinstance(input_shape, (int, np.integer)) else tuple(input_shape)
     _arrays.sample_shape(shape)
     shape = tuple(int(n) for n in shape)
-    network = whole(network)
+    given, network = network, whole(network)
     _look_at_weights(network)
-    with evaluation_mode(network):
-        reader = Reader(network, trace(network, shape), shape)
-        if not ignore_hooks:
-            reader.look_for_hooks()
+    hooks = [] if ignore_hooks else _look_at_hooks(given, network)
+    with borrowed(given) as state:
+        try:
+            reader = Reader(network, trace(network, shape), shape)
+        except UnsupportedError as error:
+            raise UnsupportedError(type(network).__name__, hooks + error.problems) from error
         output = reader.read()
+        reader.problems += hooks + _changes(state)
     try:
         if output is not None and not reader.problems:
             tree = Tree(output, reader.start)
@@ -57,6 +78,27 @@ def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
         raise UnsupportedError(type(network).__name__, reader.problems)
     origins = tree.origins if len(layers) == len(tree.layers) else None
     return shape, layers or [{"type": "activation", "function": "identity"}], origins
+
+
+def _changes(state: State) -> list[tuple[str, str]]:
+    """Returns what a forward did besides computing: what it changes and draws is no function of its input."""
+    changed = [(name, "its forward changes this weight: change it before") for name in state.changed_parameters()]
+    return changed + [("", f"its forward draws random numbers ({name}): draw them when it is made") for name in state.drawn()]
+
+
+def _look_at_hooks(given: nn.Module, network: nn.Module) -> list[tuple[str, str]]:
+    """Returns forward hooks whose effect on the values cannot be known."""
+    modules = [*network.named_modules(), *(("", outer) for outer in _layers_of(given)[:-1])]
+    every = nn.modules.module
+    hooks = [("", hook) for hook in (*every._global_forward_hooks.values(), *every._global_forward_pre_hooks.values())]
+    for path, module in modules:
+        hooks += [(path, hook) for hook in (*module._forward_hooks.values(), *module._forward_pre_hooks.values())]
+    problems = []
+    for path, hook in hooks:
+        if not is_known_hook(hook):
+            name = getattr(hook, "__name__", type(hook).__name__)
+            problems.append((path, f"a forward hook ({name}), which may change the values; ignore_hooks=True takes it as none"))
+    return problems
 
 
 def _look_at_weights(network: nn.Module) -> None:
@@ -85,16 +127,6 @@ class Reader:
         self.values: dict[fx.Node, object] = {}
         self.memory = Memory()
         self.problems: list[tuple[str, str]] = []
-
-    def look_for_hooks(self) -> None:
-        """Notes forward hooks whose effect on the values cannot be known."""
-        for path, module in self.modules.items():
-            hooks = [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]
-            for hook in hooks:
-                if not is_known_hook(hook):
-                    name = getattr(hook, "__name__", type(hook).__name__)
-                    reason = f"a forward hook ({name}), which may change the values; ignore_hooks=True takes it as none"
-                    self.problems.append((path, reason))
 
     def read(self) -> Node | None:
         """Returns the output, if the network has one that a model can have."""

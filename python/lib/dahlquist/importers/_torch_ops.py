@@ -37,7 +37,14 @@ def _of(rule):
 
 def _conv(m, x, name, _):
     weight, bias = _weight(m, "weight"), _weight(m, "bias")
-    return build.conv(x, weight, bias, m.stride, m.padding, m.dilation, m.groups, m.padding_mode, name)
+    padding = m.padding
+    if m.padding_mode != "zeros" and padding != "same":
+        # Its forward pads by what was computed of the padding that it was made with, the last axis first.
+        before, behind = m._reversed_padding_repeated_twice[::2], m._reversed_padding_repeated_twice[1::2]
+        if before != behind:
+            raise Unsupported(f"a convolution that pads by {before} and {behind}")
+        padding = tuple(before[::-1])
+    return build.conv(x, weight, bias, m.stride, padding, m.dilation, m.groups, m.padding_mode, name)
 
 
 def _norm(m, x, name, only_user):
@@ -166,7 +173,7 @@ def module_rule(module: nn.Module):
     """Returns the rule for a module: by its class, or a class that it inherits the way it computes from."""
     kind: Any = type(module)
     base: Any
-    if "forward" in vars(module):
+    if is_replaced(module):
         return None
     for base in kind.__mro__:
         if base in _MODULES:
@@ -179,10 +186,32 @@ def module_rule(module: nn.Module):
     return None
 
 
+#: What computes the result of a call: a convolution has two methods for that.
+_CALLS = ("__call__", "_wrapped_call_impl", "_call_impl")
+_METHODS = ("forward", "_conv_forward", *_CALLS)
+
+
 def _computes_as(kind, base) -> bool:
-    """Whether a class inherits all that computes its result; a convolution has two methods for that."""
-    methods = ("forward", "_conv_forward", "__call__")
-    return all(getattr(kind, name, None) is getattr(base, name, None) for name in methods)
+    """Whether a class inherits all that computes its result."""
+    return all(getattr(kind, name, None) is getattr(base, name, None) for name in _METHODS)
+
+
+def is_replaced(module: nn.Module) -> bool:
+    """Whether something else computes the result of a call than the methods of its class, or of PyTorch's class if it is one."""
+    if any(name in vars(module) for name in _METHODS):
+        return True
+    for name in _METHODS:
+        owner = next((base for base in type(module).__mro__ if name in vars(base)), None)
+        if owner is nn.Module:
+            continue
+        if name in _CALLS and owner is not None:
+            return True
+        if owner is not None and owner.__module__.startswith("torch.nn.modules."):
+            # A function that was put into PyTorch's class is written in another file.
+            code = getattr(vars(owner)[name], "__code__", None)
+            if code is None or not code.co_filename.replace("\\", "/").endswith(owner.__module__.replace(".", "/") + ".py"):
+                return True
+    return False
 
 
 def _f_pad(x, pad, mode="constant", value=None, *, name=None, only_user=False):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import operator
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,30 +11,9 @@ import torch
 from torch import fx, nn
 
 from ..errors import UnsupportedError
-from ._torch_ops import module_rule
-
-
-class Value(fx.Proxy):
-    """A value of a network that is traced. fx records ``x += y`` as ``x + y``, and forgets that others see ``x`` change."""
-
-    def __setitem__(self, index, value):
-        raise TypeError("x[...] = y changes a part of a value in place")
-
-    def __iadd__(self, other):
-        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
-
-    def __isub__(self, other):
-        return self.tracer.create_proxy("call_function", operator.isub, (self, other), {})
-
-    def __imul__(self, other):
-        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
-
-    def __itruediv__(self, other):
-        return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
-
-
-#: While torch.fx traces, every call of every module of the process goes through the tracer: one network is read at a time.
-_READING = threading.RLock()
+from ._torch_ops import is_replaced, module_rule
+from ._torch_state import same_numbers
+from ._torch_value import Untraceable, Value, names_of_tensors
 
 
 class Tracer(fx.Tracer):
@@ -45,11 +22,17 @@ class Tracer(fx.Tracer):
     Only the first argument of the network is traced: others keep their defaults. Control flow that depends on shapes is followed.
     """
 
-    def __init__(self, reader: Callable[[fx.Graph], Any]):
+    def __init__(self, network: nn.Module, reader: Callable[[fx.Graph], Any]):
         super().__init__()
         #: Makes what reads a graph, and what it made, once it is needed.
         self._reader, self._shapes = reader, None
         self._reading, self._thread = False, threading.get_ident()
+        # What really runs: fx would take the forward of the class.
+        self.traced_func_name = "__call__" if is_replaced(network) else "forward"
+        self._parameters = {id(p) for p in network.parameters()}
+        #: The tensors that are constants of the graph, each with the numbers that it had when it was used.
+        self._constants: dict[int, tuple[torch.Tensor, list[torch.Tensor]]] = {}
+        self._failure: tuple[BaseException | None, str] = (None, "")
 
     def _is_elsewhere(self) -> bool:
         """Whether a module is called for its numbers: by this reader, or by another thread."""
@@ -60,7 +43,7 @@ class Tracer(fx.Tracer):
 
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
         # What was put in the place of its forward is traced, whatever it is.
-        return module_rule(module) is not None or "forward" not in vars(module) and super().is_leaf_module(module, path)
+        return module_rule(module) is not None or not is_replaced(module) and super().is_leaf_module(module, path)
 
     def getattr(self, attr: str, attr_val, parameter_proxy_cache):
         return attr_val if self._is_elsewhere() else super().getattr(attr, attr_val, parameter_proxy_cache)
@@ -68,14 +51,32 @@ class Tracer(fx.Tracer):
     def call_module(self, module: nn.Module, forward, args, kwargs):
         if self._is_elsewhere():
             return forward(*args, **kwargs)
-        if type(module).__name__ == "OptimizedModule":
-            return module._orig_mod(*args, **kwargs)
-        return super().call_module(module, forward, args, kwargs)
+        path = self.path_of_module(module)
+        try:
+            if is_compiled(module):
+                return module._orig_mod(*args, **kwargs)
+            return super().call_module(module, forward, args, kwargs)
+        except Exception as error:
+            if self._failure[0] is not error:
+                self._failure = error, path
+            raise
+
+    def create_arg(self, a: Any):
+        """Keeps the numbers that a tensor has now: a network may change it before it uses it again."""
+        if isinstance(a, torch.Tensor) and id(a) not in self._parameters and a.layout is torch.strided:
+            a = a.detach() if isinstance(a, nn.Parameter) else a
+            copies = self._constants.setdefault(id(a), (a, []))[1]
+            if not copies or not same_numbers(copies[-1], a):
+                copies.append(a.detach().clone())
+            a = copies[-1]
+        return super().create_arg(a)
 
     def create_args_for_root(self, root_fn, is_module: bool, concrete_args=None):
         kinds = inspect.Parameter
         positional = (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
-        _, *parameters = inspect.signature(root_fn).parameters.values()
+        # A call takes what the forward takes.
+        signature = inspect.signature(root_fn if self.traced_func_name == "forward" else self.root.forward)
+        parameters = list(signature.parameters.values())[self.traced_func_name == "forward" :]
         needed = [p.name for p in parameters if p.kind in positional and p.default is kinds.empty]
         names = needed or [p.name for p in parameters if p.kind in (*positional, kinds.VAR_POSITIONAL)][:1]
         return root_fn, [self.root, *(self.create_proxy("placeholder", name, (), {}) for name in names)]
@@ -90,6 +91,7 @@ class Tracer(fx.Tracer):
 
     def _value(self, obj: fx.Proxy):
         """Returns what a value is, if it follows from shapes."""
+        node = obj.node  # An attribute becomes a node here.
         if self._shapes is None:
             self._shapes = self._reader(self.graph)
         # Its weights are numbers: nothing of what it does becomes a part of the graph.
@@ -98,33 +100,28 @@ class Tracer(fx.Tracer):
             self._shapes.read_nodes()
         finally:
             self._reading = False
-        return self._shapes.values[obj.node]
+        return self._shapes.values[node]
+
+    def failed_at(self, error: BaseException) -> str:
+        """Returns the path of the innermost module in which an error was raised."""
+        return self._failure[1] if self._failure[0] is error else ""
 
 
-@contextlib.contextmanager
-def evaluation_mode(network: nn.Module):
-    """Puts every module into evaluation mode, and afterwards leaves it as it was: torch.fx keeps constants in it."""
-    with _READING:
-        modes = [(module, module.training, set(vars(module))) for module in network.modules()]
-        try:
-            for module, _, _ in modes:
-                # Not by eval(): some libraries change weights there.
-                object.__setattr__(module, "training", False)
-            with torch.no_grad():
-                yield
-        finally:
-            for module, mode, names in modes:
-                object.__setattr__(module, "training", mode)
-                for name in set(vars(module)) - names:
-                    if name.startswith("_tensor_constant"):
-                        delattr(module, name)
+def is_compiled(module: nn.Module) -> bool:
+    """Whether a module is what torch.compile makes of another."""
+    return type(module).__name__ == "OptimizedModule" and type(module).__module__.startswith("torch.")
 
 
 def graph_of(network: nn.Module, reader: Callable[[fx.Graph], Any]) -> fx.Graph:
     """Returns the graph of a network, which must be in evaluation mode. `reader` makes what knows the shapes of its values."""
+    tracer = Tracer(network, reader)
     try:
-        return Tracer(reader).trace(network)
+        with names_of_tensors(network):
+            return tracer.trace(network)
     except Exception as error:
-        reason = f"torch.fx cannot trace its forward: {type(error).__name__}: {error}".splitlines()[0]
+        if isinstance(error, Untraceable):
+            reason = str(error)
+        else:
+            reason = f"torch.fx cannot trace its forward: {type(error).__name__}: {error}".splitlines()[0]
         hint = " (a network whose control flow depends on values has no fixed layers)" * isinstance(error, fx.proxy.TraceError)
-        raise UnsupportedError(type(network).__name__, [("", reason + hint)]) from error
+        raise UnsupportedError(type(network).__name__, [(tracer.failed_at(error), reason + hint)]) from error

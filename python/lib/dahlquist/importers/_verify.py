@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _arrays
-from ..errors import DahlquistError, ExportError
+from ..errors import DahlquistError, ExportError, UnsupportedError
+
+#: How far logits of an import may be off, relative to the largest one: what rounding explains in single precision, and what it
+#: may explain in half precision where the network does not run in another one.
+_IMPORT, _HALF = 1e-3, 1e-1
 
 
 class Agreement(float):
@@ -42,14 +46,14 @@ def verify(model, network, x, rtol: float | None) -> Agreement:
     import torch
 
     from ._torch import torch_input, trace, whole
-    from ._torch_trace import evaluation_mode
+    from ._torch_state import borrowed
 
     if not isinstance(network, torch.nn.Module):
         raise TypeError(f"a torch.nn.Module is expected, not {type(network).__name__}")
     kinds = {p.dtype for p in network.parameters()}
     if rtol is None:
         rtol = 2e-2 if kinds & {torch.float16, torch.bfloat16} else 1e-9 if kinds == {torch.float64} else 1e-4
-    with evaluation_mode(network):
+    with borrowed(network):
         given = torch_input(model, network, x)
         expected = network(given.clone())  # some change their input
         if not isinstance(expected, torch.Tensor):
@@ -63,6 +67,70 @@ def verify(model, network, x, rtol: float | None) -> Agreement:
     raise ExportError(
         f"the logits differ by {distance:.3g} times the largest one, which is more than rtol = {rtol:g}; {place}; {basis}"
     )
+
+
+def look_at_import(model, network) -> None:
+    """Refuses an import that computes other logits than its network on two random samples.
+
+    torch.fx sees what a forward does with its values, and not everything that a forward can do. The network runs twice, to see
+    that it is a function. Where rounding may be the reason of a difference, both are compared in double precision.
+    """
+    import torch
+
+    from ._torch import torch_input, trace, whole
+    from ._torch_state import borrowed
+
+    rng = np.random.default_rng(0)
+    x = np.stack([rng.random(model.input_shape), rng.normal(size=model.input_shape)]).astype(model.dtype)
+    half = any(p.dtype.itemsize < 4 for p in network.parameters() if p.is_floating_point())
+    with borrowed(network) as state:
+        given = torch_input(model, network, x)
+        try:
+            first, second = (network(given.clone()) for _ in range(2))
+        except Exception as error:
+            reason = f"it does not run on two samples of the shape {tuple(given.shape[1:])}: {type(error).__name__}: {error}"
+            raise _refusal(network, f"{reason}; verify=False imports it unseen") from error
+        if not isinstance(first, torch.Tensor):
+            raise _refusal(network, f"it returns a {type(first).__name__}, not one tensor: return the logits")
+        apart = _distance(_arrays.to_numpy(second), first)
+        if apart > (_HALF if half else _IMPORT):
+            what = f"the same samples twice give logits that differ by {apart:.3g} times the largest one"
+            raise _refusal(network, f"{what}: its forward is no function, it draws random numbers or remembers what it saw")
+        distance = _distance(model.predict(x), first)
+        if distance <= _IMPORT:
+            return
+        state.again()
+        exact = _distance_in_double(model, network, state, x)
+        if exact is not None and exact <= _IMPORT or exact is None and half and distance <= _HALF:
+            return
+        state.again()
+        inner = whole(network)
+        place = _first_difference(model, inner, trace(inner, given.shape[1:]), given, x, _HALF if half else _IMPORT)
+    raise _refusal(
+        network,
+        f"what was read of it computes other logits, which differ by {distance:.3g} times the largest one of two random samples; "
+        f"{place}. Its forward does something that torch.fx does not see; verify=False imports what was read",
+    )
+
+
+def _refusal(network, reason: str) -> UnsupportedError:
+    return UnsupportedError(type(network).__name__, [("", reason)])
+
+
+def _distance_in_double(model, network, state, x) -> float | None:
+    """Returns the distance of model and network, both in double precision, or None if the network does not run in it."""
+    from ._torch import torch_input
+
+    architecture = model.architecture
+    weights = {name: tensor.astype(np.float64) for name, tensor in model.tensors.items()}
+    exact = type(model)(architecture["input"], architecture["layers"], weights)
+    exact._given = model._given
+    try:
+        state.to_double(network)
+        expected = network(torch_input(exact, network, x.astype(np.float64)))
+    except Exception:
+        return None
+    return _distance(exact.predict(x.astype(np.float64)), expected)
 
 
 def _within(model, x, expected, rtol: float) -> tuple[float | None, bool, str]:
