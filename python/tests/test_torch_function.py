@@ -290,3 +290,28 @@ def test_gradients_are_left_as_they_were():
     gradients = [(p.grad, p.grad.clone()) for p in network.parameters()]
     dq.from_torch(network, 6)
     assert all(p.grad is g and torch.equal(g, h) for p, (g, h) in zip(network.parameters(), gradients))
+
+
+def test_every_refusal_is_typed_and_has_its_place():
+    class Net(nn.Module):
+        def __init__(self, forward):
+            super().__init__()
+            self.inner = Function(forward)
+
+        def forward(self, x):
+            return self.inner(x)
+
+    for forward, said in (
+        (lambda m, x: m.c(x).clamp(min=m.w[:3]), "inner: a clamp by a tensor of shape"),
+        (lambda m, x: m.c(x).clamp(min=m.c(x)), "inner: a clamp between values that depend on the input"),
+        (lambda m, x: m.c(x) if not x.requires_grad else x, "inner: torch.fx cannot trace"),
+        (lambda m, x: m.c(x).squeeze("a"), "inner: a call whose arguments are not known: TypeError"),
+        (lambda m, x: m.c(x).mul(object), "inner: "), (lambda m, x: m.c(x).view(-1, 10**400), "inner: "),
+        (lambda m, x: m.c(x).clamp("a"), "inner: a call whose arguments are not known: ValueError"),
+        (lambda m, x: F.leaky_relu(m.c(x), m.w), "inner: a call whose arguments are not known: "),
+    ):
+        refused(Net(forward), (6,), said)
+    pooled = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1))
+    computes(nn.Sequential(*pooled, nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(1), nn.Flatten()), (1, 6, 6))
+    for behind in (nn.AvgPool2d(3, 1, 1), nn.AdaptiveAvgPool2d(2), nn.PixelUnshuffle(1), nn.ZeroPad3d((0, 0, 0, 0, 0, 2))):
+        refused(nn.Sequential(*pooled, behind), (1, 6, 6), "2: ")

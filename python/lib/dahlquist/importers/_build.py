@@ -30,9 +30,12 @@ def _layer(x: Node, layer, shape, *, flat=False) -> Node:
     return Node([x], [layer] if layer is not None else [], tuple(shape), flat)
 
 
-def _image(x: Node, axes: int, what: str) -> None:
+def _image(x: Node, axes: int, what: str, *, flat: bool = False) -> None:
+    """Refuses what is no image: where `flat` is false, channels of one point too, which are a vector to the model."""
     if len(x.shape) != axes + 1:
         raise Unsupported(f"{what} on a value of shape {x.shape}, which needs {axes + 1} axes besides the batch")
+    if x.flat and not flat:
+        raise Unsupported(f"{what} after a global mean, of which one point is left: leave it out")
 
 
 def _windows(sizes, kernel, stride, padding, dilation, ceil: bool, what: str) -> list[int]:
@@ -62,7 +65,7 @@ def conv(x: Node, weight, bias, stride, padding, dilation, groups: int, mode: st
     axes = weight.ndim - 2
     if axes not in (1, 2):
         raise Unsupported(f"a convolution of {axes} axes")
-    _image(x, axes, f"a convolution of {axes} axes")
+    _image(x, axes, f"a convolution of {axes} axes", flat=True)
     if mode not in ("zeros", "circular"):
         raise Unsupported(f"a convolution with padding_mode={mode!r}; zeros and circular are known")
     stride, dilation = pair(stride, axes, "stride"), pair(dilation, axes, "dilation")
@@ -238,13 +241,16 @@ def max_min(x: Node) -> Node:
 
 def max_pool(x: Node, kernel, stride, padding, dilation, ceil: bool, axes: int) -> Node:
     """Returns the largest number of each window."""
-    _image(x, axes, "max pooling")
+    _image(x, axes, "max pooling", flat=True)
     kernel = pair(kernel, axes, "kernel_size")
     stride = kernel if stride is None or stride == [] else pair(stride, axes, "stride")
     padding, dilation = pair(padding, axes, "padding"), pair(dilation, axes, "dilation")
     if dilation != (1,) * axes:
         raise Unsupported(f"max pooling with dilation {dilation}")
     sizes = _windows(x.shape[1:], kernel, stride, padding, dilation, ceil, "max pooling")
+    if x.flat and sizes == [1] * axes:
+        return _layer(x, None, x.shape, flat=True)
+    _image(x, axes, "max pooling")
     layer = {"type": "max_pool", "size": _two(kernel, 1)}
     if stride != kernel:
         layer["stride"] = _two(stride, 1)
@@ -255,7 +261,7 @@ def max_pool(x: Node, kernel, stride, padding, dilation, ceil: bool, axes: int) 
 
 def avg_pool(x: Node, kernel, stride, padding, ceil: bool, count_pad: bool, divisor, axes: int) -> Node:
     """Returns the mean of each window."""
-    _image(x, axes, "mean pooling")
+    _image(x, axes, "mean pooling", flat=True)
     kernel = pair(kernel, axes, "kernel_size")
     stride = kernel if stride is None or stride == [] else pair(stride, axes, "stride")
     padding = pair(padding, axes, "padding")
@@ -266,6 +272,7 @@ def avg_pool(x: Node, kernel, stride, padding, ceil: bool, count_pad: bool, divi
     sizes = _windows(x.shape[1:], kernel, stride, padding, (1,) * axes, ceil, "mean pooling")
     if kernel == x.shape[1:] and not any(padding):
         return global_avg_pool(x, keep=True)
+    _image(x, axes, "mean pooling")
     layer = {"type": "avg_pool", "size": _two(kernel, 1)}
     if stride != kernel:
         layer["stride"] = _two(stride, 1)
@@ -276,7 +283,7 @@ def avg_pool(x: Node, kernel, stride, padding, ceil: bool, count_pad: bool, divi
 
 def adaptive_avg_pool(x: Node, output, axes: int) -> Node:
     """Returns the means of equal windows that split the image into ``output`` rows and columns."""
-    _image(x, axes, "adaptive mean pooling")
+    _image(x, axes, "adaptive mean pooling", flat=True)
     output = (output,) * axes if isinstance(output, (int, np.integer)) or output is None else tuple(output)
     output = tuple(n if o is None else int(o) for o, n in zip(output, x.shape[1:]))
     if output == (1,) * axes:
@@ -347,7 +354,7 @@ def space_to_depth(x: Node, block: int) -> Node:
 
 def zero_pad(x: Node, pads: list[tuple[int, int]], value: float = 0.0) -> Node:
     """Returns the image with zeros around it: `pads` are those before and behind, for each axis."""
-    _image(x, len(pads), "padding")
+    _image(x, len(pads), "padding", flat=True)
     if value != 0 or any(n < 0 for pair in pads for n in pair) or x.flat:
         raise Unsupported(f"a padding by {pads} with {value}; zeros around an image are known")
     if not any(n for pair in pads for n in pair):

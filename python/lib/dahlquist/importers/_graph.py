@@ -14,6 +14,13 @@ class Unsupported(Exception):
     """What an importer cannot take, in words."""
 
 
+def reason_of(error: Exception) -> str:
+    """Returns why something cannot be taken: in the words of a rule, or in those of what it ran into."""
+    if isinstance(error, Unsupported):
+        return str(error)
+    return f"a call whose arguments are not known: {type(error).__name__}: {error}".splitlines()[0]
+
+
 class Batch:
     """Stands for the number of samples where a network asks for it."""
 

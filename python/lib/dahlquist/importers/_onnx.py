@@ -9,7 +9,7 @@ import numpy as np
 
 from .._arrays import sample_shape
 from ..errors import FormatError, UnsupportedError
-from ._graph import Node, Tree, Unsupported
+from ._graph import Node, Tree, Unsupported, reason_of
 from ._onnx_fold import fold
 from ._onnx_ops import OPERATORS
 from ._permute import lower
@@ -84,8 +84,8 @@ class Reader:
             place = node.name or f"node {index} ({node.op_type})"
             try:
                 found = self.node(node, place)
-            except Unsupported as reason:
-                self.problems.append((place, str(reason)))
+            except Exception as error:
+                self.problems.append((place, reason_of(error)))
                 found = Node(shape=None)
             for name, value in zip(node.output, found if isinstance(found, tuple) else (found,)):
                 self.values[name] = value

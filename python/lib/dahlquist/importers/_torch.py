@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from .. import _arrays
 from ..errors import UnsupportedError
-from ._graph import BATCH, Node, Tree, Unsupported
+from ._graph import BATCH, Node, Tree, Unsupported, reason_of
 from ._permute import lower
 from ._torch_memory import Memory, changes_in_place
 from ._torch_ops import FUNCTIONS, METHODS, Refusal, is_replaced, module_rule
@@ -144,8 +144,8 @@ class Reader:
                 continue
             try:
                 self.values[node] = self.value(node)
-            except Unsupported as reason:
-                self.problems.append((self.place(node), str(reason)))
+            except Exception as error:
+                self.problems.append((self.place(node), reason_of(error)))
                 self.values[node] = Node(shape=None)
 
     def value(self, node: fx.Node):

@@ -311,9 +311,20 @@ _ACTIVATIONS = {
 }
 
 
+def _bound(value, default: float) -> float:
+    """Returns a bound that is the same for every coordinate."""
+    if value is None:
+        return default
+    if isinstance(value, Node):
+        raise Unsupported("a clamp between values that depend on the input")
+    numbers = np.asarray(array(value) if isinstance(value, torch.Tensor) else value, np.float64).reshape(-1)
+    if not numbers.size or np.any(numbers != numbers[0]):
+        raise Unsupported(f"a clamp by a tensor of shape {tuple(value.shape)} whose numbers differ: one for all is known")
+    return float(numbers[0])
+
+
 def _clamp(x, min=None, max=None, *, name=None, only_user=False):
-    low = -math.inf if min is None else float(min)
-    high = math.inf if max is None else float(max)
+    low, high = _bound(min, -math.inf), _bound(max, math.inf)
     if low != 0 and math.inf in (-low, high):
         raise Unsupported(f"a clamp to [{low}, {high}]")
     return build.hardtanh(x, low, high)

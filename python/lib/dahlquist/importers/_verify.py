@@ -105,7 +105,10 @@ def look_at_import(model, network) -> None:
             return
         state.again()
         inner = whole(network)
-        place = _first_difference(model, inner, trace(inner, given.shape[1:]), given, x, _HALF if half else _IMPORT)
+        try:
+            place = _first_difference(model, inner, trace(inner, given.shape[1:]), given, x, _HALF if half else _IMPORT)
+        except Exception:  # The graph is none that runs: this is only about what a refusal says.
+            place = "at which layer is not known"
     raise _refusal(
         network,
         f"what was read of it computes other logits, which differ by {distance:.3g} times the largest one of two random samples; "
