@@ -115,48 +115,6 @@ def _same(weight, dilation) -> tuple:
     return weight, tuple(sides)
 
 
-def activation(x: Node, function: str, **constants) -> Node:
-    """Returns a function of every coordinate."""
-    return _layer(x, {"type": "activation", "function": function, **constants}, x.shape, flat=x.flat)
-
-
-def leaky_relu(x: Node, slope: float) -> Node:
-    """Returns a leaky ReLU."""
-    slope = float(slope)
-    if slope < 0:
-        raise Unsupported(f"a leaky ReLU with the negative slope {slope}")
-    return activation(x, "relu") if slope == 0 else activation(x, "leaky_relu", slope=slope)
-
-
-def hardtanh(x: Node, low: float, high: float) -> Node:
-    """Returns a function that cuts at two values."""
-    if (low, high) == (0.0, float("inf")):
-        return activation(x, "relu")
-    bounds = {} if (low, high) == (-1.0, 1.0) else {"min": float(low), "max": float(high)}
-    return activation(x, "hardtanh", **bounds)
-
-
-def softplus(x: Node, beta: float, threshold: float) -> Node:
-    """Returns ``ln(1 + exp(x))``."""
-    if beta != 1 or threshold < 20:
-        raise Unsupported(f"Softplus(beta={beta}, threshold={threshold}); only beta=1 and threshold=20 are known")
-    return activation(x, "softplus")
-
-
-def gelu(x: Node, approximate: str) -> Node:
-    """Returns ``x Phi(x)``."""
-    if approximate != "none":
-        raise Unsupported(f"GELU(approximate={approximate!r}); only the exact form is known")
-    return activation(x, "gelu")
-
-
-def elu(x: Node, alpha: float) -> Node:
-    """Returns an ELU."""
-    if alpha < 0:
-        raise Unsupported(f"ELU(alpha={alpha}), which is negative")
-    return activation(x, "elu", **({} if alpha == 1 else {"alpha": float(alpha)}))
-
-
 def batch_norm(x: Node, mean, var, gamma, beta, eps: float, name: str, *, only_user: bool) -> Node:
     """Returns the normalization with running statistics, folded into the layer before if nobody else reads that."""
     if mean is None or var is None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from . import _build as build, _products as products
+from . import _activations as act, _build as build, _products as products
 from ._graph import BATCH, Node, Unsupported
 from ._onnx_fold import sizes
 
@@ -224,7 +224,7 @@ def _prelu(inputs, a, *, name, only_user):
     slopes = _array(slopes)
     if slopes.size > 1 and not np.all(slopes == slopes.reshape(-1)[0]):
         raise Unsupported("PRelu with different slopes")
-    return build.leaky_relu(x, slopes.reshape(-1)[0])
+    return act.leaky_relu(x, slopes.reshape(-1)[0])
 
 
 def _greater(inputs, a, *, name, only_user):
@@ -241,7 +241,7 @@ def _where(inputs, a, *, name, only_user):
     known = all(isinstance(v, Node) for v in inputs) and condition.layers[:1] and condition.layers[0]["type"] == "_above"
     if not known or condition.inputs != (x,) or y.layers != softplus or y.inputs != (x,):
         raise Unsupported("the operator Where")
-    return build.softplus(x, 1, condition.layers[0]["threshold"])
+    return act.softplus(x, 1, condition.layers[0]["threshold"])
 
 
 def _erf(inputs, a, *, name, only_user):
@@ -254,7 +254,7 @@ def _clip(inputs, a, *, name, only_user):
     low, high = bound(low, "min", -math.inf), bound(high, "max", math.inf)
     if low != 0 and math.inf in (-low, high):
         raise Unsupported(f"Clip to [{low}, {high}]")
-    return build.hardtanh(x, low, high)
+    return act.hardtanh(x, low, high)
 
 
 def _pad(inputs, a, *, name, only_user):
@@ -278,7 +278,7 @@ def _space_to_depth(inputs, a, *, name, only_user):
 
 
 def _unary(function: str):
-    return lambda inputs, a, *, name, only_user: build.activation(inputs[0], function)
+    return lambda inputs, a, *, name, only_user: act.activation(inputs[0], function)
 
 
 OPERATORS = {
@@ -287,10 +287,10 @@ OPERATORS = {
     "GlobalAveragePool": lambda inputs, a, **_: build.global_avg_pool(inputs[0], keep=True),
     "ReduceMean": _mean, "Reshape": _reshape, "Flatten": _flatten, "Squeeze": _squeeze,
     "Relu": _unary("relu"), "Tanh": _unary("tanh"), "Sigmoid": _unary("sigmoid"), "Abs": _unary("abs"),
-    "LeakyRelu": lambda inputs, a, **_: build.leaky_relu(inputs[0], a.get("alpha", 0.01)),
-    "Elu": lambda inputs, a, **_: build.elu(inputs[0], a.get("alpha", 1.0)),
+    "LeakyRelu": lambda inputs, a, **_: act.leaky_relu(inputs[0], a.get("alpha", 0.01)),
+    "Elu": lambda inputs, a, **_: act.elu(inputs[0], a.get("alpha", 1.0)),
     "Softplus": _unary("softplus"),
-    "Gelu": lambda inputs, a, **_: build.gelu(inputs[0], a.get("approximate", b"none").decode()),
+    "Gelu": lambda inputs, a, **_: act.gelu(inputs[0], a.get("approximate", b"none").decode()),
     "Erf": _erf, "PRelu": _prelu, "Greater": _greater, "Where": _where,
     "Neg": lambda inputs, a, **_: build.multiple(inputs[0], -1.0),
     "Shape": lambda inputs, a, **_: sizes(inputs[0].shape, a),

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from . import _build as build
+from ._activations import activation
 from ._graph import Node, Unsupported
 
 #: Layers that are no layers of a model: parts of functions that are known as a whole.
@@ -39,11 +39,11 @@ def product(a: Node, b: Node) -> Node:
     """Returns a product of two values, which is known in two cases: ``x sigmoid(x)`` and ``x (1 + erf(x/sqrt(2)))``."""
     for x, gate in ((a, b), (b, a)):
         if gate.layers == ({"type": "activation", "function": "sigmoid"},) and gate.inputs == (x,):
-            return build.activation(x, "silu")
+            return activation(x, "silu")
         if _twice_gelu(x, gate):
             return Node([x], [{"type": "_twice_gelu"}], x.shape, x.flat)
         half = x.layers[0] if len(x.layers) == 1 and len(x.inputs) == 1 else {}
         if half.get("type") == "channel_affine" and not np.any(half["shift"]) and np.all(half["scale"] == 0.5):
             if _twice_gelu(x.inputs[0], gate):
-                return build.activation(x.inputs[0], "gelu")
+                return activation(x.inputs[0], "gelu")
     raise Unsupported("a product of two values that depend on the input")

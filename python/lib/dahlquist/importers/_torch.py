@@ -13,11 +13,12 @@ from .. import _arrays
 from ..errors import UnsupportedError
 from ._graph import BATCH, Node, Tree, Unsupported, reason_of
 from ._permute import lower
+from ._torch_calls import FUNCTIONS, METHODS, Refusal, of_constant
 from ._torch_memory import Memory, changes_in_place
-from ._torch_ops import FUNCTIONS, METHODS, Refusal, is_replaced, module_rule
+from ._torch_ops import is_replaced, module_rule
 from ._torch_state import State, borrowed
 from ._torch_trace import graph_of, is_compiled
-from ._torch_weights import is_known_hook, stored
+from ._torch_weights import is_known_hook, stored, written_class
 
 
 def trace(network: nn.Module, shape: tuple[int, ...]) -> fx.Graph:
@@ -205,9 +206,8 @@ class Reader:
 
     def method(self, name: str, args, kwargs):
         x = args[0]
-        if name in ("size", "dim") and isinstance(x, Node):
-            full = (BATCH, *x.shape)
-            return len(full) if name == "dim" else full[args[1]] if len(args) > 1 else full
+        if not isinstance(x, Node) and len(args) == 2 and isinstance(args[1], Node):
+            return of_constant(name, *args, **kwargs)
         if name not in METHODS or not isinstance(x, Node):
             raise Unsupported(f"the method {name}")
         return _call(METHODS[name], args, kwargs)
@@ -216,8 +216,6 @@ class Reader:
     def attribute(x, name: str):
         if isinstance(x, Node) and name == "shape":
             return (BATCH, *x.shape)
-        if isinstance(x, Node) and name == "ndim":
-            return 1 + len(x.shape)
         if isinstance(x, Node) and name == "dtype":
             return torch.float64 if x.kind is np.float64 else torch.float32
         if isinstance(x, Node):
@@ -247,7 +245,7 @@ class Reader:
             self.problems.append((self.place(node), f"the function {_function_name(node.target)}"))
         elif isinstance(rule := (FUNCTIONS if node.op == "call_function" else METHODS).get(node.target), Refusal):
             self.problems.append((self.place(node), rule.reason))
-        elif node.op == "call_method" and node.target not in METHODS and node.target not in ("size", "dim"):
+        elif node.op == "call_method" and node.target not in METHODS:
             self.problems.append((self.place(node), f"the method {node.target}"))
 
     def place(self, node: fx.Node) -> str:
@@ -280,7 +278,7 @@ _ADVICE = {
 
 def _kind_name(module: nn.Module) -> str:
     """Returns the class of a module that has no rule, with its origin where that tells it from one that has, and advice."""
-    kind = type(module)
+    kind = written_class(module)
     known = kind.__module__.startswith("torch.nn.modules") or not hasattr(nn, kind.__name__)
     name = kind.__name__ if known else f"{kind.__module__}.{kind.__name__}"
     return f"{name}: {_ADVICE[kind.__name__]}" if kind.__name__ in _ADVICE else name

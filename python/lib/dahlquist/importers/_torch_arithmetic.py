@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .. import _arrays
-from . import _build as build, _products as products
+from . import _activations as act, _build as build, _products as products
 from ._graph import BATCH, Node, Unsupported
 from ._torch_weights import array
 
@@ -16,9 +16,7 @@ from ._torch_weights import array
 def add(a, other, *, alpha=1, name, only_user) -> Node:
     """Returns a sum, with `alpha` times the second part."""
     if not isinstance(a, Node):
-        a, other = other, a
-        if alpha != 1:
-            raise Unsupported(f"an addition of a constant with alpha={alpha}")
+        a, other, alpha = other if alpha == 1 else build.multiple(other, alpha), a, 1
     if isinstance(other, Node):
         return build.add([a, other if alpha == 1 else build.multiple(other, alpha)])
     shift = build.by_channel(a, _constant(other)) * a.kind(alpha)
@@ -57,6 +55,47 @@ def _constant(value) -> np.ndarray:
     if isinstance(value, torch.Tensor):
         return _arrays.weights(value)
     raise Unsupported(f"{value!r} in place of a number or a tensor")
+
+
+def rsub(a, other, *, alpha=1, name, only_user) -> Node:
+    """Returns a difference, from the second part."""
+    return sub(other, a, alpha=alpha, name=name, only_user=only_user)
+
+
+def addmm(bias, x, weight, *, beta=1, alpha=1, name, only_user) -> Node:
+    """Returns a product with a constant matrix, and a bias."""
+    if not isinstance(bias, torch.Tensor) or (alpha, beta) != (1, 1):
+        raise Unsupported(f"an addmm with a bias that is no constant, or with alpha={alpha} and beta={beta}")
+    return add(matmul(x, weight, name=name, only_user=only_user), bias, name=name, only_user=only_user)
+
+
+def maximum(x, other, *, name, only_user) -> Node:
+    """Returns the larger of a value and a number."""
+    x, other = (x, other) if isinstance(x, Node) else (other, x)
+    return act.hardtanh(x, _number(other), math.inf)
+
+
+def minimum(x, other, *, name, only_user) -> Node:
+    """Returns the smaller of a value and a number."""
+    x, other = (x, other) if isinstance(x, Node) else (other, x)
+    return act.hardtanh(x, -math.inf, _number(other))
+
+
+def _number(value) -> float:
+    """Returns a constant that is one number."""
+    if isinstance(value, Node):
+        raise Unsupported("the maximum of two values that depend on the input: a ReLU of their difference, and a sum, is known")
+    numbers = _constant(value).reshape(-1)
+    if not numbers.size or np.any(numbers != numbers[0]):
+        raise Unsupported(f"a bound by a tensor of shape {tuple(np.shape(value))} whose numbers differ: one for all is known")
+    return float(numbers[0])
+
+
+def bound(value, default: float) -> float:
+    """Returns a bound of a clamp, which may be left out."""
+    if isinstance(value, Node):
+        raise Unsupported("a clamp between values that depend on the input")
+    return default if value is None else _number(value)
 
 
 def neg(x, *, name, only_user) -> Node:

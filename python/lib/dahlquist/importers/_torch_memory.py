@@ -10,10 +10,10 @@ from ._graph import Unsupported
 
 _OPERATORS = (operator.iadd, operator.isub, operator.imul, operator.itruediv)
 #: What returns its input itself, in evaluation mode.
-_SAME = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-_SAME_NAMES = {"dropout", "dropout1d", "dropout2d", "alpha_dropout", "detach"}
+_SAME = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+_SAME_NAMES = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "detach"}
 #: What returns the same numbers in another shape or format, in the same memory or in another one.
-_VIEWS = {"view", "reshape", "flatten", "squeeze", "contiguous", "float", "double", "to"}
+_VIEWS = {"view", "reshape", "flatten", "squeeze", "contiguous", "float", "double", "to", "type", "type_as", "cpu", "cuda"}
 
 
 def _name(node: fx.Node) -> str:

@@ -1,17 +1,14 @@
-"""What each module, function and method of PyTorch becomes."""
+"""What each module of PyTorch becomes."""
 
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
-from torch.nn import functional as F
 
-from . import _build as build, _torch_arithmetic as arithmetic
+from . import _activations as act, _build as build, _torch_arithmetic as arithmetic
 from ._graph import Node, Unsupported
 from ._torch_weights import array, stored
 
@@ -54,19 +51,6 @@ def _norm(m, x, name, only_user):
     )
 
 
-def _prelu(m, x, name, _):
-    slopes = _weight(m, "weight")
-    if slopes.size > 1 and not np.all(slopes == slopes[0]):
-        raise Unsupported("PReLU with different slopes")
-    return build.leaky_relu(x, slopes.reshape(-1)[0])
-
-
-def _celu(x, alpha):
-    if alpha != 1:
-        raise Unsupported(f"CELU(alpha={alpha}); only alpha=1 is known, which is an ELU")
-    return build.elu(x, 1.0)
-
-
 def _max_pool(axes):
     def rule(m, x, name, _):
         if m.return_indices:
@@ -82,8 +66,8 @@ def _avg_pool(axes):
     ))
 
 
-def _zero_pad(x, pads, value):
-    """PyTorch pads the last axis first."""
+def zero_pad(x, pads, value) -> Node:
+    """Returns an image with zeros around it. PyTorch pads the last axis first."""
     pads = [int(n) for n in pads]
     pads += [0] * (2 * len(x.shape) - 2 - len(pads))
     if len(pads) != 2 * len(x.shape) - 2:
@@ -126,18 +110,23 @@ _MODULES = {
     nn.BatchNorm1d: _of(_norm),
     nn.BatchNorm2d: _of(_norm),
     nn.SyncBatchNorm: _of(_norm),
-    nn.ReLU: _of(lambda m, x, *_: build.activation(x, "relu")),
-    nn.LeakyReLU: _of(lambda m, x, *_: build.leaky_relu(x, m.negative_slope)),
-    nn.PReLU: _of(_prelu),
-    nn.Tanh: _of(lambda m, x, *_: build.activation(x, "tanh")),
-    nn.Sigmoid: _of(lambda m, x, *_: build.activation(x, "sigmoid")),
-    nn.Softplus: _of(lambda m, x, *_: build.softplus(x, m.beta, m.threshold)),
-    nn.ELU: _of(lambda m, x, *_: build.elu(x, m.alpha)),
-    nn.CELU: _of(lambda m, x, *_: _celu(x, m.alpha)),
-    nn.SiLU: _of(lambda m, x, *_: build.activation(x, "silu")),
-    nn.GELU: _of(lambda m, x, *_: build.gelu(x, m.approximate)),
-    nn.Hardtanh: _of(lambda m, x, *_: build.hardtanh(x, m.min_val, m.max_val)),
-    nn.ReLU6: _of(lambda m, x, *_: build.hardtanh(x, 0.0, 6.0)),
+    nn.ReLU: _of(lambda m, x, *_: act.activation(x, "relu")),
+    nn.LeakyReLU: _of(lambda m, x, *_: act.leaky_relu(x, m.negative_slope)),
+    nn.PReLU: _of(lambda m, x, *_: act.prelu(x, _weight(m, "weight"))),
+    nn.Tanh: _of(lambda m, x, *_: act.activation(x, "tanh")),
+    nn.Sigmoid: _of(lambda m, x, *_: act.activation(x, "sigmoid")),
+    nn.Softplus: _of(lambda m, x, *_: act.softplus(x, m.beta, m.threshold)),
+    nn.ELU: _of(lambda m, x, *_: act.elu(x, m.alpha)),
+    nn.CELU: _of(lambda m, x, *_: act.celu(x, m.alpha)),
+    nn.SELU: _of(lambda m, x, *_: act.selu(x)),
+    nn.Hardsigmoid: _of(lambda m, x, *_: act.hardsigmoid(x)),
+    nn.LogSigmoid: _of(lambda m, x, *_: act.log_sigmoid(x)),
+    nn.RReLU: _of(lambda m, x, *_: act.leaky_relu(x, (m.lower + m.upper) / 2)),
+    nn.Threshold: _of(lambda m, x, *_: act.threshold(x, m.threshold, m.value)),
+    nn.SiLU: _of(lambda m, x, *_: act.activation(x, "silu")),
+    nn.GELU: _of(lambda m, x, *_: act.gelu(x, m.approximate)),
+    nn.Hardtanh: _of(lambda m, x, *_: act.hardtanh(x, m.min_val, m.max_val)),
+    nn.ReLU6: _of(lambda m, x, *_: act.hardtanh(x, 0.0, 6.0)),
     nn.MaxPool1d: _max_pool(1),
     nn.MaxPool2d: _max_pool(2),
     nn.AvgPool1d: _avg_pool(1),
@@ -146,9 +135,9 @@ _MODULES = {
     nn.AdaptiveAvgPool2d: _of(lambda m, x, *_: build.adaptive_avg_pool(x, m.output_size, 2)),
     nn.Flatten: _of(lambda m, x, *_: arithmetic.flatten(x, m.start_dim, m.end_dim)),
     nn.PixelUnshuffle: _of(lambda m, x, *_: build.space_to_depth(x, m.downscale_factor)),
-    nn.ConstantPad1d: _of(lambda m, x, *_: _zero_pad(x, m.padding, m.value)),
-    nn.ConstantPad2d: _of(lambda m, x, *_: _zero_pad(x, m.padding, m.value)),
-    nn.ZeroPad2d: _of(lambda m, x, *_: _zero_pad(x, m.padding, 0.0)),
+    nn.ConstantPad1d: _of(lambda m, x, *_: zero_pad(x, m.padding, m.value)),
+    nn.ConstantPad2d: _of(lambda m, x, *_: zero_pad(x, m.padding, m.value)),
+    nn.ZeroPad2d: _of(lambda m, x, *_: zero_pad(x, m.padding, 0.0)),
     nn.ConstantPad3d: _of(lambda m, x, *_: build.pad_channels(x, m.padding, m.value)),
     nn.ZeroPad3d: _of(lambda m, x, *_: build.pad_channels(x, m.padding)),
     nn.Identity: _of(_drop),
@@ -157,6 +146,7 @@ _MODULES = {
     nn.Dropout2d: _of(_drop),
     nn.AlphaDropout: _of(_drop),
     nn.FeatureAlphaDropout: _of(_drop),
+    nn.Dropout3d: _of(_drop),
 }
 
 #: Modules of other libraries, which are not imported for this: the beginning of their module, and their name.
@@ -212,186 +202,3 @@ def is_replaced(module: nn.Module) -> bool:
             if code is None or not code.co_filename.replace("\\", "/").endswith(owner.__module__.replace(".", "/") + ".py"):
                 return True
     return False
-
-
-def _f_pad(x, pad, mode="constant", value=None, *, name=None, only_user=False):
-    if mode != "constant":
-        raise Unsupported(f"F.pad with mode={mode!r}")
-    if len(pad) < 2 * len(x.shape):
-        return _zero_pad(x, pad, value or 0.0)
-    return build.pad_channels(x, pad, value or 0.0)
-
-
-def _simple(rule):
-    """A function of a value and options, without a name of its own."""
-
-    def apply(x, *args, name=None, only_user=False, **kwargs):
-        kwargs.pop("inplace", None)
-        return rule(x, *args, **kwargs)
-
-    return apply
-
-
-def _f_conv(axes):
-    def rule(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, name, only_user):
-        if isinstance(weight, Node) or isinstance(bias, Node):
-            raise Unsupported("a convolution whose weights depend on the input")
-        return build.conv(x, array(weight), array(bias), stride, padding, dilation, groups, "zeros", name)
-
-    return rule
-
-
-def _f_linear(x, weight, bias=None, *, name, only_user):
-    if isinstance(weight, Node) or isinstance(bias, Node):
-        raise Unsupported("a linear layer whose weights depend on the input")
-    return build.linear(x, array(weight), array(bias), name)
-
-
-def _f_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5, *, name, only_user):
-    if training:
-        raise Unsupported("a normalization by the statistics of the batch")
-    arrays = (array(v) for v in (running_mean, running_var, weight, bias))
-    return build.batch_norm(x, *arrays, eps, name, only_user=only_user)
-
-
-def _f_dropout(x, p=0.5, training=True, inplace=False, *, name=None, only_user=False):
-    if training and p > 0:
-        raise Unsupported("dropout that is always on: pass training=self.training")
-    return Node([x], [], x.shape, x.flat)
-
-
-def _f_max_pool(axes):
-    def rule(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, **_):
-        if return_indices:
-            raise Unsupported("max pooling with return_indices")
-        return build.max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, axes)
-
-    return rule
-
-
-def _f_avg_pool(axes):
-    def rule(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, **_):
-        return build.avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, axes)
-
-    return rule
-
-
-def _get_item(x, index, *, name, only_user):
-    raise Unsupported(f"a part of a value, [{index}]")
-
-
-class Refusal:
-    """A function that is refused whatever it is called with, and why."""
-
-    def __init__(self, reason: str):
-        self.reason = reason
-
-    def __call__(self, *_, **__):
-        raise Unsupported(self.reason)
-
-
-_softmax = Refusal("softmax: leave it out, margins are measured on the logits")
-
-
-_ACTIVATIONS = {
-    "relu": _simple(lambda x: build.activation(x, "relu")),
-    "leaky_relu": _simple(lambda x, negative_slope=0.01: build.leaky_relu(x, negative_slope)),
-    "tanh": _simple(lambda x: build.activation(x, "tanh")),
-    "sigmoid": _simple(lambda x: build.activation(x, "sigmoid")),
-    "softplus": _simple(lambda x, beta=1, threshold=20: build.softplus(x, beta, threshold)),
-    "elu": _simple(lambda x, alpha=1.0: build.elu(x, alpha)),
-    "celu": _simple(lambda x, alpha=1.0: _celu(x, alpha)),
-    "silu": _simple(lambda x: build.activation(x, "silu")),
-    "gelu": _simple(lambda x, approximate="none": build.gelu(x, approximate)),
-    "hardtanh": _simple(lambda x, min_val=-1.0, max_val=1.0: build.hardtanh(x, float(min_val), float(max_val))),
-    "relu6": _simple(lambda x: build.hardtanh(x, 0.0, 6.0)),
-    "abs": _simple(lambda x: build.activation(x, "abs")),
-    "softmax": _softmax,
-    "log_softmax": _softmax,
-}
-
-
-def _bound(value, default: float) -> float:
-    """Returns a bound that is the same for every coordinate."""
-    if value is None:
-        return default
-    if isinstance(value, Node):
-        raise Unsupported("a clamp between values that depend on the input")
-    numbers = np.asarray(array(value) if isinstance(value, torch.Tensor) else value, np.float64).reshape(-1)
-    if not numbers.size or np.any(numbers != numbers[0]):
-        raise Unsupported(f"a clamp by a tensor of shape {tuple(value.shape)} whose numbers differ: one for all is known")
-    return float(numbers[0])
-
-
-def _clamp(x, min=None, max=None, *, name=None, only_user=False):
-    low, high = _bound(min, -math.inf), _bound(max, math.inf)
-    if low != 0 and math.inf in (-low, high):
-        raise Unsupported(f"a clamp to [{low}, {high}]")
-    return build.hardtanh(x, low, high)
-
-
-def _same(x: Node) -> Node:
-    return Node([x], [], x.shape, x.flat)
-
-
-def _to(x, *args, **kwargs):
-    """Returns the same numbers in another place or format."""
-    for kind in (*args, *kwargs.values()):
-        if isinstance(kind, torch.dtype) and kind not in (torch.float32, torch.float64):
-            raise Unsupported(f"a conversion to {kind}, which rounds")
-    return _same(x)
-
-
-_ARITHMETIC = {"add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul, "div": arithmetic.div}
-
-
-def _method(rule, name: str):
-    return lambda x, other, **options: rule(x, other, name=name, only_user=False, **options)
-
-
-FUNCTIONS = {
-    operator.add: arithmetic.add, operator.iadd: arithmetic.add, torch.add: arithmetic.add,
-    operator.sub: arithmetic.sub, operator.isub: arithmetic.sub, torch.sub: arithmetic.sub,
-    operator.mul: arithmetic.mul, operator.imul: arithmetic.mul, torch.mul: arithmetic.mul,
-    operator.truediv: arithmetic.div, operator.itruediv: arithmetic.div, torch.div: arithmetic.div,
-    operator.neg: arithmetic.neg, torch.neg: arithmetic.neg,
-    operator.matmul: arithmetic.matmul, torch.matmul: arithmetic.matmul, torch.mm: arithmetic.matmul,
-    operator.getitem: _get_item,
-    F.linear: _f_linear, F.conv1d: _f_conv(1), F.conv2d: _f_conv(2), torch.conv1d: _f_conv(1), torch.conv2d: _f_conv(2),
-    F.batch_norm: _f_norm, F.pad: _f_pad,
-    F.dropout: _f_dropout, F.dropout1d: _f_dropout, F.dropout2d: _f_dropout, F.alpha_dropout: _f_dropout,
-    F.max_pool1d: _f_max_pool(1), F.max_pool2d: _f_max_pool(2), torch.max_pool1d: _f_max_pool(1),
-    torch.max_pool2d: _f_max_pool(2),
-    F.avg_pool1d: _f_avg_pool(1), F.avg_pool2d: _f_avg_pool(2),
-    F.adaptive_avg_pool1d: _simple(lambda x, output_size: build.adaptive_avg_pool(x, output_size, 1)),
-    F.adaptive_avg_pool2d: _simple(lambda x, output_size: build.adaptive_avg_pool(x, output_size, 2)),
-    torch.flatten: _simple(lambda x, start_dim=0, end_dim=-1: arithmetic.flatten(x, start_dim, end_dim)),
-    torch.reshape: arithmetic.reshape, torch.mean: arithmetic.mean, torch.squeeze: arithmetic.squeeze, torch.clamp: _clamp,
-    torch.clamp_min: _clamp, torch.clone: _simple(lambda x, memory_format=None: _same(x)),
-    F.pixel_unshuffle: _simple(lambda x, downscale_factor: build.space_to_depth(x, downscale_factor)),
-    torch.relu: _ACTIVATIONS["relu"], torch.relu_: _ACTIVATIONS["relu"], F.relu_: _ACTIVATIONS["relu"],
-    F.leaky_relu_: _ACTIVATIONS["leaky_relu"], F.elu_: _ACTIVATIONS["elu"], F.hardtanh_: _ACTIVATIONS["hardtanh"],
-    torch.tanh: _ACTIVATIONS["tanh"],
-    torch.sigmoid: _ACTIVATIONS["sigmoid"], torch.abs: _ACTIVATIONS["abs"], torch.softmax: _softmax,
-    operator.abs: _ACTIVATIONS["abs"], abs: _ACTIVATIONS["abs"],
-    **{getattr(F, name): rule for name, rule in _ACTIVATIONS.items() if hasattr(F, name)},
-}
-# The same functions under the names that fx finds them by.
-for _name in ("avg_pool2d", "avg_pool1d", "max_pool2d", "max_pool1d"):
-    _inner = getattr(torch._C._nn, _name, None)
-    if _inner is not None:
-        FUNCTIONS.setdefault(_inner, FUNCTIONS[getattr(F, _name)])
-
-METHODS = {
-    "flatten": lambda x, start_dim=0, end_dim=-1: arithmetic.flatten(x, start_dim, end_dim),
-    "view": arithmetic.reshape, "reshape": arithmetic.reshape, "mean": arithmetic.mean, "squeeze": arithmetic.squeeze,
-    "clamp": _clamp, "clamp_": _clamp, "clamp_min": _clamp, "clamp_min_": _clamp,
-    "contiguous": lambda x, memory_format=None: _same(x), "clone": lambda x, memory_format=None: _same(x),
-    "detach": lambda x: _same(x), "float": lambda x: _same(x), "double": lambda x: _same(x),
-    "to": lambda x, *args, **kwargs: _to(x, *args, **kwargs),
-    **{name + end: _method(rule, name) for name, rule in _ARITHMETIC.items() for end in ("", "_")},
-    "neg": lambda x: build.multiple(x, -1.0),
-    "matmul": _method(arithmetic.matmul, "matmul"),
-    "softmax": _softmax, "log_softmax": _softmax,
-    **{name + end: _ACTIVATIONS[name] for name in ("relu", "tanh", "sigmoid", "abs") for end in ("", "_")},
-}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import operator
 import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx, nn
 
 from ..errors import UnsupportedError
+from ._graph import Node
 from ._torch_ops import is_replaced, module_rule
 from ._torch_state import same_numbers
-from ._torch_value import Untraceable, Value, names_of_tensors
+from ._torch_value import Count, Shape, Untraceable, Value, names_of_tensors
+from ._torch_weights import written_class
 
 
 class Tracer(fx.Tracer):
@@ -30,6 +34,11 @@ class Tracer(fx.Tracer):
         # What really runs: fx would take the forward of the class.
         self.traced_func_name = "__call__" if is_replaced(network) else "forward"
         self._parameters = {id(p) for p in network.parameters()}
+        self._weights = {name for name, _ in network.named_parameters()}
+        self.device = next((t.device for t in [*network.parameters(), *network.buffers()]), torch.device("cpu"))
+        #: The nodes that are the number of samples, or follow from it.
+        self._counts: set[fx.Node] = set()
+        self._count: Count | None = None
         #: The tensors that are constants of the graph, each with the numbers that it had when it was used.
         self._constants: dict[int, tuple[torch.Tensor, list[torch.Tensor]]] = {}
         self._failure: tuple[BaseException | None, str] = (None, "")
@@ -38,12 +47,37 @@ class Tracer(fx.Tracer):
         """Whether a module is called for its numbers: by this reader, or by another thread."""
         return self._reading or threading.get_ident() != self._thread
 
-    def proxy(self, node: fx.Node) -> Value:
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        if node.all_input_nodes and self._counts.issuperset(node.all_input_nodes):
+            self._counts.add(node)
+            return Count(node, self)
         return Value(node, self)
+
+    def is_weight(self, node: fx.Node) -> bool:
+        """Whether a node is a parameter of the network."""
+        return node.op == "get_attr" and node.target in self._weights
+
+    def shape_of(self, value: Value):
+        """Returns the shape of a value, or None if it is not known."""
+        found = self._value(value)
+        if isinstance(found, torch.Tensor):
+            return found.shape
+        if not isinstance(found, Node) or not found.known:
+            return None
+        if self._count is None:
+            first = next(node for node in self.graph.nodes if node.op == "placeholder")
+            shape = self.create_node("call_function", getattr, (first, "shape"), {})
+            count = self.create_node("call_function", operator.getitem, (shape, 0), {})
+            self._counts.add(count)
+            self._count = Count(count, self)
+        return Shape((self._count, *found.shape))
 
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
         # What was put in the place of its forward is traced, whatever it is.
-        return module_rule(module) is not None or not is_replaced(module) and super().is_leaf_module(module, path)
+        if module_rule(module) is not None or is_replaced(module):
+            return module_rule(module) is not None
+        kind = written_class(module)
+        return kind.__module__.startswith(("torch.nn", "torch.ao.nn")) and not issubclass(kind, nn.Sequential)
 
     def getattr(self, attr: str, attr_val, parameter_proxy_cache):
         return attr_val if self._is_elsewhere() else super().getattr(attr, attr_val, parameter_proxy_cache)
@@ -69,6 +103,10 @@ class Tracer(fx.Tracer):
             if not copies or not same_numbers(copies[-1], a):
                 copies.append(a.detach().clone())
             a = copies[-1]
+        elif isinstance(a, np.generic):
+            a = a.item()
+        elif isinstance(a, np.ndarray):
+            return self.create_arg(torch.from_numpy(a.copy()))
         return super().create_arg(a)
 
     def create_args_for_root(self, root_fn, is_module: bool, concrete_args=None):

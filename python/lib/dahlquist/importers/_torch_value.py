@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import math
 import operator
 import sys
 from collections.abc import Iterator
@@ -16,8 +17,59 @@ class Untraceable(Exception):
     """What a forward does that its graph would not say, in words."""
 
 
+class Shape(tuple):
+    """The shape of a value: the number of samples, which is not known, and numbers."""
+
+    def __getitem__(self, index):
+        part = super().__getitem__(index)
+        return Shape(part) if isinstance(index, slice) else part
+
+    def numel(self):
+        """Returns the product of the sizes."""
+        return math.prod(self)
+
+
+class Count(fx.Proxy):
+    """The number of samples, or what is computed of it alone."""
+
+
 class Value(fx.Proxy):
-    """A value of a network that is traced. fx records ``x += y`` as ``x + y``, and forgets that others see ``x`` change."""
+    """A value of a network that is traced. fx records ``x += y`` as ``x + y``, and forgets that others see ``x`` change.
+
+    Shapes are numbers where they follow from the layers that are known.
+    """
+
+    def __getattr__(self, name):
+        if not hasattr(torch.Tensor, name):
+            raise AttributeError(f"a tensor has no attribute {name!r}")
+        return super().__getattr__(name)
+
+    @property
+    def shape(self):
+        shape = self.tracer.shape_of(self)
+        return super().__getattr__("shape") if shape is None else shape
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    def dim(self):
+        return self.ndim
+
+    def size(self, dim=None):
+        return self.shape if dim is None else self.shape[dim]
+
+    @property
+    def device(self):
+        return self.tracer.device
+
+    @property
+    def is_cuda(self):
+        return self.device.type == "cuda"
+
+    @property
+    def requires_grad(self):
+        return self.tracer.is_weight(self.node)
 
     def __setitem__(self, index, value):
         raise Untraceable("x[...] = y changes a part of a value in place")
@@ -43,11 +95,17 @@ class Value(fx.Proxy):
 
 def _isinstance(value, kinds) -> bool:
     """Says of a value that it is a tensor. It cannot say so itself: PyTorch's own code would read its memory."""
+    stands_for = value
     if builtins.isinstance(value, Value):
-        weight = value.node.op == "get_attr" and not value.node.target.rpartition(".")[2].startswith("_tensor_constant")
-        stands_for = nn.Parameter(torch.empty(0)) if weight else torch.empty(0)
-        return builtins.isinstance(value, kinds) or builtins.isinstance(stands_for, kinds)
-    return builtins.isinstance(value, kinds)
+        stands_for = nn.Parameter(torch.empty(0)) if value.tracer.is_weight(value.node) else torch.empty(0)
+    elif builtins.isinstance(value, (Shape, Count)):
+        stands_for = torch.Size([1]) if builtins.isinstance(value, Shape) else 1
+    return builtins.isinstance(value, kinds) or builtins.isinstance(stands_for, kinds)
+
+
+def _len(value):
+    """Returns the length of a value: Python wants a number, and the number of samples is none."""
+    return value.shape[0] if builtins.isinstance(value, Value) else builtins.len(value)
 
 
 def _is_tensor(value) -> bool:
@@ -68,15 +126,16 @@ def _spaces(network: nn.Module) -> list[dict]:
 
 @contextlib.contextmanager
 def names_of_tensors(network: nn.Module) -> Iterator[None]:
-    """Gives ``isinstance`` and ``torch.is_tensor`` their meaning for values, in the modules that the network is written in."""
-    changed = [space for space in _spaces(network) if "isinstance" not in space]
+    """Gives ``isinstance``, ``len`` and ``torch.is_tensor`` their meaning for values, in the modules that the network is written in."""
+    names = {"isinstance": _isinstance, "len": _len}
+    changed = [(space, name) for space in _spaces(network) for name in names if name not in space]
     is_tensor = torch.is_tensor
-    for space in changed:
-        space["isinstance"] = _isinstance
+    for space, name in changed:
+        space[name] = names[name]
     torch.is_tensor = _is_tensor
     try:
         yield
     finally:
         torch.is_tensor = is_tensor
-        for space in changed:
-            del space["isinstance"]
+        for space, name in changed:
+            del space[name]

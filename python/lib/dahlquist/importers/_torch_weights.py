@@ -21,6 +21,11 @@ def stored(module: nn.Module, name: str):
     return getattr(module, name)
 
 
+def written_class(module: nn.Module) -> type:
+    """Returns the class of a module as it was written: a parametrization makes another one of it."""
+    return nn.utils.parametrize.type_before_parametrizations(module)
+
+
 def array(value) -> np.ndarray | None:
     """Returns a weight as an array."""
     return None if value is None else _arrays.weights(value)

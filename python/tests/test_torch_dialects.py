@@ -1,0 +1,179 @@
+"""What people really write: the same network in the words of many, its logits compared with PyTorch's."""
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+torch.set_num_threads(1)
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+from torch.nn.utils import parametrizations  # noqa: E402
+
+import dahlquist as dq  # noqa: E402
+
+from test_torch_forward import refused  # noqa: E402
+
+
+def computes(network, shape, kinds=None):
+    """Imports a network, and compares its logits with PyTorch's own, and the types of its layers with those expected."""
+    model = dq.from_torch(network.eval(), shape)
+    x = torch.rand(5, *shape) * 4 - 2
+    with torch.no_grad():
+        expected = network(x.clone()).double().numpy()
+    found = model.predict(x.numpy()).astype(np.float64)
+    assert np.abs(found.reshape(expected.shape) - expected).max() <= 3e-6 * max(1, np.abs(expected).max())
+    if kinds is not None:
+        assert [layer["type"] for layer in model.architecture["layers"]] == kinds
+    return model
+
+
+class Net(nn.Module):
+    """A network whose forward is a function of its parts and the input."""
+
+    def __init__(self, forward, image=False):
+        super().__init__()
+        torch.manual_seed(2)
+        self.fc, self.conv, self.norm = nn.Linear(6, 6), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.norm.running_mean.uniform_(-1, 1)
+        self.register_buffer("scale", torch.rand(6) + 0.5)
+        self.weight, self.number, self._forward = nn.Parameter(torch.rand(6)), torch.tensor(1.5), forward
+
+    def forward(self, x):
+        return self._forward(self, x)
+
+
+SHAPES = {
+    "len of a shape": lambda m, x: m.fc(x) if len(x.shape) == 2 else x,
+    "len of a value": lambda m, x: m.fc(x.view(len(x), -1)),
+    "a range": lambda m, x: sum(m.fc(x) * i for i in range(x.shape[1])),
+    "a product of NumPy": lambda m, x: m.fc(x.reshape(-1, int(np.prod(x.shape[1:])))),
+    "numel": lambda m, x: m.fc(x.reshape(-1, x.shape[1:].numel())),
+    "a product of Python": lambda m, x: m.fc(x.view(x.size()[0], math.prod(x.size()[1:]))),
+    "a dimension by name": lambda m, x: m.fc(x.view(x.size(dim=0), x.size(dim=-1))),
+    "a quotient": lambda m, x: m.fc(x) / math.sqrt(x.shape[-1]) if x.ndim == 2 and x.dim() == 2 else x,
+    "two shapes": lambda m, x: x + m.fc(x) if m.fc(x).shape == x.shape and x.shape[1:] == (6,) else x,
+    "a dtype": lambda m, x: m.fc(x) if x.dtype == torch.float32 and x.is_floating_point() else x,
+    "a weight's": lambda m, x: F.linear(x, m.fc.weight.view(m.fc.weight.shape[0], -1)) if m.weight.dim() == 1 else x,
+    "a check": lambda m, x: (torch._assert(x.shape[1] == 6, "no"), m.fc(x))[1],
+    "an attribute that is not": lambda m, x: m.fc(x.logits) if hasattr(x, "logits") else m.fc(x),
+    "a class": lambda m, x: m.fc(x) if isinstance(x.shape, torch.Size) and isinstance(x.shape[0], int) else x,
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_are_numbers(name):
+    # A lambda of this module is written where the class is: len and isinstance have their meaning.
+    computes(Net(SHAPES[name]), (6,))
+
+
+def test_a_shape_does_not_keep_a_normalization_from_being_folded():
+    def forward(m, x):
+        y = m.norm(m.conv(x))
+        return F.avg_pool2d(y, y.shape[2:]).flatten(1)
+
+    computes(Net(forward), (3, 5, 6), ["conv2d", "global_avg_pool"])
+    refused(Net(lambda m, x: m.fc(x) * x.shape[0]), (6,), "the number of samples in place of a number")
+
+
+CONSTANTS = {
+    "a buffer times": lambda m, x: m.fc(m.scale * x), "a buffer plus": lambda m, x: m.fc(m.scale + x),
+    "a buffer minus": lambda m, x: m.fc(m.scale - x), "a tensor times": lambda m, x: m.number * m.fc(x),
+    "a parameter minus": lambda m, x: m.weight - m.fc(x), "one minus": lambda m, x: 1 - m.fc(x),
+    "rsub": lambda m, x: torch.rsub(m.fc(x), 1), "rsub of a tensor": lambda m, x: torch.rsub(m.fc(x), m.scale, alpha=2),
+    "multiply": lambda m, x: torch.multiply(m.fc(x), 2), "subtract": lambda m, x: torch.subtract(m.fc(x), m.scale),
+    "true_divide": lambda m, x: torch.true_divide(m.fc(x), m.scale), "methods": lambda m, x: m.fc(x).subtract(1).multiply(2),
+    "addmm": lambda m, x: torch.addmm(m.fc.bias, x, m.fc.weight.t()), "add of a buffer": lambda m, x: torch.add(m.scale, m.fc(x)),
+    "alpha": lambda m, x: torch.add(m.scale, m.fc(x), alpha=3), "NumPy's number": lambda m, x: m.fc(x) * np.float32(2),
+    "NumPy's array": lambda m, x: m.fc(x) + torch.as_tensor(np.arange(6, dtype=np.float32)),
+}
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_constants_on_the_left_and_under_other_names(name):
+    computes(Net(CONSTANTS[name]), (6,))
+
+
+PLACES = {
+    "device": lambda m, x: m.fc(x - m.scale.to(x.device)), "type_as": lambda m, x: m.fc(x.type_as(m.scale) - m.scale.type_as(x)),
+    "type": lambda m, x: m.fc(x.type(torch.float32).type("torch.FloatTensor")), "cpu": lambda m, x: m.fc(x.cpu()),
+    "requires_grad_": lambda m, x: m.fc(x.requires_grad_()), "requires_grad": lambda m, x: x if x.requires_grad else m.fc(x),
+    "is_cuda": lambda m, x: x if x.is_cuda else m.fc(x.to(m.weight)),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_places_and_formats(name):
+    computes(Net(PLACES[name]), (6,))
+    refused(Net(lambda m, x: m.fc(x.type(torch.int32).float())), (6,), "rounds")
+    refused(Net(lambda m, x: m.fc(x.to(m.scale.int()).float())), (6,), "rounds")
+
+
+def test_what_shares_memory_under_other_names():
+    def forward(m, x, share):
+        h = m.fc(x)
+        seen = share(h)
+        h += m.scale
+        return m.fc(seen)
+
+    drop = nn.Dropout3d().eval()
+    for share in (drop, lambda h: F.dropout3d(h, training=False), lambda h: h.requires_grad_()):
+        computes(Net(lambda m, x, share=share: forward(m, x, share)), (6,))
+    for share in (lambda h: h.type(torch.float32), lambda h: h.cpu(), lambda h: h.type_as(h)):
+        refused(Net(lambda m, x, share=share: forward(m, x, share)), (6,), "in place of a value that is used again")
+
+
+@pytest.mark.parametrize("normalize", [
+    parametrizations.weight_norm, parametrizations.spectral_norm, parametrizations.orthogonal,
+])
+def test_parametrizations_of_layers_of_their_own(normalize):
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(4, 6))
+
+        def forward(self, x):
+            return F.relu(F.linear(x, self.weight))
+
+    class Mine(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    for layer in (Own(), Mine(6, 4)):
+        network = nn.Sequential(nn.Linear(6, 6), normalize(layer))
+        state = {name: value.clone() for name, value in network.state_dict().items()}
+        computes(network, (6,))
+        assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
+    refused(nn.Sequential(normalize(nn.Bilinear(6, 6, 4))) if normalize is parametrizations.weight_norm else nn.Mish(), (6,), "")
+
+
+FUNCTIONS = [
+    nn.SELU(), nn.CELU(2.0), nn.CELU(0.075), nn.Softplus(2.0), nn.Softplus(0.5, 30), nn.Hardsigmoid(), nn.RReLU(), nn.LogSigmoid(),
+    nn.Threshold(0, 0), nn.Threshold(0.5, 0.5), nn.PReLU(6), nn.LeakyReLU(-0.5), nn.Dropout3d(), nn.Hardtanh(-0.3, 0.2),
+    lambda x: F.selu(x), lambda x: F.celu(x, 2.0), lambda x: F.softplus(x, 3), lambda x: F.hardsigmoid(x), lambda x: F.rrelu(x),
+    lambda x: x.clamp(max=0.25), lambda x: torch.clamp(x, min=-0.5), lambda x: x.clip(-1, 2), lambda x: torch.clamp_max(x, 0.5),
+    lambda x: torch.maximum(x, torch.zeros(1)), lambda x: torch.max(torch.tensor(0.5), x), lambda x: torch.minimum(x, torch.ones(6)),
+    lambda x: x.clamp_max(0.5), lambda x: F.logsigmoid(x), lambda x: F.threshold(x, 0, 0), lambda x: torch.special.expit(x),
+    lambda x: F.prelu(x, torch.tensor([0.1])), lambda x: F.prelu(x, torch.tensor([0.1, 0, -1, 2, 0.5, 0.25])),
+]
+
+
+@pytest.mark.parametrize("index", range(len(FUNCTIONS)))
+def test_functions_by_those_that_are_known(index):
+    function = FUNCTIONS[index]
+    if isinstance(function, nn.PReLU):
+        nn.init.uniform_(function.weight, -1, 1)
+    part = function if isinstance(function, nn.Module) else Net(lambda m, x: function(x))
+    model = computes(nn.Sequential(nn.Linear(6, 6), part, nn.Linear(6, 3)), (6,))
+    assert np.isfinite(model.seal().lipschitz)
+    computes(nn.Sequential(nn.Conv2d(1, 6, 3), part, nn.Flatten()) if index < 14 else part, (1, 4, 4) if index < 14 else (6,))
+
+
+def test_bounds_of_scaled_functions_are_tight():
+    for layer in (nn.LeakyReLU(-0.5), nn.CELU(2.0), nn.Softplus(2.0), nn.Threshold(1, 1), nn.PReLU(6, 0.25)):
+        assert dq.from_torch(nn.Sequential(layer), 6).seal().lipschitz <= 1 + 1e-6
+    refused(nn.Threshold(0, 1), 6, "jumps")
+    refused(Net(lambda m, x: x.clamp(1, 0)), (6,), "empty")
+    refused(Net(lambda m, x: torch.maximum(m.fc(x), x)), (6,), "two values")
+    refused(nn.GELU("tanh"), 6, "exact form")
