@@ -117,8 +117,12 @@ def test_what_shares_memory_under_other_names():
         h += m.scale
         return m.fc(seen)
 
-    drop = nn.Dropout3d().eval()
-    for share in (drop, lambda h: F.dropout3d(h, training=False), lambda h: h.requires_grad_()):
+    for share in (nn.Dropout3d(), nn.Identity()):
+        network = Net(lambda m, x: forward(m, x, m.share))
+        network.share = share
+        computes(network, (6,))
+    refused(Net(lambda m, x, hidden=nn.Linear(6, 6): hidden(x)), (6,), "a Linear that is not registered")
+    for share in (lambda h: F.dropout3d(h, training=False), lambda h: h.requires_grad_()):
         computes(Net(lambda m, x, share=share: forward(m, x, share)), (6,))
     for share in (lambda h: h.type(torch.float32), lambda h: h.cpu(), lambda h: h.type_as(h)):
         refused(Net(lambda m, x, share=share: forward(m, x, share)), (6,), "in place of a value that is used again")

@@ -85,7 +85,11 @@ class Tracer(fx.Tracer):
     def call_module(self, module: nn.Module, forward, args, kwargs):
         if self._is_elsewhere():
             return forward(*args, **kwargs)
-        path = self.path_of_module(module)
+        try:
+            path = self.path_of_module(module)
+        except NameError as error:
+            kind = type(module).__name__
+            raise Untraceable(f"a {kind} that is not registered: hold it in an attribute, or in a ModuleList") from error
         try:
             if is_compiled(module):
                 return module._orig_mod(*args, **kwargs)
