@@ -293,3 +293,67 @@ def test_files_that_are_odd(rng, tmp_path):
     model.functions.append(helper.make_function("my", "Mine", ["a"], ["b"], body, [helper.make_opsetid("", 18)]))
     model.opset_import.append(helper.make_opsetid("my", 1))
     assert [layer["type"] for layer in dq.from_onnx(model).architecture["layers"]] == ["activation", "dense"]
+
+
+@needs("max_pool", "channel_affine")
+def test_what_exporters_write_besides(rng):
+    g = Graph(2, 4, 4)  # a mean image, as in networks of verification
+    g("Sub", normal(rng, 1, 2, 4, 4))
+    g("Div", np.abs(normal(rng, 1, 2, 4, 4)) + 0.5)
+    g("Mul", normal(rng, 2, 1, 1))
+    g("Flatten")
+    g("Gemm", normal(rng, 32, 3))
+    model = g.agrees(rng)
+    assert [layer["type"] for layer in model.architecture["layers"]] == ["flatten", "channel_affine", "dense"]
+    g = Graph(2, 6, 5)  # what was written for channels last
+    g("Conv", normal(rng, 4, 2, 3, 3))
+    g("Transpose", perm=[0, 2, 3, 1])
+    g("Relu")
+    g("Reshape", np.int64([-1, 48]))
+    g("MatMul", normal(rng, 48, 3))
+    model = g.agrees(rng)
+    assert [layer["type"] for layer in model.architecture["layers"]] == ["conv2d", "activation", "flatten", "dense"]
+    g = Graph(6)
+    for op, options in (("Selu", {}), ("Celu", {"alpha": 2.0}), ("HardSigmoid", {}), ("Selu", {"alpha": 1.5, "gamma": 0.5})):
+        g("Gemm", normal(rng, 6, 6))
+        g(op, **options)
+    g("Max", np.float32(0.1), np.zeros(6, np.float32))
+    g("Min", np.full(1, 0.5, np.float32))
+    g("PRelu", normal(rng, 6))
+    g("Clip", None, np.float32(0.4))
+    g.agrees(rng)
+    for last in ("GlobalMaxPool", "ReduceMax", "ReduceSum", "ReduceMean"):
+        g = Graph(2, 4, 4)
+        first = g("Conv", normal(rng, 3, 2, 3, 3), pads=[1, 1, 1, 1])
+        second = g("PRelu", normal(rng, 3, 1, 1))
+        g("Concat", first, second, x="x", axis=1)
+        g("Slice", np.int64([1, 1]), np.int64([8, 4]), np.int64([1, -1]), np.int64([2, 1]))
+        g(last) if last == "GlobalMaxPool" else g(last, np.int64([2, 3]), keepdims=1)
+        g("Flatten")
+        g.agrees(rng)
+
+
+def test_axes_that_are_not_those_of_a_model(rng):
+    for shape, nodes, said in (
+        ((6, 6, 2), [("Transpose", {"perm": [0, 3, 1, 2]}), ("Flatten", {})], "--inputs-as-nchw"),
+        ((4,), [("Transpose", {})], "moves the samples"),
+    ):
+        g = Graph(*shape)
+        for op, options in nodes:
+            g(op, **options)
+        with pytest.raises(dq.UnsupportedError, match=said):
+            dq.from_onnx(g.model())
+    g = Graph(8)
+    g("Unsqueeze", np.int64([1]))
+    g("Conv", normal(rng, 2, 1, 3))
+    with pytest.raises(dq.UnsupportedError, match=r"give input_shape=\(1, 8\)"):
+        dq.from_onnx(g.model())
+    g = Graph(2, 4, 4)
+    g("Sub", normal(rng, 2, 4, 4))
+    g("Conv", normal(rng, 3, 2, 3, 3))
+    with pytest.raises(dq.UnsupportedError, match="known before a flatten"):
+        dq.from_onnx(g.model())
+    model = Graph(5).model()
+    del model.graph.input[0].type.tensor_type.shape.dim[0]
+    with pytest.raises(dq.UnsupportedError, match="export the network for a batch"):
+        dq.from_onnx(model)

@@ -149,7 +149,7 @@ def test_parametrizations_of_layers_of_their_own(normalize):
         state = {name: value.clone() for name, value in network.state_dict().items()}
         computes(network, (6,))
         assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
-    refused(nn.Sequential(normalize(nn.Bilinear(6, 6, 4))) if normalize is parametrizations.weight_norm else nn.Mish(), (6,), "")
+    refused(nn.Sequential(normalize(nn.LayerNorm(6), "bias") if normalize is not parametrizations.orthogonal else nn.Mish()), (6,), "0: (Layer|Mish)")
 
 
 FUNCTIONS = [
@@ -181,3 +181,49 @@ def test_bounds_of_scaled_functions_are_tight():
     refused(Net(lambda m, x: x.clamp(1, 0)), (6,), "empty")
     refused(Net(lambda m, x: torch.maximum(m.fc(x), x)), (6,), "two values")
     refused(nn.GELU("tanh"), 6, "exact form")
+
+
+class Image(nn.Module):
+    """A network of images whose middle is a function."""
+
+    def __init__(self, forward, features, channels=3, size=8, points=()):
+        super().__init__()
+        torch.manual_seed(4)
+        self.conv, self.fc, self._forward = nn.Conv2d(channels, 4, 3, padding=1), nn.Linear(features, 3), forward
+        self.other = nn.Conv2d(channels, 6, 3, padding=1)
+        self.points = nn.Parameter(torch.rand(points))
+
+    def forward(self, x):
+        return self.fc(self._forward(self, x).flatten(1))
+
+
+POOLS = {
+    "AdaptiveMaxPool": (lambda m, x: nn.AdaptiveMaxPool2d(1)(m.conv(x)), 4), "F.adaptive_max_pool2d": (lambda m, x: F.adaptive_max_pool2d(m.conv(x), 2), 16),
+    "amax": (lambda m, x: m.conv(x).amax((2, 3)), 4), "torch.amax": (lambda m, x: torch.amax(m.conv(x), dim=(-2, -1), keepdim=True), 4),
+    "a sum": (lambda m, x: m.conv(x).sum((2, 3)) / 64, 4), "overlapping": (lambda m, x: F.adaptive_avg_pool2d(m.conv(x), 3), 36),
+    "repeated": (lambda m, x: F.adaptive_avg_pool2d(m.conv(x).mean((2, 3), keepdim=True), 7), 196),
+    "uneven": (lambda m, x: F.adaptive_avg_pool2d(m.conv(x), (5, 12)), 240),
+    "permuted": (lambda m, x: m.conv(x).permute(0, 2, 3, 1), 256), "permuted and back": (lambda m, x: m.conv(x).permute(0, 2, 3, 1).permute(0, 3, 1, 2), 256),
+    "permuted before a function": (lambda m, x: torch.tanh(F.relu(m.conv(x).permute(0, 3, 2, 1))), 256),
+    "a mean image": (lambda m, x: (x - m.points) / (m.points + 1), 192), "a bias of points": (lambda m, x: m.conv(x) + m.points[0], 256),
+    "a concatenation": (lambda m, x: torch.cat([m.conv(x), m.other(x), x], 1), 832), "of vectors": (lambda m, x: torch.cat((m.conv(x).mean((2, 3)), m.other(x).flatten(1)), dim=-1), 388),
+    "of means": (lambda m, x: torch.cat([F.adaptive_avg_pool2d(m.conv(x), 1), F.adaptive_avg_pool2d(m.other(x), 1)], 1), 10),
+    "of one": (lambda m, x: torch.cat([m.conv(x)], 1), 256), "option A": (lambda m, x: F.pad(m.conv(x)[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2), "constant", 0), 128),
+    "a crop": (lambda m, x: m.conv(x)[:, 1:3, 1:-1, 2:7:3], 24), "channels": (lambda m, x: m.conv(x)[:, ::2], 128),
+    "an ellipsis": (lambda m, x: m.conv(x)[..., 1:], 224), "features": (lambda m, x: m.conv(x).flatten(1)[:, 3:100:2], 49),
+    "there and back": (lambda m, x: m.conv(x).flatten(1).view(-1, 4, 8, 8), 256), "Unflatten": (lambda m, x: m.conv(x).flatten(1).unflatten(1, (4, 8, 8)), 256),
+    "the last channels": (lambda m, x: F.pad(m.conv(x), (0, 0, 0, 0)), 256),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_poolings_parts_and_values_side_by_side(name):
+    forward, features = POOLS[name]
+    points = {"a mean image": (3, 8, 8), "a bias of points": (1, 8, 8)}.get(name, ())
+    if name == "AdaptiveMaxPool":
+        network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveMaxPool2d((2, 3)), nn.Flatten())
+        computes(network, (3, 8, 8), ["conv2d", "max_pool", "flatten"])
+    else:
+        model = computes(Image(forward, features, points=points), (3, 8, 8))
+        assert np.isfinite(model.seal().lipschitz)
+    computes(nn.Sequential(nn.AdaptiveMaxPool1d(1), nn.Flatten()), (3, 8))

@@ -21,16 +21,17 @@ def pair(value, axes: int, what: str) -> tuple[int, ...]:
     return tuple(int(v) for v in values)
 
 
-def _two(values: tuple[int, ...], alone: int) -> list[int]:
+def two(values: tuple[int, ...], alone: int) -> list[int]:
     """Returns numbers of both axes: a sequence is an image of one row, for which the first number is `alone`."""
     return [alone, *values] if len(values) == 1 else list(values)
 
 
-def _layer(x: Node, layer, shape, *, flat=False) -> Node:
+def layer_of(x: Node, layer, shape, *, flat=False) -> Node:
+    """Returns what a layer makes of a value; None is no layer."""
     return Node([x], [layer] if layer is not None else [], tuple(shape), flat)
 
 
-def _image(x: Node, axes: int, what: str, *, flat: bool = False) -> None:
+def image(x: Node, axes: int, what: str, *, flat: bool = False) -> None:
     """Refuses what is no image: where `flat` is false, channels of one point too, which are a vector to the model."""
     if len(x.shape) != axes + 1:
         raise Unsupported(f"{what} on a value of shape {x.shape}, which needs {axes + 1} axes besides the batch")
@@ -38,7 +39,8 @@ def _image(x: Node, axes: int, what: str, *, flat: bool = False) -> None:
         raise Unsupported(f"{what} after a global mean, of which one point is left: leave it out")
 
 
-def _windows(sizes, kernel, stride, padding, dilation, ceil: bool, what: str) -> list[int]:
+def windows(sizes, kernel, stride, padding, dilation, ceil: bool, what: str) -> list[int]:
+    """Returns how many windows lie along each axis."""
     out = []
     for n, k, s, p, d in zip(sizes, kernel, stride, padding, dilation):
         room = n + 2 * p - d * (k - 1) - 1
@@ -57,7 +59,7 @@ def linear(x: Node, weight, bias, name: str) -> Node:
         raise Unsupported(f"a linear layer along the last axis of a value of shape {x.shape}; flatten it first")
     if x.shape != (weight.shape[1],):
         raise Unsupported(f"a linear layer that reads {weight.shape[1]} features of {x.shape[0]}")
-    return _layer(x, {"type": "dense", "_name": name, "weight": weight, "bias": bias}, (weight.shape[0],))
+    return layer_of(x, {"type": "dense", "_name": name, "weight": weight, "bias": bias}, (weight.shape[0],))
 
 
 def conv(x: Node, weight, bias, stride, padding, dilation, groups: int, mode: str, name: str) -> Node:
@@ -65,7 +67,7 @@ def conv(x: Node, weight, bias, stride, padding, dilation, groups: int, mode: st
     axes = weight.ndim - 2
     if axes not in (1, 2):
         raise Unsupported(f"a convolution of {axes} axes")
-    _image(x, axes, f"a convolution of {axes} axes", flat=True)
+    image(x, axes, f"a convolution of {axes} axes", flat=True)
     if mode not in ("zeros", "circular"):
         raise Unsupported(f"a convolution with padding_mode={mode!r}; zeros and circular are known")
     stride, dilation = pair(stride, axes, "stride"), pair(dilation, axes, "dilation")
@@ -82,7 +84,7 @@ def conv(x: Node, weight, bias, stride, padding, dilation, groups: int, mode: st
     if around is not None:
         x = x.inputs[0]
         padding = tuple(p + q for p, q in zip(padding, around))
-    sizes = _windows(x.shape[1:], weight.shape[2:], stride, padding, dilation, False, "a convolution")
+    sizes = windows(x.shape[1:], weight.shape[2:], stride, padding, dilation, False, "a convolution")
     shape = (weight.shape[0], *sizes)
     if x.flat:
         # Channels of one point: only the tap on that point counts.
@@ -90,13 +92,13 @@ def conv(x: Node, weight, bias, stride, padding, dilation, groups: int, mode: st
         if groups != 1 or None in at or sizes != [1] * axes or mode != "zeros":
             raise Unsupported("a convolution of this kind after a global mean")
         dense = np.ascontiguousarray(weight[(slice(None), slice(None), *at)])
-        return _layer(x, {"type": "dense", "_name": name, "weight": dense, "bias": bias}, shape, flat=True)
+        return layer_of(x, {"type": "dense", "_name": name, "weight": dense, "bias": bias}, shape, flat=True)
     layer = {
         "type": "conv2d", "_name": name, "weight": weight if axes == 2 else weight[:, :, None, :], "bias": bias,
-        "stride": _two(stride, 1), "padding": _two(padding, 0), "dilation": _two(dilation, 1), "groups": int(groups),
+        "stride": two(stride, 1), "padding": two(padding, 0), "dilation": two(dilation, 1), "groups": int(groups),
         "padding_mode": mode,
     }
-    return _layer(x, layer, shape)
+    return layer_of(x, layer, shape)
 
 
 def _same(weight, dilation) -> tuple:
@@ -145,10 +147,13 @@ def folded(layer: dict, scale, shift, kind) -> dict:
 
 
 def channel_affine(x: Node, scale, shift, name: str) -> Node:
-    """Returns ``scale * x + shift``, one of each for each channel or feature."""
+    """Returns ``scale * x + shift``, one of each for each channel or feature, or for each point too."""
     if np.all(scale == 1) and np.all(shift == 0):
-        return _layer(x, None, x.shape, flat=x.flat)
-    return _layer(x, {"type": "channel_affine", "_name": name, "scale": scale, "shift": shift}, x.shape, flat=x.flat)
+        return layer_of(x, None, x.shape, flat=x.flat)
+    if scale.ndim > 1 or shift.ndim > 1:
+        full = lambda v: np.broadcast_to(v if v.ndim > 1 else v.reshape(-1, *[1] * (len(x.shape) - 1)), x.shape)  # noqa: E731
+        return layer_of(x, {"type": "_each", "_name": name, "scale": full(scale), "shift": full(shift)}, x.shape)
+    return layer_of(x, {"type": "channel_affine", "_name": name, "scale": scale, "shift": shift}, x.shape, flat=x.flat)
 
 
 def multiple(x: Node, factor: float) -> Node:
@@ -158,7 +163,7 @@ def multiple(x: Node, factor: float) -> Node:
 
 
 def by_channel(x: Node, constant) -> np.ndarray:
-    """Returns a constant that is broadcast to a value, as one number for each channel."""
+    """Returns a constant that is broadcast to a value, as one number for each channel, or for each point of an image."""
     constant = np.asarray(constant)
     if constant.ndim == len(x.shape) + 1 and constant.shape[0] == 1 and np.all(constant == constant.reshape(-1)[:1]):
         # The same number everywhere.
@@ -168,6 +173,9 @@ def by_channel(x: Node, constant) -> np.ndarray:
     kind = constant.dtype if constant.dtype in (np.float32, np.float64) and constant.ndim else x.kind
     axes = len(x.shape)
     shape = (1,) * (axes + 1 - constant.ndim) + constant.shape
+    if len(shape) == axes + 1 and shape[0] == 1 and any(n != 1 for n in shape[2:]) and not x.flat:
+        if all(n in (1, m) for n, m in zip(shape[1:], x.shape)):
+            return np.ascontiguousarray(np.broadcast_to(constant.reshape(shape[1:]), x.shape)).astype(kind)
     if len(shape) != axes + 1 or shape[0] != 1 or shape[1] not in (1, x.shape[0]) or any(n != 1 for n in shape[2:]):
         raise Unsupported(f"a constant of shape {constant.shape} with a value of shape {x.shape}: one for each channel is known")
     return np.ascontiguousarray(np.broadcast_to(constant.reshape(shape[1]), (x.shape[0],)).astype(kind))
@@ -177,13 +185,13 @@ def sort(x: Node, group: int, channels: int | None = None) -> Node:
     """Returns the channels sorted in groups of neighbours."""
     if group < 1 or x.shape[0] % group:
         raise Unsupported(f"sorting {x.shape[0]} channels in groups of {group}")
-    return _layer(x, {"type": "sort", "group": int(group)}, x.shape, flat=x.flat)
+    return layer_of(x, {"type": "sort", "group": int(group)}, x.shape, flat=x.flat)
 
 
 def permute(x: Node, order) -> Node:
     """Returns the channels in another order: output channel ``i`` is input channel ``order[i]``."""
     image = len(x.shape) > 1 and not x.flat
-    return _layer(x, {"type": "_permute", "order": np.asarray(order), "image": image}, x.shape, flat=x.flat)
+    return layer_of(x, {"type": "_permute", "order": np.asarray(order), "image": image}, x.shape, flat=x.flat)
 
 
 def max_min(x: Node) -> Node:
@@ -197,89 +205,10 @@ def max_min(x: Node) -> Node:
     return permute(pairs, np.concatenate([np.arange(1, n, 2), np.arange(0, n, 2)]))
 
 
-def max_pool(x: Node, kernel, stride, padding, dilation, ceil: bool, axes: int) -> Node:
-    """Returns the largest number of each window."""
-    _image(x, axes, "max pooling", flat=True)
-    kernel = pair(kernel, axes, "kernel_size")
-    stride = kernel if stride is None or stride == [] else pair(stride, axes, "stride")
-    padding, dilation = pair(padding, axes, "padding"), pair(dilation, axes, "dilation")
-    if dilation != (1,) * axes:
-        raise Unsupported(f"max pooling with dilation {dilation}")
-    sizes = _windows(x.shape[1:], kernel, stride, padding, dilation, ceil, "max pooling")
-    if x.flat and sizes == [1] * axes:
-        return _layer(x, None, x.shape, flat=True)
-    _image(x, axes, "max pooling")
-    layer = {"type": "max_pool", "size": _two(kernel, 1)}
-    if stride != kernel:
-        layer["stride"] = _two(stride, 1)
-    if any(padding):
-        layer["padding"] = _two(padding, 0)
-    return _layer(x, layer, (x.shape[0], *sizes))
-
-
-def avg_pool(x: Node, kernel, stride, padding, ceil: bool, count_pad: bool, divisor, axes: int) -> Node:
-    """Returns the mean of each window."""
-    _image(x, axes, "mean pooling", flat=True)
-    kernel = pair(kernel, axes, "kernel_size")
-    stride = kernel if stride is None or stride == [] else pair(stride, axes, "stride")
-    padding = pair(padding, axes, "padding")
-    if divisor is not None:
-        raise Unsupported(f"mean pooling with divisor_override={divisor}")
-    if any(padding) and not count_pad:
-        raise Unsupported("mean pooling with padding that is not counted: it divides by other numbers at the border")
-    sizes = _windows(x.shape[1:], kernel, stride, padding, (1,) * axes, ceil, "mean pooling")
-    if kernel == x.shape[1:] and not any(padding):
-        return global_avg_pool(x, keep=True)
-    _image(x, axes, "mean pooling")
-    layer = {"type": "avg_pool", "size": _two(kernel, 1)}
-    if stride != kernel:
-        layer["stride"] = _two(stride, 1)
-    if any(padding):
-        layer["padding"] = _two(padding, 0)
-    return _layer(x, layer, (x.shape[0], *sizes))
-
-
-def adaptive_avg_pool(x: Node, output, axes: int) -> Node:
-    """Returns the means of equal windows that split the image into ``output`` rows and columns."""
-    _image(x, axes, "adaptive mean pooling", flat=True)
-    output = (output,) * axes if isinstance(output, (int, np.integer)) or output is None else tuple(output)
-    output = tuple(n if o is None else int(o) for o, n in zip(output, x.shape[1:]))
-    if output == (1,) * axes:
-        return global_avg_pool(x, keep=True)
-    if output == x.shape[1:]:
-        return _layer(x, None, x.shape)
-    if any(n % o for n, o in zip(x.shape[1:], output)):
-        raise Unsupported(f"adaptive mean pooling from {x.shape[1:]} to {output}, whose windows overlap")
-    kernel = tuple(n // o for n, o in zip(x.shape[1:], output))
-    return avg_pool(x, kernel, None, 0, False, True, None, axes)
-
-
-def mean(x: Node, axes: set[int], keep: bool) -> Node:
-    """Returns a mean over some axes, the batch being 0."""
-    points = set(range(2, len(x.shape) + 1))
-    if axes and axes < points and not keep:
-        return _layer(x, {"type": "_row_means"}, x.shape[:1] + tuple(n for i, n in enumerate(x.shape, 1) if i in points - axes))
-    if axes != points or not axes:
-        raise Unsupported(f"a mean over the axes {sorted(axes)}; over all points of each channel is known")
-    return global_avg_pool(x, keep)
-
-
-def global_avg_pool(x: Node, keep: bool) -> Node:
-    """Returns the mean of each channel."""
-    if x.layers in (({"type": "_points"},), ({"type": "_row_means"},)):
-        x = x.inputs[0]
-        if keep:
-            raise Unsupported("a mean over a sequence of points that keeps their axis")
-    shape = (x.shape[0], *[1] * (len(x.shape) - 1)) if keep else x.shape[:1]
-    if x.flat or len(x.shape) == 1:
-        return _layer(x, None, shape, flat=keep)
-    return _layer(x, {"type": "global_avg_pool"}, shape, flat=keep)
-
-
 def flatten(x: Node) -> Node:
     """Returns a vector."""
     layer = None if x.flat or len(x.shape) == 1 else {"type": "flatten"}
-    return _layer(x, layer, (numel(x.shape),))
+    return layer_of(x, layer, (numel(x.shape),))
 
 
 def reshape(x: Node, shape: tuple[int, ...]) -> Node:
@@ -290,33 +219,36 @@ def reshape(x: Node, shape: tuple[int, ...]) -> Node:
     if numel(shape) != numel(x.shape):
         raise Unsupported(f"a reshape from {x.shape} to {shape}, which moves numbers between samples")
     if shape == x.shape:
-        return _layer(x, None, shape, flat=x.flat)
+        return layer_of(x, None, shape, flat=x.flat)
+    before = x.inputs[0] if len(x.inputs) == 1 and x.layers in ((), ({"type": "flatten"},)) else None
+    if before is not None and before.shape == shape and not before.flat:
+        return layer_of(before, None, shape)
     if len(shape) == 1:
         return flatten(x)
     if x.flat and shape[0] == x.shape[0]:
-        return _layer(x, None, shape, flat=True)
+        return layer_of(x, None, shape, flat=True)
     if len(x.shape) == 3 and len(shape) == 2 and shape[0] == x.shape[0]:
-        return _layer(x, {"type": "_points"}, shape)
+        return layer_of(x, {"type": "_points"}, shape)
     hint = f"; if it is the first layer, give input_shape={shape}" if len(x.shape) == 1 < len(shape) else ""
     raise Unsupported(f"a reshape from {x.shape} to {shape}{hint}")
 
 
 def space_to_depth(x: Node, block: int) -> Node:
     """Returns blocks of points as channels."""
-    _image(x, 2, "PixelUnshuffle")
+    image(x, 2, "PixelUnshuffle")
     c, h, w = x.shape
     if h % block or w % block:
         raise Unsupported(f"PixelUnshuffle({block}) of an image {h} x {w}")
-    return _layer(x, {"type": "space_to_depth", "block": int(block)}, (c * block * block, h // block, w // block))
+    return layer_of(x, {"type": "space_to_depth", "block": int(block)}, (c * block * block, h // block, w // block))
 
 
 def zero_pad(x: Node, pads: list[tuple[int, int]], value: float = 0.0) -> Node:
     """Returns the image with zeros around it: `pads` are those before and behind, for each axis."""
-    _image(x, len(pads), "padding", flat=True)
+    image(x, len(pads), "padding", flat=True)
     if value != 0 or any(n < 0 for pair in pads for n in pair) or x.flat:
         raise Unsupported(f"a padding by {pads} with {value}; zeros around an image are known")
     if not any(n for pair in pads for n in pair):
-        return _layer(x, None, x.shape)
+        return layer_of(x, None, x.shape)
     # A convolution of each channel with a single tap of 1, which moves the image where one side has more.
     weight = np.zeros((x.shape[0], 1, *(1 + abs(before - behind) for before, behind in pads)), np.float32)
     weight[(slice(None), 0, *(max(pair) - pair[0] for pair in pads))] = 1
@@ -339,11 +271,30 @@ def _padding_of(x: Node, axes: int) -> tuple[int, ...] | None:
 def pad_channels(x: Node, pads, value: float = 0.0) -> Node:
     """Returns the image with channels of zeros behind its own; `pads` are PyTorch's, the last axis first."""
     pads = [int(n) for n in pads]
-    _image(x, 2, "padding of channels")
-    if len(pads) != 6 or any(pads[:5]) or pads[5] < 0 or value != 0:
-        raise Unsupported(f"a padding by {pads} with {value}; zeros behind the last channel are known: (0, 0, 0, 0, 0, n)")
-    c, h, w = x.shape
-    return _layer(x, {"type": "pad_channels", "channels": c + pads[5]}, (c + pads[5], h, w))
+    axes = len(x.shape) - 1
+    if len(pads) != 2 * axes + 2 or any(pads[:-2]) or min(pads[-2:]) < 0 or value != 0:
+        known = "zeros around an image, or before and behind its channels, are known"
+        raise Unsupported(f"a padding by {pads} with {value}; {known}")
+    return place(x, pads[-2], x.shape[0] + sum(pads[-2:]))
+
+
+def of_channels(x: Node, matrix: np.ndarray) -> Node:
+    """Returns the channels that a matrix of zeros and ones makes of those of a value."""
+    matrix = matrix.astype(np.float32)
+    shape = (len(matrix), *x.shape[1:])
+    if len(x.shape) == 1 or x.flat:
+        return layer_of(x, {"type": "dense", "weight": matrix, "bias": None}, shape, flat=x.flat)
+    kernel = (1,) * (len(x.shape) - 1)
+    return conv(x, matrix.reshape(*matrix.shape, *kernel), None, 1, 0, 1, 1, "zeros", "placement")
+
+
+def place(x: Node, before: int, channels: int) -> Node:
+    """Returns a value as some of the channels of a larger one, whose other channels are 0."""
+    if before == 0 and channels == x.shape[0]:
+        return x
+    if before == 0 and len(x.shape) == 3 and not x.flat:
+        return layer_of(x, {"type": "pad_channels", "channels": channels}, (channels, *x.shape[1:]))
+    return of_channels(x, np.eye(channels, x.shape[0], -before))
 
 
 def add(values: list[Node]) -> Node:

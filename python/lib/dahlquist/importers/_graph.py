@@ -11,7 +11,11 @@ MOST_LAYERS = 10_000
 
 
 class Unsupported(Exception):
-    """What an importer cannot take, in words."""
+    """What an importer cannot take, in words, and the layer that is meant, where it is one."""
+
+    def __init__(self, reason: str, layer: dict | None = None):
+        super().__init__(reason)
+        self.layer = layer
 
 
 def reason_of(error: Exception) -> str:

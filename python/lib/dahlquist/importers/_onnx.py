@@ -15,6 +15,10 @@ from ._onnx_ops import OPERATORS
 from ._permute import lower
 
 
+#: Operators whose first input may be a constant.
+_ANY_ORDER = ("Add", "Sub", "Mul", "Div", "Sum", "Max", "Min", "Concat")
+
+
 def read_onnx(source, input_shape) -> tuple:
     """Returns the shape of a sample and the layers: see :func:`dahlquist.from_onnx`."""
     try:
@@ -125,7 +129,7 @@ class Reader:
             return Node(shape=None)
         if node.op_type != "Reshape" and any(isinstance(v, np.ndarray) and v.dtype == object for v in inputs):
             raise Unsupported(f"the operator {node.op_type} of the number of samples")
-        if not isinstance(inputs[0], Node) and node.op_type not in ("Add", "Sub", "Mul", "Div", "Sum"):
+        if not isinstance(inputs[0], Node) and node.op_type not in _ANY_ORDER:
             raise Unsupported(f"the operator {node.op_type} whose first input is a constant")
         first = node.input[0] if node.input else ""
         return rule(inputs, attributes, name=_weight_name(node, place), only_user=self.uses.get(first) == 1)
@@ -144,6 +148,9 @@ def _input_shape(value, given) -> tuple[int, ...]:
         sample_shape(shape)
         return shape
     sizes = [d.dim_value if d.HasField("dim_value") else 0 for d in value.type.tensor_type.shape.dim]
+    if len(sizes) == 1:
+        reason = f"it has one axis, of {sizes[0]}, and the first one is that of the samples: export the network for a batch, [1, {sizes[0]}]"
+        raise UnsupportedError("the ONNX model", [(value.name, reason)])
     if len(sizes) < 2 or not all(sizes[1:]) or math.prod(sizes[1:]) == 0:
         raise UnsupportedError("the ONNX model", [(value.name, "its shape is not said: give input_shape, without the batch")])
     return tuple(sizes[1:])

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from . import _activations as act, _build as build, _products as products
+from . import _activations as act, _build as build, _placement as placement, _pools as pools, _products as products
 from ._graph import BATCH, Node, Unsupported
 from ._onnx_fold import sizes
 
@@ -95,7 +95,7 @@ def _max_pool(inputs, a, *, name, only_user):
     ones = (1,) * len(kernel)
     stride, dilation = tuple(a.get("strides", ones)), tuple(a.get("dilations", ones))
     padding = _pads(a, kernel, stride, dilation, x.shape[1:], "max pooling")
-    return build.max_pool(x, kernel, stride, padding, dilation, bool(a.get("ceil_mode")), len(kernel))
+    return pools.max_pool(x, kernel, stride, padding, dilation, bool(a.get("ceil_mode")), len(kernel))
 
 
 def _avg_pool(inputs, a, *, name, only_user):
@@ -106,7 +106,7 @@ def _avg_pool(inputs, a, *, name, only_user):
         raise Unsupported("mean pooling with dilations")
     padding = _pads(a, kernel, stride, (1,) * len(kernel), x.shape[1:], "mean pooling")
     counted = bool(a.get("count_include_pad"))
-    return build.avg_pool(x, kernel, stride, padding, bool(a.get("ceil_mode")), counted, None, len(kernel))
+    return pools.avg_pool(x, kernel, stride, padding, bool(a.get("ceil_mode")), counted, None, len(kernel))
 
 
 def _reshape(inputs, a, *, name, only_user):
@@ -128,13 +128,6 @@ def _flatten(inputs, a, *, name, only_user):
     if axis not in (1, -len(inputs[0].shape)):
         raise Unsupported(f"a flatten from axis {axis}")
     return build.flatten(inputs[0])
-
-
-def _mean(inputs, a, *, name, only_user):
-    x = inputs[0]
-    dims = a.get("axes") if len(inputs) < 2 or inputs[1] is None else np.asarray(inputs[1]).reshape(-1)
-    dims = {int(d) + (1 + len(x.shape)) * (d < 0) for d in (() if dims is None else dims)}
-    return build.mean(x, dims, bool(a.get("keepdims", 1)))
 
 
 def _squeeze(inputs, a, *, name, only_user):
@@ -221,10 +214,10 @@ def _sum(inputs, a, *, name, only_user):
 
 def _prelu(inputs, a, *, name, only_user):
     x, slopes = inputs
-    slopes = _array(slopes)
-    if slopes.size > 1 and not np.all(slopes == slopes.reshape(-1)[0]):
-        raise Unsupported("PRelu with different slopes")
-    return act.leaky_relu(x, slopes.reshape(-1)[0])
+    slopes = build.by_channel(x, _array(slopes))
+    if slopes.ndim > 1:
+        raise Unsupported("PRelu with a slope for each point")
+    return act.prelu(x, slopes)
 
 
 def _greater(inputs, a, *, name, only_user):
@@ -250,11 +243,80 @@ def _erf(inputs, a, *, name, only_user):
 
 def _clip(inputs, a, *, name, only_user):
     x, low, high = (*inputs, None, None)[:3]
-    bound = lambda v, key, default: float(a.get(key, default)) if v is None else float(np.asarray(v))  # noqa: E731
-    low, high = bound(low, "min", -math.inf), bound(high, "max", math.inf)
-    if low != 0 and math.inf in (-low, high):
-        raise Unsupported(f"Clip to [{low}, {high}]")
-    return act.hardtanh(x, low, high)
+    bound = lambda v, key, default: float(a.get(key, default)) if v is None else _number(v)  # noqa: E731
+    return act.hardtanh(x, bound(low, "min", -math.inf), bound(high, "max", math.inf))
+
+
+def _number(value) -> float:
+    """Returns a constant that is one number."""
+    if isinstance(value, Node):
+        raise Unsupported("a bound that depends on the input")
+    numbers = np.asarray(value).reshape(-1)
+    if not numbers.size or np.any(numbers != numbers[0]):
+        raise Unsupported(f"a bound by numbers of shape {np.shape(value)} that differ: one for all is known")
+    return float(numbers[0])
+
+
+def _extreme(sign: float):
+    """A maximum, or a minimum, of a value and numbers."""
+
+    def rule(inputs, a, *, name, only_user):
+        values = [v for v in inputs if isinstance(v, Node)]
+        if len(values) != 1:
+            raise Unsupported("the maximum of two values that depend on the input")
+        numbers = [_number(v) for v in inputs if not isinstance(v, Node)]
+        low = max(numbers, default=-math.inf) if sign > 0 else -math.inf
+        return act.hardtanh(values[0], low, math.inf if sign > 0 else min(numbers, default=math.inf))
+
+    return rule
+
+
+def _dims(inputs, a, x) -> set[int]:
+    """Returns the axes that a node names, in an attribute or in its second input."""
+    dims = a.get("axes") if len(inputs) < 2 or inputs[1] is None else np.asarray(inputs[1]).reshape(-1)
+    return {int(d) + (1 + len(x.shape)) * (d < 0) for d in (() if dims is None else dims)}
+
+
+def _reduce(rule):
+    """A mean, a sum or a maximum over axes."""
+    return lambda inputs, a, *, name, only_user: rule(inputs[0], _dims(inputs, a, inputs[0]), bool(a.get("keepdims", 1)))
+
+
+def _unsqueeze(inputs, a, *, name, only_user):
+    x = inputs[0]
+    dims = a.get("axes") if len(inputs) < 2 else np.asarray(inputs[1]).reshape(-1)
+    full = [0, *x.shape]
+    rank = len(full) + len(dims)
+    for at in sorted(int(d) + rank * (d < 0) for d in dims):
+        full.insert(at, 1)
+    if full[0] != 0:
+        raise Unsupported("an axis before that of the samples")
+    return build.reshape(x, tuple(full[1:]))
+
+
+def _slice(inputs, a, *, name, only_user):
+    x = inputs[0]
+    given = [None if v is None else [int(n) for n in np.asarray(v).reshape(-1)] for v in inputs[1:]]
+    if len(inputs) == 1:
+        given = [list(a["starts"]), list(a["ends"]), list(a["axes"]) if "axes" in a else None]
+    starts, ends, axes, steps = (*given, None, None)[:4]
+    index = [slice(None)] * (len(x.shape) + 1)
+    for i, (start, end) in enumerate(zip(starts, ends)):
+        index[i if axes is None else axes[i]] = slice(start, end, None if steps is None else steps[i])
+    return placement.part(x, tuple(index))
+
+
+def _split(inputs, a, *, name, only_user):
+    x, sizes = (*inputs, None)[:2]
+    sizes = a.get("split") if sizes is None else [int(n) for n in np.asarray(sizes).reshape(-1)]
+    count = a.get("num_outputs", 2)
+    if sizes is None:
+        each = -(-x.shape[0] // count)
+        sizes = [min(each, x.shape[0] - each * i) for i in range(count)]
+    if a.get("axis", 0) % (len(x.shape) + 1) != 1:
+        raise Unsupported("a split along another axis than the channels")
+    ends = np.cumsum(sizes)
+    return tuple(placement.part(x, (slice(None), slice(int(end - n), int(end)))) for n, end in zip(sizes, ends))
 
 
 def _pad(inputs, a, *, name, only_user):
@@ -284,8 +346,16 @@ def _unary(function: str):
 OPERATORS = {
     "Conv": _conv, "Gemm": _gemm, "MatMul": _matmul, "BatchNormalization": _norm,
     "MaxPool": _max_pool, "AveragePool": _avg_pool,
-    "GlobalAveragePool": lambda inputs, a, **_: build.global_avg_pool(inputs[0], keep=True),
-    "ReduceMean": _mean, "Reshape": _reshape, "Flatten": _flatten, "Squeeze": _squeeze,
+    "GlobalAveragePool": lambda inputs, a, **_: pools.global_avg_pool(inputs[0], keep=True),
+    "GlobalMaxPool": lambda inputs, a, **_: pools.adaptive_max_pool(inputs[0], 1, len(inputs[0].shape) - 1),
+    "ReduceMean": _reduce(pools.mean), "ReduceSum": _reduce(pools.total), "ReduceMax": _reduce(pools.maximum),
+    "Concat": lambda inputs, a, **_: placement.concatenate(inputs, a["axis"]),
+    "Transpose": lambda inputs, a, **_: placement.transpose(inputs[0], a.get("perm", range(len(inputs[0].shape), -1, -1))),
+    "Unsqueeze": _unsqueeze, "Slice": _slice, "Split": _split, "Max": _extreme(1.0), "Min": _extreme(-1.0),
+    "Selu": lambda inputs, a, **_: act.selu(inputs[0], a.get("alpha", 1.67326319217681884765625), a.get("gamma", 1.05070102214813232421875)),
+    "Celu": lambda inputs, a, **_: act.celu(inputs[0], a.get("alpha", 1.0)),
+    "HardSigmoid": lambda inputs, a, **_: act.hardsigmoid(inputs[0], a.get("alpha", 0.2), a.get("beta", 0.5)),
+    "Reshape": _reshape, "Flatten": _flatten, "Squeeze": _squeeze,
     "Relu": _unary("relu"), "Tanh": _unary("tanh"), "Sigmoid": _unary("sigmoid"), "Abs": _unary("abs"),
     "LeakyRelu": lambda inputs, a, **_: act.leaky_relu(inputs[0], a.get("alpha", 0.01)),
     "Elu": lambda inputs, a, **_: act.elu(inputs[0], a.get("alpha", 1.0)),

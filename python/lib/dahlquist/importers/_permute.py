@@ -22,8 +22,8 @@ def lower(layers: list) -> list:
         while _merge(out):
             pass
     for layer in out:
-        if layer["type"] in PARTS:
-            raise Unsupported(PARTS[layer["type"]])
+        if layer["type"] in PARTS or "what" in layer:
+            raise Unsupported(layer["what"] if "what" in layer else PARTS[layer["type"]], layer)
     return [_matrix(layer) if layer["type"] == "_permute" else layer for layer in out if not _is_identity(layer)]
 
 
@@ -41,6 +41,20 @@ def _merge(out: list) -> bool:
     elif before["type"] == "_permute" and _mixes(last) and last["weight"].shape[1] == len(before["order"]):
         inverse = np.argsort(before["order"])
         out[-2:] = [{**last, "weight": np.ascontiguousarray(last["weight"][:, inverse])}]
+    elif kinds == ("flatten", "dense") and len(out) > 2 and out[-3]["type"] == "_columns":
+        # A linear map of the image, as a matrix that the weight is multiplied with.
+        weight = last["weight"]
+        columns = out[-3]["columns"](weight.astype(np.float64)).astype(weight.dtype)
+        out[-3:] = [before, {**last, "weight": np.ascontiguousarray(columns)}]
+    elif before["type"] == "_columns" and "order" in before and last["type"] == "activation":
+        out[-2:] = [last, before]
+    elif kinds == ("_each", "flatten"):
+        flat = {key: np.ascontiguousarray(before[key].reshape(-1)) for key in ("scale", "shift")}
+        out[-2:] = [last, {**before, "type": "channel_affine", **flat}]
+    elif before["type"] == "_each" and last["type"] in ("_each", "channel_affine"):
+        scale, shift = (_by_point(last[key], before["scale"].ndim) for key in ("scale", "shift"))
+        kind = before["scale"].dtype
+        out[-2:] = [{**before, "scale": (before["scale"] * scale).astype(kind), "shift": (before["shift"] * scale + shift).astype(kind)}]
     elif kinds == ("flatten", "dense") and len(out) > 2 and out[-3]["type"] == "_permute":
         inverse, weight = np.argsort(out[-3]["order"]), last["weight"]
         moved = weight.reshape(len(weight), len(inverse), -1)[:, inverse].reshape(weight.shape)
@@ -48,6 +62,11 @@ def _merge(out: list) -> bool:
     else:
         return False
     return True
+
+
+def _by_point(numbers: np.ndarray, axes: int) -> np.ndarray:
+    """Returns numbers of each channel, or of each point, in double precision and so that they are broadcast to an image."""
+    return numbers.astype(np.float64).reshape(numbers.shape + (1,) * (axes - numbers.ndim))
 
 
 def _mixes(layer: dict) -> bool:

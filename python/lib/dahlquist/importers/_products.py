@@ -14,6 +14,7 @@ PARTS = {
     "_above": "a comparison that is no part of a softplus", "_erf": "the function erf, which is known as a part of GELU alone",
     "_twice_gelu": "a product of two values that depend on the input",
     "_points": "a reshape of an image to a sequence of points, which is known before a mean over them",
+    "_each": "numbers for each point of an image, which are known before a flatten: give them for each channel",
     "_row_means": "a mean over one axis of an image, which is known before a mean over the other",
 }
 

@@ -21,6 +21,10 @@ from ._torch_trace import graph_of, is_compiled
 from ._torch_weights import is_known_hook, stored, written_class
 
 
+#: What a permutation of channels becomes.
+_MATRICES = ("dense", "conv2d")
+
+
 def trace(network: nn.Module, shape: tuple[int, ...]) -> fx.Graph:
     """Returns the graph of a network for samples of a shape. It must be in evaluation mode."""
     return graph_of(network, lambda graph: Reader(network, graph, shape))
@@ -74,10 +78,11 @@ def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
             tree = Tree(output, reader.start)
             layers = lower(tree.layers)
     except Unsupported as reason:
-        reader.problems.append(("", str(reason)))
+        reader.problems.append((reader.place_of(reason.layer), str(reason)))
     if reader.problems:
         raise UnsupportedError(type(network).__name__, reader.problems)
-    origins = tree.origins if len(layers) == len(tree.layers) else None
+    same = len(layers) == len(tree.layers) and all(a["type"] in (b["type"], *_MATRICES) for a, b in zip(layers, tree.layers))
+    origins = tree.origins if same else None
     return shape, layers or [{"type": "activation", "function": "identity"}], origins
 
 
@@ -247,6 +252,12 @@ class Reader:
             self.problems.append((self.place(node), rule.reason))
         elif node.op == "call_method" and node.target not in METHODS:
             self.problems.append((self.place(node), f"the method {node.target}"))
+
+    def place_of(self, layer: dict | None) -> str:
+        """Returns the path of the module that a layer comes from."""
+        made = (node for node, value in self.values.items() if isinstance(value, Node) and any(own is layer for own in value.layers))
+        node = next(made, None)
+        return "" if node is None else self.place(node)
 
     def place(self, node: fx.Node) -> str:
         """Returns the path of the module that a node belongs to."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .. import _arrays
-from . import _activations as act, _build as build, _products as products
+from . import _activations as act, _build as build, _placement as placement, _pools as pools, _products as products
 from ._graph import BATCH, Node, Unsupported
 from ._torch_weights import array
 
@@ -120,11 +120,54 @@ def flatten(x, start=0, end=-1) -> Node:
     return build.reshape(x, (*x.shape[: start - 1], math.prod(x.shape[start - 1 : end]), *x.shape[end:]))
 
 
+def _axes(x, dim) -> set[int]:
+    dims = (dim,) if isinstance(dim, int) else tuple(dim or ())
+    return {d + 1 + len(x.shape) if d < 0 else d for d in dims}
+
+
 def mean(x, dim=None, keepdim=False, *, dtype=None, name=None, only_user=False) -> Node:
     """Returns the mean of each channel."""
-    dims = (dim,) if isinstance(dim, int) else tuple(dim or ())
-    dims = {d + 1 + len(x.shape) if d < 0 else d for d in dims}
-    return build.mean(x, dims, keepdim)
+    return pools.mean(x, _axes(x, dim), keepdim)
+
+
+def amax(x, dim=(), keepdim=False, *, name=None, only_user=False) -> Node:
+    """Returns the largest number of each channel."""
+    return pools.maximum(x, _axes(x, dim), keepdim)
+
+
+def total(x, dim=None, keepdim=False, *, dtype=None, name=None, only_user=False) -> Node:
+    """Returns the sum of each channel."""
+    return pools.total(x, _axes(x, dim), keepdim)
+
+
+def permute(x, *dims, name=None, only_user=False) -> Node:
+    """Returns the axes in another order."""
+    return placement.transpose(x, dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims)
+
+
+def unflatten(x, dim, sizes, *, name=None, only_user=False) -> Node:
+    """Returns one axis as several."""
+    at = dim - 1 if dim > 0 else dim + len(x.shape)
+    if at < 0 or not isinstance(dim, int):
+        raise Unsupported(f"an unflatten of the axis {dim}")
+    return build.reshape(x, (*x.shape[:at], *(int(n) for n in sizes), *x.shape[at + 1 :]))
+
+
+def unsqueeze(x, dim, *, name=None, only_user=False) -> Node:
+    """Returns the numbers with one more axis of size 1."""
+    at = dim - 1 if dim >= 0 else dim + len(x.shape) + 1
+    if at < 0:
+        raise Unsupported("an axis before that of the samples")
+    return build.reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
+
+
+def part(x, index) -> Node:
+    """Returns a part of a value, or one with axes of size 1 where the index is None."""
+    if isinstance(index, tuple) and None in index and all(i is None or i == slice(None) for i in index):
+        for at, i in enumerate(index):
+            x = unsqueeze(x, at) if i is None else x
+        return x
+    return placement.part(x, index)
 
 
 def squeeze(x, dim=None, *, name=None, only_user=False) -> Node:

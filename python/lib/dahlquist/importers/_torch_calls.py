@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from . import _activations as act, _build as build, _torch_arithmetic as arithmetic
+from . import _activations as act, _build as build, _placement as placement, _pools as pools, _torch_arithmetic as arithmetic
 from ._graph import Node, Unsupported
 from ._torch_ops import zero_pad
 from ._torch_weights import array
@@ -18,8 +18,8 @@ from ._torch_weights import array
 def _f_pad(x, pad, mode="constant", value=None, *, name=None, only_user=False):
     if mode != "constant":
         raise Unsupported(f"F.pad with mode={mode!r}")
-    if len(pad) < 2 * len(x.shape):
-        return zero_pad(x, pad, value or 0.0)
+    if len(pad) < 2 * len(x.shape) or not any(pad[-2:]):
+        return zero_pad(x, pad[: 2 * len(x.shape) - 2], value or 0.0)
     return build.pad_channels(x, pad, value or 0.0)
 
 
@@ -65,20 +65,33 @@ def _f_max_pool(axes):
     def rule(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, **_):
         if return_indices:
             raise Unsupported("max pooling with return_indices")
-        return build.max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, axes)
+        return pools.max_pool(x, kernel_size, stride, padding, dilation, ceil_mode, axes)
+
+    return rule
+
+
+def _f_adaptive_max_pool(axes):
+    def rule(x, output_size, return_indices=False, **_):
+        if return_indices:
+            raise Unsupported("max pooling with return_indices")
+        return pools.adaptive_max_pool(x, output_size, axes)
 
     return rule
 
 
 def _f_avg_pool(axes):
     def rule(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, **_):
-        return build.avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, axes)
+        return pools.avg_pool(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, axes)
 
     return rule
 
 
 def _get_item(x, index, *, name, only_user):
-    raise Unsupported(f"a part of a value, [{index}]")
+    return arithmetic.part(x, index)
+
+
+def _cat(tensors, dim=0, *, name=None, only_user=False):
+    return placement.concatenate(list(tensors), dim)
 
 
 class Refusal:
@@ -187,8 +200,11 @@ FUNCTIONS = {
     F.max_pool1d: _f_max_pool(1), F.max_pool2d: _f_max_pool(2), torch.max_pool1d: _f_max_pool(1),
     torch.max_pool2d: _f_max_pool(2),
     F.avg_pool1d: _f_avg_pool(1), F.avg_pool2d: _f_avg_pool(2),
-    F.adaptive_avg_pool1d: _simple(lambda x, output_size: build.adaptive_avg_pool(x, output_size, 1)),
-    F.adaptive_avg_pool2d: _simple(lambda x, output_size: build.adaptive_avg_pool(x, output_size, 2)),
+    F.adaptive_avg_pool1d: _simple(lambda x, output_size: pools.adaptive_avg_pool(x, output_size, 1)),
+    F.adaptive_avg_pool2d: _simple(lambda x, output_size: pools.adaptive_avg_pool(x, output_size, 2)),
+    F.adaptive_max_pool1d: _f_adaptive_max_pool(1), F.adaptive_max_pool2d: _f_adaptive_max_pool(2),
+    torch.amax: arithmetic.amax, torch.sum: arithmetic.total, torch.cat: _cat, torch.concat: _cat, torch.concatenate: _cat,
+    torch.permute: arithmetic.permute, torch.unsqueeze: arithmetic.unsqueeze, torch.unflatten: arithmetic.unflatten,
     torch.flatten: _simple(lambda x, start_dim=0, end_dim=-1: arithmetic.flatten(x, start_dim, end_dim)),
     torch.reshape: arithmetic.reshape, torch.mean: arithmetic.mean, torch.squeeze: arithmetic.squeeze, torch.clamp: _clamp,
     torch.clamp_min: _clamp, torch.clamp_max: _clamp_max, F.rrelu: _simple(_rrelu), torch.is_floating_point: _simple(lambda x: True),
@@ -210,6 +226,8 @@ for _name in ("avg_pool2d", "avg_pool1d", "max_pool2d", "max_pool1d"):
 
 METHODS = {
     "flatten": lambda x, start_dim=0, end_dim=-1: arithmetic.flatten(x, start_dim, end_dim),
+    "amax": arithmetic.amax, "sum": arithmetic.total, "permute": arithmetic.permute, "unsqueeze": arithmetic.unsqueeze,
+    "unflatten": arithmetic.unflatten,
     "view": arithmetic.reshape, "reshape": arithmetic.reshape, "mean": arithmetic.mean, "squeeze": arithmetic.squeeze,
     "clip": _clamp, "clamp": _clamp, "clamp_": _clamp, "clamp_min": _clamp, "clamp_min_": _clamp,
     "clamp_max": _clamp_max, "clamp_max_": _clamp_max, "is_floating_point": lambda x: True,

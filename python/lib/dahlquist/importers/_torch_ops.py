@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from . import _activations as act, _build as build, _torch_arithmetic as arithmetic
+from . import _activations as act, _build as build, _pools as pools, _torch_arithmetic as arithmetic
 from ._graph import Node, Unsupported
 from ._torch_weights import array, stored
 
@@ -55,13 +55,22 @@ def _max_pool(axes):
     def rule(m, x, name, _):
         if m.return_indices:
             raise Unsupported("max pooling with return_indices")
-        return build.max_pool(x, m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, axes)
+        return pools.max_pool(x, m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, axes)
+
+    return _of(rule)
+
+
+def _adaptive_max_pool(axes):
+    def rule(m, x, name, _):
+        if m.return_indices:
+            raise Unsupported("max pooling with return_indices")
+        return pools.adaptive_max_pool(x, m.output_size, axes)
 
     return _of(rule)
 
 
 def _avg_pool(axes):
-    return _of(lambda m, x, *_: build.avg_pool(
+    return _of(lambda m, x, *_: pools.avg_pool(
         x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, getattr(m, "divisor_override", None), axes
     ))
 
@@ -91,7 +100,7 @@ def _scaled(x: Node, m) -> Node:
 
 
 def _scaled_avg_pool(m, x, name, _):
-    pooled = build.avg_pool(x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override, 2)
+    pooled = pools.avg_pool(x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override, 2)
     factor = math.sqrt(math.prod(build.pair(m.kernel_size, 2, "kernel_size"))) * float(getattr(m, "_coefficient_lip", 1.0))
     return build.multiple(pooled, factor)
 
@@ -131,8 +140,11 @@ _MODULES = {
     nn.MaxPool2d: _max_pool(2),
     nn.AvgPool1d: _avg_pool(1),
     nn.AvgPool2d: _avg_pool(2),
-    nn.AdaptiveAvgPool1d: _of(lambda m, x, *_: build.adaptive_avg_pool(x, m.output_size, 1)),
-    nn.AdaptiveAvgPool2d: _of(lambda m, x, *_: build.adaptive_avg_pool(x, m.output_size, 2)),
+    nn.AdaptiveAvgPool1d: _of(lambda m, x, *_: pools.adaptive_avg_pool(x, m.output_size, 1)),
+    nn.AdaptiveAvgPool2d: _of(lambda m, x, *_: pools.adaptive_avg_pool(x, m.output_size, 2)),
+    nn.AdaptiveMaxPool1d: _adaptive_max_pool(1),
+    nn.AdaptiveMaxPool2d: _adaptive_max_pool(2),
+    nn.Unflatten: _of(lambda m, x, *_: arithmetic.unflatten(x, m.dim, m.unflattened_size)),
     nn.Flatten: _of(lambda m, x, *_: arithmetic.flatten(x, m.start_dim, m.end_dim)),
     nn.PixelUnshuffle: _of(lambda m, x, *_: build.space_to_depth(x, m.downscale_factor)),
     nn.ConstantPad1d: _of(lambda m, x, *_: zero_pad(x, m.padding, m.value)),

@@ -1,0 +1,143 @@
+"""Poolings: means and maxima of windows, of everything, and of windows of different sizes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import _build as build
+from ._graph import Node, Unsupported
+
+
+def max_pool(x: Node, kernel, stride, padding, dilation, ceil: bool, axes: int) -> Node:
+    """Returns the largest number of each window."""
+    build.image(x, axes, "max pooling", flat=True)
+    kernel = build.pair(kernel, axes, "kernel_size")
+    stride = kernel if stride is None or stride == [] else build.pair(stride, axes, "stride")
+    padding, dilation = build.pair(padding, axes, "padding"), build.pair(dilation, axes, "dilation")
+    if dilation != (1,) * axes:
+        raise Unsupported(f"max pooling with dilation {dilation}")
+    sizes = build.windows(x.shape[1:], kernel, stride, padding, dilation, ceil, "max pooling")
+    if x.flat and sizes == [1] * axes and all(p < k for p, k in zip(padding, kernel)):
+        return build.layer_of(x, None, x.shape, flat=True)
+    build.image(x, axes, "max pooling")
+    layer = {"type": "max_pool", "size": build.two(kernel, 1)}
+    if stride != kernel:
+        layer["stride"] = build.two(stride, 1)
+    if any(padding):
+        layer["padding"] = build.two(padding, 0)
+    return build.layer_of(x, layer, (x.shape[0], *sizes))
+
+
+def avg_pool(x: Node, kernel, stride, padding, ceil: bool, count_pad: bool, divisor, axes: int) -> Node:
+    """Returns the mean of each window."""
+    build.image(x, axes, "mean pooling", flat=True)
+    kernel = build.pair(kernel, axes, "kernel_size")
+    stride = kernel if stride is None or stride == [] else build.pair(stride, axes, "stride")
+    padding = build.pair(padding, axes, "padding")
+    if divisor is not None:
+        raise Unsupported(f"mean pooling with divisor_override={divisor}")
+    if any(padding) and not count_pad:
+        raise Unsupported("mean pooling with padding that is not counted: it divides by other numbers at the border")
+    sizes = build.windows(x.shape[1:], kernel, stride, padding, (1,) * axes, ceil, "mean pooling")
+    if kernel == x.shape[1:] and not any(padding):
+        return global_avg_pool(x, keep=True)
+    build.image(x, axes, "mean pooling")
+    layer = {"type": "avg_pool", "size": build.two(kernel, 1)}
+    if stride != kernel:
+        layer["stride"] = build.two(stride, 1)
+    if any(padding):
+        layer["padding"] = build.two(padding, 0)
+    return build.layer_of(x, layer, (x.shape[0], *sizes))
+
+
+def _sizes(x: Node, output, axes: int) -> tuple[int, ...]:
+    """Returns the rows and columns that an adaptive pooling makes."""
+    output = (output,) * axes if isinstance(output, (int, np.integer)) or output is None else tuple(output)
+    return tuple(n if o is None else int(o) for o, n in zip(output, x.shape[1:]))
+
+
+def adaptive_avg_pool(x: Node, output, axes: int) -> Node:
+    """Returns the means of windows that cover the image, in ``output`` rows and columns."""
+    build.image(x, axes, "adaptive mean pooling", flat=True)
+    output = _sizes(x, output, axes)
+    if output == (1,) * axes:
+        return global_avg_pool(x, keep=True)
+    if output == x.shape[1:]:
+        return build.layer_of(x, None, x.shape)
+    if not any(n % o for n, o in zip(x.shape[1:], output)):
+        kernel = tuple(n // o for n, o in zip(x.shape[1:], output))
+        return avg_pool(x, kernel, None, 0, False, True, None, axes)
+    windows = [_windows(n, o) for n, o in zip(x.shape[1:], output)]
+    channels = x.shape[0]
+
+    def columns(weight):
+        weight = weight.reshape(len(weight), channels, *output)
+        for axis, matrix in enumerate(windows, 2):
+            weight = np.moveaxis(np.tensordot(weight, matrix, (axis, 0)), -1, axis)
+        return weight.reshape(len(weight), -1)
+
+    what = (
+        f"adaptive mean pooling from {x.shape[1:]} to {output}, whose windows overlap or repeat points, and which is known before a "
+        "flatten and a linear layer alone: take AdaptiveAvgPool with the output size 1"
+    )
+    return build.layer_of(x, {"type": "_columns", "columns": columns, "what": what}, (channels, *output))
+
+
+def _windows(n: int, o: int) -> np.ndarray:
+    """Returns the matrix of the adaptive means of n points in o windows."""
+    matrix = np.zeros((o, n))
+    for i in range(o):
+        start, end = i * n // o, -(-(i + 1) * n // o)
+        matrix[i, start:end] = 1 / (end - start)
+    return matrix
+
+
+def adaptive_max_pool(x: Node, output, axes: int) -> Node:
+    """Returns the largest numbers of equal windows that split the image into ``output`` rows and columns."""
+    build.image(x, axes, "adaptive max pooling", flat=True)
+    output = _sizes(x, output, axes)
+    if any(n % o for n, o in zip(x.shape[1:], output)):
+        raise Unsupported(f"adaptive max pooling from {x.shape[1:]} to {output}, whose windows overlap: take MaxPool")
+    return max_pool(x, tuple(n // o for n, o in zip(x.shape[1:], output)), None, 0, 1, False, axes)
+
+
+def maximum(x: Node, axes: set[int], keep: bool) -> Node:
+    """Returns the largest number of each channel."""
+    if axes != set(range(2, len(x.shape) + 1)) or not axes:
+        raise Unsupported(f"a maximum over the axes {sorted(axes)}; over all points of each channel is known")
+    pooled = adaptive_max_pool(x, 1, len(x.shape) - 1)
+    return pooled if keep else build.flatten(pooled)
+
+
+def total(x: Node, axes: set[int], keep: bool) -> Node:
+    """Returns the sum of each channel."""
+    points = math.prod(n for i, n in enumerate(x.shape, 1) if i in axes)
+    if axes != set(range(2, len(x.shape) + 1)):
+        raise Unsupported(f"a sum over the axes {sorted(axes)}; over all points of each channel is known")
+    return build.multiple(mean(x, axes, keep), points)
+
+
+def mean(x: Node, axes: set[int], keep: bool) -> Node:
+    """Returns a mean over some axes, the batch being 0."""
+    points = set(range(2, len(x.shape) + 1))
+    if axes and axes < points and not keep:
+        return build.layer_of(x, {"type": "_row_means"}, x.shape[:1] + tuple(n for i, n in enumerate(x.shape, 1) if i in points - axes))
+    if axes != points or not axes:
+        raise Unsupported(f"a mean over the axes {sorted(axes)}; over all points of each channel is known")
+    return global_avg_pool(x, keep)
+
+
+def global_avg_pool(x: Node, keep: bool) -> Node:
+    """Returns the mean of each channel."""
+    if x.layers in (({"type": "_points"},), ({"type": "_row_means"},)):
+        x = x.inputs[0]
+        if keep:
+            raise Unsupported("a mean over a sequence of points that keeps their axis")
+    shape = (x.shape[0], *[1] * (len(x.shape) - 1)) if keep else x.shape[:1]
+    if x.flat or len(x.shape) == 1:
+        return build.layer_of(x, None, shape, flat=keep)
+    return build.layer_of(x, {"type": "global_avg_pool"}, shape, flat=keep)
+
+
