@@ -211,6 +211,9 @@ POOLS = {
     "of one": (lambda m, x: torch.cat([m.conv(x)], 1), 256), "option A": (lambda m, x: F.pad(m.conv(x)[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2), "constant", 0), 128),
     "a crop": (lambda m, x: m.conv(x)[:, 1:3, 1:-1, 2:7:3], 24), "channels": (lambda m, x: m.conv(x)[:, ::2], 128),
     "an ellipsis": (lambda m, x: m.conv(x)[..., 1:], 224), "features": (lambda m, x: m.conv(x).flatten(1)[:, 3:100:2], 49),
+    "chunks": (lambda m, x: torch.cat(m.conv(x).chunk(3, dim=1)[::-1], 1), 256),
+    "a split": (lambda m, x: sum(torch.split(m.other(x), [2, 2, 2], dim=1)), 128),
+    "transposed": (lambda m, x: m.conv(x).transpose(2, 3).transpose(1, -1), 256),
     "there and back": (lambda m, x: m.conv(x).flatten(1).view(-1, 4, 8, 8), 256), "Unflatten": (lambda m, x: m.conv(x).flatten(1).unflatten(1, (4, 8, 8)), 256),
     "the last channels": (lambda m, x: F.pad(m.conv(x), (0, 0, 0, 0)), 256),
 }
@@ -227,3 +230,45 @@ def test_poolings_parts_and_values_side_by_side(name):
         model = computes(Image(forward, features, points=points), (3, 8, 8))
         assert np.isfinite(model.seal().lipschitz)
     computes(nn.Sequential(nn.AdaptiveMaxPool1d(1), nn.Flatten()), (3, 8))
+
+
+VIEWS = {
+    "a part": lambda h: h[:, 1:3], "points": lambda h: h[..., ::2], "a chunk": lambda h: h.chunk(2, 1)[0], "a split": lambda h: torch.split(h, 2, 1)[1],
+    "an order": lambda h: h.permute(0, 2, 3, 1), "a transposition": lambda h: h.transpose(1, 2), "an axis more": lambda h: h.unsqueeze(1),
+    "an axis as two": lambda h: h.unflatten(1, (4, 1)),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_parts_share_memory(name):
+    def part_changes(m, x):
+        h = m.conv(x)
+        part = VIEWS[name](h)
+        part.mul_(2)
+        return h
+
+    def whole_changes(m, x):
+        h = m.conv(x)
+        part = VIEWS[name](h)
+        h.mul_(2)
+        return part
+
+    for forward in (part_changes, whole_changes):
+        with torch.no_grad():
+            features = forward(Image(forward, 1), torch.rand(1, 3, 8, 8)).numel()
+        with pytest.raises(dq.UnsupportedError):
+            dq.from_torch(Image(forward, features), (3, 8, 8), verify=False)
+
+
+def test_what_to_do_instead():
+    fc = nn.Linear(6, 6)
+    for forward, said in (
+        (lambda m, x: torch.stack([m.fc(x), x]).mean(0), "stack: add the values"), (lambda m, x: m.fc(x) * torch.sigmoid(x), "a gate or squeeze"),
+        (lambda m, x: F.layer_norm(x, (6,)), "layer_norm: it divides by numbers of each sample"), (lambda m, x: (m.fc(x), x), "a tuple: return the logits"),
+        (lambda m, x: {"logits": m.fc(x)}, "a dict: return the logits"), (lambda m, x: m.fc(x).exp(), "the method exp: it has no Lipschitz"),
+        (lambda m, x: torch.where(x > 0, x, 0.0), "a choice by values"), (lambda m, x: F.interpolate(x, 3), "larger"),
+        (lambda m, x: m.fc(x).half(), "it rounds"), (lambda m, x: F.hardswish(m.fc(x)), "take SiLU"),
+    ):
+        refused(Net(forward), (6,), said)
+    refused(nn.Sequential(fc, nn.Unflatten(1, (2, 3))), (6,), r"1: a reshape from \(6,\) to \(2, 3\)")
+    refused(nn.Sequential(nn.Conv3d(1, 1, 1)), (1, 4, 4), "images have two axes")

@@ -47,4 +47,7 @@ def product(a: Node, b: Node) -> Node:
         if half.get("type") == "channel_affine" and not np.any(half["shift"]) and np.all(half["scale"] == 0.5):
             if _twice_gelu(x.inputs[0], gate):
                 return activation(x.inputs[0], "gelu")
-    raise Unsupported("a product of two values that depend on the input")
+    raise Unsupported(
+        "a product of two values that depend on the input, such as a gate or squeeze-and-excitation: it has no Lipschitz constant on "
+        "all inputs, leave it out"
+    )

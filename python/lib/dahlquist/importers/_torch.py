@@ -13,6 +13,7 @@ from .. import _arrays
 from ..errors import UnsupportedError
 from ._graph import BATCH, Node, Tree, Unsupported, reason_of
 from ._permute import lower
+from ._torch_advice import advised
 from ._torch_calls import FUNCTIONS, METHODS, Refusal, of_constant
 from ._torch_memory import Memory, changes_in_place
 from ._torch_ops import is_replaced, module_rule
@@ -140,7 +141,7 @@ class Reader:
         output = self.values[next(n for n in self.graph.nodes if n.op == "output")]
         if isinstance(output, Node) or self.problems:
             return output if isinstance(output, Node) and output.known else None
-        self.problems.append(("", f"its output is {_describe(output)}, not one tensor that depends on the input"))
+        self.problems.append(("", f"its output is {_describe(output)}, and no tensor that depends on the input"))
         return None
 
     def read_nodes(self) -> None:
@@ -183,6 +184,8 @@ class Reader:
                     self.values[changed] = found
             else:
                 self.memory.note(node, module)
+        elif isinstance(found, tuple):
+            self.memory.note(node, module)
         return found
 
     def apply(self, node: fx.Node, args, kwargs):
@@ -204,7 +207,7 @@ class Reader:
         if function is operator.getitem and not isinstance(args[0], Node):
             return operator.getitem(*args)
         if function not in FUNCTIONS:
-            raise Unsupported(f"the function {_function_name(function)}")
+            raise Unsupported(_unknown_function(function))
         if "input" in kwargs and not args:
             args, kwargs = (kwargs["input"],), {key: value for key, value in kwargs.items() if key != "input"}
         return _call(FUNCTIONS[function], args, {**kwargs, "name": node.name, "only_user": only_user})
@@ -214,7 +217,7 @@ class Reader:
         if not isinstance(x, Node) and len(args) == 2 and isinstance(args[1], Node):
             return of_constant(name, *args, **kwargs)
         if name not in METHODS or not isinstance(x, Node):
-            raise Unsupported(f"the method {name}")
+            raise Unsupported(advised(name, f"the method {name}"))
         return _call(METHODS[name], args, kwargs)
 
     @staticmethod
@@ -247,11 +250,11 @@ class Reader:
         if node.op == "call_module" and module_rule(self.modules[node.target]) is None:
             self.problems.append((self.place(node), _kind_name(self.modules[node.target])))
         elif node.op == "call_function" and node.target not in FUNCTIONS and node.target not in (getattr, operator.getitem):
-            self.problems.append((self.place(node), f"the function {_function_name(node.target)}"))
+            self.problems.append((self.place(node), _unknown_function(node.target)))
         elif isinstance(rule := (FUNCTIONS if node.op == "call_function" else METHODS).get(node.target), Refusal):
             self.problems.append((self.place(node), rule.reason))
         elif node.op == "call_method" and node.target not in METHODS:
-            self.problems.append((self.place(node), f"the method {node.target}"))
+            self.problems.append((self.place(node), advised(node.target, f"the method {node.target}")))
 
     def place_of(self, layer: dict | None) -> str:
         """Returns the path of the module that a layer comes from."""
@@ -277,22 +280,12 @@ def _call(rule, args, kwargs):
     return rule(*args, **kwargs)
 
 
-#: What to do about modules that people often have.
-_ADVICE = {
-    **dict.fromkeys(("Softmax", "LogSoftmax", "Softmin"), "leave it out, margins are measured on the logits"),
-    **dict.fromkeys(
-        ("LayerNorm", "GroupNorm", "RMSNorm", "InstanceNorm1d", "InstanceNorm2d", "LocalResponseNorm"),
-        "it divides by numbers of each sample; train with BatchNorm, which divides by constants",
-    ),
-}
-
-
 def _kind_name(module: nn.Module) -> str:
     """Returns the class of a module that has no rule, with its origin where that tells it from one that has, and advice."""
     kind = written_class(module)
     known = kind.__module__.startswith("torch.nn.modules") or not hasattr(nn, kind.__name__)
     name = kind.__name__ if known else f"{kind.__module__}.{kind.__name__}"
-    return f"{name}: {_ADVICE[kind.__name__]}" if kind.__name__ in _ADVICE else name
+    return advised(kind.__name__, name)
 
 
 def _attribute(module: nn.Module, path: str):
@@ -320,8 +313,16 @@ def _function_name(function) -> str:
     return f"{module}.{name}" if module and not module.startswith(("_", "torch")) else f"{name}"
 
 
+def _unknown_function(function) -> str:
+    name = _function_name(function)
+    return advised(name, f"the function {name}")
+
+
 def _describe(value) -> str:
-    return f"a {type(value).__name__}" if not isinstance(value, torch.Tensor) else "a constant"
+    if isinstance(value, (tuple, list, dict)):
+        kind = next(kind for kind in (tuple, list, dict) if isinstance(value, kind))
+        return f"a {kind.__name__}: return the logits alone"
+    return "a constant" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
 
 
 def torch_input(model, network: nn.Module, x) -> torch.Tensor:

@@ -145,6 +145,28 @@ def permute(x, *dims, name=None, only_user=False) -> Node:
     return placement.transpose(x, dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims)
 
 
+def transpose(x, dim0, dim1, *, name=None, only_user=False) -> Node:
+    """Returns two axes in the place of each other."""
+    order = list(range(len(x.shape) + 1))
+    order[dim0], order[dim1] = order[dim1], order[dim0]
+    return placement.transpose(x, order)
+
+
+def split(x, sizes, dim=0, *, name=None, only_user=False) -> tuple:
+    """Returns the parts of a value along the channels."""
+    if dim % (len(x.shape) + 1) != 1:
+        raise Unsupported(f"a split along the axis {dim}; along the channels is known, the axis 1")
+    if isinstance(sizes, int):
+        sizes = [min(sizes, x.shape[0] - at) for at in range(0, x.shape[0], sizes)]
+    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+    return tuple(placement.part(x, (slice(None), slice(end - n, end))) for n, end in zip(sizes, ends))
+
+
+def chunk(x, chunks, dim=0, *, name=None, only_user=False) -> tuple:
+    """Returns about equal parts of a value along the channels."""
+    return split(x, -(-x.shape[0] // chunks), dim)
+
+
 def unflatten(x, dim, sizes, *, name=None, only_user=False) -> Node:
     """Returns one axis as several."""
     at = dim - 1 if dim > 0 else dim + len(x.shape)

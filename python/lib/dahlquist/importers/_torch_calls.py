@@ -204,7 +204,8 @@ FUNCTIONS = {
     F.adaptive_avg_pool2d: _simple(lambda x, output_size: pools.adaptive_avg_pool(x, output_size, 2)),
     F.adaptive_max_pool1d: _f_adaptive_max_pool(1), F.adaptive_max_pool2d: _f_adaptive_max_pool(2),
     torch.amax: arithmetic.amax, torch.sum: arithmetic.total, torch.cat: _cat, torch.concat: _cat, torch.concatenate: _cat,
-    torch.permute: arithmetic.permute, torch.unsqueeze: arithmetic.unsqueeze, torch.unflatten: arithmetic.unflatten,
+    torch.permute: arithmetic.permute, torch.transpose: arithmetic.transpose, torch.chunk: arithmetic.chunk,
+    torch.split: arithmetic.split, torch.unsqueeze: arithmetic.unsqueeze, torch.unflatten: arithmetic.unflatten,
     torch.flatten: _simple(lambda x, start_dim=0, end_dim=-1: arithmetic.flatten(x, start_dim, end_dim)),
     torch.reshape: arithmetic.reshape, torch.mean: arithmetic.mean, torch.squeeze: arithmetic.squeeze, torch.clamp: _clamp,
     torch.clamp_min: _clamp, torch.clamp_max: _clamp_max, F.rrelu: _simple(_rrelu), torch.is_floating_point: _simple(lambda x: True),
@@ -226,7 +227,8 @@ for _name in ("avg_pool2d", "avg_pool1d", "max_pool2d", "max_pool1d"):
 
 METHODS = {
     "flatten": lambda x, start_dim=0, end_dim=-1: arithmetic.flatten(x, start_dim, end_dim),
-    "amax": arithmetic.amax, "sum": arithmetic.total, "permute": arithmetic.permute, "unsqueeze": arithmetic.unsqueeze,
+    "amax": arithmetic.amax, "sum": arithmetic.total, "permute": arithmetic.permute, "transpose": arithmetic.transpose, "chunk": arithmetic.chunk, "split": arithmetic.split,
+     "unsqueeze": arithmetic.unsqueeze,
     "unflatten": arithmetic.unflatten,
     "view": arithmetic.reshape, "reshape": arithmetic.reshape, "mean": arithmetic.mean, "squeeze": arithmetic.squeeze,
     "clip": _clamp, "clamp": _clamp, "clamp_": _clamp, "clamp_min": _clamp, "clamp_min_": _clamp,

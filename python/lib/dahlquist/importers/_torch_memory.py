@@ -12,8 +12,9 @@ _OPERATORS = (operator.iadd, operator.isub, operator.imul, operator.itruediv)
 #: What returns its input itself, in evaluation mode.
 _SAME = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 _SAME_NAMES = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "detach"}
-#: What returns the same numbers in another shape or format, in the same memory or in another one.
-_VIEWS = {"view", "reshape", "flatten", "squeeze", "contiguous", "float", "double", "to", "type", "type_as", "cpu", "cuda"}
+#: What returns the same numbers, or some of them, in another shape or format, in the same memory or in another one.
+_VIEWS = {"view", "reshape", "flatten", "squeeze", "contiguous", "float", "double", "to", "type", "type_as", "cpu", "cuda",
+          "getitem", "permute", "transpose", "unsqueeze", "unflatten", "chunk", "split"}
 
 
 def _name(node: fx.Node) -> str:
@@ -44,7 +45,7 @@ class Memory:
         if source is not None and (isinstance(module, _SAME) or name in _SAME_NAMES):
             self._tensor[node] = self._tensor.get(source, source)
             self._storage[node] = self._storage.get(source, source)
-        elif source is not None and (isinstance(module, nn.Flatten) or name in _VIEWS):
+        elif source is not None and (isinstance(module, (nn.Flatten, nn.Unflatten)) or name in _VIEWS):
             self._storage[node] = self._storage.get(source, source)
 
     def change(self, node: fx.Node) -> list[fx.Node]:
