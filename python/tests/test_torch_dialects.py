@@ -70,8 +70,9 @@ def test_shapes_are_numbers(name):
 
 def test_a_shape_does_not_keep_a_normalization_from_being_folded():
     def forward(m, x):
-        y = m.norm(m.conv(x))
-        return F.avg_pool2d(y, y.shape[2:]).flatten(1)
+        y = m.conv(x)
+        size = y.shape[2:]
+        return F.avg_pool2d(m.norm(y), size).reshape(y.shape[0], -1)
 
     computes(Net(forward), (3, 5, 6), ["conv2d", "global_avg_pool"])
     refused(Net(lambda m, x: m.fc(x) * x.shape[0]), (6,), "the number of samples in place of a number")

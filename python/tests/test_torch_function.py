@@ -191,6 +191,12 @@ def test_hooks_of_what_is_around_the_network_and_of_all_modules():
 
     computes(DataParallel(), (6,))
 
+    class Mine(nn.DataParallel):
+        def forward(self, x):
+            return super().forward(3 * x)
+
+    computes(Mine(net()), (6,))
+
 
 def test_what_is_read_is_compared_with_the_network():
     seen = []
@@ -224,16 +230,14 @@ def test_rounding_is_no_reason_to_refuse():
         before = [(p.dtype, p.clone()) for p in weights]
         dq.from_torch(network, 32)
         assert all(p.dtype == d and torch.equal(p, q) for p, (d, q) in zip(weights, before))
-    # The logits cancel, and single precision leaves nothing but rounding errors of them.
-    class Cancels(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.a = nn.Linear(32, 3)
-
-        def forward(self, x):
-            return (self.a(x) + 3e5) - 3e5
-
-    dq.from_torch(Cancels(), 32)
+    # The network rounds to multiples of 1/32 on the way, and the folded normalization does not.
+    network = nn.Sequential(nn.Linear(32, 3), nn.BatchNorm1d(3))
+    with torch.no_grad():
+        network[0].bias.fill_(3e5)
+        network[1].running_mean.fill_(3e5)
+    model = dq.from_torch(network, 32)
+    with pytest.raises(dq.ExportError, match="which is more than"):
+        model.verify_export(network, torch.rand(8, 32))
 
 
 class Remembers(nn.Module):
