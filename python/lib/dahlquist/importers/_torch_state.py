@@ -155,7 +155,7 @@ def _equal(a, b) -> bool:
 
 def _uncompiled():
     """Returns a context in which nothing is compiled, without the import of the compiler for those who do not have it."""
-    stance = getattr(torch.compiler, "set_stance", None) if "torch._dynamo.eval_frame" in sys.modules else None
+    stance = getattr(getattr(torch, "compiler", None), "set_stance", None) if "torch._dynamo.eval_frame" in sys.modules else None
     return contextlib.nullcontext() if stance is None else stance("force_eager")
 
 

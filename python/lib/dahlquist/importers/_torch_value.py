@@ -7,6 +7,7 @@ import contextlib
 import math
 import operator
 import sys
+import types
 from collections.abc import Iterator
 
 import torch
@@ -116,11 +117,12 @@ def _spaces(network: nn.Module) -> list[dict]:
     """Returns the names of the modules of Python that the network is written in, with those of the same packages."""
     package = lambda name: str(name).split(".")[0]  # noqa: E731
     packages = {package(base.__module__) for module in network.modules() for base in type(module).__mro__}
-    packages -= {"torch", "builtins", package(__name__)}
-    found = [vars(module) for name, module in list(sys.modules.items()) if module is not None and package(name) in packages]
+    packages -= {"torch", package(__name__), *sys.stdlib_module_names}
+    written = [module for name, module in list(sys.modules.items()) if package(name) in packages]
+    found = [vars(module) for module in written if builtins.isinstance(module, types.ModuleType)]
     for module in network.modules():
         found.append(getattr(vars(module).get("forward"), "__globals__", {}))
-    own = {id(space): space for space in found if package(space.get("__name__", "torch")) not in ("torch", "builtins")}
+    own = {id(space): space for space in found if package(space.get("__name__", "torch")) not in ("torch", *sys.stdlib_module_names)}
     return list(own.values())
 
 

@@ -82,7 +82,7 @@ def look_at_import(model, network) -> None:
 
     rng = np.random.default_rng(0)
     x = np.stack([rng.random(model.input_shape), rng.normal(size=model.input_shape)]).astype(model.dtype)
-    half = any(p.dtype.itemsize < 4 for p in network.parameters() if p.is_floating_point())
+    half = bool({p.dtype for p in network.parameters()} & {torch.float16, torch.bfloat16})
     with borrowed(network) as state:
         given = torch_input(model, network, x)
         try:
