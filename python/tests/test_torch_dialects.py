@@ -207,6 +207,10 @@ POOLS = {
     "permuted": (lambda m, x: m.conv(x).permute(0, 2, 3, 1), 256), "permuted and back": (lambda m, x: m.conv(x).permute(0, 2, 3, 1).permute(0, 3, 1, 2), 256),
     "permuted before a function": (lambda m, x: torch.tanh(F.relu(m.conv(x).permute(0, 3, 2, 1))), 256),
     "a mean image": (lambda m, x: (x - m.points) / (m.points + 1), 192), "a bias of points": (lambda m, x: m.conv(x) + m.points[0], 256),
+    "by channel, expanded": (lambda m, x: x - m.fc.bias.view(3, 1, 1).expand(3, *x.shape[2:]), 192),
+    "for each sample": (lambda m, x: x / (2 + m.fc.bias.repeat((x.shape[0], *x.shape[2:], 1)).permute(0, 3, 1, 2)), 192),
+    "expanded for each sample": (lambda m, x: x + m.points.expand(x.size(0), 3, 8, 8), 192),
+    "of its format": (lambda m, x: x - torch.as_tensor([0.1, 0.2, 0.3], dtype=x.dtype, device=x.device).view(-1, 1, 1), 192),
     "a concatenation": (lambda m, x: torch.cat([m.conv(x), m.other(x), x], 1), 832), "of vectors": (lambda m, x: torch.cat((m.conv(x).mean((2, 3)), m.other(x).flatten(1)), dim=-1), 388),
     "of means": (lambda m, x: torch.cat([F.adaptive_avg_pool2d(m.conv(x), 1), F.adaptive_avg_pool2d(m.other(x), 1)], 1), 10),
     "of one": (lambda m, x: torch.cat([m.conv(x)], 1), 256), "option A": (lambda m, x: F.pad(m.conv(x)[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2), "constant", 0), 128),
@@ -223,7 +227,7 @@ POOLS = {
 @pytest.mark.parametrize("name", POOLS)
 def test_poolings_parts_and_values_side_by_side(name):
     forward, features = POOLS[name]
-    points = {"a mean image": (3, 8, 8), "a bias of points": (1, 8, 8)}.get(name, ())
+    points = {"a mean image": (3, 8, 8), "expanded for each sample": (3, 8, 8), "a bias of points": (1, 8, 8)}.get(name, ())
     if name == "AdaptiveMaxPool":
         network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveMaxPool2d((2, 3)), nn.Flatten())
         computes(network, (3, 8, 8), ["conv2d", "max_pool", "flatten"])

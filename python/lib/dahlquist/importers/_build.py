@@ -175,6 +175,9 @@ def by_channel(x: Node, constant) -> np.ndarray:
     shape = (1,) * (axes + 1 - constant.ndim) + constant.shape
     if len(shape) == axes + 1 and shape[0] == 1 and any(n != 1 for n in shape[2:]) and not x.flat:
         if all(n in (1, m) for n, m in zip(shape[1:], x.shape)):
+            first = constant.reshape(shape[1], -1)[:, :1]
+            if np.array_equal(constant.reshape(shape[1], -1), np.broadcast_to(first, (shape[1], constant.size // shape[1]))):
+                return by_channel(x, first.reshape(-1, *[1] * (axes - 1)))
             return np.ascontiguousarray(np.broadcast_to(constant.reshape(shape[1:]), x.shape)).astype(kind)
     if len(shape) != axes + 1 or shape[0] != 1 or shape[1] not in (1, x.shape[0]) or any(n != 1 for n in shape[2:]):
         raise Unsupported(f"a constant of shape {constant.shape} with a value of shape {x.shape}: one for each channel is known")

@@ -224,8 +224,6 @@ class Reader:
     def attribute(x, name: str):
         if isinstance(x, Node) and name == "shape":
             return (BATCH, *x.shape)
-        if isinstance(x, Node) and name == "dtype":
-            return torch.float64 if x.kind is np.float64 else torch.float32
         if isinstance(x, Node):
             raise Unsupported(f"the attribute {name} of a value")
         return getattr(x, name)
@@ -235,6 +233,9 @@ class Reader:
         module = self.modules[node.target] if node.op == "call_module" else None
         if changes_in_place(node, module) and any(isinstance(v, torch.Tensor) for v in args[:1]):
             raise Unsupported("a weight that is changed in place")
+        if node.op == "call_method" and node.target in ("repeat", "expand"):
+            # For each sample: one is enough, and is broadcast.
+            args = _for_one_sample(args)
         try:
             if node.op == "call_module":
                 return self.modules[node.target](*args, **kwargs)
@@ -286,6 +287,13 @@ def _kind_name(module: nn.Module) -> str:
     known = kind.__module__.startswith("torch.nn.modules") or not hasattr(nn, kind.__name__)
     name = kind.__name__ if known else f"{kind.__module__}.{kind.__name__}"
     return advised(kind.__name__, name)
+
+
+def _for_one_sample(args: tuple) -> tuple:
+    """Returns the arguments of a method of a constant with 1 in the place of the number of samples, if that is the first size."""
+    first, *sizes = args
+    sizes = list(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+    return (first, 1, *sizes[1:]) if sizes and sizes[0] is BATCH else args
 
 
 def _attribute(module: nn.Module, path: str):

@@ -72,6 +72,13 @@ class Tracer(fx.Tracer):
             self._count = Count(count, self)
         return Shape((self._count, *found.shape))
 
+    def dtype_of(self, value: Value) -> torch.dtype:
+        """Returns the number format of a value, in single precision for a network in half."""
+        found = self._value(value)
+        if isinstance(found, torch.Tensor):
+            return found.dtype
+        return torch.float64 if isinstance(found, Node) and found.kind is np.float64 else torch.float32
+
     def is_leaf_module(self, module: nn.Module, path: str) -> bool:
         # What was put in the place of its forward is traced, whatever it is.
         if module_rule(module) is not None or is_replaced(module):

@@ -65,6 +65,10 @@ class Value(fx.Proxy):
         return self.tracer.device
 
     @property
+    def dtype(self):
+        return self.tracer.dtype_of(self)
+
+    @property
     def is_cuda(self):
         return self.device.type == "cuda"
 
