@@ -333,6 +333,19 @@ def test_what_exporters_write_besides(rng):
         g.agrees(rng)
 
 
+def test_samples_in_another_shape(rng):
+    for shape, op, other in (((8,), ("Unsqueeze", np.int64([1])), (1, 1, 8)), ((32,), ("Reshape", np.int64([-1, 2, 4, 4])), (2, 4, 4))):
+        g = Graph(*shape)
+        g(*op)
+        g("Conv", normal(rng, 3, *((1, 3) if len(shape) and other[1] == 1 else (2, 3, 3))))
+        g("Flatten")
+        x = rng.normal(size=(3, *shape)).astype(np.float32)
+        (expected,) = ReferenceEvaluator(g.model()).run(None, {"x": x})
+        model = dq.from_onnx(g.model())
+        assert model.input_shape == other
+        np.testing.assert_allclose(model.predict(x.reshape(3, *other)), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_axes_that_are_not_those_of_a_model(rng):
     for shape, nodes, said in (
         ((6, 6, 2), [("Transpose", {"perm": [0, 3, 1, 2]}), ("Flatten", {})], "--inputs-as-nchw"),
@@ -343,11 +356,6 @@ def test_axes_that_are_not_those_of_a_model(rng):
             g(op, **options)
         with pytest.raises(dq.UnsupportedError, match=said):
             dq.from_onnx(g.model())
-    g = Graph(8)
-    g("Unsqueeze", np.int64([1]))
-    g("Conv", normal(rng, 2, 1, 3))
-    with pytest.raises(dq.UnsupportedError, match=r"give input_shape=\(1, 8\)"):
-        dq.from_onnx(g.model())
     g = Graph(2, 4, 4)
     g("Sub", normal(rng, 2, 4, 4))
     g("Conv", normal(rng, 3, 2, 3, 3))

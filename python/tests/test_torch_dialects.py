@@ -237,6 +237,18 @@ def test_poolings_parts_and_values_side_by_side(name):
     computes(nn.Sequential(nn.AdaptiveMaxPool1d(1), nn.Flatten()), (3, 8))
 
 
+def test_samples_in_another_shape():
+    heads = (nn.Unflatten(1, (3, 4, 4)), Net(lambda m, x: x.view(-1, 48).view(-1, 3, 4, 4)), Net(lambda m, x: x.unflatten(-1, (3, 4, 4))))
+    for head in heads:
+        network = nn.Sequential(head, nn.Conv2d(3, 2, 3), nn.Flatten()).eval()
+        model, x = dq.from_torch(network, 48), torch.rand(5, 48)
+        assert model.input_shape == (3, 4, 4) and model.verify_export(network, x.view(5, 3, 4, 4)).proved
+    network = nn.Sequential(Net(lambda m, x: x.unsqueeze(1)), nn.Conv2d(1, 2, 3), nn.Flatten()).eval()
+    assert dq.from_torch(network, (5, 6)).verify_export(network, torch.rand(3, 1, 5, 6)).proved
+    network = nn.Sequential(Net(lambda m, x: F.avg_pool2d(x.view(-1, 1, 2, 3), 2).flatten(1) + m.fc(x)[:, :1]))
+    refused(network, (6,), r"the samples in the shape \(1, 2, 3\) beside their own, \(6,\)")
+
+
 VIEWS = {
     "a part": lambda h: h[:, 1:3], "points": lambda h: h[..., ::2], "a chunk": lambda h: h.chunk(2, 1)[0], "a split": lambda h: torch.split(h, 2, 1)[1],
     "an order": lambda h: h.permute(0, 2, 3, 1), "a transposition": lambda h: h.transpose(1, 2), "an axis more": lambda h: h.unsqueeze(1),

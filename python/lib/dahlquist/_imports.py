@@ -6,6 +6,8 @@ The importers are no part of what is proved. They make a :class:`~dahlquist.Mode
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ._model import Model
 
 __all__ = ["from_onnx", "from_state_dict", "from_torch"]
@@ -21,7 +23,8 @@ def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = Fal
         attributes, its buffers, and the state of random numbers.
     input_shape : int or tuple of int
         The shape of one sample, without the batch: ``(features,)``, ``(channels, length)`` or
-        ``(channels, height, width)``.
+        ``(channels, height, width)``. If all that the network does with it at first is to give it another shape, the model
+        takes that shape.
     normalize : (mean, std), optional
         The normalization of the samples that the network was trained with, by channel. It becomes the first layer of the
         model, which then takes pixels in [0, 1], and radii are in their units.
@@ -47,8 +50,10 @@ def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = Fal
     ==========================  =====================================================================================
     Linear, Conv1d, Conv2d      dense, conv2d: stride, padding (also "same", zeros or circular), dilation, groups
     BatchNorm1d, 2d             folded into the layer before it, else an affine map of each channel; in evaluation mode
-    ReLU and its kin            activation: relu, leaky_relu, tanh, sigmoid, softplus, elu, silu, gelu, hardtanh
+    ReLU and its kin            activation: relu, leaky_relu, tanh, sigmoid, softplus, elu, silu, gelu, hardtanh; PReLU, CELU,
+                                SELU and clamps by these, scaled, shifted and added
     MaxPool, AvgPool            max_pool, avg_pool; AdaptiveAvgPool of one point: global_avg_pool
+    torch.cat, parts x[:, a:b]  sums of what each value is among zeros; convolutions of zeros and ones
     GroupSort, MaxMin           sort
     Flatten, PixelUnshuffle     flatten, space_to_depth
     ZeroPad2d, F.pad            the padding of the convolution behind it, else a convolution that moves the image
@@ -64,7 +69,8 @@ def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = Fal
 
     shape, layers, origins = read_network(network, input_shape, ignore_hooks)
     model = Model(shape, layers, normalize=normalize)
-    model._given, model._origins = shape, origins
+    model._given = tuple(input_shape) if isinstance(input_shape, Iterable) else (input_shape,)
+    model._origins = origins
     if verify:
         look_at_import(model, network)
     return model

@@ -232,8 +232,13 @@ def reshape(x: Node, shape: tuple[int, ...]) -> Node:
         return layer_of(x, None, shape, flat=True)
     if len(x.shape) == 3 and len(shape) == 2 and shape[0] == x.shape[0]:
         return layer_of(x, {"type": "_points"}, shape)
-    hint = f"; if it is the first layer, give input_shape={shape}" if len(x.shape) == 1 < len(shape) else ""
-    raise Unsupported(f"a reshape from {x.shape} to {shape}{hint}")
+    start = x
+    while len(start.inputs) == 1 and all(layer["type"] == "_shape" for layer in start.layers):
+        start = start.inputs[0]
+    if not start.inputs and len(shape) in (2, 3):
+        what = f"the samples in the shape {shape} beside their own, {start.shape}: give all of the network one of them"
+        return layer_of(start, {"type": "_shape", "shape": shape, "what": what}, shape)
+    raise Unsupported(f"a reshape from {x.shape} to {shape}, which is known of the samples themselves")
 
 
 def space_to_depth(x: Node, block: int) -> Node:

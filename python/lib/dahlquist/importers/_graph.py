@@ -131,6 +131,14 @@ class Tree:
             )
 
 
+def first_shape(layers: list, shape: tuple[int, ...]) -> tuple[tuple[int, ...], list]:
+    """Returns the shape of the samples that a model takes, and its layers: if all that a network does with its samples at first is
+    to give them another shape, it is that shape."""
+    if layers and layers[0]["type"] == "_shape":
+        return layers[0]["shape"], layers[1:]
+    return shape, layers
+
+
 def numel(shape) -> int:
     """Returns the number of scalars of a shape."""
     return math.prod(shape)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._arrays import sample_shape
 from ..errors import FormatError, UnsupportedError
-from ._graph import Node, Tree, Unsupported, reason_of
+from ._graph import Node, Tree, Unsupported, first_shape, reason_of
 from ._onnx_fold import fold
 from ._onnx_ops import OPERATORS
 from ._permute import lower
@@ -45,15 +45,16 @@ def read_onnx(source, input_shape) -> tuple:
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
     reader = Reader(model.graph, input_shape, opset)
     output = reader.read()
-    layers = None
+    shape, layers = reader.start.shape, None
     try:
         if output is not None and not reader.problems:
-            layers = lower(Tree(output, reader.start).layers)
+            shape, layers = first_shape(Tree(output, reader.start).layers, reader.start.shape)
+            layers = lower(layers)
     except Unsupported as reason:
         reader.problems.append(("", str(reason)))
     if reader.problems or layers is None:
         raise UnsupportedError(name, reader.problems)
-    return reader.start.shape, layers or [{"type": "activation", "function": "identity"}]
+    return shape, layers or [{"type": "activation", "function": "identity"}]
 
 
 class Reader:

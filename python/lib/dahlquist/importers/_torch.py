@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from .. import _arrays
 from ..errors import UnsupportedError
-from ._graph import BATCH, Node, Tree, Unsupported, reason_of
+from ._graph import BATCH, Node, Tree, Unsupported, first_shape, reason_of
 from ._permute import lower
 from ._torch_advice import advised
 from ._torch_calls import FUNCTIONS, METHODS, Refusal, of_constant
@@ -58,7 +58,7 @@ def _is_torchs(network: nn.Module) -> bool:
 
 
 def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
-    """Returns the shape of a sample, the layers in the format of model files, and the nodes of the graph behind them."""
+    """Returns the shape of a sample of the model, its layers in the format of model files, and the nodes of the graph behind them."""
     if not isinstance(network, nn.Module):
         raise TypeError(f"a torch.nn.Module is expected, not {type(network).__name__}; a state_dict is for from_state_dict")
     shape = (input_shape,) if isinstance(input_shape, (int, np.integer)) else tuple(input_shape)
@@ -77,14 +77,16 @@ def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
     try:
         if output is not None and not reader.problems:
             tree = Tree(output, reader.start)
-            layers = lower(tree.layers)
+            shape, layers = first_shape(tree.layers, shape)
+            origins = tree.origins[len(tree.layers) - len(layers) :]
+            kinds = [layer["type"] for layer in layers]
+            layers = lower(layers)
     except Unsupported as reason:
         reader.problems.append((reader.place_of(reason.layer), str(reason)))
     if reader.problems:
         raise UnsupportedError(type(network).__name__, reader.problems)
-    same = len(layers) == len(tree.layers) and all(a["type"] in (b["type"], *_MATRICES) for a, b in zip(layers, tree.layers))
-    origins = tree.origins if same else None
-    return shape, layers or [{"type": "activation", "function": "identity"}], origins
+    same = len(layers) == len(kinds) and all(a["type"] in (b, *_MATRICES) for a, b in zip(layers, kinds))
+    return shape, layers or [{"type": "activation", "function": "identity"}], origins if same else None
 
 
 def _changes(state: State) -> list[tuple[str, str]]:
