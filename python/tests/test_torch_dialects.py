@@ -123,7 +123,7 @@ def test_what_shares_memory_under_other_names():
         network.share = share
         computes(network, (6,))
     refused(Net(lambda m, x, hidden=nn.Linear(6, 6): hidden(x)), (6,), "a Linear that is not registered")
-    for share in (lambda h: F.dropout3d(h, training=False), lambda h: h.requires_grad_()):
+    for share in (lambda h: F.dropout3d(h, training=False), lambda h: h.requires_grad_(), lambda h: h.data):
         computes(Net(lambda m, x, share=share: forward(m, x, share)), (6,))
     for share in (lambda h: h.type(torch.float32), lambda h: h.cpu(), lambda h: h.type_as(h)):
         refused(Net(lambda m, x, share=share: forward(m, x, share)), (6,), "in place of a value that is used again")
@@ -192,7 +192,7 @@ class Image(nn.Module):
         torch.manual_seed(4)
         self.conv, self.fc, self._forward = nn.Conv2d(channels, 4, 3, padding=1), nn.Linear(features, 3), forward
         self.other = nn.Conv2d(channels, 6, 3, padding=1)
-        self.points = nn.Parameter(torch.rand(points))
+        self.points, self.shuffle = nn.Parameter(torch.rand(points)), nn.ChannelShuffle(3)
 
     def forward(self, x):
         return self.fc(self._forward(self, x).flatten(1))
@@ -216,7 +216,7 @@ POOLS = {
     "of one": (lambda m, x: torch.cat([m.conv(x)], 1), 256), "option A": (lambda m, x: F.pad(m.conv(x)[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2), "constant", 0), 128),
     "a crop": (lambda m, x: m.conv(x)[:, 1:3, 1:-1, 2:7:3], 24), "channels": (lambda m, x: m.conv(x)[:, ::2], 128),
     "an ellipsis": (lambda m, x: m.conv(x)[..., 1:], 224), "features": (lambda m, x: m.conv(x).flatten(1)[:, 3:100:2], 49),
-    "chunks": (lambda m, x: torch.cat(m.conv(x).chunk(3, dim=1)[::-1], 1), 256),
+    "shuffled": (lambda m, x: m.shuffle(m.other(x)), 384), "chunks": (lambda m, x: torch.cat(m.conv(x).chunk(3, dim=1)[::-1], 1), 256),
     "a split": (lambda m, x: sum(torch.split(m.other(x), [2, 2, 2], dim=1)), 128),
     "transposed": (lambda m, x: m.conv(x).transpose(2, 3).transpose(1, -1), 256),
     "there and back": (lambda m, x: m.conv(x).flatten(1).view(-1, 4, 8, 8), 256), "Unflatten": (lambda m, x: m.conv(x).flatten(1).unflatten(1, (4, 8, 8)), 256),
@@ -245,6 +245,7 @@ def test_samples_in_another_shape():
         assert model.input_shape == (3, 4, 4) and model.verify_export(network, x.view(5, 3, 4, 4)).proved
     network = nn.Sequential(Net(lambda m, x: x.unsqueeze(1)), nn.Conv2d(1, 2, 3), nn.Flatten()).eval()
     assert dq.from_torch(network, (5, 6)).verify_export(network, torch.rand(3, 1, 5, 6)).proved
+    assert dq.from_torch(Net(lambda m, x: m.fc(x.unsqueeze(1).squeeze(1) + x[:, None].flatten(1))), 6).input_shape == (6,)
     network = nn.Sequential(Net(lambda m, x: F.avg_pool2d(x.view(-1, 1, 2, 3), 2).flatten(1) + m.fc(x)[:, :1]))
     refused(network, (6,), r"the samples in the shape \(1, 2, 3\) beside their own, \(6,\)")
 

@@ -226,15 +226,17 @@ def reshape(x: Node, shape: tuple[int, ...]) -> Node:
     before = x.inputs[0] if len(x.inputs) == 1 and x.layers in ((), ({"type": "flatten"},)) else None
     if before is not None and before.shape == shape and not before.flat:
         return layer_of(before, None, shape)
+    start = x
+    while len(start.inputs) == 1 and all(layer["type"] == "_shape" for layer in start.layers):
+        start = start.inputs[0]
+    if start is not x and not start.inputs and shape == start.shape:
+        return layer_of(start, None, shape)
     if len(shape) == 1:
         return flatten(x)
     if x.flat and shape[0] == x.shape[0]:
         return layer_of(x, None, shape, flat=True)
     if len(x.shape) == 3 and len(shape) == 2 and shape[0] == x.shape[0]:
         return layer_of(x, {"type": "_points"}, shape)
-    start = x
-    while len(start.inputs) == 1 and all(layer["type"] == "_shape" for layer in start.layers):
-        start = start.inputs[0]
     if not start.inputs and len(shape) in (2, 3):
         what = f"the samples in the shape {shape} beside their own, {start.shape}: give all of the network one of them"
         return layer_of(start, {"type": "_shape", "shape": shape, "what": what}, shape)

@@ -274,7 +274,7 @@ def _extreme(sign: float):
 def _dims(inputs, a, x) -> set[int]:
     """Returns the axes that a node names, in an attribute or in its second input."""
     dims = a.get("axes") if len(inputs) < 2 or inputs[1] is None else np.asarray(inputs[1]).reshape(-1)
-    return {int(d) + (1 + len(x.shape)) * (d < 0) for d in (() if dims is None else dims)}
+    return {int(d) + (1 + len(x.shape)) * int(d < 0) for d in (() if dims is None else dims)}
 
 
 def _reduce(rule):
@@ -304,6 +304,13 @@ def _slice(inputs, a, *, name, only_user):
     for i, (start, end) in enumerate(zip(starts, ends)):
         index[i if axes is None else axes[i]] = slice(start, end, None if steps is None else steps[i])
     return placement.part(x, tuple(index))
+
+
+def _gather(inputs, a, *, name, only_user):
+    x, indices = inputs
+    if isinstance(indices, Node) or np.ndim(indices) != 1 or a.get("axis", 0) % (len(x.shape) + 1) != 1:
+        raise Unsupported("a Gather that does not take a list of channels")
+    return build.of_channels(x, np.eye(x.shape[0])[np.asarray(indices)])
 
 
 def _split(inputs, a, *, name, only_user):
@@ -351,7 +358,7 @@ OPERATORS = {
     "ReduceMean": _reduce(pools.mean), "ReduceSum": _reduce(pools.total), "ReduceMax": _reduce(pools.maximum),
     "Concat": lambda inputs, a, **_: placement.concatenate(inputs, a["axis"]),
     "Transpose": lambda inputs, a, **_: placement.transpose(inputs[0], a.get("perm", range(len(inputs[0].shape), -1, -1))),
-    "Unsqueeze": _unsqueeze, "Slice": _slice, "Split": _split, "Max": _extreme(1.0), "Min": _extreme(-1.0),
+    "Unsqueeze": _unsqueeze, "Slice": _slice, "Split": _split, "Gather": _gather, "Max": _extreme(1.0), "Min": _extreme(-1.0),
     "Selu": lambda inputs, a, **_: act.selu(inputs[0], a.get("alpha", 1.67326319217681884765625), a.get("gamma", 1.05070102214813232421875)),
     "Celu": lambda inputs, a, **_: act.celu(inputs[0], a.get("alpha", 1.0)),
     "HardSigmoid": lambda inputs, a, **_: act.hardsigmoid(inputs[0], a.get("alpha", 0.2), a.get("beta", 0.5)),

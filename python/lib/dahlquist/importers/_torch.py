@@ -143,7 +143,7 @@ class Reader:
         output = self.values[next(n for n in self.graph.nodes if n.op == "output")]
         if isinstance(output, Node) or self.problems:
             return output if isinstance(output, Node) and output.known else None
-        self.problems.append(("", f"its output is {_describe(output)}, and no tensor that depends on the input"))
+        self.problems.append(("", f"its output is {_describe(output)}"))
         return None
 
     def read_nodes(self) -> None:
@@ -226,6 +226,8 @@ class Reader:
     def attribute(x, name: str):
         if isinstance(x, Node) and name == "shape":
             return (BATCH, *x.shape)
+        if isinstance(x, Node) and name == "data":
+            return Node([x], [], x.shape, x.flat)
         if isinstance(x, Node):
             raise Unsupported(f"the attribute {name} of a value")
         return getattr(x, name)
@@ -332,7 +334,8 @@ def _describe(value) -> str:
     if isinstance(value, (tuple, list, dict)):
         kind = next(kind for kind in (tuple, list, dict) if isinstance(value, kind))
         return f"a {kind.__name__}: return the logits alone"
-    return "a constant" if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
+    kind = "constant" if isinstance(value, torch.Tensor) else type(value).__name__
+    return f"a {kind}, and no tensor that depends on the input"
 
 
 def torch_input(model, network: nn.Module, x) -> torch.Tensor:

@@ -11,7 +11,7 @@ from ._graph import Unsupported
 _OPERATORS = (operator.iadd, operator.isub, operator.imul, operator.itruediv)
 #: What returns its input itself, in evaluation mode.
 _SAME = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-_SAME_NAMES = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "detach"}
+_SAME_NAMES = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "detach", "getattr"}
 #: What returns the same numbers, or some of them, in another shape or format, in the same memory or in another one.
 _VIEWS = {"view", "reshape", "flatten", "squeeze", "contiguous", "float", "double", "to", "type", "type_as", "cpu", "cuda",
           "getitem", "permute", "transpose", "unsqueeze", "unflatten", "chunk", "split"}

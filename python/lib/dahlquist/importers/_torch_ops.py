@@ -144,6 +144,7 @@ _MODULES = {
     nn.AdaptiveAvgPool2d: _of(lambda m, x, *_: pools.adaptive_avg_pool(x, m.output_size, 2)),
     nn.AdaptiveMaxPool1d: _adaptive_max_pool(1),
     nn.AdaptiveMaxPool2d: _adaptive_max_pool(2),
+    nn.ChannelShuffle: _of(lambda m, x, *_: build.permute(x, np.arange(x.shape[0]).reshape(m.groups, -1).T.reshape(-1))),
     nn.Unflatten: _of(lambda m, x, *_: arithmetic.unflatten(x, m.dim, m.unflattened_size)),
     nn.Flatten: _of(lambda m, x, *_: arithmetic.flatten(x, m.start_dim, m.end_dim)),
     nn.PixelUnshuffle: _of(lambda m, x, *_: build.space_to_depth(x, m.downscale_factor)),
