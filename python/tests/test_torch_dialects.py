@@ -278,6 +278,14 @@ def test_parts_share_memory(name):
             dq.from_torch(Image(forward, features), (3, 8, 8), verify=False)
 
 
+def test_a_value_that_is_changed_by_a_part_of_itself():
+    def forward(m, x):
+        h = m.other(x)
+        return h[:, 3:].add_(h[:, ::2])
+
+    refused(Image(forward, 192), (3, 8, 8), "by another part of the same memory")
+
+
 def test_what_to_do_instead():
     fc = nn.Linear(6, 6)
     for forward, said in (

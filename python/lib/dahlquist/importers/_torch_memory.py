@@ -54,6 +54,9 @@ class Memory:
         if not isinstance(target, fx.Node):
             raise Unsupported("a change in place of what is no value of the network")
         tensor, storage = self._tensor.get(target, target), self._storage.get(target, target)
+        for other in node.all_input_nodes:
+            if self._storage.get(other, other) is storage and self._tensor.get(other, other) is not tensor:
+                raise Unsupported(f"a change in place by another part of the same memory, {other.name}: copy it")
         order = {other: i for i, other in enumerate(node.graph.nodes)}
         changed = []
         for other in order:
