@@ -297,4 +297,6 @@ def test_what_to_do_instead():
     ):
         refused(Net(forward), (6,), said)
     refused(nn.Sequential(fc, nn.Unflatten(1, (2, 3))), (6,), r"1: a reshape from \(6,\) to \(2, 3\)")
+    # What follows from a shape that is not known is not the reason.
+    refused(Net(lambda m, x: m.fc(x) if F.hardswish(x).shape[1] == 6 else x), (6,), "network: the function hardswish")
     refused(nn.Sequential(nn.Conv3d(1, 1, 1)), (1, 4, 4), "images have two axes")

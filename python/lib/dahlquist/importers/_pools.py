@@ -114,7 +114,7 @@ def maximum(x: Node, axes: set[int], keep: bool) -> Node:
 def total(x: Node, axes: set[int], keep: bool) -> Node:
     """Returns the sum of each channel."""
     points = math.prod(n for i, n in enumerate(x.shape, 1) if i in axes)
-    if axes != set(range(2, len(x.shape) + 1)):
+    if axes != set(range(2, len(x.shape) + 1)) or not axes:
         raise Unsupported(f"a sum over the axes {sorted(axes)}; over all points of each channel is known")
     return build.multiple(mean(x, axes, keep), points)
 

@@ -151,6 +151,10 @@ class Tracer(fx.Tracer):
             self._reading = False
         return self._shapes.values[node]
 
+    def problems(self) -> list[tuple[str, str]]:
+        """Returns what could not be read so far, where shapes were asked for."""
+        return [] if self._shapes is None else self._shapes.problems
+
     def failed_at(self, error: BaseException) -> str:
         """Returns the path of the innermost module in which an error was raised."""
         return self._failure[1] if self._failure[0] is error else ""
@@ -173,4 +177,6 @@ def graph_of(network: nn.Module, reader: Callable[[fx.Graph], Any]) -> fx.Graph:
         else:
             reason = f"torch.fx cannot trace its forward: {type(error).__name__}: {error}".splitlines()[0]
         hint = " (a network whose control flow depends on values has no fixed layers)" * isinstance(error, fx.proxy.TraceError)
-        raise UnsupportedError(type(network).__name__, [(tracer.failed_at(error), reason + hint)]) from error
+        # What could not be read before may be the reason.
+        problems = [*tracer.problems(), (tracer.failed_at(error), reason + hint)]
+        raise UnsupportedError(type(network).__name__, problems) from error
