@@ -150,7 +150,8 @@ def _input_shape(value, given) -> tuple[int, ...]:
         return shape
     sizes = [d.dim_value if d.HasField("dim_value") else 0 for d in value.type.tensor_type.shape.dim]
     if len(sizes) == 1:
-        reason = f"it has one axis, of {sizes[0]}, and the first one is that of the samples: export the network for a batch, [1, {sizes[0]}]"
+        batch = f"export the network for a batch, [1, {sizes[0]}]"
+        reason = f"it has one axis, of {sizes[0]}, and the first one is that of the samples: {batch}"
         raise UnsupportedError("the ONNX model", [(value.name, reason)])
     if len(sizes) < 2 or not all(sizes[1:]) or math.prod(sizes[1:]) == 0:
         raise UnsupportedError("the ONNX model", [(value.name, "its shape is not said: give input_shape, without the batch")])

@@ -277,6 +277,11 @@ def _dims(inputs, a, x) -> set[int]:
     return {int(d) + (1 + len(x.shape)) * int(d < 0) for d in (() if dims is None else dims)}
 
 
+def _selu(inputs, a, *, name, only_user):
+    # The constants of the standard, which are single precision.
+    return act.selu(inputs[0], a.get("alpha", 1.67326319217681884765625), a.get("gamma", 1.05070102214813232421875))
+
+
 def _reduce(rule):
     """A mean, a sum or a maximum over axes."""
     return lambda inputs, a, *, name, only_user: rule(inputs[0], _dims(inputs, a, inputs[0]), bool(a.get("keepdims", 1)))
@@ -359,7 +364,7 @@ OPERATORS = {
     "Concat": lambda inputs, a, **_: placement.concatenate(inputs, a["axis"]),
     "Transpose": lambda inputs, a, **_: placement.transpose(inputs[0], a.get("perm", range(len(inputs[0].shape), -1, -1))),
     "Unsqueeze": _unsqueeze, "Slice": _slice, "Split": _split, "Gather": _gather, "Max": _extreme(1.0), "Min": _extreme(-1.0),
-    "Selu": lambda inputs, a, **_: act.selu(inputs[0], a.get("alpha", 1.67326319217681884765625), a.get("gamma", 1.05070102214813232421875)),
+    "Selu": _selu,
     "Celu": lambda inputs, a, **_: act.celu(inputs[0], a.get("alpha", 1.0)),
     "HardSigmoid": lambda inputs, a, **_: act.hardsigmoid(inputs[0], a.get("alpha", 0.2), a.get("beta", 0.5)),
     "Reshape": _reshape, "Flatten": _flatten, "Squeeze": _squeeze,

@@ -54,7 +54,8 @@ def _merge(out: list) -> bool:
     elif before["type"] == "_each" and last["type"] in ("_each", "channel_affine"):
         scale, shift = (_by_point(last[key], before["scale"].ndim) for key in ("scale", "shift"))
         kind = before["scale"].dtype
-        out[-2:] = [{**before, "scale": (before["scale"] * scale).astype(kind), "shift": (before["shift"] * scale + shift).astype(kind)}]
+        scale, shift = before["scale"] * scale, before["shift"] * scale + shift
+        out[-2:] = [{**before, "scale": scale.astype(kind), "shift": shift.astype(kind)}]
     elif kinds == ("flatten", "dense") and len(out) > 2 and out[-3]["type"] == "_permute":
         inverse, weight = np.argsort(out[-3]["order"]), last["weight"]
         moved = weight.reshape(len(weight), len(inverse), -1)[:, inverse].reshape(weight.shape)

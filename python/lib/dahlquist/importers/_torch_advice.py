@@ -19,7 +19,8 @@ _ADVICE = {
         "rms_norm", "instance_norm", "local_response_norm", "normalize", "norm", "std", "var", "LayerNorm2d",
     ),
     _PRODUCT: (
-        "MultiheadAttention", "scaled_dot_product_attention", "Transformer", "TransformerEncoderLayer", "bmm", "baddbmm", "Bilinear", "bilinear", "GLU", "glu", "prod", "cumprod",
+        "MultiheadAttention", "scaled_dot_product_attention", "Transformer", "TransformerEncoderLayer", "bmm",
+        "baddbmm", "Bilinear", "bilinear", "GLU", "glu", "prod", "cumprod",
     ),
     _SLOPE: ("Hardswish", "hardswish", "Mish", "mish", "Softsign", "softsign", "Tanhshrink", "Softshrink", "sin", "cos", "atan"),
     _LARGER: (

@@ -227,7 +227,8 @@ for _name in ("avg_pool2d", "avg_pool1d", "max_pool2d", "max_pool1d"):
 
 METHODS = {
     "flatten": lambda x, start_dim=0, end_dim=-1: arithmetic.flatten(x, start_dim, end_dim),
-    "amax": arithmetic.amax, "sum": arithmetic.total, "permute": arithmetic.permute, "transpose": arithmetic.transpose, "chunk": arithmetic.chunk, "split": arithmetic.split,
+    "amax": arithmetic.amax, "sum": arithmetic.total, "permute": arithmetic.permute,
+    "transpose": arithmetic.transpose, "chunk": arithmetic.chunk, "split": arithmetic.split,
      "unsqueeze": arithmetic.unsqueeze,
     "unflatten": arithmetic.unflatten,
     "view": arithmetic.reshape, "reshape": arithmetic.reshape, "mean": arithmetic.mean, "squeeze": arithmetic.squeeze,

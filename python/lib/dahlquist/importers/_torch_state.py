@@ -123,9 +123,8 @@ def _has_numbers(tensor: torch.Tensor) -> bool:
 
 def _refill(value, content) -> None:
     """Gives a container what was in it."""
-    pairs = list(value.items() if isinstance(value, dict) else value), list(content.items() if isinstance(content, dict) else content)
-    flat = [[part for pair in side for part in (pair if isinstance(value, dict) else (pair,))] for side in pairs]
-    if len(flat[0]) == len(flat[1]) and all(a is b for a, b in zip(*flat)):
+    now, then = ([*part, *part.values()] if isinstance(part, dict) else [*part] for part in (value, content))
+    if len(now) == len(then) and all(a is b for a, b in zip(now, then)):
         return
     value.clear()
     value.extend(content) if isinstance(value, list) else value.update(content)
