@@ -214,7 +214,7 @@ fn load<T: Scalar>(path: &Path, limit: Option<usize>, network: &Network<T>) -> R
     }
     if !dataset.in_unit_range() {
         output::note(&format!(
-            "{}: some numbers are outside [0, 1]; ε and radii are distances in the units of these numbers, not of \
+            "{}: some numbers are outside [0, 1]; ε and radii are distances, ℓ2 unless --norm says otherwise, in the units of these numbers, not of \
              pixels in [0, 1]",
             path.display()
         ));
