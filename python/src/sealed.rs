@@ -219,7 +219,8 @@ pub struct Certified {
 #[pymethods]
 impl Certified {
     fn predictions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArrayDyn<i64>>> {
-        let predictions: Vec<i64> = self.claims.iter().map(|claim| claim.prediction.map_or(-1, |class| class as i64)).collect();
+        let predictions: Vec<i64> =
+            self.claims.iter().map(|claim| claim.prediction.map_or(-1, |class| class as i64)).collect();
         array(py, predictions, [self.claims.len()])
     }
 

@@ -112,8 +112,9 @@ fn claimed_radii_are_confirmed_and_larger_ones_are_not() {
             for (s, found) in certify(Sought::Claimed(&larger)).iter().enumerate() {
                 let is_refused = found.radius.get() < larger.radii[s] || found.by != larger.by[s];
                 refused += usize::from(is_refused && larger.radii[s] > 0.0);
-                let class = found.prediction.filter(|_| found.radius.get() > 0.0);
-                class.map(|class| survives(&sealed, x.sample(s), class, found.radius.get(), &p, rng));
+                if let Some(class) = found.prediction.filter(|_| found.radius.get() > 0.0) {
+                    survives(&sealed, x.sample(s), class, found.radius.get(), &p, rng);
+                }
             }
         }
     }
