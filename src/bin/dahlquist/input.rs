@@ -214,8 +214,8 @@ fn load<T: Scalar>(path: &Path, limit: Option<usize>, network: &Network<T>) -> R
     }
     if !dataset.in_unit_range() {
         output::note(&format!(
-            "{}: some numbers are outside [0, 1]; ε and radii are distances, ℓ2 unless --norm says otherwise, in the units of these numbers, not of \
-             pixels in [0, 1]",
+            "{}: some numbers are outside [0, 1]; ε and radii are distances, ℓ2 unless --norm says otherwise, in the units \
+             of these numbers, not of pixels in [0, 1]",
             path.display()
         ));
     }

@@ -22,12 +22,7 @@ def max_pool(x: Node, kernel, stride, padding, dilation, ceil: bool, axes: int) 
     if x.flat and sizes == [1] * axes and all(p < k for p, k in zip(padding, kernel)):
         return build.layer_of(x, None, x.shape, flat=True)
     build.image(x, axes, "max pooling")
-    layer = {"type": "max_pool", "size": build.two(kernel, 1)}
-    if stride != kernel:
-        layer["stride"] = build.two(stride, 1)
-    if any(padding):
-        layer["padding"] = build.two(padding, 0)
-    return build.layer_of(x, layer, (x.shape[0], *sizes))
+    return _pooled(x, "max_pool", (kernel, stride, padding), sizes)
 
 
 def avg_pool(x: Node, kernel, stride, padding, ceil: bool, count_pad: bool, divisor, axes: int) -> Node:
@@ -44,8 +39,14 @@ def avg_pool(x: Node, kernel, stride, padding, ceil: bool, count_pad: bool, divi
     if kernel == x.shape[1:] and not any(padding):
         return global_avg_pool(x, keep=True)
     build.image(x, axes, "mean pooling")
-    layer = {"type": "avg_pool", "size": build.two(kernel, 1)}
-    if stride != kernel:
+    return _pooled(x, "avg_pool", (kernel, stride, padding), sizes)
+
+
+def _pooled(x: Node, kind: str, windows: tuple, sizes) -> Node:
+    """Returns a layer whose windows have a size, a stride and a padding, where these are not those of windows side by side."""
+    size, stride, padding = windows
+    layer = {"type": kind, "size": build.two(size, 1)}
+    if stride != size:
         layer["stride"] = build.two(stride, 1)
     if any(padding):
         layer["padding"] = build.two(padding, 0)
