@@ -28,6 +28,9 @@ use crate::{
     scalar::{Structure, gemm},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The largest number of entries of a matrix that is formed.
 const LARGEST: usize = 1 << 22;
 /// The largest number of products that the entries of a mean are sums of.
