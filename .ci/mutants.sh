@@ -51,4 +51,4 @@ for table, names in wanted.items():
 print('[profile.dev]\nopt-level = 3\ndebug = "line-tables-only"\n\n[profile.dev.package.dahlquist]\nopt-level = 1')
 END
 cd "$work"
-cargo mutants --no-shuffle --in-place --output "${MUTANTS_OUT:-$root/target/mutants}" "$@"
+cargo mutants --no-shuffle --in-place --output "${MUTANTS_OUT:-$root/target/mutants}" "$@" -- --lib --tests

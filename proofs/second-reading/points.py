@@ -4,9 +4,10 @@ import hashlib
 from fractions import Fraction as Q
 from math import prod
 
-from claims import PROVED, REFUSED, UNREAD, evidence, join, numbers, quadratic_constraint, unit_of
+from claims import PROVED, REFUSED, UNREAD, join, numbers
 from exact import Refused, Tensors, Unread, method
 from network import points
+from quadratic import evidence, quadratic_constraint, unit_of
 
 
 def plus(*terms):
