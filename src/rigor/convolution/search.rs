@@ -14,6 +14,7 @@ use std::cmp::Ordering;
 use super::{
     Convolution, Torus, TorusNorm, repeats,
     symbol::{Frequency, Symbol, Taps},
+    torus::Progress,
 };
 use crate::{
     error::{Error, Result},
@@ -93,6 +94,7 @@ struct Candidate<'a> {
     peak: Peak,
     /// Whether `peak` holds an eigenvalue rather than an estimate of one from below.
     exact: bool,
+    progress: Progress,
 }
 
 /// About `‖D(ω)‖²` at a frequency, and a right singular vector.
@@ -117,9 +119,14 @@ impl<'a> Search<'a> {
             let symbol = taps.on(torus);
             let near = |peak: &Peak| rise(&symbol, symbol.nearest(coarse.torus(), peak.frequency), &peak.vector);
             let highest = peaks.iter().map(near).max_by(Peak::compare).expect("a torus has a peak");
-            Candidate { symbol, peak: highest, exact: false }
+            Candidate { progress: Progress::new(&symbol), symbol, peak: highest, exact: false }
         };
-        Self { candidates: tori.iter().map(candidate).collect() }
+        let mut candidates: Vec<Candidate<'a>> = tori.iter().map(candidate).collect();
+        candidates.sort_by(|a, b| a.peak.compare(&b.peak));
+        // The work grows as the third power of the channels, what other tori gain does not grow.
+        let work: f64 = candidates.iter().map(Candidate::work).fold(0.0, f64::max);
+        candidates.truncate(((MOST_WORK / work) as usize).max(1));
+        Self { candidates }
     }
 
     /// Returns the least proved bound of `‖D̂(ω)‖²` over all frequencies of a torus, and the torus; `gap` is one of
@@ -129,6 +136,7 @@ impl<'a> Search<'a> {
         loop {
             let lowest = self.candidates.iter().enumerate().min_by(|(_, a), (_, b)| a.peak.compare(&b.peak));
             let Some(at) = lowest.map(|(i, _)| i) else { break };
+            let is_only = best.is_none() && self.candidates.len() == 1;
             let candidate = &mut self.candidates[at];
             if best.is_some_and(|(bound, _)| bound <= candidate.peak.value * TIE) {
                 break;
@@ -137,7 +145,7 @@ impl<'a> Search<'a> {
                 candidate.climb();
                 continue;
             }
-            match candidate.prove(gap) {
+            match candidate.prove(gap, is_only) {
                 Ok(bound) => {
                     let torus = self.candidates.remove(at).symbol.torus();
                     best = best.filter(|best| best.0 <= bound).or(Some((bound, torus)));
@@ -177,9 +185,15 @@ impl Candidate<'_> {
         }
     }
 
-    /// As [`Symbol::largest_up`] with the peak as its estimate; or a higher peak.
-    fn prove(&self, gap: f64) -> Result<f64, Peak> {
-        self.symbol.largest_up(self.peak.value, TIE, gap).map_err(|(value, frequency)| {
+    /// Returns about how many operations a proof of all frequencies takes.
+    fn work(&self) -> f64 {
+        self.progress.left() as f64 * (2.0 * self.symbol.size() as f64).powi(3)
+    }
+
+    /// As [`Symbol::largest_up`] with the peak as its estimate; or a higher peak, unless there is no other torus to turn to.
+    fn prove(&mut self, gap: f64, is_only: bool) -> Result<f64, Peak> {
+        let limit = if is_only { f64::INFINITY } else { self.peak.value * TIE };
+        self.symbol.largest_up(&mut self.progress, (self.peak.value, limit), gap).map_err(|(value, frequency)| {
             let Peak { vector, .. } = rise(&self.symbol, frequency, &noise_vector(self.peak.vector.len()));
             Peak { value, frequency, vector }
         })
@@ -222,6 +236,9 @@ fn noise_vector(n: usize) -> Vec<[f64; 2]> {
 
 /// Estimates of squares of norms that are apart by a smaller factor are equal.
 pub(super) const TIE: f64 = 1.0 + 1e-6;
+
+/// About how many operations the proofs of all tori that are compared may take: seconds.
+const MOST_WORK: f64 = (1u64 << 36) as f64;
 
 /// The number of steps of a power iteration at one frequency.
 const STEPS: usize = 8;

@@ -95,6 +95,12 @@ impl Symbol<'_> {
         self.torus
     }
 
+    /// Returns the number of rows or of columns of the matrices, whichever is smaller.
+    pub(super) fn size(&self) -> usize {
+        let ((outputs, inputs), [ay, ax]) = (self.taps.conv.channels, self.taps.conv.axes);
+        outputs.min(inputs * ay.phases() * ax.phases())
+    }
+
     /// Of all frequencies one of each pair of conjugates.
     pub(super) fn frequencies(&self) -> Vec<Frequency> {
         let Torus { points: [height, width], twisted } = self.torus;

@@ -16,19 +16,43 @@ use crate::{
     },
 };
 
+/// How far the proof of a torus has come.
+pub(super) struct Progress {
+    /// The frequencies that are not proved yet, the next one last.
+    rest: Vec<Frequency>,
+    /// A proved bound of `‖D̂(ω)‖²` over all others.
+    bound: f64,
+}
+
+impl Progress {
+    pub(super) fn new(symbol: &Symbol<'_>) -> Self {
+        let frequencies = symbol.frequencies();
+        let mut rest: Vec<Frequency> = without_structure(frequencies.len()).map(|i| frequencies[i]).collect();
+        rest.reverse();
+        Self { rest, bound: 0.0 }
+    }
+
+    /// Returns the number of frequencies that are not proved yet.
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+}
+
 impl Symbol<'_> {
     /// Returns a proved bound of `‖D̂(ω)‖²` over all frequencies, given an estimate of it from below; or a frequency
-    /// where it is higher by more than a factor `tie`, and about how high.
-    pub(super) fn largest_up(&self, mut estimate: f64, tie: f64, gap: f64) -> Result<f64, (f64, Frequency)> {
-        let frequencies = self.frequencies();
-        let order: Vec<Frequency> = without_structure(frequencies.len()).map(|i| frequencies[i]).collect();
-        let (limit, mut bound, mut rest) = (estimate * tie, 0.0f64, &order[..]);
+    /// where it is higher than `limit`, and about how high. What is proved until then stays so.
+    pub(super) fn largest_up(
+        &self,
+        progress: &mut Progress,
+        (mut estimate, limit): (f64, f64),
+        gap: f64,
+    ) -> Result<f64, (f64, Frequency)> {
         // Few at first: among ties, the estimate soon rises to where nearly all of them are proved at once. What is found does
         // not depend on the number of threads.
         let mut count = 1;
-        while !rest.is_empty() {
-            let (part, later) = rest.split_at(count.min(rest.len()));
-            (rest, count) = (later, (2 * count).min(AT_ONCE));
+        while !progress.rest.is_empty() {
+            let part = progress.rest.split_off(progress.rest.len().saturating_sub(count));
+            count = (2 * count).min(AT_ONCE);
             let prove = |&frequency: &Frequency| {
                 if environment::check().is_err() {
                     return Ok((f64::INFINITY, estimate));
@@ -45,15 +69,21 @@ impl Symbol<'_> {
                 Ok((gram.largest_up(shift, gap), shift))
             };
             let proofs: Vec<_> = part.par_iter().map(prove).collect();
-            let highest = proofs.iter().filter_map(|proof| proof.err()).max_by(|a, b| a.0.total_cmp(&b.0));
-            if let Some(highest) = highest {
+            let mut higher: Vec<(f64, Frequency)> = Vec::new();
+            for proof in proofs {
+                match proof {
+                    Ok((proved, shift)) => {
+                        (progress.bound, estimate) = (progress.bound.max(proved), estimate.max(shift));
+                    }
+                    Err(found) => higher.push(found),
+                }
+            }
+            progress.rest.extend(higher.iter().map(|(_, frequency)| *frequency));
+            if let Some(highest) = higher.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)) {
                 return Err(highest);
             }
-            for (proved, shift) in proofs.into_iter().filter_map(Result::ok) {
-                (bound, estimate) = (bound.max(proved), estimate.max(shift));
-            }
         }
-        Ok(bound)
+        Ok(progress.bound)
     }
 }
 
