@@ -55,6 +55,7 @@ fn a_mean_of_a_convolution_is_off_by_no_more_than_is_charged() {
     for (weight, axes, mode, size) in cases() {
         let pooled = piece(&weight, axes, mode).pooled(size).unwrap();
         let Form::Conv2d { weight: held, axes: wide, .. } = &pooled.form else { panic!("a convolution") };
+        assert!(wide.iter().zip(axes).all(|(wide, a)| wide.stride == size * a.stride && wide.input == a.input));
         let exact = mean_of(&weight, axes, size);
         assert_eq!(exact.len(), held.len());
         let off =
