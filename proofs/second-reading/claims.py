@@ -256,7 +256,8 @@ class Reading:
             count = len(branches) if kind == "mean" else 1
             self.node(proof, path, ("sum",), below, lambda parts: total(parts, count))
         elif kind == "activation":
-            rest = [(Q(1), Q(1))] if bare.pop("channels", None) else []
+            rest = [(Q(1), Q(1))] if "channels" in bare else []
+            bare.pop("channels", None)
             slopes = [self.model.function(bare).slopes] + rest
             both = min(m for m, _ in slopes), max(l for _, l in slopes)
             self.node(proof, path, ("slope",), [], lambda _: slope(both))

@@ -213,10 +213,10 @@ class Model:
         elif kind == "flatten":
             result = moved(range(n), (n,))
         elif kind == "pad_channels":
-            target = (spec.pop("channels"), *shape[1:])
+            target = self.channels(spec, shape, shape[0], LARGEST // points(shape))
             result = moved([j if j < n else None for j in range(prod(target))], target)
         elif kind == "first_channels":
-            target = (spec.pop("channels"), *shape[1:])
+            target = self.channels(spec, shape, 1, shape[0])
             result = moved(range(prod(target)), target)
         elif kind == "space_to_depth":
             b, (c, h, w) = spec.pop("block"), shape
@@ -246,6 +246,13 @@ class Model:
             raise Unread(f"a layer of type {kind!r}")
         nothing_left(spec, kind)
         return result
+
+    def channels(self, spec, shape, least, most):
+        """The shape with another number of channels."""
+        count = spec.pop("channels")
+        if type(count) is not int or not least <= count <= most:
+            raise Refused(f"{count!r} channels, which are not from {least} to {most}")
+        return count, *shape[1:]
 
     def convolution(self, spec, shape):
         weight, (outputs, inputs, *kernel) = self.numbers(spec.pop("weight"), 4)
@@ -288,6 +295,10 @@ class Model:
         steps = spec.pop("steps", len(fields) if listed else count)
         if steps is None or listed and steps != len(fields):
             raise Refused("a flow whose number of steps is left open, or not that of its fields")
+        if type(steps) is not int or steps < 1:
+            raise Refused(f"{steps!r} steps")
+        if steps > LARGEST:
+            raise Unread(f"a flow of {steps} steps")
         if "horizon" in spec:
             # T, T/n and its rounding, in the format of the network.
             step = self.number(float(self.number(spec.pop("horizon"))) / steps)

@@ -3,6 +3,7 @@
 Exit status: 0, every claim is proved; 1, one is refused; 2, a file cannot be read; 3, none is refused, and some are not checked.
 """
 
+import struct
 import sys
 from fractions import Fraction as Q
 
@@ -64,7 +65,7 @@ def main(paths):
         verdicts = [(REFUSED, "the file", str(error))]
     except Unread as error:
         verdicts = [(UNREAD, "the file", str(error))]
-    except (OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (OSError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError, struct.error) as error:
         print(f"cannot be read: {type(error).__name__} {error}", file=sys.stderr)
         return 2
     for verdict, place, what in verdicts:

@@ -4,6 +4,7 @@ Small random models of every kind are written, certified by the program and read
 not checked must be known. Then claims are made false, one at a time, and each must be refused.
 """
 
+import hashlib
 import json
 import random
 import struct
@@ -246,6 +247,35 @@ def counts():
     return [*rows, f"| together | {sum(map(len, files.values()))} | {code} without blank lines"]
 
 
+def strange():
+    """Layers of no network, each with the rule of a certificate that takes it for one with the constant 1/4."""
+    step = {"type": "flow", "method": "euler", "step": 0.5, "steps": 1, "field": {"type": "gradient", "activation": RELU, "operator": "w"}}
+    yield "slope", {"type": "activation", "function": "sigmoid", "channels": []}
+    yield "slope", {"type": "activation", "function": "elu", "alpha": [1.0]}
+    yield "isometry", {"type": "first_channels", "channels": 2 ** 63}
+    yield "isometry", {"type": "pad_channels", "channels": 2 ** 63}
+    for change in ({"step": [0.5]}, {"step": None}, {"steps": 10 ** 12}, {"steps": -1}, {"steps": 1.5}):
+        yield "composition", step | change
+
+
+def strange_faults(folder):
+    """A file that makes no sense is refused or not read, with an exit status and at once."""
+    for rule, layer in strange():
+        shape = [2, 1, 1] if layer["type"] == "pad_channels" else [2]
+        tree = {"format": "dahlquist-model", "version": 2, "input": shape, "layers": [layer]}
+        data = safetensors({"w": ("F32", [1, 2], [0.5, 0.25])}, {"dahlquist": json.dumps(tree)})
+        node = {"path": "0", "rule": rule, "claims": {"bound": 0.25}}
+        whole = {"path": "", "rule": "composition", "claims": {"bound": 0.25}, "premises": [node]}
+        certificate = {"format": "dahlquist-certificate", "version": 2, "model": hashlib.sha256(data).hexdigest(), "scalar": "f32",
+                       "input": shape, "lipschitz": 0.25, "features": 0.25, "network": whole}
+        for name, content in (("m", data), ("c", json.dumps(certificate).encode())):
+            (folder / name).write_bytes(content)
+        done = subprocess.run([sys.executable, Path(__file__).with_name("read.py"), folder / "c", folder / "m"],
+                              capture_output=True, text=True, timeout=60)
+        if done.returncode not in (1, 2, 3) or "Traceback" in done.stderr:
+            yield f"strange: {layer}: status {done.returncode}: {done.stdout}{done.stderr}"
+
+
 def main(program, seed=1):
     readme = (Path(__file__).parent / "README.md").read_text()
     faults = [f"README.md lacks: {row}" for row in counts() if row not in readme]
@@ -255,6 +285,7 @@ def main(program, seed=1):
         pass
     rng, claims, refused, unread = random.Random(int(seed)), 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
+        faults += strange_faults(Path(folder))
         for model in models():
             issued = issue(program, Path(folder), rng, *model)
             if issued is None:

@@ -13,7 +13,16 @@ use crate::{
 };
 
 /// The files of the test set in a directory.
-const TEST: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"];
+pub(super) const TEST: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"];
+/// The type of bytes, the only one that is read, and the other types of the format.
+const BYTES: u8 = 8;
+const OTHERS: [(u8, &str); 5] = [
+    (9, "signed bytes"),
+    (11, "integers of 16 bits"),
+    (12, "integers of 32 bits"),
+    (13, "floating-point numbers of 32 bits"),
+    (14, "floating-point numbers of 64 bits"),
+];
 /// The largest file that is read: 2 GiB.
 const MAX_BYTES: u64 = 2 << 30;
 
@@ -22,9 +31,11 @@ pub(super) fn test_images(dir: &Path) -> Option<PathBuf> {
     TEST.iter().map(|name| dir.join(name)).find(|path| path.is_file())
 }
 
-/// Returns whether a file begins as one of images.
-pub(super) fn is_images(bytes: &[u8]) -> bool {
-    matches!(bytes, [0, 0, 8, 3 | 4, ..])
+/// Returns whether a file begins as one in this format, of whatever type and axes: what it holds instead of images is said
+/// here.
+pub(super) fn is_idx(bytes: &[u8]) -> bool {
+    let known = |kind| kind == BYTES || OTHERS.iter().any(|(other, _)| *other == kind);
+    matches!(*bytes, [0, 0, kind, axes, ..] if known(kind) && axes > 0)
 }
 
 /// Returns the images at `path`, as bytes with one channel, or with those of a file of four axes. Their labels are read
@@ -38,7 +49,8 @@ pub fn load(path: &Path, classes: Option<usize>) -> Result<Dataset> {
     let (count, shape) = match sizes[..] {
         [count, height, width] => (count, vec![1, height, width]),
         [count, channels, height, width] => (count, vec![channels, height, width]),
-        _ => return Err(Error::file(path, format!("it holds {} axes, and images have 3 or 4", sizes.len()))),
+        [_] => return Err(Error::file(path, "an IDX file with 1 axis, which labels have; images have 3 or 4")),
+        _ => return Err(Error::file(path, format!("an IDX file with {} axes; images have 3 or 4", sizes.len()))),
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = path.with_file_name(name.replace("images", "labels").replace("idx3", "idx1"));
@@ -71,9 +83,13 @@ fn read(path: &Path) -> Result<(Vec<usize>, Vec<u8>)> {
 
 /// Returns the sizes and the numbers in the bytes of a file of bytes.
 fn parse(bytes: &[u8]) -> Result<(Vec<usize>, Vec<u8>)> {
-    let &[0, 0, 8, axes, ref rest @ ..] = bytes else {
+    let &[0, 0, kind, axes, ref rest @ ..] = bytes else {
         return Err(Error::format(mistaken(bytes).unwrap_or("not a file of bytes in the IDX format")));
     };
+    if kind != BYTES {
+        let what = OTHERS.iter().find(|(other, _)| *other == kind).map_or("numbers of no known type", |(_, what)| what);
+        return Err(Error::format(format!("an IDX file of {what} (type {kind}), and only bytes (type {BYTES}) are read")));
+    }
     let (sizes, numbers) = rest.split_at_checked(4 * usize::from(axes)).ok_or_else(|| Error::format("truncated"))?;
     let sizes: Vec<usize> = sizes.as_chunks().0.iter().map(|&size| u32::from_be_bytes(size) as usize).collect();
     let expected = sizes.iter().try_fold(1usize, |n, &size| n.checked_mul(size));

@@ -320,7 +320,7 @@ pub fn load_test(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Datas
     if !path.is_dir() {
         let mut first = [0; 4];
         let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut first));
-        return if read.is_ok() && idx::is_images(&first) {
+        return if read.is_ok() && idx::is_idx(&first) {
             idx::load(path, classes)
         } else {
             samples::open(path, classes)
@@ -329,12 +329,28 @@ pub fn load_test(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Datas
     if let Some(images) = idx::test_images(path) {
         return idx::load(&images, classes);
     }
+    if !path.join(cifar10::TEST_FILE).exists() {
+        return Err(Error::file(path, no_test_set(path)));
+    }
     match classes {
         Some(classes) if classes < cifar10::CLASSES.len() => {
             Err(Error::file(path, format!("CIFAR-10 has 10 classes, more than the {classes} outputs to be tested")))
         }
         _ => cifar10::load_test(path),
     }
+}
+
+/// Says what is missing in a directory without a test set, and what to do with what is there.
+fn no_test_set(dir: &Path) -> String {
+    let hint = if idx::TEST.iter().any(|name| dir.join(format!("{name}.gz")).exists()) {
+        "; unpack the files first, with gunzip"
+    } else if dir.join("test_batch").exists() {
+        "; test_batch is that of CIFAR-10's Python layout, which dahlquist.data.cifar10 reads, in Python"
+    } else {
+        ""
+    };
+    let (cifar10, mnist) = (cifar10::TEST_FILE, idx::TEST[0]);
+    format!("a folder with neither {cifar10}, of CIFAR-10's binary layout, nor {mnist}, of MNIST{hint}")
 }
 
 fn unit<T: Scalar>(x: T) -> bool {

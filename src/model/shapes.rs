@@ -302,15 +302,27 @@ impl Field {
     }
 }
 
-/// Refuses a bias where there is no place for it.
+/// Refuses a constant that an operator adds, where a field has a linear map. Every kind is named, so that a new one
+/// cannot bring a constant along unseen.
 fn unbiased(name: &str, operator: &Linear) -> Result<()> {
     match operator {
+        Linear::Dense { bias: None, .. }
+        | Linear::Conv2d(Conv2d { bias: None, .. })
+        | Linear::ChannelAffine { shift: None, .. }
+        | Linear::GraphGradient { bias: None, .. }
+        | Linear::AvgPool(_)
+        | Linear::GlobalAvgPool {}
+        | Linear::Flatten {}
+        | Linear::PadChannels { .. }
+        | Linear::SpaceToDepth { .. }
+        | Linear::FirstChannels { .. }
+        | Linear::Shift { .. }
+        | Linear::Mirror {} => Ok(()),
         Linear::Dense { bias: Some(_), .. }
         | Linear::Conv2d(Conv2d { bias: Some(_), .. })
-        | Linear::ChannelAffine { shift: Some(_), .. } => {
-            Err(Error::parameter("bias", name, "this operator has none here"))
-        }
-        _ => Ok(()),
+        | Linear::ChannelAffine { shift: Some(_), .. }
+        | Linear::GraphGradient { bias: Some(_), .. }
+        | Linear::Normalize { .. } => Err(Error::parameter("bias", name, "this operator has none here")),
     }
 }
 

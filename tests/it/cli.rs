@@ -381,6 +381,7 @@ fn bad_usage_has_status_2_and_help_has_status_0() {
         "falsify @single.safetensors --budget -1",
         "train --data @x --out @m --rate 0",
         "show @single.safetensors --threads 0",
+        "show @single.safetensors --threads 1025",
     ] {
         let output = folder.run(words);
         assert_eq!(output.status.code(), Some(2), "{words}: {}", String::from_utf8_lossy(&output.stderr));
@@ -389,4 +390,6 @@ fn bad_usage_has_status_2_and_help_has_status_0() {
     for words in ["--help", "certify --help", "--version"] {
         succeeds(&folder.run(words));
     }
+    // Which norm it is, and that it may be another.
+    assert!(succeeds(&folder.run("--help")).contains("unless --norm says otherwise"));
 }

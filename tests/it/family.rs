@@ -201,6 +201,58 @@ fn what_does_not_fit_is_refused_by_name() {
     refused(flow("euler", 0.1, json!({"type": "hamiltonian", "kinetic": 1})), &["Potential"]);
 }
 
+/// Where a field has a linear map, an operator that adds a constant is refused, whatever its kind: the field would be another.
+#[test]
+fn operators_that_add_a_constant_are_refused_where_a_field_has_none() {
+    let relu = json!({"function": "relu"});
+    let edges = json!([[0, 1], [1, 0]]);
+    let tensors: [(&str, &[usize]); 3] = [("m", &[2, 2]), ("c", &[2, 2, 1, 1]), ("b", &[2])];
+    let operators = [
+        json!({"type": "graph_gradient", "weight": "m", "edges": edges}),
+        json!({"type": "conv2d", "weight": "c"}),
+        json!({"type": "channel_affine", "scale": "b"}),
+    ];
+    for operator in operators {
+        let mut biased = operator.clone();
+        let key = if operator["type"] == "channel_affine" { "shift" } else { "bias" };
+        biased[key] = json!("b");
+        // The same field, the operator in the place where a linear map stands.
+        let fields = |o: &Value| {
+            let potential = |o: &Value| json!({"activation": relu, "operator": o});
+            [
+                ("skew", json!({"type": "skew_linear", "skew": o})),
+                ("skew", json!({"type": "dissipative", "activation": relu, "operator": operator, "skew": o, "damping": 0.5})),
+                ("matrix", json!({"type": "antisymmetric", "activation": relu, "matrix": o, "damping": 0.5})),
+                ("factor", json!({"type": "nais", "activation": relu, "factor": o, "epsilon": 0.5})),
+                (
+                    "quadratic",
+                    json!({"type": "dissipative_hamiltonian", "activation": relu, "operator": operator, "quadratic": o,
+                           "skew": operator, "damping": 0.5}),
+                ),
+                (
+                    "outer",
+                    json!({"type": "lyapunov_projected", "activation": relu, "inner": operator, "outer": o,
+                           "potential": potential(&operator), "epsilon": 0.5, "rate": 0.5}),
+                ),
+                (
+                    "potential",
+                    json!({"type": "lyapunov_projected", "activation": relu, "inner": operator, "outer": operator,
+                           "potential": potential(o), "epsilon": 0.5, "rate": 0.5}),
+                ),
+            ]
+        };
+        for ((part, right), (_, wrong)) in fields(&operator).into_iter().zip(fields(&biased)) {
+            let read = |field: Value| Model::parse(&file(json!([2, 1, 2]), &json!([flow("euler", 0.1, field)]), &tensors, 5));
+            read(right).unwrap();
+            let error = read(wrong).unwrap_err().to_string();
+            assert!(error.contains("bias") && error.contains(part), "{}: {error}", biased["type"]);
+        }
+    }
+    let layers = json!([flow("euler", 0.1, json!({"type": "skew_linear",
+        "skew": {"type": "normalize", "mean": [1.0, 0.0], "std": [1.0, 1.0]}}))]);
+    assert!(Model::parse(&file(json!([2]), &layers, &tensors, 5)).unwrap_err().to_string().contains("bias"));
+}
+
 /// A step of length 0 is the identity, whose inverse constant one rule knows and another cannot show.
 #[test]
 fn steps_of_length_zero_are_checked() {

@@ -187,6 +187,48 @@ fn the_files_of_mnist_are_read() {
 }
 
 #[test]
+fn files_of_other_types_and_axes_of_mnist_are_named() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("x");
+    // The sizes are all 1, and so there is one number, of at most 8 bytes.
+    for (kind, axes, width, words) in [
+        (9, 3, 1, "signed bytes"),
+        (11, 3, 2, "16 bits"),
+        (12, 3, 4, "integers of 32 bits"),
+        (13, 3, 4, "floating-point numbers of 32 bits"),
+        (14, 3, 8, "64 bits"),
+        (8, 1, 1, "labels"),
+        (8, 2, 1, "2 axes"),
+        (8, 5, 1, "5 axes"),
+    ] {
+        let sizes = [0, 0, 0, 1].repeat(usize::from(axes));
+        let bytes = [&[0, 0, kind, axes][..], &sizes, &vec![0; width]].concat();
+        fs::write(&path, &bytes).unwrap();
+        let error = data::load_test(&path, None).unwrap_err().to_string();
+        assert!(error.contains("IDX") && error.contains(words), "{error}");
+    }
+}
+
+/// A folder without a test set that is known is said to be one, and what to do with a layout that is not read.
+#[test]
+fn folders_without_a_test_set_are_told_what_is_missing() {
+    let dir = TempDir::new().unwrap();
+    let said = |name: &str, words: &str| {
+        if !name.is_empty() {
+            fs::write(dir.path().join(name), [0]).unwrap();
+        }
+        for classes in [3, 10] {
+            let error = data::load_test(dir.path(), Some(classes)).unwrap_err().to_string();
+            assert!(error.contains("test_batch.bin") && error.contains("t10k-images") && error.contains(words), "{error}");
+        }
+    };
+    said("", "neither");
+    said("t10k-images-idx3-ubyte.gz", "gunzip");
+    fs::remove_file(dir.path().join("t10k-images-idx3-ubyte.gz")).unwrap();
+    said("test_batch", "dahlquist.data.cifar10");
+}
+
+#[test]
 fn files_that_are_given_by_mistake_are_told_what_they_are() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("file");

@@ -23,7 +23,7 @@ use dahlquist::{Error, Result, io::is_standard_output};
 
 use output::Out;
 
-/// Stable neural networks with proved Lipschitz constants and certified ℓ2 radii.
+/// Stable neural networks with proved Lipschitz constants and certified radii.
 #[derive(Debug, Parser)]
 #[command(name = "dahlquist", version, after_help = AFTER_HELP)]
 struct Arguments {
@@ -34,8 +34,12 @@ struct Arguments {
     command: Command,
 }
 
+/// The most threads that `--threads` may ask for.
+const MOST_THREADS: usize = 1024;
+
 const AFTER_HELP: &str = "\
-All distances, radii and ε are in the ℓ2 (Euclidean) norm, in units of the input; images have pixels in [0, 1].
+Distances, radii and ε are in units of the input, in the ℓ2 (Euclidean) norm unless --norm says otherwise; images have
+pixels in [0, 1].
 
 Exit status: 0 done, 1 a claim is false, 2 bad usage or unreadable input, 3 something claimed was not checked.
 
@@ -49,7 +53,7 @@ enum Command {
     Show(show::Show),
     /// Run a network and write its logits
     Predict(predict::Predict),
-    /// Prove the Lipschitz constant of a network and the ℓ2 radius of every sample
+    /// Prove the Lipschitz constant of a network and the radius of every sample
     Certify(certify::Certify),
     /// Merge the parts that `certify --shard` wrote into one certificate
     Merge(merge::Merge),
@@ -147,6 +151,10 @@ fn set_threads(threads: Option<usize>) -> Result<()> {
     let refuse = |reason: String| Error::Parameter { name: "threads", value: threads.to_string(), reason };
     if threads == 0 {
         return Err(refuse("at least one thread is needed".into()));
+    }
+    // Many more than there are cores bring the machine down before they do anything.
+    if threads > MOST_THREADS {
+        return Err(refuse(format!("at most {MOST_THREADS} threads are started")));
     }
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|e| refuse(e.to_string()))
 }
