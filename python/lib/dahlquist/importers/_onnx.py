@@ -12,6 +12,7 @@ from ..errors import FormatError, UnsupportedError
 from ._graph import Node, Tree, Unsupported, first_shape, reason_of
 from ._onnx_fold import fold
 from ._onnx_ops import OPERATORS
+from ._onnx_verify import work_of
 from ._permute import lower
 
 
@@ -20,7 +21,8 @@ _ANY_ORDER = ("Add", "Sub", "Mul", "Div", "Sum", "Max", "Min", "Concat")
 
 
 def read_onnx(source, input_shape) -> tuple:
-    """Returns the shape of a sample and the layers: see :func:`dahlquist.from_onnx`."""
+    """Returns the shape of a sample and the layers, and what :func:`look_at_graph` compares them with: see
+    :func:`dahlquist.from_onnx`."""
     try:
         import onnx
     except ImportError as error:
@@ -54,7 +56,8 @@ def read_onnx(source, input_shape) -> tuple:
         reader.problems.append(("", str(reason)))
     if reader.problems or layers is None:
         raise UnsupportedError(name, reader.problems)
-    return shape, layers or [{"type": "activation", "function": "identity"}]
+    layers = layers or [{"type": "activation", "function": "identity"}]
+    return shape, layers, {"proto": model, "name": name, "given": reader.start.shape, "work": work_of(output)}
 
 
 class Reader:

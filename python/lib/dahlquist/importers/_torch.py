@@ -336,23 +336,3 @@ def _describe(value) -> str:
         return f"a {kind.__name__}: return the logits alone"
     kind = "constant" if isinstance(value, torch.Tensor) else type(value).__name__
     return f"a {kind}, and no tensor that depends on the input"
-
-
-def torch_input(model, network: nn.Module, x) -> torch.Tensor:
-    """Returns samples of a model as the network takes them: normalized, in its format, on its device."""
-    x = _arrays.samples(x, model.input_shape)
-    if x.dtype == np.uint8:
-        x = x / np.float32(255) if model.dtype == np.float32 else x / 255.0
-    first = model.architecture["layers"][:1]
-    if first and isinstance(first[0], dict) and first[0]["type"] == "normalize":
-        mean, std = (np.asarray(first[0][key], x.dtype) for key in ("mean", "std"))
-        axes = (-1, *[1] * (x.ndim - 2))
-        x = (x - mean.reshape(axes)) / std.reshape(axes)
-    weight = next((p for p in [*network.parameters(), *network.buffers()] if p.is_floating_point()), None)
-    kind, device = (weight.dtype, weight.device) if weight is not None else (torch.float32, "cpu")
-    # A signal is an image of one row to the model, and none to the network.
-    given = model._given if model._given is not None else x.shape[1:]
-    if model._given is None and len(given) == 3 and given[1] == 1 and any(isinstance(m, nn.Conv1d) for m in network.modules()):
-        given = (given[0], given[2])
-    # A copy: a network that changes its input must not change the samples.
-    return torch.from_numpy(np.array(x.reshape(len(x), *given))).to(device=device, dtype=kind)
