@@ -208,6 +208,24 @@ def test_what_would_be_another_function_is_refused(rng):
     refused(g, "part of GELU alone")
 
 
+def test_reshapes_that_mix_samples_are_refused(rng):
+    for batch, shape in ((2, [24, -1]), (2, [1, -1]), (0, [2, -1]), (4, [-1, 12]), (0, [0, 12])):
+        g = Graph(3, 8)
+        g("Reshape", np.int64(shape), **({"allowzero": 1} if 0 in shape else {}))
+        model = g.model()
+        if batch:
+            model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
+        with pytest.raises(dq.UnsupportedError, match="a reshape to"):
+            dq.from_onnx(model, verify=False)
+    for batch, shape in ((2, [2, -1]), (0, [2, 24]), (2, [0, -1]), (2, [-1, 24]), (1, [1, -1])):
+        g = Graph(3, 8)
+        g("Reshape", np.int64(shape))
+        model = g.model()
+        if batch:
+            model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
+        assert dq.from_onnx(model).output_shape == (24,)
+
+
 def test_a_function_that_is_a_part_of_another_is_refused_alone(rng):
     g = Graph(3)
     g("Div", np.float32(2**0.5))

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import dahlquist as dq
-from dahlquist.importers import _activations, _onnx_ops, _onnx_verify
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto  # noqa: E402
+
+from dahlquist.importers import _activations, _onnx_ops, _onnx_reference, _onnx_verify  # noqa: E402
 
 from test_onnx import Graph, normal  # noqa: E402
 
@@ -54,7 +55,7 @@ def test_what_is_not_compared_is_said(rng, monkeypatch):
     monkeypatch.setattr(_onnx_verify, "MOST_WORK", 84)
 
     class Lacks:
-        def __init__(self, model):
+        def __init__(self, model, **options):
             raise NotImplementedError("no Relu")
 
     monkeypatch.setattr("onnx.reference.ReferenceEvaluator", Lacks)
@@ -73,7 +74,7 @@ def test_work_is_counted_once(rng):
     from dahlquist.importers._onnx import read_onnx
 
     assert first != second
-    assert read_onnx(g.model(), None)[2]["work"] == 54 * 36 + 27 * 10_000 + 27 * 5
+    assert read_onnx(g.model(), None)[2]["work"] == 54 * 36 + 27 * 4 + 27 * 5
 
 
 @pytest.mark.filterwarnings("error")
@@ -101,3 +102,35 @@ def test_samples_are_given_as_the_graph_takes_them(rng):
     g("Conv", normal(rng, 3, 2, 3, 3))
     g("Flatten")
     assert dq.from_onnx(g.model()).input_shape == (2, 4, 4)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("opset", [7, 9, 13, 15])
+def test_what_the_reference_implementation_computes_otherwise(rng, opset):
+    # A normalization with a momentum, zeros before opset 11, the largest of a sequence, padding of two axes that differs.
+    g = Graph(2, 6, opset=opset)
+    g("BatchNormalization", normal(rng, 2), normal(rng, 2), normal(rng, 2), np.abs(normal(rng, 2)) + 0.5, momentum=0.9)
+    pads = [0, 0, 1, 0, 0, 2]
+    g("Pad", np.int64(pads)) if opset >= 11 else g("Pad", pads=pads)
+    g("MaxPool", kernel_shape=[2], strides=[1])
+    g("GlobalMaxPool")
+    assert [layer["type"] for layer in dq.from_onnx(g.model()).architecture["layers"]][0] == "channel_affine"
+    g = Graph(2, 6, 5, opset=opset)
+    g("MaxPool", kernel_shape=[3, 3], strides=[2, 1], pads=[1, 0, 1, 0])
+    g("AveragePool", kernel_shape=[2, 3], pads=[0, 1, 0, 1], count_include_pad=1)
+    dq.from_onnx(g.model())
+
+
+def test_operators_of_its_own_are_those_of_the_standard():
+    x = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
+    run = lambda kind, **options: kind._run(None, x, **options)[0][0, 0].tolist()  # noqa: E731
+    _, largest, mean, most, pad = _onnx_reference.OPERATORS
+    assert run(largest, kernel_shape=[2, 2], strides=[2, 2], pads=[1, 0, 0, 0]) == [[1, 3], [9, 11]]
+    assert run(largest, kernel_shape=[2, 2], strides=[2, 2], auto_pad="SAME_LOWER") == [[1, 3], [9, 11]]
+    assert run(largest, kernel_shape=[2, 2], strides=[2, 2], auto_pad="SAME_UPPER") == [[5, 7], [9, 11]]
+    assert run(mean, kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 0], ceil_mode=1) == [[2.5, 4.5], [8.5, 10.5]]
+    assert run(mean, kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 0], count_include_pad=1) == [[2.5, 4.5], [4.25, 5.25]]
+    assert run(most) == [[11]] and run(pad, pads=[0, 0, 0, 1, 0, 0, 0, 0], value=np.float32([7]))[0] == [7, 0, 1, 2, 3]
+    for options in ({"ceil_mode": 1}, {"dilations": [1, 2]}):
+        with pytest.raises(NotImplementedError):
+            run(largest, kernel_shape=[2, 2], strides=[2, 1], **options)

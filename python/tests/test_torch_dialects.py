@@ -250,6 +250,17 @@ def test_samples_in_another_shape():
     refused(network, (6,), r"the samples in the shape \(1, 2, 3\) beside their own, \(6,\)")
 
 
+@pytest.mark.parametrize("pad", [(1, 2), (1, 2, 0, 0), (0, 0, 0, 0)])
+def test_padding_of_vectors(pad):
+    computes(Net(lambda m, x: F.pad(m.fc(x), pad)), (6,))
+
+
+def test_padding_of_every_axis():
+    computes(Image(lambda m, x: F.pad(m.conv(x), (0, 0, 0, 0, 1, 2, 0, 0)), 448), (3, 8, 8))
+    computes(Image(lambda m, x: F.pad(m.conv(x), (1, 0, 0, 2, 0, 0, 0, 0)), 360), (3, 8, 8))
+    refused(Image(lambda m, x: F.pad(m.conv(x), (0, 0, 0, 0, 0, 0, 1, 0))[1:], 256), (3, 8, 8), "F.pad of the samples")
+
+
 VIEWS = {
     "a part": lambda h: h[:, 1:3], "points": lambda h: h[..., ::2], "a chunk": lambda h: h.chunk(2, 1)[0], "a split": lambda h: torch.split(h, 2, 1)[1],
     "an order": lambda h: h.permute(0, 2, 3, 1), "a transposition": lambda h: h.transpose(1, 2), "an axis more": lambda h: h.unsqueeze(1),

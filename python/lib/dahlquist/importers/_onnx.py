@@ -85,6 +85,8 @@ class Reader:
         double = inputs[0].type.tensor_type.elem_type == TensorProto.DOUBLE
         self.start = Node(shape=_input_shape(inputs[0], input_shape), kind=np.float64 if double else np.float32)
         self.values[inputs[0].name] = self.start
+        #: The number of samples that the graph was written for, 0 if it is any.
+        self.samples = next((d.dim_value for d in inputs[0].type.tensor_type.shape.dim), 0)
 
     def read(self) -> Node | None:
         """Returns the output, if the graph has one that a model can have."""
@@ -135,6 +137,8 @@ class Reader:
             raise Unsupported(f"the operator {node.op_type} of the number of samples")
         if not isinstance(inputs[0], Node) and node.op_type not in _ANY_ORDER:
             raise Unsupported(f"the operator {node.op_type} whose first input is a constant")
+        if node.op_type == "Reshape":
+            attributes["samples"] = self.samples
         first = node.input[0] if node.input else ""
         return rule(inputs, attributes, name=_weight_name(node, place), only_user=self.uses.get(first) == 1)
 

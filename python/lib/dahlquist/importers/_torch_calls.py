@@ -18,9 +18,13 @@ from ._torch_weights import array
 def _f_pad(x, pad, mode="constant", value=None, *, name=None, only_user=False):
     if mode != "constant":
         raise Unsupported(f"F.pad with mode={mode!r}")
-    if len(pad) < 2 * len(x.shape) or not any(pad[-2:]):
-        return zero_pad(x, pad[: 2 * len(x.shape) - 2], value or 0.0)
-    return build.pad_channels(x, pad, value or 0.0)
+    pad = [int(n) for n in pad]
+    points, channels, samples = pad[: 2 * len(x.shape) - 2], pad[2 * len(x.shape) - 2 : 2 * len(x.shape)], pad[2 * len(x.shape) :]
+    if any(samples):
+        raise Unsupported("F.pad of the samples")
+    if not any(channels):
+        return zero_pad(x, points, value or 0.0)
+    return build.pad_channels(x, points + channels, value or 0.0)
 
 
 def _simple(rule):
