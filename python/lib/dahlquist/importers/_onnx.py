@@ -9,6 +9,7 @@ import numpy as np
 
 from .._arrays import sample_shape
 from ..errors import FormatError, UnsupportedError
+from ._advice import advised
 from ._graph import Node, Tree, Unsupported, first_shape, reason_of
 from ._onnx_fold import fold
 from ._onnx_ops import OPERATORS
@@ -130,7 +131,7 @@ class Reader:
             return fold(node, inputs, attributes, self.opset)
         if rule is None:
             domain = f"{node.domain}." if node.domain else ""
-            raise Unsupported(f"the operator {domain}{node.op_type}")
+            raise Unsupported(advised(node.op_type, f"the operator {domain}{node.op_type}"))
         if any(isinstance(v, Node) and not v.known for v in inputs):
             return Node(shape=None)
         if node.op_type != "Reshape" and any(isinstance(v, np.ndarray) and v.dtype == object for v in inputs):

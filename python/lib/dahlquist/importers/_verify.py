@@ -66,7 +66,8 @@ def torch_input(model, network, x):
 
     x = given_samples(model, x)
     weight = next((p for p in [*network.parameters(), *network.buffers()] if p.is_floating_point()), None)
-    kind, device = (weight.dtype, weight.device) if weight is not None else (torch.float32, "cpu")
+    default = torch.float64 if model.dtype == np.float64 else torch.float32
+    kind, device = (weight.dtype, weight.device) if weight is not None else (default, "cpu")
     # A signal is an image of one row to the model, and none to the network.
     given = model._given if model._given is not None else x.shape[1:]
     if model._given is None and len(given) == 3 and given[1] == 1 and any(isinstance(m, nn.Conv1d) for m in network.modules()):
