@@ -54,6 +54,7 @@ def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = Fal
                                 SELU and clamps by these, scaled, shifted and added
     MaxPool, AvgPool            max_pool, avg_pool; AdaptiveAvgPool of one point: global_avg_pool
     torch.cat, parts x[:, a:b]  sums of what each value is among zeros; convolutions of zeros and ones
+    torch.stack and a mean      a sum of branches; lists and shuffles of channels: the order of the weights beside them
     GroupSort, MaxMin           sort
     Flatten, PixelUnshuffle     flatten, space_to_depth
     ZeroPad2d, F.pad            the padding of the convolution behind it, else a convolution that moves the image
