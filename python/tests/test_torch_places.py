@@ -10,6 +10,8 @@ from torch.nn import functional as F  # noqa: E402
 
 import dahlquist as dq  # noqa: E402
 
+from dahlquist.importers._graph import Node, Stack, Tree, Unsupported  # noqa: E402
+
 from test_torch_dialects import Image, Net, computes  # noqa: E402
 from test_torch_forward import refused  # noqa: E402
 
@@ -38,7 +40,18 @@ def test_stacks_of_images():
     lambda m, x: m.fc(x) * torch.stack([x, x]).shape[1],
 ])
 def test_what_is_not_known_of_stacks_is_refused(forward):
-    refused(Net(forward), (6,), "stack|along the axis|number of samples")
+    with pytest.raises(dq.UnsupportedError, match="stack|along the axis|the number of samples in place"):
+        dq.from_torch(Net(forward), (6,), verify=False)
+
+
+def test_a_stack_is_never_taken_for_a_sum():
+    start = Node(shape=(4,))
+    parts = [Node([start], [{"type": "activation", "function": f}], (4,)) for f in ("relu", "tanh")]
+    # A sum of sums of the same value is read as one sum.
+    assert len(Tree(Node([Node(parts, (), (4,)), *parts], (), (4,)), start).layers[0]["branches"]) == 4
+    for output in (Stack(parts, 1), Node([Stack(parts, 1), *parts], (), (4,)), Stack(parts[:1], 1)):
+        with pytest.raises(Unsupported, match="an axis of their own"):
+            Tree(output, start)
 
 
 def shuffled(x, groups):
