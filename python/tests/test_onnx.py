@@ -155,7 +155,7 @@ def test_everything_that_it_cannot_take_is_listed(rng):
     with pytest.raises(dq.UnsupportedError) as refusal:
         dq.from_onnx(g.model())
     assert [place for place, _ in refusal.value.problems] == ["/Softmax_0", "/Mish_1", "/LayerNormalization_2"]
-    assert "margins are measured on the logits" in str(refusal.value)
+    assert all(said in str(refusal.value) for said in ("margins are measured on the logits", "Mish: no slope", "train with BatchNorm"))
     with pytest.raises(dq.errors.FormatError, match="no ONNX model"):
         dq.from_onnx(b"PK\x03\x04 this is none")
 
@@ -206,6 +206,24 @@ def test_what_would_be_another_function_is_refused(rng):
     refused_part = g("Erf")
     g("Add", refused_part, x="x")
     refused(g, "part of GELU alone")
+
+
+def test_reshapes_that_mix_samples_are_refused(rng):
+    for batch, shape in ((2, [24, -1]), (2, [1, -1]), (0, [2, -1]), (4, [-1, 12]), (0, [0, 12])):
+        g = Graph(3, 8)
+        g("Reshape", np.int64(shape), **({"allowzero": 1} if 0 in shape else {}))
+        model = g.model()
+        if batch:
+            model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
+        with pytest.raises(dq.UnsupportedError, match="a reshape to"):
+            dq.from_onnx(model, verify=False)
+    for batch, shape in ((2, [2, -1]), (0, [2, 24]), (2, [0, -1]), (2, [-1, 24]), (1, [1, -1])):
+        g = Graph(3, 8)
+        g("Reshape", np.int64(shape))
+        model = g.model()
+        if batch:
+            model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
+        assert dq.from_onnx(model).output_shape == (24,)
 
 
 def test_a_function_that_is_a_part_of_another_is_refused_alone(rng):

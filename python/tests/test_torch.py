@@ -267,7 +267,7 @@ def test_everything_that_it_cannot_take_is_listed_with_its_path():
             self.norm, self.attn = nn.LayerNorm(4), nn.MultiheadAttention(4, 1)
 
         def forward(self, x):
-            x = torch.stack([self.norm(x), x], 1)
+            x = torch.dstack([self.norm(x), x])
             return self.attn(x, x, x)[0]
 
     class Net(nn.Module):
@@ -283,7 +283,7 @@ def test_everything_that_it_cannot_take_is_listed_with_its_path():
         dq.from_torch(Net(), 4)
     problems = dict(refusal.value.problems)
     assert {"act", "layer3.1.norm", "layer3.1.attn", "layer3.1"} <= set(problems)
-    assert problems["layer3.1.attn"].startswith("MultiheadAttention: ") and "stack" in problems["layer3.1"]
+    assert problems["layer3.1.attn"].startswith("MultiheadAttention: ") and "dstack" in problems["layer3.1"]
     assert all(line in str(refusal.value) for line in ("layer3.1.norm: LayerNorm", "act: Mish"))
     assert any("softmax" in reason for _, reason in refusal.value.problems)
 

@@ -250,6 +250,17 @@ def test_samples_in_another_shape():
     refused(network, (6,), r"the samples in the shape \(1, 2, 3\) beside their own, \(6,\)")
 
 
+@pytest.mark.parametrize("pad", [(1, 2), (1, 2, 0, 0), (0, 0, 0, 0)])
+def test_padding_of_vectors(pad):
+    computes(Net(lambda m, x: F.pad(m.fc(x), pad)), (6,))
+
+
+def test_padding_of_every_axis():
+    computes(Image(lambda m, x: F.pad(m.conv(x), (0, 0, 0, 0, 1, 2, 0, 0)), 448), (3, 8, 8))
+    computes(Image(lambda m, x: F.pad(m.conv(x), (1, 0, 0, 2, 0, 0, 0, 0)), 360), (3, 8, 8))
+    refused(Image(lambda m, x: F.pad(m.conv(x), (0, 0, 0, 0, 0, 0, 1, 0))[1:], 256), (3, 8, 8), "F.pad of the samples")
+
+
 VIEWS = {
     "a part": lambda h: h[:, 1:3], "points": lambda h: h[..., ::2], "a chunk": lambda h: h.chunk(2, 1)[0], "a split": lambda h: torch.split(h, 2, 1)[1],
     "an order": lambda h: h.permute(0, 2, 3, 1), "a transposition": lambda h: h.transpose(1, 2), "an axis more": lambda h: h.unsqueeze(1),
@@ -289,14 +300,14 @@ def test_a_value_that_is_changed_by_a_part_of_itself():
 def test_what_to_do_instead():
     fc = nn.Linear(6, 6)
     for forward, said in (
-        (lambda m, x: torch.stack([m.fc(x), x]).mean(0), "stack: add the values"), (lambda m, x: m.fc(x) * torch.sigmoid(x), "a gate or squeeze"),
+        (lambda m, x: torch.hstack([m.fc(x), x]), "hstack: add the values"), (lambda m, x: m.fc(x) * torch.sigmoid(x), "a gate or squeeze"),
         (lambda m, x: F.layer_norm(x, (6,)), "layer_norm: it divides by numbers of each sample"), (lambda m, x: (m.fc(x), x), "a tuple: return the logits"),
         (lambda m, x: {"logits": m.fc(x)}, "a dict: return the logits"), (lambda m, x: m.fc(x).exp(), "the method exp: it has no Lipschitz"),
         (lambda m, x: torch.where(x > 0, x, 0.0), "a choice by values"), (lambda m, x: F.interpolate(x, 3), "larger"),
         (lambda m, x: m.fc(x).half(), "it rounds"), (lambda m, x: F.hardswish(m.fc(x)), "take SiLU"),
     ):
         refused(Net(forward), (6,), said)
-    refused(nn.Sequential(fc, nn.Unflatten(1, (2, 3))), (6,), r"1: a reshape from \(6,\) to \(2, 3\)")
+    refused(nn.Sequential(fc, nn.Unflatten(1, (2, 3))), (6,), "1: the channels in 2 groups of 3")
     # What follows from a shape that is not known is not the reason.
     refused(Net(lambda m, x: m.fc(x) if F.hardswish(x).shape[1] == 6 else x), (6,), "network: the function hardswish")
     refused(nn.Sequential(nn.Conv3d(1, 1, 1)), (1, 4, 4), "images have two axes")

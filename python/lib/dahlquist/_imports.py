@@ -54,6 +54,7 @@ def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = Fal
                                 SELU and clamps by these, scaled, shifted and added
     MaxPool, AvgPool            max_pool, avg_pool; AdaptiveAvgPool of one point: global_avg_pool
     torch.cat, parts x[:, a:b]  sums of what each value is among zeros; convolutions of zeros and ones
+    torch.stack and a mean      a sum of branches; lists and shuffles of channels: the order of the weights beside them
     GroupSort, MaxMin           sort
     Flatten, PixelUnshuffle     flatten, space_to_depth
     ZeroPad2d, F.pad            the padding of the convolution behind it, else a convolution that moves the image
@@ -76,7 +77,7 @@ def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = Fal
     return model
 
 
-def from_onnx(path, *, input_shape=None, normalize=None):
+def from_onnx(path, *, input_shape=None, normalize=None, verify: bool = True):
     """Returns the model that an ONNX file describes. Needs the package ``onnx``.
 
     Parameters
@@ -87,6 +88,11 @@ def from_onnx(path, *, input_shape=None, normalize=None):
         The shape of one sample, if the file does not say it.
     normalize : (mean, std), optional
         As for :func:`from_torch`.
+    verify : bool
+        Run the graph by the reference implementation of ONNX, which comes with the package, and the model, on two random
+        samples, and refuse the import where their logits differ by more than 1e-3 of the largest one, in double precision too.
+        A graph that the reference implementation does not run, or that needs more than about 2e9 multiplications for both, is
+        imported with a warning. False leaves the comparison out.
 
     Raises
     ------
@@ -94,8 +100,13 @@ def from_onnx(path, *, input_shape=None, normalize=None):
         With every operator that it cannot take, each with its name.
     """
     from .importers._onnx import read_onnx
+    from .importers._onnx_verify import look_at_graph
 
-    return Model(*read_onnx(path, input_shape), normalize=normalize)
+    shape, layers, seen = read_onnx(path, input_shape)
+    model = Model(shape, layers, normalize=normalize)
+    if verify:
+        look_at_graph(model, **seen)
+    return model
 
 
 def from_state_dict(layers, state, input_shape, *, normalize=None):

@@ -7,11 +7,14 @@ import math
 import numpy as np
 
 from . import _build as build
+from ._axes import moved, unmoved
 from ._graph import Node, Unsupported
 
 
 def activation(x: Node, function: str, **constants) -> Node:
     """Returns a function of every coordinate that a model has."""
+    if (before := unmoved(x)) is not None:
+        return moved(activation(before[0], function, **constants), before[1])
     return Node([x], [{"type": "activation", "function": function, **constants}], x.shape, x.flat)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._graph import Node, Unsupported, numel
+from . import _axes as axes_of
+from ._graph import Node, Unsupported, bare, numel
 
 
 def pair(value, axes: int, what: str) -> tuple[int, ...]:
@@ -55,6 +56,11 @@ def windows(sizes, kernel, stride, padding, dilation, ceil: bool, what: str) -> 
 
 def linear(x: Node, weight, bias, name: str) -> Node:
     """Returns ``Wx + b``."""
+    if (before := axes_of.unmoved(x)) is not None and before[1][-1] == 0:
+        # Along the channels of each point.
+        value, order = before
+        kernel = np.ascontiguousarray(weight).reshape(*weight.shape, *[1] * (len(value.shape) - 1))
+        return axes_of.moved(conv(value, kernel, bias, 1, 0, 1, 1, "zeros", name), order)
     if len(x.shape) != 1:
         raise Unsupported(f"a linear layer along the last axis of a value of shape {x.shape}; flatten it first")
     if x.shape != (weight.shape[1],):
@@ -85,6 +91,9 @@ def conv(x: Node, weight, bias, stride, padding, dilation, groups: int, mode: st
         x = x.inputs[0]
         padding = tuple(p + q for p, q in zip(padding, around))
     sizes = windows(x.shape[1:], weight.shape[2:], stride, padding, dilation, False, "a convolution")
+    most = [n if mode == "circular" else max(*x.shape[1:], d * (k - 1) + 1) for n, k, d in zip(x.shape[1:], weight.shape[2:], dilation)]
+    if not x.flat and any(p > m for p, m in zip(padding, most)):
+        raise Unsupported(f"a convolution with padding {padding}, which is more than the image {tuple(x.shape[1:])} has points")
     shape = (weight.shape[0], *sizes)
     if x.flat:
         # Channels of one point: only the tap on that point counts.
@@ -150,6 +159,10 @@ def channel_affine(x: Node, scale, shift, name: str) -> Node:
     """Returns ``scale * x + shift``, one of each for each channel or feature, or for each point too."""
     if np.all(scale == 1) and np.all(shift == 0):
         return layer_of(x, None, x.shape, flat=x.flat)
+    if (before := axes_of.unmoved(x)) is not None:
+        value, order = before
+        numbers = (axes_of.numbers_before(v, x.shape, order) for v in (scale, shift))
+        return axes_of.moved(channel_affine(value, *numbers, name), order)
     if scale.ndim > 1 or shift.ndim > 1:
         full = lambda v: np.broadcast_to(v if v.ndim > 1 else v.reshape(-1, *[1] * (len(x.shape) - 1)), x.shape)  # noqa: E731
         return layer_of(x, {"type": "_each", "_name": name, "scale": full(scale), "shift": full(shift)}, x.shape)
@@ -226,6 +239,8 @@ def reshape(x: Node, shape: tuple[int, ...]) -> Node:
     before = x.inputs[0] if len(x.inputs) == 1 and x.layers in ((), ({"type": "flatten"},)) else None
     if before is not None and before.shape == shape and not before.flat:
         return layer_of(before, None, shape)
+    if (whole := grouped(x)) is not None:
+        return reshape(whole, shape)
     start = x
     while len(start.inputs) == 1 and all(layer["type"] == "_shape" for layer in start.layers):
         start = start.inputs[0]
@@ -237,10 +252,26 @@ def reshape(x: Node, shape: tuple[int, ...]) -> Node:
         return layer_of(x, None, shape, flat=True)
     if len(x.shape) == 3 and len(shape) == 2 and shape[0] == x.shape[0]:
         return layer_of(x, {"type": "_points"}, shape)
+    if start.inputs and not x.flat and len(shape) == len(x.shape) + 1 and shape[2:] == x.shape[1:]:
+        what = f"the channels in {shape[0]} groups of {shape[1]}, whose order or sum is known"
+        return layer_of(x, {"type": "_groups", "what": what}, shape)
     if not start.inputs and len(shape) in (2, 3):
         what = f"the samples in the shape {shape} beside their own, {start.shape}: give all of the network one of them"
         return layer_of(start, {"type": "_shape", "shape": shape, "what": what}, shape)
     raise Unsupported(f"a reshape from {x.shape} to {shape}, which is known of the samples themselves")
+
+
+def grouped(x: Node) -> Node | None:
+    """Returns the value whose channels have two axes in this one, if it is so."""
+    x = bare(x)
+    return x.inputs[0] if len(x.layers) == 1 and x.layers[0]["type"] == "_groups" else None
+
+
+def of_groups(x: Node, axis: int) -> Node:
+    """Returns the sum over one of the two axes of channels in groups."""
+    groups, size = x.shape[:2]
+    sums = np.kron(np.eye(groups), np.ones((1, size))) if axis == 2 else np.kron(np.ones((1, groups)), np.eye(size))
+    return of_channels(grouped(x), sums)
 
 
 def space_to_depth(x: Node, block: int) -> Node:
@@ -307,11 +338,20 @@ def place(x: Node, before: int, channels: int) -> Node:
     return of_channels(x, np.eye(channels, x.shape[0], -before))
 
 
+def one_point(x: Node) -> Node:
+    """Returns channels of one point as the vector that they are to a model after a global mean."""
+    if x.flat or len(x.shape) == 1 or any(n != 1 for n in x.shape[1:]):
+        return x
+    return layer_of(x, {"type": "flatten"}, x.shape, flat=True)
+
+
 def add(values: list[Node]) -> Node:
     """Returns the sum of values."""
+    if (before := axes_of.all_unmoved(values)) is not None:
+        return axes_of.moved(add(before[0]), before[1])
     shapes = {(value.shape, value.flat) for value in values}
     if len({shape for shape, _ in shapes}) > 1:
         raise Unsupported(f"a sum of values of shapes {', '.join(str(v.shape) for v in values)}, which is broadcast")
     if len(shapes) > 1:
-        raise Unsupported("a sum of a global mean and a convolution")
+        values = [one_point(value) for value in values]
     return Node(values, (), values[0].shape, values[0].flat)

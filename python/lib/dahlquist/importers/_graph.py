@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from ..errors import DahlquistError
+
 #: A graph whose branches meet again and again has a tree that grows without bound.
 MOST_LAYERS = 10_000
 
@@ -20,7 +22,7 @@ class Unsupported(Exception):
 
 def reason_of(error: Exception) -> str:
     """Returns why something cannot be taken: in the words of a rule, or in those of what it ran into."""
-    if isinstance(error, Unsupported):
+    if isinstance(error, (Unsupported, DahlquistError)):
         return str(error)
     return f"a call whose arguments are not known: {type(error).__name__}: {error}".splitlines()[0]
 
@@ -53,14 +55,16 @@ class Node:
         What the value is in the other library.
     kind : type
         The number format that numbers of Python are rounded to when they meet the value.
+    parts : tuple of Node
+        The values that lie side by side in it, along the channels, if it is a concatenation.
     """
 
-    __slots__ = ("depth", "dominator", "flat", "inputs", "kind", "layers", "origin", "shape")
+    __slots__ = ("depth", "dominator", "flat", "inputs", "kind", "layers", "origin", "parts", "shape")
 
     def __init__(self, inputs=(), layers=(), shape=None, flat=False, origin=None, kind=np.float32):
         self.inputs, self.layers = tuple(inputs), tuple(layers)
         self.kind = self.inputs[0].kind if self.inputs else kind
-        self.shape, self.flat, self.origin = shape, flat, origin
+        self.shape, self.flat, self.origin, self.parts = shape, flat, origin, ()
         # The nearest value that every way from the input to this one passes.
         self.dominator, self.depth = None, 0
         if self.inputs:
@@ -73,6 +77,34 @@ class Node:
     def known(self) -> bool:
         """Whether the value is one that the model can compute."""
         return self.shape is not None
+
+
+def bare(x: Node) -> Node:
+    """Returns the value that others only pass on."""
+    while len(x.inputs) == 1 and not x.layers and (x.inputs[0].shape, x.inputs[0].flat) == (x.shape, x.flat):
+        x = x.inputs[0]
+    return x
+
+
+STACKED = "values along an axis of their own (stack): a mean or a sum over that axis is known"
+
+
+class Stack(Node):
+    """Values along an axis of their own, which no model has: a mean or a sum over it has none any more.
+
+    Attributes
+    ----------
+    axis : int
+        That axis. If it is 0, it lies before that of the samples, and `shape` has it first.
+    """
+
+    __slots__ = ("axis",)
+
+    def __init__(self, values, axis: int):
+        at = max(axis - 1, 0)
+        shape = values[0].shape
+        super().__init__(values, (), (*shape[:at], len(values), *shape[at:]))
+        self.axis = axis
 
 
 def _common(a: Node, b: Node) -> Node:
@@ -101,6 +133,8 @@ class Tree:
     def _chain(self, node: Node, start: Node) -> tuple[list, list]:
         pieces: list[tuple[list, Node]] = []
         while node is not start:
+            if isinstance(node, Stack):
+                raise Unsupported(STACKED)
             if len(node.inputs) == 1:
                 pieces.append((list(node.layers), node))
             else:
@@ -117,7 +151,7 @@ class Tree:
         branches = []
         for value in node.inputs:
             # A sum of a sum is one sum, if both start at the same value.
-            if len(value.inputs) > 1 and value.dominator is start:
+            if len(value.inputs) > 1 and value.dominator is start and not isinstance(value, Stack):
                 branches += self._branches(value, start)
             else:
                 branches.append(self._chain(value, start)[0])

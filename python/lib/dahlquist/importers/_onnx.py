@@ -9,9 +9,11 @@ import numpy as np
 
 from .._arrays import sample_shape
 from ..errors import FormatError, UnsupportedError
+from ._advice import advised
 from ._graph import Node, Tree, Unsupported, first_shape, reason_of
 from ._onnx_fold import fold
 from ._onnx_ops import OPERATORS
+from ._onnx_verify import work_of
 from ._permute import lower
 
 
@@ -20,7 +22,8 @@ _ANY_ORDER = ("Add", "Sub", "Mul", "Div", "Sum", "Max", "Min", "Concat")
 
 
 def read_onnx(source, input_shape) -> tuple:
-    """Returns the shape of a sample and the layers: see :func:`dahlquist.from_onnx`."""
+    """Returns the shape of a sample and the layers, and what :func:`look_at_graph` compares them with: see
+    :func:`dahlquist.from_onnx`."""
     try:
         import onnx
     except ImportError as error:
@@ -54,7 +57,8 @@ def read_onnx(source, input_shape) -> tuple:
         reader.problems.append(("", str(reason)))
     if reader.problems or layers is None:
         raise UnsupportedError(name, reader.problems)
-    return shape, layers or [{"type": "activation", "function": "identity"}]
+    layers = layers or [{"type": "activation", "function": "identity"}]
+    return shape, layers, {"proto": model, "name": name, "given": reader.start.shape, "work": work_of(output)}
 
 
 class Reader:
@@ -82,6 +86,8 @@ class Reader:
         double = inputs[0].type.tensor_type.elem_type == TensorProto.DOUBLE
         self.start = Node(shape=_input_shape(inputs[0], input_shape), kind=np.float64 if double else np.float32)
         self.values[inputs[0].name] = self.start
+        #: The number of samples that the graph was written for, 0 if it is any.
+        self.samples = next((d.dim_value for d in inputs[0].type.tensor_type.shape.dim), 0)
 
     def read(self) -> Node | None:
         """Returns the output, if the graph has one that a model can have."""
@@ -125,13 +131,15 @@ class Reader:
             return fold(node, inputs, attributes, self.opset)
         if rule is None:
             domain = f"{node.domain}." if node.domain else ""
-            raise Unsupported(f"the operator {domain}{node.op_type}")
+            raise Unsupported(advised(node.op_type, f"the operator {domain}{node.op_type}"))
         if any(isinstance(v, Node) and not v.known for v in inputs):
             return Node(shape=None)
         if node.op_type != "Reshape" and any(isinstance(v, np.ndarray) and v.dtype == object for v in inputs):
             raise Unsupported(f"the operator {node.op_type} of the number of samples")
         if not isinstance(inputs[0], Node) and node.op_type not in _ANY_ORDER:
             raise Unsupported(f"the operator {node.op_type} whose first input is a constant")
+        if node.op_type == "Reshape":
+            attributes["samples"] = self.samples
         first = node.input[0] if node.input else ""
         return rule(inputs, attributes, name=_weight_name(node, place), only_user=self.uses.get(first) == 1)
 

@@ -114,12 +114,14 @@ def _reshape(inputs, a, *, name, only_user):
     if isinstance(shape, Node) or not isinstance(x, Node):
         raise Unsupported("a reshape to a shape that is computed")
     first, *rest = [n if n is BATCH else int(n) for n in np.asarray(shape).reshape(-1)]
-    if any(n is BATCH for n in rest):
-        raise Unsupported(f"a reshape to {[first, *rest]}")
-    rest = [x.shape[i] if n == 0 and not a.get("allowzero") else n for i, n in enumerate(rest)]
-    first = 0 if first is BATCH else first
-    if -1 in rest and first == -1 or first == -1 and math.prod(rest) != math.prod(x.shape):
-        raise Unsupported(f"a reshape to {[first, *rest]}, which moves numbers between samples")
+    said, copies = [first, *rest], not a.get("allowzero")
+    if any(n is BATCH for n in rest) or not copies and 0 in [n for n in said if n is not BATCH]:
+        raise Unsupported(f"a reshape to {said}")
+    rest = [x.shape[i] if n == 0 and i < len(x.shape) else n for i, n in enumerate(rest)]
+    # The first size is that of the samples if it says so, if it is their number, or if the others leave no choice.
+    known = first is BATCH or first == 0 or first == a["samples"] > 0 or first == 1 and not a["samples"]
+    if not known and (-1 in rest or math.prod(rest) != math.prod(x.shape)):
+        raise Unsupported(f"a reshape to {said}, which moves numbers between samples of shape {x.shape}")
     return build.reshape(x, tuple(rest))
 
 

@@ -46,8 +46,6 @@ def _merge(out: list) -> bool:
         weight = last["weight"]
         columns = out[-3]["columns"](weight.astype(np.float64)).astype(weight.dtype)
         out[-3:] = [before, {**last, "weight": np.ascontiguousarray(columns)}]
-    elif before["type"] == "_columns" and "order" in before and last["type"] == "activation":
-        out[-2:] = [last, before]
     elif kinds == ("_each", "flatten"):
         flat = {key: np.ascontiguousarray(before[key].reshape(-1)) for key in ("scale", "shift")}
         out[-2:] = [last, {**before, "type": "channel_affine", **flat}]

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from . import _build as build
+from ._axes import unmoved
 from ._graph import Node, Unsupported
 
 
@@ -86,6 +87,16 @@ def adaptive_avg_pool(x: Node, output, axes: int) -> Node:
     return build.layer_of(x, {"type": "_columns", "columns": columns, "what": what}, (channels, *output))
 
 
+def _of_points(rule, x: Node, axes: set[int], keep: bool) -> Node | None:
+    """Returns what a rule makes of the points of each channel, where these are axes of a value in another order."""
+    before = unmoved(x)
+    if before is None or keep or not axes or not axes <= set(range(1, len(x.shape) + 1)):
+        return None
+    value, order = before
+    axes = {order[i - 1] + 1 for i in axes}
+    return rule(value, axes, False) if axes == set(range(2, len(x.shape) + 1)) else None
+
+
 def _windows(n: int, o: int) -> np.ndarray:
     """Returns the matrix of the adaptive means of n points in o windows."""
     matrix = np.zeros((o, n))
@@ -106,6 +117,8 @@ def adaptive_max_pool(x: Node, output, axes: int) -> Node:
 
 def maximum(x: Node, axes: set[int], keep: bool) -> Node:
     """Returns the largest number of each channel."""
+    if (found := _of_points(maximum, x, axes, keep)) is not None:
+        return found
     if axes != set(range(2, len(x.shape) + 1)) or not axes:
         raise Unsupported(f"a maximum over the axes {sorted(axes)}; over all points of each channel is known")
     pooled = adaptive_max_pool(x, 1, len(x.shape) - 1)
@@ -114,6 +127,10 @@ def maximum(x: Node, axes: set[int], keep: bool) -> Node:
 
 def total(x: Node, axes: set[int], keep: bool) -> Node:
     """Returns the sum of each channel."""
+    if (found := _of_points(total, x, axes, keep)) is not None:
+        return found
+    if axes in ({1}, {2}) and not keep and build.grouped(x) is not None:
+        return build.of_groups(x, *axes)
     points = math.prod(n for i, n in enumerate(x.shape, 1) if i in axes)
     if axes != set(range(2, len(x.shape) + 1)) or not axes:
         raise Unsupported(f"a sum over the axes {sorted(axes)}; over all points of each channel is known")
@@ -122,6 +139,10 @@ def total(x: Node, axes: set[int], keep: bool) -> Node:
 
 def mean(x: Node, axes: set[int], keep: bool) -> Node:
     """Returns a mean over some axes, the batch being 0."""
+    if (found := _of_points(mean, x, axes, keep)) is not None:
+        return found
+    if axes in ({1}, {2}) and not keep and build.grouped(x) is not None:
+        return build.multiple(build.of_groups(x, *axes), 1 / x.shape[min(axes) - 1])
     points = set(range(2, len(x.shape) + 1))
     if axes and axes < points and not keep:
         return build.layer_of(x, {"type": "_row_means"}, x.shape[:1] + tuple(n for i, n in enumerate(x.shape, 1) if i in points - axes))

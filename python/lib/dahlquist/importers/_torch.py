@@ -11,17 +11,19 @@ from torch import fx, nn
 
 from .. import _arrays
 from ..errors import UnsupportedError
-from ._graph import BATCH, Node, Tree, Unsupported, first_shape, reason_of
+from ._advice import advised
+from ._graph import BATCH, STACKED, Node, Stack, Tree, Unsupported, first_shape, reason_of
 from ._permute import lower
-from ._torch_advice import advised
 from ._torch_calls import FUNCTIONS, METHODS, Refusal, of_constant
 from ._torch_memory import Memory, changes_in_place
 from ._torch_ops import is_replaced, module_rule
 from ._torch_state import State, borrowed
-from ._torch_trace import graph_of, is_compiled
+from ._torch_trace import graph_of, inside
 from ._torch_weights import is_known_hook, stored, written_class
 
 
+#: What is known of values along an axis of their own.
+_OVER_STACKS = (torch.mean, torch.sum, "mean", "sum")
 #: What a permutation of channels becomes.
 _MATRICES = ("dense", "conv2d")
 
@@ -42,19 +44,9 @@ def whole(network: nn.Module) -> nn.Module:
 def _layers_of(network: nn.Module) -> list[nn.Module]:
     """Returns what compiles or distributes a network, from the outside, and the network behind it."""
     found = [network]
-    while not is_replaced(network):
-        if is_compiled(network):
-            network = network._orig_mod
-        elif isinstance(network, (nn.DataParallel, nn.parallel.DistributedDataParallel)) and _is_torchs(network):
-            network = network.module
-        else:
-            break
-        found.append(network)
+    while not is_replaced(found[-1]) and (inner := inside(found[-1])) is not None:
+        found.append(inner)
     return found
-
-
-def _is_torchs(network: nn.Module) -> bool:
-    return type(network).__module__.startswith("torch.")
 
 
 def read_network(network, input_shape, ignore_hooks: bool = False) -> tuple:
@@ -115,7 +107,9 @@ def _look_at_weights(network: nn.Module) -> None:
     if isinstance(network, torch.jit.ScriptModule):
         reason = "it is a TorchScript module, which has no Python to trace: give the module that it was made of"
         raise UnsupportedError(type(network).__name__, [("", reason)])
-    problems = []
+    scripted = "it is a TorchScript module: give the module that it was made of"
+    paths = [path for path, module in network.named_modules() if isinstance(module, torch.jit.ScriptModule)]
+    problems = [(path, scripted) for path in paths if path.rpartition(".")[0] not in paths]
     for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
         if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
             problems.append((name, "it has no numbers yet: call the network on samples first"))
@@ -177,6 +171,8 @@ class Reader:
             return Node(shape=None)
         if not any(isinstance(v, Node) for v in flat):
             return self.constant(node, args, kwargs)
+        if any(isinstance(v, Stack) for v in flat) and node.target not in _OVER_STACKS:
+            raise Unsupported(STACKED)
         module = self.modules[node.target] if node.op == "call_module" else None
         found = self.apply(node, args, kwargs)
         if isinstance(found, Node):
@@ -336,23 +332,3 @@ def _describe(value) -> str:
         return f"a {kind.__name__}: return the logits alone"
     kind = "constant" if isinstance(value, torch.Tensor) else type(value).__name__
     return f"a {kind}, and no tensor that depends on the input"
-
-
-def torch_input(model, network: nn.Module, x) -> torch.Tensor:
-    """Returns samples of a model as the network takes them: normalized, in its format, on its device."""
-    x = _arrays.samples(x, model.input_shape)
-    if x.dtype == np.uint8:
-        x = x / np.float32(255) if model.dtype == np.float32 else x / 255.0
-    first = model.architecture["layers"][:1]
-    if first and isinstance(first[0], dict) and first[0]["type"] == "normalize":
-        mean, std = (np.asarray(first[0][key], x.dtype) for key in ("mean", "std"))
-        axes = (-1, *[1] * (x.ndim - 2))
-        x = (x - mean.reshape(axes)) / std.reshape(axes)
-    weight = next((p for p in [*network.parameters(), *network.buffers()] if p.is_floating_point()), None)
-    kind, device = (weight.dtype, weight.device) if weight is not None else (torch.float32, "cpu")
-    # A signal is an image of one row to the model, and none to the network.
-    given = model._given if model._given is not None else x.shape[1:]
-    if model._given is None and len(given) == 3 and given[1] == 1 and any(isinstance(m, nn.Conv1d) for m in network.modules()):
-        given = (given[0], given[2])
-    # A copy: a network that changes its input must not change the samples.
-    return torch.from_numpy(np.array(x.reshape(len(x), *given))).to(device=device, dtype=kind)

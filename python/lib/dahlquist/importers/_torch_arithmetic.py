@@ -9,7 +9,7 @@ import torch
 
 from .. import _arrays
 from . import _activations as act, _build as build, _placement as placement, _pools as pools, _products as products
-from ._graph import BATCH, Node, Unsupported
+from ._graph import BATCH, Node, Stack, Unsupported
 from ._torch_weights import array
 
 
@@ -125,8 +125,28 @@ def _axes(x, dim) -> set[int]:
     return {d + 1 + len(x.shape) if d < 0 else d for d in dims}
 
 
+def stack(tensors, dim=0, *, name=None, only_user=False) -> Stack:
+    """Returns values along an axis of their own."""
+    values = list(tensors)
+    if not all(isinstance(value, Node) for value in values) or len({(value.shape, value.flat) for value in values}) > 1:
+        raise Unsupported("a stack of values and constants, or of values of different shapes")
+    axes = len(values[0].shape) + 2
+    if not -axes <= dim < axes:
+        raise Unsupported(f"a stack along the axis {dim}")
+    return Stack(values, dim % axes)
+
+
+def _over_stack(x: Stack, axes: set[int], keep: bool) -> Node:
+    if axes != {x.axis} or keep:
+        raise Unsupported(f"a mean or a sum over the axes {sorted(axes)} of values along the axis {x.axis}: over that one is known")
+    # As a value of its own where it is one: others may read it, too.
+    return build.add(list(x.inputs)) if len(x.inputs) > 1 else Node(x.inputs, [], x.inputs[0].shape, x.inputs[0].flat)
+
+
 def mean(x, dim=None, keepdim=False, *, dtype=None, name=None, only_user=False) -> Node:
-    """Returns the mean of each channel."""
+    """Returns the mean of each channel, or of values along an axis of their own."""
+    if isinstance(x, Stack):
+        return build.multiple(_over_stack(x, _axes(x, dim), keepdim), 1 / len(x.inputs))
     return pools.mean(x, _axes(x, dim), keepdim)
 
 
@@ -136,7 +156,9 @@ def amax(x, dim=(), keepdim=False, *, name=None, only_user=False) -> Node:
 
 
 def total(x, dim=None, keepdim=False, *, dtype=None, name=None, only_user=False) -> Node:
-    """Returns the sum of each channel."""
+    """Returns the sum of each channel, or of values along an axis of their own."""
+    if isinstance(x, Stack):
+        return _over_stack(x, _axes(x, dim), keepdim)
     return pools.total(x, _axes(x, dim), keepdim)
 
 
@@ -190,6 +212,21 @@ def part(x, index) -> Node:
             x = unsqueeze(x, at) if i is None else x
         return x
     return placement.part(x, index)
+
+
+def index_select(x, dim, index, *, name=None, only_user=False) -> Node:
+    """Returns the channels of a list."""
+    if dim % (len(x.shape) + 1) != 1:
+        raise Unsupported(f"an index_select along the axis {dim}; along the channels is known, the axis 1")
+    return placement.chosen(x, index)
+
+
+def flip(x, *dims, name=None, only_user=False) -> Node:
+    """Returns the channels in the opposite order."""
+    axes = _axes(x, tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims)
+    if axes != {1}:
+        raise Unsupported(f"a flip of the axes {sorted(axes)}; of the channels is known, the axis 1")
+    return placement.chosen(x, np.arange(x.shape[0])[::-1])
 
 
 def squeeze(x, dim=None, *, name=None, only_user=False) -> Node:

@@ -18,9 +18,13 @@ from ._torch_weights import array
 def _f_pad(x, pad, mode="constant", value=None, *, name=None, only_user=False):
     if mode != "constant":
         raise Unsupported(f"F.pad with mode={mode!r}")
-    if len(pad) < 2 * len(x.shape) or not any(pad[-2:]):
-        return zero_pad(x, pad[: 2 * len(x.shape) - 2], value or 0.0)
-    return build.pad_channels(x, pad, value or 0.0)
+    pad = [int(n) for n in pad]
+    points, channels, samples = pad[: 2 * len(x.shape) - 2], pad[2 * len(x.shape) - 2 : 2 * len(x.shape)], pad[2 * len(x.shape) :]
+    if any(samples):
+        raise Unsupported("F.pad of the samples")
+    if not any(channels):
+        return zero_pad(x, points, value or 0.0)
+    return build.pad_channels(x, points + channels, value or 0.0)
 
 
 def _simple(rule):
@@ -203,9 +207,10 @@ FUNCTIONS = {
     F.adaptive_avg_pool1d: _simple(lambda x, output_size: pools.adaptive_avg_pool(x, output_size, 1)),
     F.adaptive_avg_pool2d: _simple(lambda x, output_size: pools.adaptive_avg_pool(x, output_size, 2)),
     F.adaptive_max_pool1d: _f_adaptive_max_pool(1), F.adaptive_max_pool2d: _f_adaptive_max_pool(2),
-    torch.amax: arithmetic.amax, torch.sum: arithmetic.total, torch.cat: _cat, torch.concat: _cat, torch.concatenate: _cat,
+    torch.amax: arithmetic.amax, torch.sum: arithmetic.total, torch.stack: arithmetic.stack, torch.cat: _cat, torch.concat: _cat, torch.concatenate: _cat,
     torch.permute: arithmetic.permute, torch.transpose: arithmetic.transpose, torch.chunk: arithmetic.chunk,
     torch.split: arithmetic.split, torch.unsqueeze: arithmetic.unsqueeze, torch.unflatten: arithmetic.unflatten,
+    torch.index_select: arithmetic.index_select, torch.flip: arithmetic.flip,
     torch.flatten: _simple(lambda x, start_dim=0, end_dim=-1: arithmetic.flatten(x, start_dim, end_dim)),
     torch.reshape: arithmetic.reshape, torch.mean: arithmetic.mean, torch.squeeze: arithmetic.squeeze, torch.clamp: _clamp,
     torch.clamp_min: _clamp, torch.clamp_max: _clamp_max, F.rrelu: _simple(_rrelu), torch.is_floating_point: _simple(lambda x: True),
@@ -230,9 +235,9 @@ METHODS = {
     "amax": arithmetic.amax, "sum": arithmetic.total, "permute": arithmetic.permute,
     "transpose": arithmetic.transpose, "chunk": arithmetic.chunk, "split": arithmetic.split,
      "unsqueeze": arithmetic.unsqueeze,
-    "unflatten": arithmetic.unflatten,
+    "unflatten": arithmetic.unflatten, "index_select": arithmetic.index_select, "flip": arithmetic.flip,
     "view": arithmetic.reshape, "reshape": arithmetic.reshape, "mean": arithmetic.mean, "squeeze": arithmetic.squeeze,
-    "clip": _clamp, "clamp": _clamp, "clamp_": _clamp, "clamp_min": _clamp, "clamp_min_": _clamp,
+    "clip": _clamp, "clip_": _clamp, "clamp": _clamp, "clamp_": _clamp, "clamp_min": _clamp, "clamp_min_": _clamp,
     "clamp_max": _clamp_max, "clamp_max_": _clamp_max, "is_floating_point": lambda x: True,
     "contiguous": lambda x, memory_format=None: _same(x), "clone": lambda x, memory_format=None: _same(x),
     "detach": lambda x: _same(x), "float": lambda x: _same(x), "double": lambda x: _same(x),

@@ -145,6 +145,8 @@ def random_state() -> dict:
 
 
 def _equal(a, b) -> bool:
+    if a is None or isinstance(a, (int, float, str)):
+        return a == b
     if isinstance(a, (tuple, list)):
         return len(a) == len(b) and all(map(_equal, a, b))
     if isinstance(a, torch.Tensor):

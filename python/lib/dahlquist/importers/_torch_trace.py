@@ -13,7 +13,7 @@ import torch
 from torch import fx, nn
 
 from ..errors import UnsupportedError
-from ._graph import Node
+from ._graph import Node, Stack
 from ._torch_ops import is_replaced, module_rule
 from ._torch_state import same_numbers
 from ._torch_value import Count, Shape, Untraceable, Value, names_of_tensors
@@ -70,6 +70,8 @@ class Tracer(fx.Tracer):
             count = self.create_node("call_function", operator.getitem, (shape, 0), {})
             self._counts.add(count)
             self._count = Count(count, self)
+        if isinstance(found, Stack) and found.axis == 0:
+            return Shape((found.shape[0], self._count, *found.shape[1:]))
         return Shape((self._count, *found.shape))
 
     def dtype_of(self, value: Value) -> torch.dtype:
@@ -98,8 +100,8 @@ class Tracer(fx.Tracer):
             kind = type(module).__name__
             raise Untraceable(f"a {kind} that is not registered: hold it in an attribute, or in a ModuleList") from error
         try:
-            if is_compiled(module):
-                return module._orig_mod(*args, **kwargs)
+            if (inner := inside(module)) is not None:
+                return inner(*args, **kwargs)
             return super().call_module(module, forward, args, kwargs)
         except Exception as error:
             if self._failure[0] is not error:
@@ -138,6 +140,13 @@ class Tracer(fx.Tracer):
         value = self._value(obj)
         return iter([obj[i] for i in range(len(value))]) if isinstance(value, tuple) else super().iter(obj)
 
+    def length_of(self, obj: fx.Proxy) -> int | None:
+        """Returns how many values there are, if it is not one alone."""
+        value = self._value(obj)
+        if isinstance(value, Stack) and value.axis == 0:
+            return value.shape[0]
+        return len(value) if isinstance(value, tuple) else None
+
     def _value(self, obj: fx.Proxy):
         """Returns what a value is, if it follows from shapes."""
         node = obj.node  # An attribute becomes a node here.
@@ -160,9 +169,14 @@ class Tracer(fx.Tracer):
         return self._failure[1] if self._failure[0] is error else ""
 
 
-def is_compiled(module: nn.Module) -> bool:
-    """Whether a module is what torch.compile makes of another."""
-    return type(module).__name__ == "OptimizedModule" and type(module).__module__.startswith("torch.")
+def inside(module: nn.Module) -> nn.Module | None:
+    """Returns the module that another one compiles or distributes, if it does that and nothing else."""
+    if not type(module).__module__.startswith("torch."):
+        return None
+    if type(module).__name__ == "OptimizedModule":
+        return module._orig_mod
+    distributes = isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)) and not is_replaced(module)
+    return module.module if distributes else None
 
 
 def graph_of(network: nn.Module, reader: Callable[[fx.Graph], Any]) -> fx.Graph:

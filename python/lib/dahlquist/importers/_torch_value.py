@@ -60,6 +60,13 @@ class Value(fx.Proxy):
     def size(self, dim=None):
         return self.shape if dim is None else self.shape[dim]
 
+    def __len__(self):
+        count = self.tracer.length_of(self)
+        if count is None:
+            # Python asks before it takes values one by one, and takes this error for an answer.
+            raise TypeError("the number of samples is not known")
+        return count
+
     @property
     def device(self):
         return self.tracer.device

@@ -9,7 +9,7 @@ from ..errors import DahlquistError, ExportError, UnsupportedError
 
 #: How far logits of an import may be off, relative to the largest one: what rounding explains in single precision, and what it
 #: may explain in half precision where the network does not run in another one.
-_IMPORT, _HALF = 1e-3, 1e-1
+TOLERANCE, _HALF = 1e-3, 1e-1
 
 
 class Agreement(float):
@@ -41,11 +41,46 @@ class Agreement(float):
         return f"<{float(self):.3g}: {self.basis}>"
 
 
+def given_samples(model, x) -> np.ndarray:
+    """Returns samples of a model as its network takes them: as numbers, normalized if the model does that itself."""
+    x = _arrays.samples(x, model.input_shape)
+    if x.dtype == np.uint8:
+        x = x / np.float32(255) if model.dtype == np.float32 else x / 255.0
+    first = model.architecture["layers"][:1]
+    if first and isinstance(first[0], dict) and first[0]["type"] == "normalize":
+        mean, std = (np.asarray(first[0][key], x.dtype) for key in ("mean", "std"))
+        axes = (-1, *[1] * (x.ndim - 2))
+        x = (x - mean.reshape(axes)) / std.reshape(axes)
+    return x
+
+
+def widened(model):
+    """Returns the model in double precision, with the same weights."""
+    return type(model)._of(model._native.widened())
+
+
+def torch_input(model, network, x):
+    """Returns samples of a model as the network takes them: normalized, in its format, on its device."""
+    import torch
+    from torch import nn
+
+    x = given_samples(model, x)
+    weight = next((p for p in [*network.parameters(), *network.buffers()] if p.is_floating_point()), None)
+    default = torch.float64 if model.dtype == np.float64 else torch.float32
+    kind, device = (weight.dtype, weight.device) if weight is not None else (default, "cpu")
+    # A signal is an image of one row to the model, and none to the network.
+    given = model._given if model._given is not None else x.shape[1:]
+    if model._given is None and len(given) == 3 and given[1] == 1 and any(isinstance(m, nn.Conv1d) for m in network.modules()):
+        given = (given[0], given[2])
+    # A copy: a network that changes its input must not change the samples.
+    return torch.from_numpy(np.array(x.reshape(len(x), *given))).to(device=device, dtype=kind)
+
+
 def verify(model, network, x, rtol: float | None) -> Agreement:
     """See :meth:`dahlquist.Model.verify_export`."""
     import torch
 
-    from ._torch import torch_input, trace, whole
+    from ._torch import trace, whole
     from ._torch_state import borrowed
 
     if not isinstance(network, torch.nn.Module):
@@ -58,7 +93,7 @@ def verify(model, network, x, rtol: float | None) -> Agreement:
         expected = network(given.clone())  # some change their input
         if not isinstance(expected, torch.Tensor):
             raise ExportError(f"the network returns a {type(expected).__name__}, not one tensor")
-        distance = _distance(model.predict(x), expected)
+        distance = distance_of(model.predict(x), expected)
         bound, proved, basis = _within(model, x, expected, rtol)
         if distance <= rtol:
             return Agreement(distance, bound, proved, basis)
@@ -77,7 +112,7 @@ def look_at_import(model, network) -> None:
     """
     import torch
 
-    from ._torch import torch_input, trace, whole
+    from ._torch import trace, whole
     from ._torch_state import borrowed
 
     rng = np.random.default_rng(0)
@@ -92,21 +127,21 @@ def look_at_import(model, network) -> None:
             raise _refusal(network, f"{reason}; verify=False imports it unseen") from error
         if not isinstance(first, torch.Tensor):
             raise _refusal(network, f"it returns a {type(first).__name__}, not one tensor: return the logits")
-        apart = _distance(_arrays.to_numpy(second), first)
-        if apart > (_HALF if half else _IMPORT):
+        apart = distance_of(_arrays.to_numpy(second), first)
+        if apart > (_HALF if half else TOLERANCE):
             what = f"the same samples twice give logits that differ by {apart:.3g} times the largest one"
             raise _refusal(network, f"{what}: its forward is no function, it draws random numbers or remembers what it saw")
-        distance = _distance(model.predict(x), first)
-        if distance <= _IMPORT:
+        distance = distance_of(model.predict(x), first)
+        if distance <= TOLERANCE:
             return
         state.again()
         exact = _distance_in_double(model, network, state, x)
-        if exact is not None and exact <= _IMPORT or exact is None and half and distance <= _HALF:
+        if exact is not None and exact <= TOLERANCE or exact is None and half and distance <= _HALF:
             return
         state.again()
         inner = whole(network)
         try:
-            place = _first_difference(model, inner, trace(inner, given.shape[1:]), given, x, _HALF if half else _IMPORT)
+            place = _first_difference(model, inner, trace(inner, given.shape[1:]), given, x, _HALF if half else TOLERANCE)
         except Exception:  # The graph is none that runs: this is only about what a refusal says.
             place = "at which layer is not known"
     raise _refusal(
@@ -122,18 +157,14 @@ def _refusal(network, reason: str) -> UnsupportedError:
 
 def _distance_in_double(model, network, state, x) -> float | None:
     """Returns the distance of model and network, both in double precision, or None if the network does not run in it."""
-    from ._torch import torch_input
-
-    architecture = model.architecture
-    weights = {name: tensor.astype(np.float64) for name, tensor in model.tensors.items()}
-    exact = type(model)(architecture["input"], architecture["layers"], weights)
+    exact = widened(model)
     exact._given = model._given
     try:
         state.to_double(network)
         expected = network(torch_input(exact, network, x.astype(np.float64)))
     except Exception:
         return None
-    return _distance(exact.predict(x.astype(np.float64)), expected)
+    return distance_of(exact.predict(x.astype(np.float64)), expected)
 
 
 def _within(model, x, expected, rtol: float) -> tuple[float | None, bool, str]:
@@ -158,7 +189,7 @@ def _within(model, x, expected, rtol: float) -> tuple[float | None, bool, str]:
     )
 
 
-def _distance(found: np.ndarray, expected) -> float:
+def distance_of(found: np.ndarray, expected) -> float:
     """Returns the largest difference, relative to the largest number."""
     expected = _arrays.to_numpy(expected).astype(np.float64)
     found = found.astype(np.float64).reshape(len(found), -1)
@@ -198,7 +229,7 @@ def _first_difference(model, network, graph, given, x, rtol: float) -> str:
             continue
         part = type(model)(architecture["input"], layers[: first + i + 1], tensors)
         place = f"layer {first + i} ({layers[first + i]['type']}), which is {origin.origin.target!s} of the network"
-        distance = _distance(part.predict(x), values[origin.origin.name])
+        distance = distance_of(part.predict(x), values[origin.origin.name])
         if distance > rtol:
             return f"they part after {before}, at {place}, by {distance:.3g}"
         before = place

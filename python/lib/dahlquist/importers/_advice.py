@@ -1,4 +1,4 @@
-"""What to do about modules, functions and methods that people often have and a model has not."""
+"""What to do about modules, functions, methods and operators that people often have and a model has not."""
 
 from __future__ import annotations
 
@@ -16,27 +16,31 @@ _ADVICE = {
     _LOGITS: ("Softmax", "LogSoftmax", "Softmin", "Softmax2d", "softmin"),
     _SAMPLE: (
         "LayerNorm", "GroupNorm", "RMSNorm", "InstanceNorm1d", "InstanceNorm2d", "LocalResponseNorm", "layer_norm", "group_norm",
-        "rms_norm", "instance_norm", "local_response_norm", "normalize", "norm", "std", "var", "LayerNorm2d",
+        "LayerNormalization", "GroupNormalization", "RMSNormalization", "InstanceNormalization", "LRN", "LpNormalization", "rms_norm", "instance_norm", "local_response_norm", "normalize", "norm", "std", "var", "LayerNorm2d",
     ),
     _PRODUCT: (
         "MultiheadAttention", "scaled_dot_product_attention", "Transformer", "TransformerEncoderLayer", "bmm",
-        "baddbmm", "Bilinear", "bilinear", "GLU", "glu", "prod", "cumprod",
+        "baddbmm", "Bilinear", "bilinear", "GLU", "glu", "prod", "cumprod", "Attention",
     ),
-    _SLOPE: ("Hardswish", "hardswish", "Mish", "mish", "Softsign", "softsign", "Tanhshrink", "Softshrink", "sin", "cos", "atan"),
+    _SLOPE: ("Hardswish", "HardSwish", "hardswish", "Mish", "mish", "Softsign", "softsign", "Tanhshrink", "Softshrink", "sin", "cos", "atan"),
     _LARGER: (
         "ConvTranspose1d", "ConvTranspose2d", "conv_transpose1d", "conv_transpose2d", "Upsample", "UpsamplingBilinear2d",
-        "UpsamplingNearest2d", "interpolate", "PixelShuffle", "pixel_shuffle",
+        "UpsamplingNearest2d", "interpolate", "PixelShuffle", "pixel_shuffle", "ConvTranspose", "Resize", "DepthToSpace",
     ),
     _BORDER: ("ReflectionPad1d", "ReflectionPad2d", "ReplicationPad1d", "ReplicationPad2d", "CircularPad1d", "CircularPad2d"),
     _AXES: ("Conv3d", "conv3d", "BatchNorm3d", "MaxPool3d", "AvgPool3d", "AdaptiveAvgPool3d"),
-    _STEEP: ("pow", "square", "sqrt", "exp", "log", "reciprocal", "Hardshrink", "hardshrink", "floor", "sign"),
-    _CHOICE: ("where", "gt", "lt", "ge", "le", "masked_fill", "argmax", "topk"),
-    "add the values, or put them side by side along the channels: torch.cat(values, 1)": ("stack", "hstack", "dstack"),
-    "write the product with a constant matrix as F.linear": ("einsum", "tensordot", "mv"),
-    "take AvgPool or MaxPool": ("LPPool1d", "LPPool2d", "FractionalMaxPool2d"),
+    _STEEP: ("pow", "square", "sqrt", "exp", "log", "reciprocal", "Hardshrink", "hardshrink", "floor", "sign",
+             "Pow", "Sqrt", "Exp", "Log", "Reciprocal", "Floor", "Sign"),
+    _CHOICE: ("where", "gt", "lt", "ge", "le", "masked_fill", "argmax", "topk", "ThresholdedRelu", "Less",
+              "ArgMax", "TopK"),
+    "add the values, or put them side by side along the channels: torch.cat(values, 1)": ("hstack", "dstack"),
+    "write the product with a constant matrix as F.linear": ("einsum", "tensordot", "mv", "Einsum"),
+    "take AvgPool or MaxPool": ("LPPool1d", "LPPool2d", "FractionalMaxPool2d", "LpPool", "GlobalLpPool"),
     "it rounds; convert the network, net.half()": ("half", "bfloat16", "int", "long", "round"),
+    "it has no fixed layers: export the network for one shape, so that control flow is followed": ("If", "Loop", "Scan"),
+    "it rounds to integers: take the network that it was made of": ("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv"),
     "take amax": ("max",),
-    "x[:, a:b] takes ranges of channels": ("gather", "index_select", "take", "unbind", "narrow"),
+    "x[:, a:b] takes ranges of channels, and x[:, [2, 0, 1]] a list": ("gather", "take", "unbind", "narrow"),
 }
 _BY_NAME = {name: advice for advice, names in _ADVICE.items() for name in names}
 
