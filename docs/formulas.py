@@ -26,7 +26,8 @@ def mathml(formula: str, display: str) -> str:
     text = latex2mathml.converter.convert(" ".join(formula.split()), display=display)
     if unknown := re.search(r">(\\[A-Za-z]+)<", text):
         raise ValueError(f"the formula {formula!r} has {unknown[1]}, which cannot be shown")
-    return text
+    # A prime is raised already, so it is no superscript.
+    return re.sub(r"<msup>(<mi>[^<]*</mi>)<mi>&#x02032;</mi></msup>", r'<mrow>\1<mo lspace="0" rspace="0">&#x02032;</mo></mrow>', text)
 
 
 class _Formula(InlineProcessor):

@@ -43,9 +43,8 @@ def fit(network, loss, steps=600, rate=5e-3):
     return network.eval()
 
 
-plain = fit(
-    nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)), nn.CrossEntropyLoss()
-)
+layers = [nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)]
+plain = fit(nn.Sequential(*layers), nn.CrossEntropyLoss())
 plain_model = dq.from_torch(plain, 64)
 right = plain_model.predict(x[test]).argmax(axis=1) == y[test]
 print(f"{100 * right.mean():.1f} % of the test images are classified correctly")
@@ -58,18 +57,19 @@ print(f"{100 * right.mean():.1f} % of the test images are classified correctly")
 # %%
 eps = np.linspace(0, 1.5, 16)[1:]
 plain_attack = plain_model.attack(x[test], y[test], eps=eps, keep_inputs=True)
-# The image that was correct and was broken at the least distance.
-broken = int(np.argmin(np.where(plain_attack.distance > 0, plain_attack.distance, np.inf)))
+# The first image that was correct and is broken at a short distance.
+broken = int(np.argmax((plain_attack.distance > 0) & (plain_attack.distance <= eps[2])))
 before, after = x[test][broken], plain_attack.inputs[broken]
 figure, axes = plt.subplots(1, 3, figsize=(7, 2.6), layout="constrained")
-for ax, picture, title in zip(axes, (before, after - before, after), (
-    f"classified as {y[test][broken]}", f"plus this, of length {np.linalg.norm(after - before):.3f}",
-    f"classified as {plain_attack.prediction[broken]}",
-)):
-    low = -1 if picture is not before and picture is not after else 0
-    ax.imshow(picture.reshape(8, 8), cmap="RdBu_r" if low else "gray", vmin=low, vmax=1)
-    ax.set(title=title, xticks=[], yticks=[])
-print(f"At distance {eps[2]:.1f}, PGD breaks all but {100 * plain_attack.accuracy(eps[2]):.1f} % of the images.")
+axes[0].imshow(before.reshape(8, 8), cmap="gray", vmin=0, vmax=1)
+axes[0].set_title(f"classified as {y[test][broken]}")
+axes[1].imshow((after - before).reshape(8, 8), cmap="RdBu_r", vmin=-0.2, vmax=0.2)
+axes[1].set_title(f"plus this, of length {np.linalg.norm(after - before):.2f}")
+axes[2].imshow(after.reshape(8, 8), cmap="gray", vmin=0, vmax=1)
+axes[2].set_title(f"classified as {plain_attack.prediction[broken]}")
+for ax in axes:
+    ax.set(xticks=[], yticks=[])
+print(f"At distance {eps[2]:.1f}, {100 * plain_attack.accuracy(eps[2]):.1f} % are left that PGD did not break.")
 
 # %% [markdown]
 # ## A residual layer is a step of Euler's method
@@ -98,13 +98,13 @@ figure, ax = plt.subplots(figsize=(4.5, 3), layout="constrained")
 ax.loglog(depths, errors, "o-", label="residual network")
 ax.loglog(depths, errors[0] * depths[0] / depths, ":", color="0.5", label="proportional to h")
 ax.set(xlabel="layers", ylabel="distance to the flow at time 1")
-ax.legend()
+ax.legend();
 
 # %% [markdown]
 # ## The phase plane
 #
-# Not every field is stable. The *gradient field* $f(x) = -W^\top \sigma(Wx + b)$ is, if $\sigma$ has slopes in $[0, 1]$. It is
-# $-\nabla V$ for $V(x) = \sum_i \psi(w_i^\top x + b_i)$ with $\psi' = \sigma$, and $V$ is convex. So
+# Not every field is stable. The *gradient field* $f(x) = -W^T \sigma(Wx + b)$ is, if $\sigma$ has slopes in $[0, 1]$. It is
+# $-\nabla V$ for $V(x) = \sum_i \psi(w_i^T x + b_i)$ with $\psi' = \sigma$, and $V$ is convex. So
 #
 # $$\langle f(x) - f(y), x - y \rangle \le -\nu \|f(x) - f(y)\|^2, \qquad \nu = 1/\|W\|^2.$$
 #
@@ -120,7 +120,7 @@ figure = dq.plot.trajectories(states)
 grid = np.linspace(-2.2, 2.2, 80)
 plane = np.stack(np.meshgrid(grid, grid), -1)
 figure.axes[0].contour(grid, grid, field.potential(plane), levels=12, colors="0.7", linewidths=0.6)
-figure.axes[0].set_title("trajectories, and level lines of V")
+figure.axes[0].set_title("trajectories, and level lines of V");
 
 # %% [markdown]
 # ## Two trajectories never move apart, and the potential never increases
@@ -158,7 +158,7 @@ steep = dq.GradientField(w, activation="tanh")
 for part in (0.5, 1.0, 1.5):
     sealed = steep.model(method="euler", h=part * longest).seal()
     found = sealed.lipschitz / sealed.falsify(0, rounds=20).looseness
-    print(f"h = {part} of the limit: one step expands by at most {sealed.lipschitz:.6f} (proved); found {found:.6f}")
+    print(f"h = {part} of the limit: one step expands by {sealed.lipschitz:.6f} at most (proved), {found:.6f} found")
 
 # %% [markdown]
 # ## Methods and their circles
@@ -175,7 +175,7 @@ for name in dq.Tableau.names():
         print(f"{name:18} order {method.order}   {refusal}")
 
 # %%
-dq.plot.circles("ssprk43", "euler", "ralston2", "three_eighths")
+dq.plot.circles("ssprk43", "euler", "ralston2", "three_eighths");
 
 # %% [markdown]
 # The classical method has the radius 1, the 3/8 rule has less than half of it. The same step is proved not to expand for one, and
@@ -221,7 +221,7 @@ plain_proof = plain_sealed.certify(x[test], y[test], semantics="exact")
 stable_proof = stable_sealed.certify(x[test], y[test], semantics="exact")
 stable_attack = stable_model.attack(x[test], y[test], eps=eps, keep_inputs=True)
 networks = {"plain": (plain_proof, plain_attack), "stable": (stable_proof, stable_attack)}
-dq.plot.curves(**networks)
+dq.plot.curves(**networks);
 
 # %%
 dq.table(eps=[0.1, 0.3, 0.5], **networks)
@@ -241,7 +241,8 @@ dq.plot.slider(x[test], eps_max=1.2, **networks)
 
 # %%
 wide_model = dq.from_torch(stable.double(), 64)
-for name, model, samples in (("single", stable_model, x[test]), ("double", wide_model, np.float64(x[test]))):
+cases = {"single": (stable_model, x[test]), "double": (wide_model, np.float64(x[test]))}
+for name, (model, samples) in cases.items():
     sealed = model.seal()
     exact, executed = (sealed.certify(samples, semantics=s).radius for s in ("exact", "executed"))
     print(f"{name} precision: executed radii are smaller by {np.max(exact - executed):.1e} at most, "
@@ -261,22 +262,19 @@ dq.check("stable.json", "stable.safetensors", x[test], y[test])
 # Three forgeries: a smaller Lipschitz constant, a larger radius, and another network under the same name.
 
 # %%
-honest = dq.Certificate.load("stable.json").to_dict()
-
-
-def claims():
-    return dq.Certificate.load("stable.json").to_dict()
-
-
-smaller, larger = claims(), claims()
+# to_dict reads the file anew each time.
+certificate = dq.Certificate.load("stable.json")
+smaller, larger = certificate.to_dict(), certificate.to_dict()
 smaller["lipschitz"] *= 0.99
 larger["samples"]["radii"][0] *= 1.001
 stable[0].weight.data *= 1.5
 other = dq.from_torch(stable.float(), 64)
-for what, certificate, model in (
-    ("a smaller constant", smaller, stable_model), ("a larger radius", larger, stable_model), ("another network", honest, other),
-):
-    report = dq.check(certificate, model, x[test], y[test])
+forgeries = {
+    "a smaller constant": (smaller, stable_model), "a larger radius": (larger, stable_model),
+    "another network": (certificate, other),
+}
+for what, (claimed, model) in forgeries.items():
+    report = dq.check(claimed, model, x[test], y[test])
     print(f"{what}: verified is {report.verified}")
     for finding in report.failed[:2]:
         print(f"    {finding.claim}: {finding.reason}")
@@ -285,7 +283,7 @@ for what, certificate, model in (
 # ## Gradients that cannot explode or vanish
 #
 # Training needs the gradient of the loss by the state of every layer. That is the *costate* $\lambda_n$ of optimal control, with
-# $\lambda_n = J_n^\top \lambda_{n+1}$, where $J_n$ is the Jacobian matrix of step $n$. So it grows by at most the Lipschitz constant of the
+# $\lambda_n = J_n^T \lambda_{n+1}$, where $J_n$ is the Jacobian matrix of step $n$. So it grows by at most the Lipschitz constant of the
 # steps, and it falls to no less than their inverse constant $\ell$, where $\|\Delta x_{n+1}\| \ge \ell \|\Delta x_n\|$. The package proves both.
 #
 # Three networks of 40 layers and the costate $\lambda_{40} = e_1$:
@@ -310,7 +308,7 @@ for colour, (name, (system, h)) in zip(dq.plot.COLOURS, cases.items()):
     low = f"{claim['inverse']:.3g}" if "inverse" in claim else "no bound"
     print(f"{name}: proved {low} ≤ |λ₀|/|λ₄₀| ≤ {claim['bound']:.3g}; seen {size[0].min():.3g} to {size[0].max():.3g}")
 ax.set(xlabel="layer n, from the input to the output", ylabel="|λₙ|, least and largest of 20")
-ax.legend()
+ax.legend();
 
 # %% [markdown]
 # In the residual network gradients explode, and some grow hundreds of times as fast as others. The gradient field keeps them

@@ -46,9 +46,10 @@ def steps(field: Field, x0, h, *, method="euler", time: float | None = None, ext
         raise ValueError("h: positive step lengths in ascending order")
     time = 20 * lengths[-1] if time is None else float(time)
     extent = 1.25 * float(np.abs(x0).max()) if extent is None else float(extent)
-    plane = Frame((360, 360), (-extent, extent), (-extent, extent), "x₁", "x₂")
+    # As wide as high between its axes.
+    plane = Frame((360, 352), (-extent, extent), (-extent, extent), "x₁", "x₂")
     apart = float(np.linalg.norm(x0[0] - x0[1]))
-    right = Frame((360, 360), (0, time), (0, 1.6 * apart), "time", "distance of the thick trajectories")
+    right = Frame((360, 352), (0, time), (0, 1.6 * apart), "time", "distance of the thick trajectories")
     states = [_state(field, x0, length, method, time, plane, right) for length in lengths]
     proved = [i for i, state in enumerate(states) if state["stable"]]
     # It begins with the longest step that is proved.
