@@ -60,13 +60,19 @@ site_description: Neural networks with proved Lipschitz constants and certified 
 site_dir: {target}
 docs_dir: pages
 use_directory_urls: false
-theme: {{name: mkdocs, color_mode: auto, user_color_mode_toggle: true, highlightjs: false}}
+theme: {{name: mkdocs, custom_dir: theme, color_mode: auto, user_color_mode_toggle: true, highlightjs: false}}
 markdown_extensions: [tables, fenced_code, toc, codehilite]
 extra_css: [style.css]
 hooks: [{docs}/formulas.py, {docs}/notebook_page.py]
 validation: {{links: {{not_found: warn, unrecognized_links: warn, anchors: warn}}}}
 nav:
 {nav}
+"""
+
+#: What mkdocs turns on and off between light and dark, and loads from another machine with `highlightjs`. Code has its colours by
+#: style.css.
+THEME = """{% extends "base.html" %}
+{% block extrahead %}<style id="hljs-light"></style><style id="hljs-dark"></style>{% endblock %}
 """
 
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
@@ -158,6 +164,8 @@ def build(target: Path) -> None:
             page.parent.mkdir(parents=True, exist_ok=True)
             page.write_text(_linked(_page(name), name, pages, made), encoding="utf-8")
         (pages / "style.css").write_text(_notebook_page().style(), encoding="utf-8")
+        (Path(scratch) / "theme").mkdir()
+        (Path(scratch) / "theme" / "main.html").write_text(THEME)
         nav = []
         for title, group in SECTIONS.items():
             entry = lambda name, page: f"- {name}: {page.replace('.ipynb', '.md')}"  # noqa: E731

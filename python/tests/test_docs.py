@@ -143,8 +143,11 @@ def reader(tmp_path, monkeypatch):
     save_linear(tmp_path / "net.onnx")
     (tmp_path / "zoo").symlink_to(HOME / "zoo")
     rng = np.random.default_rng(0)
+    sealed = dahlquist.Model((3, 32, 32), [
+        {"type": "global_avg_pool"}, {"type": "flatten"}, {"type": "dense", "weight": np.eye(10, 3, dtype=np.float32)},
+    ]).seal()
     return {
-        "dq": dahlquist, "net": net, "mean": (0.5,) * 3, "std": (0.25,) * 3, "x": torch.rand(4, 3, 32, 32),
+        "np": np, "dq": dahlquist, "sealed": sealed, "field": dahlquist.GradientField(rng.normal(size=(6, 2))), "net": net, "mean": (0.5,) * 3, "std": (0.25,) * 3, "x": torch.rand(4, 3, 32, 32),
         "y": torch.randint(0, 10, (4,)), "network": torch.nn.Sequential(torch.nn.Linear(784, 8)), "w": rng.normal(size=(6, 2)),
         "b": rng.normal(size=6), "x0": rng.normal(size=(4, 2)), "a": rng.normal(size=(5, 2)), "b_out": rng.normal(size=(2, 5)),
         "k": np.eye(2), "gradient_at_the_end": np.ones((4, 2)),
