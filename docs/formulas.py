@@ -14,6 +14,13 @@ from markdown.inlinepatterns import InlineProcessor
 #: A formula in a line neither begins nor ends with a space, and has no dollar sign in it.
 INLINE, DISPLAY = r"\$(?! )([^$\n]+?(?:\n[^$\n]+?)*)(?<! )\$", r"\$\$([^$]+)\$\$"
 
+#: What is set better than the converter does it: a prime is raised already, bars are no operators, and what a minimum is over is below.
+_BETTER = [
+    (r"<msup>(<mi>[^<]*</mi>)<mi>&#x02032;</mi></msup>", r'<mrow>\1<mo lspace="0" rspace="0">&#x02032;</mo></mrow>'),
+    (r'<mo stretchy="false">&#x0007C;</mo>', '<mo stretchy="false" lspace="0" rspace="0">&#x0007C;</mo>'),
+    (r"<msub>(<mo>(?:min|max)</mo><mrow>(?:(?!<msub>).)*?</mrow>)</msub>", r"<munder>\1</munder>"),
+]
+
 
 def mathml(formula: str, display: str) -> str:
     """Returns a formula of LaTeX as MathML.
@@ -26,8 +33,9 @@ def mathml(formula: str, display: str) -> str:
     text = latex2mathml.converter.convert(" ".join(formula.split()), display=display)
     if unknown := re.search(r">(\\[A-Za-z]+)<", text):
         raise ValueError(f"the formula {formula!r} has {unknown[1]}, which cannot be shown")
-    # A prime is raised already, so it is no superscript.
-    return re.sub(r"<msup>(<mi>[^<]*</mi>)<mi>&#x02032;</mi></msup>", r'<mrow>\1<mo lspace="0" rspace="0">&#x02032;</mo></mrow>', text)
+    for pattern, better in _BETTER:
+        text = re.sub(pattern, better, text)
+    return text
 
 
 class _Formula(InlineProcessor):

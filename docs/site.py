@@ -151,7 +151,9 @@ def _linked(text: str, name: str, pages: Path, made: set[str]) -> str:
 
     # Not in code, whose brackets are no links.
     parts = re.split(r"(^```.*?^```|`[^`\n]+`)", text, flags=re.M | re.S)
-    return "".join(part if i % 2 else _LINK.sub(replace, part) for i, part in enumerate(parts))
+    # In a table GitHub wants a backslash before a bar in code, and mkdocs shows it.
+    code = lambda part: part if part.startswith("```") else part.replace("\\|", "|")  # noqa: E731
+    return "".join(code(part) if i % 2 else _LINK.sub(replace, part) for i, part in enumerate(parts))
 
 
 def build(target: Path) -> None:
