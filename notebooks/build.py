@@ -2,22 +2,23 @@
 
     python notebooks/build.py            # writes and executes them; needs nbclient, ipykernel, torch, matplotlib, scikit-learn
     python notebooks/build.py --check    # executes them and compares nothing: CI sees that they run
+    python notebooks/build.py --html OUT # writes those that are here as pages, with their outputs; needs markdown, latex2mathml
 """
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import tempfile
 from pathlib import Path
-
-import nbformat
-from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
 
 
 def cells(source: str):
     """Yields the cells of a source."""
+    import nbformat
+
     for part in source.split("# %%")[1:]:
         head, _, body = part.partition("\n")
         body = body.strip("\n")
@@ -30,6 +31,9 @@ def cells(source: str):
 
 def build(source: Path, target: Path) -> None:
     """Executes a source and writes it with its outputs."""
+    import nbformat
+    from nbclient import NotebookClient
+
     notebook = nbformat.v4.new_notebook(cells=list(cells(source.read_text())))
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i}"
@@ -44,7 +48,20 @@ def build(source: Path, target: Path) -> None:
     nbformat.write(notebook, target)
 
 
-if __name__ == "__main__":
+def pages(target: Path) -> None:
+    """Writes each notebook as a page into a folder."""
+    spec = importlib.util.spec_from_file_location("notebook_page", HERE.parent / "docs" / "notebook_page.py")
+    notebook_page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(notebook_page)
+    target.mkdir(parents=True, exist_ok=True)
+    for notebook in sorted(HERE.glob("*.ipynb")):
+        (target / f"{notebook.stem}.html").write_text(notebook_page.page(notebook), encoding="utf-8")
+
+
+def main() -> None:
+    """Does what the arguments ask for."""
+    if "--html" in sys.argv:
+        return pages(Path(sys.argv[sys.argv.index("--html") + 1]))
     check = "--check" in sys.argv
     with tempfile.TemporaryDirectory() as scratch:
         for source in sorted(HERE.glob("*.py")):
@@ -52,3 +69,7 @@ if __name__ == "__main__":
                 folder = Path(scratch) if check else HERE
                 build(source, folder / f"{source.stem}.ipynb")
                 print(source.stem)
+
+
+if __name__ == "__main__":
+    main()

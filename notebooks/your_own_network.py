@@ -72,7 +72,13 @@ stable_sealed
 # %%
 stable_r = stable_sealed.certify(x[test], y[test], semantics="exact")
 stable_a = stable_sealed.attack(x[test], y[test], eps=np.linspace(0, 1.5, 7)[1:])
-dq.plot.curves(plain=(r, a), stable=(stable_r, stable_a))
+dq.plot.curves(plain=(r, a), stable=(stable_r, stable_a));
+
+# %% [markdown]
+# The same with a slider: which images are proved at a distance?
+
+# %%
+dq.plot.slider(x[test], plain=(r, a), stable=(stable_r, stable_a))
 
 # %%
 dq.table(eps=[0.1, 0.25, 0.5], plain=r, stable=stable_r)

@@ -113,7 +113,11 @@ pub use certify::{Sealed, Semantics};
 pub use error::{Error, Result};
 pub use network::Network;
 
-/// The code of the read-me is tested with that of the documentation.
+/// The code of the read-me is tested with that of the documentation, and so is that of the page about the chapter.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/chapter.md")]
+struct Chapter;

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import dahlquist as dq
+
+HOME = Path(__file__).parents[2]
 
 
 def _runs(layer: dict, shape: tuple[int, ...]) -> bool:
@@ -62,3 +67,21 @@ def mlp(rng, sizes=(6, 8, 4), dtype=np.float32):
 @pytest.fixture
 def model(rng):
     return mlp(rng)[0]
+
+
+def program(path: str):
+    """Returns a program of the repository as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem + "_of_the_repository", HOME / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def built_site(tmp_path_factory):
+    """The folder of the documentation site, built once."""
+    for name in ("mkdocs", "latex2mathml", "pygments"):
+        pytest.importorskip(name)
+    folder = tmp_path_factory.mktemp("site")
+    program("docs/site.py").build(folder)
+    return folder

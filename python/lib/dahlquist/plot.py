@@ -1,16 +1,20 @@
-"""Figures of what is certified. Needs matplotlib.
+"""Figures of what is certified.
 
-Each function draws into axes, makes them if there are none, and returns the figure.
+:func:`slider` and :func:`steps` return drawings that answer, for notebooks and pages. All others need matplotlib: they draw into
+axes, make them if there are none, and return the figure.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ._attack import Attacked
+from ._interactive._slider import slider
+from ._interactive._steps import steps
+from ._parts import farthest, pieces
 from ._sealed import Certified, Sealed, common_norm
+from ._tableau import Tableau
 
-__all__ = ["curves", "layers", "radii", "trajectories"]
+__all__ = ["circles", "curves", "layers", "radii", "slider", "steps", "trajectories"]
 
 #: Colours that are told apart in print and by the colour-blind (Okabe, Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -48,24 +52,19 @@ def curves(*, eps_max: float | None = None, ax=None, **results):
     matplotlib.figure.Figure
     """
     figure, ax = _axes(ax, (5, 3.2))
-    parts = [(name, part) for name, value in results.items() for part in (value if isinstance(value, tuple) else (value,))]
+    parts = pieces(results)
     norm = common_norm(part for _, part in parts)
-    if eps_max is None:
-        ends = [p.eps[-1] for _, p in parts if isinstance(p, Attacked)]
-        ends += [np.quantile(p.radius[p.correct], 0.99) for _, p in parts if isinstance(p, Certified) and p.correct.any()]
-        eps_max = max(ends, default=1.0) or 1.0
+    eps_max = farthest(part for _, part in parts) if eps_max is None else eps_max
     colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(results)}
     for name, part in parts:
         colour = colours[name]
         if isinstance(part, Certified):
             steps = np.unique(np.concatenate([[0.0], part.radius[part.correct & (part.radius < eps_max)], [eps_max]]))
             ax.step(steps, 100 * part.accuracy(steps), where="post", color=colour, label=f"{name}: certified")
-        elif isinstance(part, Attacked):
+        else:
             eps = np.concatenate([[0.0], part.eps])
             accuracy = np.concatenate([[part.clean_accuracy], part.accuracy()])
             ax.plot(eps, 100 * accuracy, "--o", ms=3, color=colour, label=f"{name}: under attack")
-        else:
-            raise TypeError(f"{name}: what certify or attack returns is expected, not a {type(part).__name__}")
     if eps_max >= 36 / 255:
         ax.axvline(36 / 255, color="0.5", lw=0.8, ls=":", zorder=0)
         ax.annotate("36/255", (36 / 255, 1), xycoords=("data", "axes fraction"), xytext=(3, -9),
@@ -158,3 +157,52 @@ def trajectories(x, *, ax=None):
         ax.plot(*x[0, i], "o", ms=4, color=line.get_color())
     ax.set(xlabel="x₁", ylabel="x₂", aspect="equal")
     return figure
+
+
+def circles(*methods, ax=None):
+    """Draws for each method the circle of its contractivity, and dashed where its stability function has the absolute value 1.
+
+    A field with ``<df, dx> <= -nu |df|^2`` is integrated without expansion while the circle of radius ``h/(2 nu)`` through 0 lies in the
+    method's own.
+
+    Parameters
+    ----------
+    *methods : str or Tableau
+        The methods. One without a radius has no circle, one with an infinite radius the whole half-plane.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from .errors import NotCircleContractiveError
+
+    figure, ax = _axes(ax, (6, 4))
+    tableaux = [method if isinstance(method, Tableau) else Tableau(method) for method in methods]
+    x, y = np.meshgrid(np.linspace(-6, 1, 281), np.linspace(-4, 4, 321))
+    turn = np.linspace(0, 2 * np.pi, 200)
+    for i, tableau in enumerate(tableaux):
+        colour = COLOURS[i % len(COLOURS)]
+        try:
+            radius = tableau.circle_radius
+            label = f"{tableau.name}: r = {radius:.4g}"
+        except NotCircleContractiveError:
+            radius, label = 0.0, f"{tableau.name}: none"
+        if np.isinf(radius):
+            ax.plot([0, 0], [-4, 4], color=colour, label=label)
+        else:
+            ax.plot(radius * (np.cos(turn) - 1), radius * np.sin(turn), color=colour, label=label)
+        ax.contour(x, y, np.abs(_stability(tableau, x + 1j * y)), levels=[1], colors=[colour], linestyles="--", linewidths=0.8)
+    ax.axvline(0, color="0.5", lw=0.8, zorder=0)
+    ax.set(xlim=(-6, 1), ylim=(-4, 4), xlabel="real part", ylabel="imaginary part", aspect="equal")
+    ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return figure
+
+
+def _stability(tableau: Tableau, z: np.ndarray) -> np.ndarray:
+    """Returns ``R(z) = 1 + z b'(I - zA)^-1 1``."""
+    with np.errstate(all="ignore"):
+        matrix = np.eye(tableau.stages) - z[..., None, None] * tableau.a
+        inner = np.linalg.solve(matrix, np.ones((*z.shape, tableau.stages, 1)))[..., 0]
+        return 1 + z * (inner @ tableau.b)
