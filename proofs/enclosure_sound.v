@@ -52,14 +52,14 @@ Lemma root_up_sound a b : Z.leb 0 a -> Z.ltb 0 b -> Z.leb 0 (root_up a b) /\ Z.l
 Proof.
 move=> /Z.leb_le a0 /Z.ltb_lt b0; rewrite /root_up; set q := Z.div _ _.
 have r0 := Z.sqrt_up_nonneg q; split; first exact/Z.leb_le.
-have hq : (a <= b * q)%Z by have := Z.mul_succ_div_gt (a + b - 1) b b0; rewrite -/q Z.mul_succ_r; lia.
-have q0 : (0 <= q)%Z by apply: Z.div_pos; lia.
-have : (q <= Z.sqrt_up q * Z.sqrt_up q)%Z.
+have hq : Z.le a (Z.mul b q) by have := Z.mul_succ_div_gt (a + b - 1) b b0; rewrite -/q Z.mul_succ_r; lia.
+have q0 : Z.le 0 q by apply: Z.div_pos; lia.
+have : Z.le q (Z.mul (Z.sqrt_up q) (Z.sqrt_up q)).
   by case: (Z.eq_dec q 0) => [->|nz]; [rewrite Z.sqrt_up_eqn0; lia | have := Z.sqrt_up_spec q; lia].
 by move: (Z.sqrt_up q) => r; move=> h; apply/Z.leb_le; apply: Z.le_trans hq _; apply: Z.mul_le_mono_nonneg_l; lia.
 Qed.
 
-Lemma all_map2 (f : ratios -> ratios -> ratios) p q r (xs ys : seq ratios) :
+Lemma all_map2 (f : ratios -> ratios -> ratios) (p q r : pred ratios) (xs ys : seq ratios) :
   (forall x y, p x -> q y -> r (f x y)) -> all p xs -> all q ys -> all r (map2_z f xs ys).
 Proof. by move=> h; elim: xs ys => [|x xs IH] [|y ys] //= /andP [px hx] /andP [py hy]; rewrite h ?IH. Qed.
 Lemma nth_map2 A (f : A -> A -> A) (x0 : A) (xs ys : seq A) i : (i < size xs)%N -> (i < size ys)%N ->
@@ -100,7 +100,7 @@ move: (zc q) (zc z) (zc x.1) (zc K) dp kp h1 h2 => Q V D k dp kp h1 h2.
 have e : Q / k - V / D = (D * Q - V * k) / (D * k) by field; rewrite !lt0r_neq0.
 rewrite e; apply: square_le_abs.
 - rewrite ler_pdivl_mulr ?mulr_gt0 // mulNr mulrCA mulVf ?lt0r_neq0 // mulr1 -subr_ge0.
-  by rewrite (_ : _ - _ = D * (Q + 1) - V * k); [rewrite subr_ge0 ltW | ring].
+  by rewrite (_ : _ - - D = D * (Q + 1) - V * k); [rewrite subr_ge0 ltW | ring].
 - rewrite ler_pdivr_mulr ?mulr_gt0 // mulrCA mulVf ?lt0r_neq0 // mulr1; apply: le_trans (_ : 0 <= _); last exact: ltW.
   by rewrite subr_le0.
 Qed.
@@ -127,7 +127,7 @@ split; first by rewrite all_maps; apply: sub_all hw => z /wellP pz; apply/rounde
 - exact: gp.
 rewrite map_listE (nth_map (Z0, [::])) // -/x.
 rewrite (_ : _ - vec n' (g y) = (vec n' (g x) - vec n' (g y)) + (vec n' (rounded K (g x)) - vec n' (g x))); last first.
-  by rewrite addrC addrA subrK.
+  by rewrite [RHS]addrC addrA subrK.
 have eo : over K (Z.add (Z.mul L c.2) (root_up (Z.of_nat n') 1)) = zc L * over K c.2 + over K (root_up (Z.of_nat n') 1).
   by rewrite /network_sound.over zcD zcM mulrDl mulrA.
 rewrite eo; apply: triangle1.
@@ -175,13 +175,15 @@ case: l hc fits L0 lip value => [l|g|mean d dev e|t h h_den k f] hc fits L0 lip 
   + by have [] := normalize_sound F fits pu.
   + exact: (lip _ _ _ _ (value u) (value v)).
 - case ex: (explicit 0 (t_A t)) => // -[<-] en; exists (repeated k (step (field_value f s) t h h_den) x) => //.
+  have fits1 : layer_fits (Flow t h h_den 1 f) s by [].
   have h1 : check_layer (Flow t h h_den 1 f) s p = Some (Zpos xH, Zpos xH).
-    move: hc; rewrite /check_layer; case: (layer_fits _ _) => //; case: f {fits lip value en} => [l g|l g v] //.
+    move: hc; rewrite /check_layer fits fits1.
+    case: f {fits fits1 lip value en} => [l g|l g v] //.
     by case: p => // q kn kd; case: (norm_bound _ _ _) => [[a' b']|] //; case: (_ && _).
   move: (fits); rewrite /= -!andbA => /and4P [ff hd td _].
   have fp u : proper (len s) u -> proper (len s) (step (field_value f s) t h h_den u).
     move=> pu; have vu : layer_value (Flow t h h_den 1 f) s u = Some (step (field_value f s) t h h_den u).
-      by rewrite /layer_value (fits : layer_fits (Flow t h h_den 1 f) s) ex.
+      by rewrite /layer_value fits1 ex.
     by have [] := layer_value_sound F vu pu.
   elim: k {hc fits L0 lip value} c x en => [|k IH] c x en //=; apply: IH.
   apply: step_enclosed en => // [xs hx|u v pu pv].
@@ -189,7 +191,161 @@ case: l hc fits L0 lip value => [l|g|mean d dev e|t h h_den k f] hc fits L0 lip 
     * by move=> u; apply: field_proper.
     * by move=> ys hy; apply: field_many_sound.
   + have vu w : layer_value (Flow t h h_den 1 f) s w = Some (step (field_value f s) t h h_den w).
-      by rewrite /layer_value (fits : layer_fits (Flow t h h_den 1 f) s) ex.
+      by rewrite /layer_value fits1 ex.
     exact: (value_lipschitz h1 (vu u) (vu v)).
+Qed.
+Theorem enclose_layers_sound ls ps s l m c c' x : bounds_layers ls ps s = Some l -> enclose_layers K ls l s c = Some c' ->
+  enclosed (len s) m c x -> exists2 y, forward ls s x = Some y & enclosed (len (layers_out ls s)) m c' y.
+Proof.
+elim: ls ps s l c x => [|a ls IH] [|p ps] s l c x //=; first by move=> [<-] [<-] en; exists x.
+case hb: (check_layer a s p) => [b|] //; case hl: (bounds_layers _ _ _) => [l'|] // [<-].
+case he: (enclose_layer _ _ _ _ _) => [d|] // hd en; have [y vy ey] := enclose_layer_sound hb he en.
+by have [z vz ez] := IH _ _ _ _ _ hl hd ey; exists z => //; rewrite vy.
+Qed.
+
+Lemma enclose_branches_sound n branches ps s l m c c' x : bounds_branches branches ps s = Some l ->
+  enclose_branches K n branches l s c = Some c' -> all (fun ls => len (layers_out ls s) == n) branches ->
+  enclosed (len s) m c x -> exists2 y, sum_value n branches s x = Some y & enclosed n m c' y.
+Proof.
+elim: branches ps l c' => [|ls branches IH] [|p ps] l c' //=.
+  move=> [<-] [<-] _ [hw hm e0 px he]; exists (Zpos xH, zeros n) => //; split=> //=.
+  - by rewrite all_maps; apply/allP => z _; rewrite /well /= size_zeros eqxx.
+  - by rewrite map_listE size_map.
+  - by split=> //=; rewrite size_zeros.
+  - by rewrite map_listE (nth_map (Z0, [::])) // subrr sqn0 sqr_ge0.
+case hl: (bounds_layers _ _ _) => [a|] //; case hb: (bounds_branches _ _ _) => [b|] // [<-].
+case ha: (enclose_layers _ _ _ _ _) => [d|] //; case hd: (enclose_branches _ _ _ _ _ _) => [d'|] // [<-] /andP [/eqP el hs] en.
+have [y vy [w1 m1 e1 p1 h1]] := enclose_layers_sound hl ha en; have [z vz [w2 m2 e2 p2 h2]] := IH _ _ _ hb hd hs en.
+rewrite el in w1 p1 h1; exists (axpy 1 1 y z); rewrite ?vy ?vz //; split=> /=.
+- by apply: all_map2 w1 w2 => u v /wellP pu /wellP pv; apply/wellP/axpy_proper.
+- exact: size_map2.
+- by apply/Z.leb_le; apply: Z.add_nonneg_nonneg; apply/Z.leb_le.
+- exact: axpy_proper.
+have pu := elimT (wellP _ _) (all_nth w1 m1); have pv := elimT (wellP _ _) (all_nth w2 m2).
+rewrite nth_map2 // !axpy_sound // /network_sound.over zc1 divr1 !scale1r zcD mulrDl opprD addrACA addrC.
+by apply: triangle1 => //; apply: over_ge0.
+Qed.
+
+Theorem enclose_block_sound b p s l m c c' x : bounds_block b p s = Some l -> enclose_block K b l s c = Some c' ->
+  enclosed (len s) m c x -> exists2 y, block_value b s x = Some y & enclosed (len (block_out b s)) m c' y.
+Proof.
+case: b p => [a|branches] [p|ps] //=.
+  by case hb: (check_layer a s p) => [b|] // [<-]; apply: enclose_layer_sound hb.
+case fits: (_ && _) => // hb; set n := len _.
+case hc: (enclose_branches _ _ _ _ _ _) => [d|] // [<-] en.
+move: (fits) => /andP [b0]; rewrite forallbE (eq_all (fun ls => nat_eqE (len (layers_out ls s)) n)) => hl.
+have [y vy [w1 m1 e1 p1 h1]] := enclose_branches_sound hb hc hl en.
+rewrite vy; have k0 : (0 < size branches)%N by move: b0; rewrite -[List.length _]/(size branches); lia.
+have n0 : Z.ltb 0 (Z.of_nat (size branches)) by lia.
+have scaled u : proper n u -> proper n (Z.mul u.1 (Z.of_nat (size branches)), u.2).
+  by move=> [u0 su]; split=> //=; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+have value u : vec n (Z.mul u.1 (Z.of_nat (size branches)), u.2) = (size branches)%:R^-1 *: vec n u.
+  by apply/colP => i; rewrite !mxE /network_sound.over /= zcM zc_of_nat invfM mulrA mulrC.
+rewrite -[List.length branches]/(size branches); eexists; first reflexivity; split=> //=.
+- by rewrite all_maps; apply: sub_all w1 => u /wellP pu; apply/wellP/scaled.
+- by rewrite map_listE size_map.
+- exact: scaled.
+rewrite map_listE (nth_map (Z0, [::])) // !value -scalerBr sqnZ; apply: le_trans h1.
+rewrite -[X in _ <= X]mul1r; apply: ler_wpmul2r; first exact: sqn_ge0.
+by apply: exprn_ile1; rewrite ?invr_ge0 ?ler0n // invf_le1 ?ltr0n // ler1n.
+Qed.
+
+Theorem enclose_blocks_sound bs ps s l m c c' x : bounds_blocks bs ps s = Some l -> enclose_blocks K bs l s c = Some c' ->
+  enclosed (len s) m c x -> exists2 y, forward_blocks bs s x = Some y & enclosed (len (blocks_out bs s)) m c' y.
+Proof.
+elim: bs ps s l c x => [|a bs IH] [|p ps] s l c x //=; first by move=> [<-] [<-] en; exists x.
+case hb: (bounds_block a p s) => [b|] //; case hl: (bounds_blocks _ _ _) => [l'|] // [<-].
+case he: (enclose_block _ _ _ _ _) => [d|] // hd en; have [y vy ey] := enclose_block_sound hb he en.
+by have [z vz ez] := IH _ _ _ _ _ hl hd ey; exists z => //; rewrite vy.
+Qed.
+
+(* The features and the logits of sample m. *)
+Theorem enclose_logits_sound bs ps s l hd xs zs e m : bounds_blocks bs ps s = Some l -> enclose_logits K bs l hd s xs = Some (zs, e) ->
+  all (well (len s)) xs -> (m < size xs)%N ->
+  exists y y', [/\ forward_blocks bs s (nth (Z0, [::]) xs m) = Some y, linear_fits hd (blocks_out bs s),
+    proper (len (blocks_out bs s)) y' /\ nth (Z0, [::]) zs m = affine hd (blocks_out bs s) y', Z.leb 0 e
+    & sqn (vec (len (blocks_out bs s)) y' - vec (len (blocks_out bs s)) y) <= over K e ^+ 2].
+Proof.
+move=> hb; rewrite /enclose_logits; case hc: (enclose_blocks _ _ _ _ _) => [c|] //; case fits: (linear_fits _ _) => // -[<- <-] hw hm.
+have en : enclosed (len s) m (xs, Z0) (nth (Z0, [::]) xs m).
+  by split=> //=; [apply/wellP/all_nth | rewrite subrr sqn0 sqr_ge0].
+have [y vy [w1 m1 e1 p1 h1]] := enclose_blocks_sound hb hc en.
+exists y, (nth (Z0, [::]) c.1 m); split=> //; split; first by apply/wellP/all_nth.
+by rewrite affine_many_sound // map_listE (nth_map (Z0, [::])).
+Qed.
+
+(* |u + v|^2 <= (1 + 1/T) |u|^2 + (1 + T) |v|^2 *)
+Lemma young n (u v : 'cV[F]_n) T : 0 < T -> T * sqn (u + v) <= (T + 1) * (sqn u + T * sqn v).
+Proof.
+move=> t0; rewrite sqnD; have := sqn_ge0 (u - T *: v); rewrite sqnB dotZr sqnZ => h; rewrite -subr_ge0.
+by apply: le_trans h _; rewrite le_eqVlt; apply/orP; left; apply/eqP; ring.
+Qed.
+
+Theorem margin_within_sound bs ps s l hd xs zs e m T radius d i : bounds_blocks bs ps s = Some l ->
+  enclose_logits K bs l hd s xs = Some (zs, e) -> all (well (len s)) xs -> (m < size xs)%N ->
+  margin_within K (blocks_product bs l) hd T e (nth (Z0, [::]) zs m) radius d i ->
+  forall (x' : 'cV[F]_(len s)) y', @network_blocks F bs s x' y' ->
+  sqn (vec (len s) (nth (Z0, [::]) xs m) - x') <= over d radius ^+ 2 ->
+  forall j k : 'I_(len (linear_out hd (blocks_out bs s))), val k = i -> j != k ->
+  linear_map hd y' j 0 < linear_map hd y' k 0.
+Proof.
+move=> hb hen hw hm; have [y [w [fy fits [pw ez] e0 herr]]] := enclose_logits_sound hb hen hw hm.
+have hcheck := bounds_sound bs ps s; rewrite hb /= in hcheck; move: hcheck; case ep: (blocks_product bs l) => [a b] hc.
+have [a0 b0 lip] := blocks_sound F hc; set x := nth _ xs m in fy *; set z := nth _ zs m in ez *.
+have px : proper (len s) x by apply/wellP/all_nth.
+have [py ny] := forward_blocks_sound F fy px.
+rewrite /margin_within -!andbA => /and5P [r0 dp tp kp /andP [hi hg]] x' y' hy' hx j k ki jk.
+have hk : (k < head_rows hd)%N by rewrite ki; move: hi => /PeanoNat.Nat.ltb_lt /ssrnat.ltP.
+have [n [rows [eo es sk hk']]] := head_rows_sound fits hk.
+have e_rows : head_rows hd = len (linear_out hd (blocks_out bs s)) by rewrite /head_rows /linear_out eo.
+have hj : (j < head_rows hd)%N by rewrite e_rows.
+have [n2 [rows2 [eo2 es2 sj _]]] := head_rows_sound fits hj.
+have eden : linear_den hd (blocks_out bs s) = den hd by rewrite /linear_den eo Z.mul_1_r.
+have dhp : Z.ltb 0 (den hd) by rewrite -eden; move: fits => /andP [].
+have {}sk : size (head_row hd k) = len (blocks_out bs s) by rewrite sk es.
+have {}sj : size (head_row hd j) = len (blocks_out bs s) by rewrite sj es2.
+pose r q : 'cV[F]_(len (blocks_out bs s)) := \col_c over (den hd) (nth Z0 (head_row hd q) c).
+have value q v : linear_map hd v q 0 = dot (r (val q)) v + over (den hd) (bias_at hd (blocks_out bs s) q).
+  rewrite /linear_map !mxE; congr (_ + _); rewrite /dot; apply: eq_bigr => c _; rewrite !mxE eden.
+  by rewrite /operator_entry /head_row eo nth_listE.
+pose W : 'cV[F]_(len (blocks_out bs s)) := vec _ w.
+have hz : linear_map hd W = vec (len (linear_out hd (blocks_out bs s))) z by rewrite /W ez affine_sound.
+have gap q : linear_map hd W q 0 = over z.1 (nth Z0 z.2 q) by rewrite hz vecE.
+have zp : Z.ltb 0 z.1 by rewrite ez; have [] := affine_proper fits pw.
+have := hg; rewrite forallbE => /allP /(_ (val j)); rewrite seqE mem_iota leq0n add0n hj => /(_ isT).
+rewrite /gap_within nat_eqE -ki val_eqE (negbTE jk) /= !nth_listE => /andP [g0 hlt].
+have G0 : 0 < linear_map hd W k 0 - linear_map hd W j 0.
+  by rewrite !gap /network_sound.over -mulrBl -zcB divr_gt0 // zc_gt0.
+have e' : linear_map hd y' k 0 - linear_map hd y' j 0 =
+    (linear_map hd W k 0 - linear_map hd W j 0) - dot (r k - r j) (W - y').
+  rewrite !value dotBr !dotBl; move: (dot _ _) (dot _ _) (dot _ _) (dot _ _) (over _ _) (over _ _) => *; ring.
+rewrite -subr_gt0 e'.
+have d2 : sqn (r k - r j) <= zc (square_distance (head_row hd k) (head_row hd j)) / zc (den hd) ^+ 2.
+  by rewrite square_distance_sound.
+have tp' := zc_gt0 F tp.
+have near : zc T * sqn (W - y') <= (zc T + 1) * (zc a / zc b * over d radius ^+ 2 + zc T * over K e ^+ 2).
+  rewrite (_ : _ - y' = (vec _ y - y') + (W - vec _ y)); last by rewrite [RHS]addrC addrA subrK.
+  apply: le_trans (young _ _ tp') _; apply: ler_wpmul2l; first by rewrite addr_ge0 // ltW.
+  apply: ler_add; last by apply: ler_wpmul2l herr; exact: ltW.
+  by apply: le_trans (lip _ _ _ _ ny hy') _; apply: ler_wpmul2l hx; apply: over_ge0.
+pose Q := (zc T + 1) / zc T * (zc a / zc b * over d radius ^+ 2 + zc T * over K e ^+ 2).
+have eQ : zc T * Q = (zc T + 1) * (zc a / zc b * over d radius ^+ 2 + zc T * over K e ^+ 2).
+  by rewrite /Q mulrA [zc T * _]mulrC divfK ?lt0r_neq0.
+have nearQ : sqn (W - y') <= 1 * Q.
+  by rewrite mul1r -(ler_pmul2l tp') eQ.
+apply: (margin_vectors d2 nearQ G0).
+rewrite mul1r !gap /Q /network_sound.over -mulrBl -zcB; move: (Z.sub _ _) hlt => G.
+rewrite -(zc_lt F) !zcM !zcD !zcM zc1.
+move: (zc_gt0 F zp) (zc_gt0 F dhp) (zc_gt0 F dp) (zc_gt0 F b0) (zc_gt0 F kp) tp'.
+move: (zc (square_distance _ _)) (zc G) (zc z.1) (zc (den hd)) (zc d) (zc b) (zc a) (zc radius) (zc T) (zc K) (zc e).
+move=> D g Z0' H E B A R TT KK ee Zp Hp Ep Bp Kp Tp lt.
+have m0 : 0 < TT * B * H ^+ 2 * E ^+ 2 * KK ^+ 2 * Z0' ^+ 2 by rewrite !mulr_gt0 // exprn_gt0.
+rewrite -(ltr_pmul2r m0).
+have -> : D / H ^+ 2 * ((TT + 1) / TT * (A / B * (R / E) ^+ 2 + TT * (ee / KK) ^+ 2)) * (TT * B * H ^+ 2 * E ^+ 2 * KK ^+ 2 * Z0' ^+ 2) =
+    D * (Z0' * Z0') * ((TT + 1) * (A * (R * R) * (KK * KK) + TT * B * (E * E) * (ee * ee))).
+  by field; rewrite !lt0r_neq0.
+have -> : (g / Z0') ^+ 2 * (TT * B * H ^+ 2 * E ^+ 2 * KK ^+ 2 * Z0' ^+ 2) = g * g * (TT * B * (E * E) * (KK * KK)) * (H * H).
+  by field; rewrite lt0r_neq0.
+exact: lt.
 Qed.
 End Sound.
