@@ -15,14 +15,8 @@ Require Import integer_core integer_tree network_core circulant_core witness_cor
 Import ListNotations.
 Local Open Scope Z_scope.
 
-Definition push (B : Z) : list Z -> list Z -> list Z := map2_z (fun a b => a + B * b).
-Definition pack (B : Z) (n : nat) (xs : list (list Z)) : list Z := fold_right (push B) (zeros n) xs.
-
-Fixpoint unpack (k : nat) (half B : Z) (v : list Z) : list (list Z) :=
-  match k with
-  | O => []
-  | S k' => let q := map (fun s => Z.div (s + half) B) v in map2_z (fun s c => s - B * c) v q :: unpack k' half B q
-  end.
+Definition pack (B : Z) (n : nat) (xs : list (list Z)) : list Z := map (value_at B) (transpose n xs).
+Definition unpack (k : nat) (half B : Z) (v : list Z) : list (list Z) := transpose k (map (digits k half B) v).
 
 Definition many (n : nat) (bound : Z) (f : list Z -> list Z) (xs : list (list Z)) : list (list Z) :=
   let half := bound * largest_z 0 xs in

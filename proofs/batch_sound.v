@@ -24,13 +24,34 @@ Local Arguments Nat.eqb : simpl never.
 Local Arguments Nat.div : simpl never.
 Local Arguments Nat.modulo : simpl never.
 
-(* Digits of vectors. *)
+(* Digits of vectors: the packed numbers of one sample more, and the digits behind the first ones. *)
+Definition push (B : Z) : seq Z -> seq Z -> seq Z := map2_z (fun a b => Z.add a (Z.mul B b)).
+Lemma pack0 B n : pack B n [::] = zeros n.
+Proof. by rewrite /pack; elim: n => //= n; rewrite /transpose /= => ->. Qed.
+Lemma packS B n x xs : pack B n (x :: xs) = push B x (pack B n xs).
+Proof.
+rewrite /pack (_ : transpose n (x :: xs) = map2_z cons x (transpose n xs)) //.
+by elim: x (transpose n xs) => [|a x IH] [|b t] //=; rewrite IH.
+Qed.
+Lemma transposeS k (A : Type) (f : A -> Z) (g : A -> seq Z) (v : seq A) :
+  transpose k.+1 (List.map (fun s => f s :: g s) v) = List.map f v :: transpose k (List.map g v).
+Proof. by elim: v => //= s v; rewrite /transpose /= => ->. Qed.
+Lemma unpack0 half B v : unpack 0 half B v = [::].
+Proof. by rewrite /unpack; elim: v => //= s v; rewrite /transpose /= => ->. Qed.
+Lemma unpackS k half B v : unpack k.+1 half B v = let q := List.map (fun s => Z.div (Z.add s half) B) v in
+  map2_z (fun s c => Z.sub s (Z.mul B c)) v q :: unpack k half B q.
+Proof.
+rewrite /unpack (_ : digits k.+1 half B = fun s => let q := Z.div (Z.add s half) B in Z.sub s (Z.mul B q) :: digits k half B q) //.
+rewrite transposeS /=; congr (_ :: transpose k _); last by elim: v => //= s v ->.
+by elim: v => //= s v ->.
+Qed.
+
 Definition bounded (n : nat) (half : Z) (x : seq Z) := (size x == n) && all (fun z => Z.leb (Z.abs z) half) x.
 
 Lemma size_pack B n xs : all (fun x => size x == n) xs -> size (pack B n xs) = n.
 Proof.
-elim: xs => [|x xs IH] /=; first by rewrite size_zeros.
-by move=> /andP [/eqP sx /IH h]; rewrite /push size_map2_z ?h ?sx.
+elim: xs => [|x xs IH] /=; first by rewrite pack0 size_zeros.
+by move=> /andP [/eqP sx /IH h]; rewrite packS /push size_map2_z ?h ?sx.
 Qed.
 
 Lemma digit_of half a b : Z.leb (Z.abs a) half ->
@@ -43,7 +64,8 @@ Qed.
 Lemma unpack_pack n half xs : all (bounded n half) xs ->
   unpack (size xs) half (Z.add (Z.mul 2 half) 1) (pack (Z.add (Z.mul 2 half) 1) n xs) = xs.
 Proof.
-set B := Z.add _ _; elim: xs => //= x xs IH /andP [/andP [/eqP sx hx] hxs].
+set B := Z.add _ _; elim: xs => [|x xs IH] /=; first by rewrite unpack0.
+move=> /andP [/andP [/eqP sx hx] hxs]; rewrite packS unpackS /=.
 have sp : size (pack B n xs) = size x.
   by rewrite sx; apply: size_pack; apply: sub_all hxs => y /andP [].
 have {}IH := IH hxs; set p := pack B n xs in sp IH *; move: hx; clearbody p; clear sx hxs => hx.
@@ -82,8 +104,8 @@ Qed.
 
 Lemma f_pack B xs : all (fun x => size x == n) xs -> f (pack B n xs) = pack B m (List.map f xs).
 Proof.
-elim: xs => [|x xs IH] /=; first by rewrite f_zeros.
-by move=> /andP [/eqP sx hx]; rewrite f_push ?size_pack // IH.
+elim: xs => [|x xs IH] /=; first by rewrite !pack0 f_zeros.
+by move=> /andP [/eqP sx hx]; rewrite !packS f_push ?size_pack // IH.
 Qed.
 
 Lemma f_bounded xs x : all (fun x => size x == n) xs -> x \in xs -> bounded m (Z.mul bound (largest_z Z0 xs)) (f x).
