@@ -88,7 +88,9 @@ fn parse(bytes: &[u8]) -> Result<(Vec<usize>, Vec<u8>)> {
     };
     if kind != BYTES {
         let what = OTHERS.iter().find(|(other, _)| *other == kind).map_or("numbers of no known type", |(_, what)| what);
-        return Err(Error::format(format!("an IDX file of {what} (type {kind}), and only bytes (type {BYTES}) are read")));
+        return Err(Error::format(format!(
+            "an IDX file of {what} (type {kind}), and only bytes (type {BYTES}) are read"
+        )));
     }
     let (sizes, numbers) = rest.split_at_checked(4 * usize::from(axes)).ok_or_else(|| Error::format("truncated"))?;
     let sizes: Vec<usize> = sizes.as_chunks().0.iter().map(|&size| u32::from_be_bytes(size) as usize).collect();

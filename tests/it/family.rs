@@ -221,7 +221,10 @@ fn operators_that_add_a_constant_are_refused_where_a_field_has_none() {
             let potential = |o: &Value| json!({"activation": relu, "operator": o});
             [
                 ("skew", json!({"type": "skew_linear", "skew": o})),
-                ("skew", json!({"type": "dissipative", "activation": relu, "operator": operator, "skew": o, "damping": 0.5})),
+                (
+                    "skew",
+                    json!({"type": "dissipative", "activation": relu, "operator": operator, "skew": o, "damping": 0.5}),
+                ),
                 ("matrix", json!({"type": "antisymmetric", "activation": relu, "matrix": o, "damping": 0.5})),
                 ("factor", json!({"type": "nais", "activation": relu, "factor": o, "epsilon": 0.5})),
                 (
@@ -242,14 +245,19 @@ fn operators_that_add_a_constant_are_refused_where_a_field_has_none() {
             ]
         };
         for ((part, right), (_, wrong)) in fields(&operator).into_iter().zip(fields(&biased)) {
-            let read = |field: Value| Model::parse(&file(json!([2, 1, 2]), &json!([flow("euler", 0.1, field)]), &tensors, 5));
+            let read =
+                |field: Value| Model::parse(&file(json!([2, 1, 2]), &json!([flow("euler", 0.1, field)]), &tensors, 5));
             read(right).unwrap();
             let error = read(wrong).unwrap_err().to_string();
             assert!(error.contains("bias") && error.contains(part), "{}: {error}", biased["type"]);
         }
     }
-    let layers = json!([flow("euler", 0.1, json!({"type": "skew_linear",
-        "skew": {"type": "normalize", "mean": [1.0, 0.0], "std": [1.0, 1.0]}}))]);
+    let layers = json!([flow(
+        "euler",
+        0.1,
+        json!({"type": "skew_linear",
+        "skew": {"type": "normalize", "mean": [1.0, 0.0], "std": [1.0, 1.0]}})
+    )]);
     assert!(Model::parse(&file(json!([2]), &layers, &tensors, 5)).unwrap_err().to_string().contains("bias"));
 }
 

@@ -219,7 +219,10 @@ fn folders_without_a_test_set_are_told_what_is_missing() {
         }
         for classes in [3, 10] {
             let error = data::load_test(dir.path(), Some(classes)).unwrap_err().to_string();
-            assert!(error.contains("test_batch.bin") && error.contains("t10k-images") && error.contains(words), "{error}");
+            assert!(
+                error.contains("test_batch.bin") && error.contains("t10k-images") && error.contains(words),
+                "{error}"
+            );
         }
     };
     said("", "neither");
