@@ -115,10 +115,12 @@ def test_what_is_computed_along_another_axis_is_refused():
     for forward in (
         lambda m, x: last(m.conv(x)).mean(3), lambda m, x: m.rows(m.conv(x)), lambda m, x: F.max_pool2d(last(m.conv(x)), 2),
         lambda m, x: last(m.conv(x)).mean((1, 2), keepdim=True), lambda m, x: torch.cat([last(m.conv(x)), last(m.conv(x))], 1), lambda m, x: m.conv(x).transpose(2, 3) + m.conv(x),
+        lambda m, x: last(m.cube(x)) + first(m.cube(x)), lambda m, x: m.rows(m.cube(x).transpose(2, 3)), lambda m, x: last(m.cube(x)).mean((2, 3)),
     ):
         with torch.no_grad():
             network = Image(forward, 1)
-            network.rows = nn.Linear(8, 8)
+            # As many channels as rows and columns: no shape tells one axis from another.
+            network.rows, network.cube = nn.Linear(8, 8), nn.Conv2d(3, 8, 3, padding=1)
             features = forward(network, torch.rand(1, 3, 8, 8)).numel()
         network.fc = nn.Linear(features, 3)
         with pytest.raises(dq.UnsupportedError):

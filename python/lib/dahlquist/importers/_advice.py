@@ -16,13 +16,16 @@ _ADVICE = {
     _LOGITS: ("Softmax", "LogSoftmax", "Softmin", "Softmax2d", "softmin"),
     _SAMPLE: (
         "LayerNorm", "GroupNorm", "RMSNorm", "InstanceNorm1d", "InstanceNorm2d", "LocalResponseNorm", "layer_norm", "group_norm",
-        "LayerNormalization", "GroupNormalization", "RMSNormalization", "InstanceNormalization", "LRN", "LpNormalization", "rms_norm", "instance_norm", "local_response_norm", "normalize", "norm", "std", "var", "LayerNorm2d",
+        "LayerNormalization", "GroupNormalization", "RMSNormalization", "InstanceNormalization", "LRN", "LpNormalization",
+        "rms_norm", "instance_norm", "local_response_norm", "normalize", "norm", "std", "var", "LayerNorm2d",
     ),
     _PRODUCT: (
         "MultiheadAttention", "scaled_dot_product_attention", "Transformer", "TransformerEncoderLayer", "bmm",
         "baddbmm", "Bilinear", "bilinear", "GLU", "glu", "prod", "cumprod", "Attention",
     ),
-    _SLOPE: ("Hardswish", "HardSwish", "hardswish", "Mish", "mish", "Softsign", "softsign", "Tanhshrink", "Softshrink", "sin", "cos", "atan"),
+    _SLOPE: (
+        "Hardswish", "HardSwish", "hardswish", "Mish", "mish", "Softsign", "softsign", "Tanhshrink", "Softshrink", "sin", "cos", "atan",
+    ),
     _LARGER: (
         "ConvTranspose1d", "ConvTranspose2d", "conv_transpose1d", "conv_transpose2d", "Upsample", "UpsamplingBilinear2d",
         "UpsamplingNearest2d", "interpolate", "PixelShuffle", "pixel_shuffle", "ConvTranspose", "Resize", "DepthToSpace",

@@ -49,7 +49,8 @@ def _begun(values: list[Node]) -> tuple[Node, int]:
 def chosen(x: Node, channels) -> Node:
     """Returns the channels of a list, in its order."""
     numbers = np.asarray(channels)
-    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not numbers.size or np.any(numbers < -x.shape[0]) or np.any(numbers >= x.shape[0]):
+    whole = numbers.ndim == 1 and numbers.size and numbers.dtype.kind in "iu"
+    if not whole or np.any(numbers < -x.shape[0]) or np.any(numbers >= x.shape[0]):
         raise Unsupported(f"a part of a value, [:, {channels}]: ranges of channels, rows and columns, and lists of channels are known")
     numbers = numbers % x.shape[0]
     if sorted(numbers) == list(range(x.shape[0])):
