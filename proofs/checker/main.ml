@@ -46,7 +46,14 @@ let class_name i = function
   | Some label -> Printf.sprintf "class %d (label %s)" i (Z.to_string label)
   | None -> Printf.sprintf "class %d" i
 
-let check_samples (model : Model.t) (w : Witness.t) features proved name =
+(* The numbers of so many samples are packed into one: with more of them it would be too long to be cheap to allocate. *)
+let together = 48
+(* Logits are computed to so many bits; what of a claim they do not prove is proved, or refused, with exact ones. *)
+let precision = Z.shift_left Z.one 96
+(* a share of a radius of 2^-56 is left to the error *)
+let share = Z.shift_left Z.one 56
+
+let check_samples (model : Model.t) (w : Witness.t) network name =
   let s = in_file name (fun text -> Samples.parse text model.input) in
   (match w.samples with
    | Some written -> same "file of samples" written s.sha256
@@ -54,24 +61,46 @@ let check_samples (model : Model.t) (w : Witness.t) features proved name =
   let head = match List.rev model.layers with
     | Model.Known (Single (Affine ({ op = Dense _; _ } as head))) :: _ -> head
     | _ -> raise (Unreadable "the last layer of the model is not dense, so it has no head for margins") in
+  (* The logits of a group of samples are enclosed together, and kept until the next group. *)
+  let first = ref 0 and group = ref [||] in
+  let enclosed i = match network with
+    | Some (ls, Some bounds) ->
+      if i >= !first + Array.length !group then begin
+        first := i;
+        let xs = List.init (min together (s.count - i)) (fun k -> s.sample (i + k)) in
+        group := match enclose_logits precision ls bounds head model.input xs with
+          | Some (zs, e) -> Array.of_list (List.map (fun z -> Some (z, e, blocks_product ls bounds)) zs)
+          | None -> Array.make (List.length xs) None
+      end;
+      !group.(i - !first)
+    | _ -> None in
+  let exact i = match network with Some (ls, _) -> logits ls head model.input (s.sample i) | None -> None in
+  (* class k within the radius of sample i, and whether it is so *)
+  let within i radius den k = match enclosed i with
+    | Some (z, e, proved) -> margin_within precision proved head share e z radius den k
+    | None -> false in
+  let holds i radius den k = within i radius den k || match exact i, network with
+    | Some z, Some (ls, Some bounds) -> margin_holds (blocks_product ls bounds) head z radius den k
+    | _ -> false in
+  let class_at i = match enclosed i with
+    | Some (z, _, _) when within i Z.zero Z.one (class_of z) -> Some (class_of z)
+    | _ -> Option.map class_of (exact i) in
   let certified = ref 0 and correct = ref 0 and claims = ref w.margins in
   for i = 0 to s.count - 1 do
-    let z = match features with Some ls -> logits ls head model.input (s.sample i) | None -> None in
     let label = s.label i in
-    match !claims, z with
-    | c :: rest, _ when c.Witness.sample = i ->
+    match !claims with
+    | c :: rest when c.Witness.sample = i ->
       claims := rest;
-      let good = match z, proved with
-        | Some z, Some proved -> margin_holds proved head z c.radius c.radius_den c.winner
-        | _ -> false in
+      let good = holds i c.radius c.radius_den c.winner in
       let radius = if Z.sign c.radius < 0 then "a negative number" else Decimal.(print Down c.radius c.radius_den) in
       verdict good (Printf.sprintf "sample %d: %s within a radius of %s" i (class_name c.winner label) radius);
       if good then begin
         incr certified;
         if label = Some (Z.of_int c.winner) then incr correct
       end
-    | _, Some z -> Printf.printf "sample %d: %s, no claim\n" i (class_name (class_of z) label)
-    | _, None -> Printf.printf "sample %d: not evaluated, no claim\n" i
+    | _ -> match class_at i with
+      | Some k -> Printf.printf "sample %d: %s, no claim\n" i (class_name k label)
+      | None -> Printf.printf "sample %d: not evaluated, no claim\n" i
   done;
   List.iter (fun c -> verdict false (Printf.sprintf "sample %d: there is no such sample" c.Witness.sample)) !claims;
   Printf.printf "%d of %d samples have a radius that is proved" !certified s.count;
@@ -92,13 +121,15 @@ let check witness model samples =
     | Model.Known l -> Some (block_with_proof w.proofs (w.from + k) l)
     | Model.Unknown what -> Printf.printf "layer %d: %s is not known to this checker\n" (w.from + k) what; None) part in
   let input = match List.nth_opt m.shapes w.from with Some s -> s | None -> m.input in
-  let (layers, proved) =
-    if List.mem None known then (None, None) else
+  (* the layers, and the bounds of their constants, if all proofs hold *)
+  let network =
+    if List.mem None known then None else
       let (layers, proofs) = List.split (List.filter_map Fun.id known) in
-      (Some layers, check_blocks layers proofs input) in
+      Some (layers, bounds_blocks layers proofs input) in
+  let proved = match network with Some (layers, Some bounds) -> Some (blocks_product layers bounds) | _ -> None in
   (* which one it is: only to say it, no verdict depends on it *)
   if proved = None then List.iteri (fun k l -> match l with
-    | Some (l, p) when check_blocks [ l ] [ p ] (List.nth m.shapes (w.from + k)) = None ->
+    | Some (l, p) when bounds_block l p (List.nth m.shapes (w.from + k)) = None ->
       Printf.printf "layer %d: its proof fails or is missing\n" (w.from + k)
     | _ -> ()) known;
   List.iter (fun (bound, den) ->
@@ -108,7 +139,7 @@ let check witness model samples =
   if w.margins <> [] && (w.from <> 0 || w.upto <> count - 1) then
     raise (Unreadable (Printf.sprintf "%s: margins are about all layers before the last one, 0..%d" witness (count - 1)));
   match samples with
-  | Some samples -> check_samples m w (if w.from = 0 && w.upto = count - 1 then layers else None) proved samples
+  | Some samples -> check_samples m w (if w.from = 0 && w.upto = count - 1 then network else None) samples
   | None ->
     if w.margins <> [] || w.samples <> None then begin
       unchecked := List.length w.margins;

@@ -60,6 +60,27 @@ for seed, case in enumerate(honest):
     done = subprocess.run([exe] + case.paths[:2], capture_output=True, text=True)
     assert done.returncode == 3 and "NOT CHECKED" in done.stdout, done
 
+# More samples than are computed together, two in three with a claim, half of these with the largest radius: the lines are about
+# the samples that they name, and a claim is checked at its own.
+for case in honest[:4]:
+    net, data, w = Network(case.model), Samples(case.samples), Witness(case.witness)
+    dtype, shape, x = data.tensors["x"]
+    n, order = data.length, [rng.randrange(data.count) for _ in range(101)]
+    longer = pack(None, {"x": (dtype, [len(order)] + list(shape[1:]), [v for k in order for v in x[k * n : (k + 1) * n]])})
+    claims = {w.number(at + 1): w.words[at + 2 : at + 6] for at in w.margins}
+    claimed = {k: list(claims[sample]) for k, sample in enumerate(order) if sample in claims and k % 3}
+    for k, words in claimed.items():
+        words[2] = str(int(words[2]) * (2**20 - k % 3 + 1) >> 20)
+    words = [word for k, claim in claimed.items() for word in ["margin", str(k)] + claim]
+    w = Witness(" ".join(w.words[: w.margins[0] if w.margins else -1] + words + ["end"]))
+    w.sign(case.model, longer)
+    status, out, err = case.run(w.text(), case.model, longer)
+    assert status == 0, f"many samples\n{out}{err}"
+    for k, line in enumerate(line for line in out.splitlines() if line.startswith("sample ")):
+        z = net.run(data.sample(order[k], Fraction))
+        assert re.match(rf"sample {k}: class {max(range(len(z)), key=lambda j: z[j])}( within|, no claim)", line), line
+        assert (k in claimed) == ("within" in line), line
+
 # A proof on a torus is one about that torus, and no better than its residual.
 tori = 0
 for case in cases:
