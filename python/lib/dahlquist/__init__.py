@@ -7,8 +7,8 @@
 >>> float(r.radius[0])                # (3 - 1)/|(3, -1)|, rounded down
 0.6324555277824402
 
-All distances are in the Euclidean norm, in the units of the samples. What is proved is proved in Rust; what this package
-adds is convenience, and none of it is trusted: :func:`check` proves the claims of a certificate again.
+Distances are in the units of the samples, in the Euclidean norm unless ``norm`` says otherwise. What is proved is proved in
+Rust; what this package adds is convenience, and none of it is trusted: :func:`check` proves the claims of a certificate again.
 """
 
 from __future__ import annotations
