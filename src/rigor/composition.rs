@@ -28,9 +28,6 @@ use crate::{
     scalar::{Structure, gemm},
 };
 
-#[cfg(test)]
-mod tests;
-
 /// The largest number of entries of a matrix that is formed.
 const LARGEST: usize = 1 << 22;
 /// The largest number of products that the entries of a mean are sums of.
@@ -398,3 +395,6 @@ impl Normalised {
 fn mean(points: usize) -> Upper {
     Upper::proved(div_up(1.0, sqrt_down(points.max(1) as f64)))
 }
+
+#[cfg(test)]
+mod tests;
