@@ -37,9 +37,9 @@ def slider(x, *, eps_max: float | None = None, images: int = 10, steps: int = 10
     eps_max : float, optional
         The end of the slider; by default what the data need.
     images : int
-        So many of the first samples are drawn.
+        How many samples are drawn, from the first one on.
     steps : int
-        The slider has one position more.
+        How many steps the slider has; it has one position more.
     shape : (channels, height, width), optional
         The shape of an image.
     **results
