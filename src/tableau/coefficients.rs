@@ -66,12 +66,17 @@ impl Tableau {
     /// Returns the method with these coefficients, if it has this order.
     ///
     /// `a` is square, given by its rows; `order` is at least 1 and at most 8; coefficients other than 0 have magnitudes
-    /// in `[2⁻¹⁰⁰, 2¹⁰⁰]`.
+    /// in `[2⁻¹⁰⁰, 2¹⁰⁰]`. A name of [`Self::by_name`] means its coefficients: files and certificates say the name alone.
     ///
     /// # Errors
-    /// [`Error::Tableau`] if a shape, a range, a row sum `c_i = Σ_j a_ij` or an order condition fails. No tolerance.
+    /// [`Error::Tableau`] if a shape, a range, a row sum `c_i = Σ_j a_ij` or an order condition fails, or the name is that of
+    /// another method. No tolerance.
     pub fn new(name: impl Into<String>, order: usize, a: Vec<Vec<Surd>>, b: Vec<Surd>, c: Vec<Surd>) -> Result<Self> {
         let tableau = Self { name: name.into(), order, a, b, c };
+        if Self::by_name(&tableau.name).is_ok_and(|known| (&known.a, &known.b) != (&tableau.a, &tableau.b)) {
+            let reason = "it is the name of a method with other coefficients".into();
+            return Err(Error::Tableau { name: tableau.name, reason });
+        }
         match tableau.defect() {
             None => Ok(tableau),
             Some(reason) => Err(Error::Tableau { name: tableau.name, reason }),

@@ -131,6 +131,21 @@ fn shapes_and_ranges_are_refused() {
     assert_eq!(method("ssprk322").stages(), 32);
 }
 
+/// Files and certificates say a name in place of irrational coefficients: a flow of another method of that name would be certified
+/// as the one that has it, and move by more than its bound.
+#[test]
+fn a_name_means_its_coefficients() {
+    let half = || vec![q(1, 2), q(1, 2)];
+    for far in [Surd::sqrt(50), q(7, 1)] {
+        let (a, c) = (vec![vec![Surd::default(); 2], vec![far.clone(), Surd::default()]], vec![Surd::default(), far]);
+        assert!(Tableau::new("mine", 1, a.clone(), half(), c.clone()).is_ok());
+        assert!(matches!(Tableau::new("heun", 1, a, half(), c), Err(Error::Tableau { name, .. }) if name == "heun"));
+    }
+    // The same method of a lower order is the same method.
+    let heun = method("heun");
+    assert!(Tableau::new("heun", 1, heun.a().to_vec(), heun.b().to_vec(), heun.c().to_vec()).is_ok());
+}
+
 /// Exact arithmetic with the coefficients of a small file takes no unbounded time.
 #[test]
 fn fractions_with_a_huge_common_denominator_are_refused() {
