@@ -321,4 +321,9 @@ impl<W> Linear<W> {
         }
         self
     }
+
+    /// Returns whether the map can have a bias: of any other, [`Self::with_bias`] forgets it.
+    pub(crate) fn takes_bias(&self) -> bool {
+        matches!(self, Self::Dense { .. } | Self::Conv2d(_) | Self::ChannelAffine { .. } | Self::GraphGradient { .. })
+    }
 }

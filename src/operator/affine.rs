@@ -26,7 +26,8 @@ impl<T: Scalar> Affine<T> {
     ///
     /// # Errors
     /// [`Error::Length`] if the bias does not have one number for each feature or channel of the output,
-    /// [`Error::NotFinite`] if one of them is not finite.
+    /// [`Error::NotFinite`] if one of them is not finite, [`Error::Parameter`] for an operator whose description has no bias,
+    /// such as a mean: claims are about what is described.
     pub fn new(operator: impl Operator<T> + 'static, bias: Option<Vec<T>>) -> Result<Self> {
         Self::boxed(Box::new(operator), bias)
     }
@@ -37,9 +38,12 @@ impl<T: Scalar> Affine<T> {
     /// As [`Self::new`].
     pub fn boxed(operator: Box<dyn Operator<T>>, bias: Option<Vec<T>>) -> Result<Self> {
         if let Some(bias) = &bias {
-            let expected = units(operator.output());
+            let (expected, described) = (units(operator.output()), operator.describe());
+            if !described.takes_bias() {
+                return Err(Error::parameter("bias", described.kind(), "a map of this kind has none"));
+            }
             if bias.len() != expected {
-                let what = format!("{} bias", operator.describe().kind());
+                let what = format!("{} bias", described.kind());
                 return Err(Error::Length { what, expected, found: bias.len() });
             }
             finite("bias", bias)?;

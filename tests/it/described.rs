@@ -4,12 +4,15 @@
 use std::cell::Cell;
 
 use dahlquist::{
+    Error,
     laws::{Verdict, search, strategies as s},
     layer::{AffineLayer, Layer},
+    model::Linear,
+    operator::{Affine, Diagonal, MeanPool},
     rigor::Rounding,
     scalar::Scalar,
     tape::Tape,
-    tensor::Batch,
+    tensor::{Batch, Shape},
 };
 use dahlquist_testkit::{described, models::proof};
 use num_rational::BigRational;
@@ -77,4 +80,18 @@ described! {
     residual_flows<T>: s::residual_flow::<T>();
     structured_flows<T>: s::structured_flow::<T>();
     split_steps<T>: s::splitting::<T>();
+}
+
+/// The description of a mean has no bias. One that it forgot was in the logits and not in their linear bounds: a radius of 0.6 where
+/// the logits tie at a distance of 0.08.
+#[test]
+fn a_bias_that_cannot_be_described_is_refused() {
+    let image = Shape::image(2, 2, 2);
+    let bias = || Some(vec![0.9, 0.0]);
+    for pool in [MeanPool::new(image, 2).unwrap(), MeanPool::global(image).unwrap()] {
+        assert!(matches!(Affine::<f64>::new(pool.clone(), bias()), Err(Error::Parameter { name: "bias", .. })));
+        assert!(Affine::<f64>::new(pool, None).is_ok());
+    }
+    let scale = Affine::<f64>::new(Diagonal::new(image, vec![1.0, 2.0]).unwrap(), bias()).unwrap();
+    assert!(matches!(scale.describe(), Linear::ChannelAffine { shift: Some(_), .. }));
 }
