@@ -22,7 +22,7 @@ use crate::{
     },
     rules::Prover,
     tape::Tape,
-    tensor::Batch,
+    tensor::{Batch, Shape},
 };
 
 /// What is proved about an energy along a step `x⁺ = x + h f(x)`: `V(x⁺) ≤ V(x) − c‖g(x)‖²`.
@@ -31,6 +31,9 @@ use crate::{
 /// round `V` up where it is nearly at rest.
 #[derive(Debug, Clone)]
 pub struct Decrease {
+    /// What the proof is about.
+    field: Field,
+    space: Shape,
     proof: Certificate,
     step: f64,
     rate: Lower,
@@ -102,7 +105,7 @@ impl Decrease {
             }
             _ => return Err(none()),
         };
-        Ok(Self { proof, step: h, rate, longest, ratio })
+        Ok(Self { space: field.shape(), field: description, proof, step: h, rate, longest, ratio })
     }
 
     /// Returns the rate `c`, rounded down; negative where growth is not excluded.
@@ -130,6 +133,9 @@ impl Decrease {
     /// # Errors
     /// [`Error::NotProved`] if the field is another one, or declares no rounding error.
     pub fn bounds(&self, field: &dyn VectorField<f64>, x: &Batch<f64>) -> Result<Vec<Upper>> {
+        if field.shape() != self.space || field.describe() != self.field {
+            return Err(Error::not_proved("a decrease", "it was proved of another field"));
+        }
         let sizes = sizes(field, &self.proof, x)?;
         let rate = self.rate.get();
         let bound = |(least, most): (f64, f64)| {

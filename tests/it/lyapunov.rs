@@ -293,3 +293,16 @@ fn what_has_no_lyapunov_function_is_refused() {
         assert!(!Decrease::of_euler(&field, 0.1, &prover).unwrap().is_proved());
     }
 }
+
+/// With `V = x²/2` the step to 0 decreases the energy; with `V = 9x²/2` it goes from 1 to −8, and `V` grows.
+#[test]
+fn a_decrease_is_about_the_field_that_it_was_proved_of() {
+    let field = |w: f64| {
+        let w = Dense::new(1, 1, vec![w]).unwrap();
+        GradientField::new(Affine::new(w, None).unwrap(), Activation::Identity {}).unwrap()
+    };
+    let decrease = Decrease::of_euler(&field(1.0), 1.0, &Prover::default()).unwrap();
+    let x = Batch::new(Shape::Features(1), vec![1.0]).unwrap();
+    assert!(decrease.bounds(&field(1.0), &x).unwrap()[0].get() < 0.0);
+    assert!(decrease.bounds(&field(3.0), &x).is_err());
+}
