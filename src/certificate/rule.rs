@@ -112,6 +112,25 @@ impl Rule {
         Self::Margin,
     ];
 
+    /// Returns whether it is about a step of a flow. [`Self::QuadraticConstraint`] is, and about several maps in a row besides.
+    pub(crate) fn is_of_steps(self) -> bool {
+        matches!(
+            self,
+            Self::OwnNorm
+                | Self::GradientStep
+                | Self::Shears
+                | Self::ExponentialStep
+                | Self::CircleContractivity
+                | Self::AlgebraicStability
+                | Self::ImplicitStep
+                | Self::SkewFlow
+                | Self::StageMultipliers
+                | Self::LipschitzStep
+                | Self::OneSidedLipschitz
+                | Self::QuadraticConstraint
+        )
+    }
+
     /// Returns the name in files, and of the property test.
     pub fn name(self) -> &'static str {
         match self {

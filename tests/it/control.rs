@@ -1,10 +1,11 @@
 //! Costates and discrete gradients of flows, against exact arithmetic.
 
 use dahlquist::{
+    Network,
     activation::Activation,
     control::{Process, Terminal, costate_bounds},
     field::{GradientField, VectorField},
-    layer::{Flow, Layer, Step},
+    layer::{AffineLayer, Branches, Flow, Layer, Step},
     model::Map,
     operator::{Affine, Dense},
     rules::Prover,
@@ -265,6 +266,27 @@ fn costates_keep_their_bounds() {
         assert!(square(&pulled) >= &lower * &lower * square(&g));
     }
     assert!(tried > 20);
+}
+
+/// `x + x` doubles every costate, and its two branches are no two steps, whose constants would multiply to 1.
+#[test]
+fn bounds_of_costates_are_about_flows() {
+    let identity = || {
+        let one = Affine::new(Dense::new(1, 1, vec![1.0]).unwrap(), None).unwrap();
+        Network::new(Shape::Features(1), vec![Box::new(AffineLayer::new(one)) as Box<dyn Layer<f64>>]).unwrap()
+    };
+    let twice = Branches::sum(vec![identity(), identity()]).unwrap();
+    let flow =
+        Flow::new(relu_field(&mut ChaCha8Rng::seed_from_u64(2)), Tableau::heun(), Step::Horizon(2.0), 3).unwrap();
+    let sealed = Network::new(Shape::Features(2), vec![Box::new(flow) as Box<dyn Layer<f64>>]).unwrap().seal().unwrap();
+    let Map::Chain(maps) = sealed.map() else { panic!("{:?}", sealed.map()) };
+    let [Map::Flow(known)] = &maps[..] else { panic!("{maps:?}") };
+    let layer = |map: Map, space| Prover::default().network(&Map::Chain(vec![map]), space).unwrap();
+    let (sum, flow) = (layer(twice.describe(), Shape::Features(1)), layer(maps[0].clone(), Shape::Features(2)));
+    assert!(costate_bounds(sum.layers().next().unwrap(), 2).is_err());
+    assert!(costate_bounds(&flow, 1).is_err());
+    let flow = flow.layers().next().unwrap();
+    assert!(costate_bounds(flow, known.steps).is_ok() && costate_bounds(flow, known.steps + 1).is_err());
 }
 
 #[test]
