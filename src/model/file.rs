@@ -125,9 +125,10 @@ impl Model {
     /// Returns the model of a tree whose numbers are of a format.
     ///
     /// # Errors
-    /// As [`Map::output`].
+    /// As [`Map::output`], and [`Error::NotFinite`] for a weight or a bias with a NaN or an infinity.
     pub fn new(input: Shape, map: Map, scalar: &'static str) -> Result<Self> {
         map.output(input)?;
+        map.finite()?;
         let mut model = Self { input, map, scalar, sha256: Digest::of(&[]) };
         model.sha256 = Digest::of(&model.bytes()?);
         Ok(model)

@@ -54,6 +54,16 @@ impl Map {
             }
         }
     }
+
+    /// Refuses weights and biases with a NaN or an infinity: no bound of a norm looks at a bias, and the largest of several
+    /// scales passes over a NaN.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] with the place of the first one.
+    pub(crate) fn finite(&self) -> Result<()> {
+        let weight = &mut |path: &str, _: usize, tensor: Tensor| finite(path, &tensor.wide());
+        self.clone().try_map("", weight).map(|_| ())
+    }
 }
 
 impl Householder {

@@ -64,10 +64,12 @@ impl Prover {
     /// Proves a whole network.
     ///
     /// # Errors
-    /// [`Error::Layer`] with the place of a map that has no proof, and why.
+    /// [`Error::Layer`] with the place of a map that has no proof, and why; [`Error::NotFinite`] for a weight or a bias with a NaN or
+    /// an infinity.
     pub fn network(&self, map: &Map, input: Shape) -> Result<Certificate> {
-        // Everything that the rules rely on: shapes, finite constants, positive deviations.
+        // Everything that the rules rely on: shapes, finite numbers, positive deviations.
         map.output(input)?;
+        map.finite()?;
         let root = Part::root(map, input);
         let Map::Chain(maps) = map else {
             return self.part(&root);

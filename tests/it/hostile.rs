@@ -9,7 +9,7 @@ use dahlquist::{
     integrate::Tableau,
     laws::{hold, strategies as s},
     layer::{ActivationLayer, AffineLayer, Flow, Layer, Normalize, Reshape, Step},
-    operator::{Affine, Conv2d, Dense, Geometry, MeanPool, Operator},
+    operator::{Affine, Conv2d, Dense, Diagonal, Geometry, MeanPool, Operator},
     rigor::{Summation, torus::PaddingMode},
     scalar::Scalar,
     tensor::{Batch, Shape},
@@ -35,6 +35,35 @@ fn radius<T: Scalar>(sealed: &Sealed<T>, x: &[f64], semantics: Semantics) -> f64
 }
 
 const BOTH: [Semantics; 2] = [Semantics::Exact, Semantics::Executed];
+
+/// Training may leave a NaN where no norm looks: in a bias, or among scales of which the largest counts.
+#[test]
+fn numbers_that_are_none_are_not_sealed() {
+    let space = Shape::Features(2);
+    let affine = |scales: bool| {
+        let operator: Box<dyn Operator<f64>> = match scales {
+            true => Box::new(Diagonal::new(space, vec![1.0, 2.0]).unwrap()),
+            false => Box::new(Dense::new(2, 2, vec![1.0, 2.0, 0.5, 1.0]).unwrap()),
+        };
+        Affine::boxed(operator, Some(vec![0.0, 1.0])).unwrap()
+    };
+    let layer = |kind: usize| -> Box<dyn Layer<f64>> {
+        if kind < 2 {
+            return Box::new(AffineLayer::new(affine(kind == 0)));
+        }
+        let field = GradientField::new(affine(false), Activation::Relu {}).unwrap();
+        Box::new(Flow::new(field, Tableau::heun(), Step::Fixed(0.1), 1).unwrap())
+    };
+    for (kind, slot) in (0..3).flat_map(|kind| [(kind, 0), (kind, 1)]) {
+        for bad in [f64::NAN, f64::INFINITY] {
+            let mut layer = layer(kind);
+            layer.parameters_mut()[slot][1] = bad;
+            let error = Network::new(space, vec![layer]).unwrap().seal().unwrap_err();
+            assert!(matches!(error, Error::NotFinite { index: 1, .. }), "{kind} {slot} {bad}: {error}");
+        }
+        assert!(Network::new(space, vec![layer(kind)]).unwrap().seal().is_ok());
+    }
+}
 
 #[test]
 fn nan_and_infinite_numbers_are_refused_where_they_enter() {
