@@ -159,7 +159,7 @@ Qed.
 
 Lemma size_gather o s y : operator_fits o s -> size (gather o s y) = len s.
 Proof.
-case: o => [n rows|a b t p ks|k||k|k||]; rewrite /gather map_listE size_map ?seqE ?size_iota //.
+case: o => [n rows|a b t p ks|k||k|k|||a b t p ks|circ ms|fs]; rewrite /gather map_listE size_map ?seqE ?size_iota //.
 case: s => // m /= /andP []; rewrite nat_eqE forallbE => /eqP -> hr.
 by apply: size_transpose; apply: sub_all hr => r /=; rewrite nat_eqE.
 Qed.
@@ -174,7 +174,7 @@ have sparse : zc (nth Z0 (List.map (fun j => taps_dot Z0 (bucket (put_rows (taps
   rewrite (eq_bigr (fun p => zc p.2 * zc (nth Z0 y p.1))) => [|p _]; last by rewrite get_from_list.
   rewrite -(@zc_tap_sum F _ (len (operator_out o s))) ?sy //; apply: eq_bigr => i _.
   by rewrite tap_sum_put_rows /= add0n ltn_ord Z.add_0_r.
-move: fit sy sparse; case: o => [n rows|a b t p ks|k||k|k||] fit sy sparse; rewrite /gather //.
+move: fit sy sparse; case: o => [n rows|a b t p ks|k||k|k|||a b t p ks|circ ms|fs] fit sy sparse; rewrite /gather //.
 case: s hj fit sy {sparse} => // m hj /= /andP []; rewrite nat_eqE forallbE => /eqP <-.
 rewrite (eq_all (fun r => nat_eqE (length r) m)) => hr sy.
 rewrite map_listE (nth_map [::]) ?size_transpose // nth_transpose // (@dot_zE F (size rows)) ?size_map ?sy // zc0 add0r.
@@ -220,6 +220,27 @@ case: (_ && _); rewrite ?big_cons; first exact: ler_add.
 by apply: le_trans (IH _) _; rewrite ler_addr.
 Qed.
 
+Lemma ring_weight h w a b top left k kernel :
+  \sum_(t <- ring h w a b top left k kernel) `|zc t.2| = zc (weight_z kernel).
+Proof.
+elim: kernel k => [|z kernel IH] k; first by rewrite big_nil.
+by cbn [ring]; rewrite big_cons IH [weight_z (z :: _)](_ : _ = Z.add (Z.abs z) (weight_z kernel)) // zcD zc_abs.
+Qed.
+
+Lemma moved_weight e h w base row column m : \sum_(t <- moved_tap e h w base row column m) `|zc t.2| <= zc 1.
+Proof.
+case: m => [[d u] [r l]]; rewrite /moved_tap; case: e; first by rewrite big_seq1 zc1 normr1.
+by case: ifP => _; rewrite ?big_seq1 ?big_nil zc1 ?normr1 ?ler01.
+Qed.
+
+Lemma factor_le (fs : seq Z) i : `|zc (nth Z0 fs i)| <= zc (List.fold_right (fun f a => max_z (Z.abs f) a) Z0 fs).
+Proof.
+elim: fs i => [|f fs IH] i; first by rewrite nth_nil zc0 normr0.
+have [h1 h2] := max_z_ge (Z.abs f) (List.fold_right (fun f a => max_z (Z.abs f) a) Z0 fs).
+case: i => [|i] /=; first by rewrite -zc_abs zc_le.
+by apply: le_trans (IH i) _; rewrite zc_le.
+Qed.
+
 Lemma flat_mapE A B (f : A -> seq B) (l : seq A) : List.flat_map f l = flatten [seq f a | a <- l].
 Proof. by elim: l => //= a l ->. Qed.
 Lemma square_one w top left side base u : u \in square w top left side base -> u.2 = Zpos xH.
@@ -234,7 +255,7 @@ Qed.
 Theorem heaviest_sound o s i : operator_fits o s -> (i < len (operator_out o s))%N ->
   \sum_(j < len s) `|zc (operator_entry o s i j)| <= zc (heaviest o s).
 Proof.
-move=> fit hi; case: o fit hi => [n rows|a b t p ks|k||k|k||] fit hi.
+move=> fit hi; case: o fit hi => [n rows|a b t p ks|k||k|k|||a b t p ks|circ ms|fs] fit hi.
 - apply: le_trans (weight_le rows i); rewrite zc_weight.
   case: s fit hi => // m /= /andP []; rewrite nat_eqE forallbE => /eqP -> /allP hr hi.
   have /eqP sr : size (nth [::] rows i) == n by rewrite -nat_eqE; apply: hr; apply: mem_nth.
@@ -254,6 +275,10 @@ move=> fit hi; case: o fit hi => [n rows|a b t p ks|k||k|k||] fit hi.
 - by apply: le_trans (tap_weight _ _) _; case: s fit hi => [m|c h w] fit hi; rewrite /= big_seq1 zc1 normr1.
 - apply: le_trans (tap_weight _ _) _; case: s fit hi => // c h w fit hi.
   by rewrite /= big_seq1 zc1 normr1.
+- apply: le_trans (tap_weight _ _) _; case: s fit hi => // c h w fit hi.
+  by rewrite /taps ring_weight nth_listE; apply: weight_le.
+- apply: le_trans (tap_weight _ _) _; case: s fit hi => // c h w fit hi; exact: moved_weight.
+- by apply: le_trans (tap_weight _ _) _; rewrite /taps big_seq1 /= nth_listE; case: s fit hi => *; apply: factor_le.
 Qed.
 
 Theorem apply_many_sound o s xs : operator_fits o s -> all (fun x => size x == len s) xs ->

@@ -90,3 +90,7 @@ Definition axis_fits (n p k t N' : nat) : bool :=
   let outputs := window_count n k t p in
   (Nat.leb (n + p) (S N' * t) && Nat.leb (outputs + (k + t - 1) / t) (S (S N' + p / t)) && Nat.leb outputs (S N') &&
   Nat.leb k (S N' * t))%nat.
+
+(* The same of an axis that is a torus of N = S N' points of each phase itself. *)
+Definition axis_closed (n p k t N' : nat) : bool :=
+  (Nat.eqb (S N' * t) n && Nat.leb (window_count n k t p) (S N') && Nat.leb k n)%nat.

@@ -33,19 +33,28 @@ Inductive operator :=
   | Channels (count : nat)
   | Flatten
   (* the columns of an image in the opposite order *)
-  | Mirror.
+  | Mirror
+  (* as Conv; beyond a border lies the opposite side *)
+  | Circular (height width stride padding : nat) (kernels : list (list Z))
+  (* each channel moved: for each what is added to a row, what is taken from it, and the same of a column, to find what is read
+     there; beyond a border lies the opposite side or zeros *)
+  | Shift (circular : bool) (moves : list ((nat * nat) * (nat * nat)))
+  (* a factor for each unit *)
+  | Scale (factors : list Z).
 
 Definition window_count (n k s p : nat) : nat := (n + 2 * p - k) / s + 1.
 
 Definition operator_out (o : operator) (s : shape) : shape :=
   match o, s with
   | Dense _ rows, _ => Features (length rows)
-  | Conv a b t p kernels, Image c h w => Image (length kernels) (window_count h a t p) (window_count w b t p)
+  | Conv a b t p kernels, Image c h w | Circular a b t p kernels, Image c h w =>
+      Image (length kernels) (window_count h a t p) (window_count w b t p)
   | Pool k, Image c h w => Image c (h / k) (w / k)
   | GlobalPool, Image c h w => Features c
   | SpaceToDepth k, Image c h w => Image (c * k * k) (h / k) (w / k)
   | Channels count, Image c h w => Image count h w
-  | Mirror, Image c h w => Image c h w
+  | Mirror, Image c h w | Shift _ _, Image c h w => Image c h w
+  | Scale _, _ => s
   | _, _ => Features (len s)
   end.
 
@@ -62,6 +71,11 @@ Definition operator_fits (o : operator) (s : shape) : bool :=
   | Channels count, Image c h w => Nat.ltb 0 h && Nat.ltb 0 w
   | Flatten, _ => true
   | Mirror, Image c h w => true
+  | Circular a b t p kernels, Image c h w =>
+      Nat.ltb 0 t && Nat.ltb 0 a && Nat.ltb 0 b && Nat.leb p h && Nat.leb p w && Nat.leb a (h + 2 * p) && Nat.leb b (w + 2 * p) &&
+      forallb (fun r => Nat.eqb (length r) (c * (a * b))) kernels
+  | Shift _ moves, Image c h w => Nat.eqb (length moves) c
+  | Scale factors, _ => Nat.ltb 0 (points s) && Nat.eqb (length factors) (units s)
   | _, _ => false
   end.
 
@@ -75,6 +89,21 @@ Fixpoint window (h w a b p top left k : nat) (kernel : list Z) : list (nat * Z) 
       then (k / (a * b) * (h * w) + (row - p) * w + (column - p), z) :: window h w a b p top left (S k) rest
       else window h w a b p top left (S k) rest
   end.
+
+(* The same around the image, whose padding is at hand already: top = stride y + h - padding. *)
+Fixpoint ring (h w a b top left k : nat) (kernel : list Z) : list (nat * Z) :=
+  match kernel with
+  | [] => []
+  | z :: rest =>
+      (k / (a * b) * (h * w) + ((top + (k / b) mod a) mod h * w + (left + k mod b) mod w), z) :: ring h w a b top left (S k) rest
+  end.
+
+(* What is read at a point of a moved channel. *)
+Definition moved_tap (circular : bool) (h w base row column : nat) (m : (nat * nat) * (nat * nat)) : list (nat * Z) :=
+  let '((a, b), (c, d)) := m in
+  if circular then [(base + ((row + a + b * (h - 1)) mod h * w + (column + c + d * (w - 1)) mod w), 1%Z)]
+  else if Nat.leb b (row + a) && Nat.ltb (row + a) (h + b) && Nat.leb d (column + c) && Nat.ltb (column + c) (w + d)
+  then [(base + ((row + a - b) * w + (column + c - d)), 1%Z)] else [].
 
 (* sum over a square of points *)
 Definition square (w top left side base : nat) : list (nat * Z) :=
@@ -95,6 +124,12 @@ Definition taps (o : operator) (s : shape) (i : nat) : list (nat * Z) :=
       [(channel / (k * k) * (h * w) + (k * ((i / columns) mod rows) + (channel / k) mod k) * w
         + (k * (i mod columns) + channel mod k), 1%Z)]
   | Mirror, Image c h w => [(i - i mod w + (w - 1 - i mod w), 1%Z)]
+  | Circular a b t p kernels, Image c h w =>
+      let rows := window_count h a t p in let columns := window_count w b t p in
+      ring h w a b (t * ((i / columns) mod rows) + (h - p)) (t * (i mod columns) + (w - p)) 0 (nth (i / (rows * columns)) kernels [])
+  | Shift circular moves, Image c h w =>
+      moved_tap circular h w (i / (h * w) * (h * w)) ((i / w) mod h) (i mod w) (nth (i / (h * w)) moves ((0, 0), (0, 0)))
+  | Scale factors, _ => [(i, nth (i / points s) factors 0%Z)]
   | _, _ => [(i, 1%Z)]
   end.
 

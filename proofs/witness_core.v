@@ -16,7 +16,8 @@ Local Open Scope Z_scope.
      Gram        factor holds the columns of R, and sum_j |alpha [i=j] - G_ij - (R^T R)_ij| <= beta, where G = V V^T if
                  transposed and V^T V if not, V = fine W
      Torus       W is a convolution with zero padding; on a torus of S n1 x S n2 points, twisted or not along either axis, the
-                 same sums of the residual of alpha I - V^T V - R^T R, which is a convolution there (circulant_core.v) *)
+                 same sums of the residual of alpha I - V^T V - R^T R, which is a convolution there (circulant_core.v); or W goes
+                 around its image, which then is the torus *)
 Inductive norm_proof :=
   | Disjoint
   | Torus (n1 n2 : nat) (twisted1 twisted2 : bool) (fine alpha beta : Z) (factor : columns)
@@ -64,6 +65,11 @@ Definition norm_bound (l : linear) (s : shape) (p : norm_proof) : option (Z * Z)
             let e := fine * d in
             if Z.ltb 0 fine && Z.leb 0 (alpha + beta) && axis_fits h p a t n1 && axis_fits w p b t n2 &&
                circulant_ok n1 n2 twisted1 twisted2 alpha beta (phase_columns n1 n2 a b t c fine kernels) factor
+            then Some (alpha + beta, e * e) else None
+        | Circular a b t p kernels, Image c h w =>
+            let e := fine * d in
+            if Z.ltb 0 fine && Z.leb 0 (alpha + beta) && negb twisted1 && negb twisted2 && axis_closed h p a t n1 &&
+               axis_closed w p b t n2 && circulant_ok n1 n2 false false alpha beta (phase_columns n1 n2 a b t c fine kernels) factor
             then Some (alpha + beta, e * e) else None
         | _, _ => None
         end

@@ -4,7 +4,7 @@ From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
 From mathcomp Require Import ring.
 Require Import euclidean operator_norm pointwise.
-Require Import integer_core integer_sound integer_packed integer_tree network_core network_sound circulant_core convolution_sound witness_core.
+Require Import integer_core integer_sound integer_packed integer_tree network_core network_sound circulant_core convolution_sound circular_sound witness_core.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Import GRing.Theory Num.Theory Order.TTheory.
 Local Open Scope ring_scope.
@@ -305,25 +305,36 @@ have lt2 : (Nat.modulo i w < w)%N by rewrite modE // ltn_mod.
 rewrite (window_one _ _ _ lt1 lt2) e leq0n andbT subn0 divE // eq_sym; by case: eqP.
 Qed.
 
+(* what is said of sums over the inputs, of a matrix of numbers over d *)
+Lemma scaled_bound m n (e : nat -> nat -> Z) d fine (k : F) (v : 'cV[F]_n) : Z.ltb 0 d -> Z.ltb 0 fine ->
+  zc fine ^+ 2 * (\sum_(i < m) (\sum_(j < n) zc (e i j) * v j 0) ^+ 2) <= k * sqn v ->
+  sqn ((\matrix_(i < m, j < n) over F d (e i j)) *m v) <= k / zc (Z.mul (Z.mul fine d) (Z.mul fine d)) * sqn v.
+Proof.
+move=> dp f0; set S := (X in _ * X <= _) => hS; have fp := zc_gt0 F f0; have dq := zc_gt0 F dp.
+have -> : sqn ((\matrix_(i < m, j < n) over F d (e i j)) *m v) = S / zc d ^+ 2.
+  rewrite /sqn /dot /S mulr_suml; apply: eq_bigr => i _; rewrite mxE -expr2 -expr_div_n mulr_suml; congr (_ ^+ 2).
+  by apply: eq_bigr => j _; rewrite mxE /over mulrAC.
+rewrite !zcM ler_pdivr_mulr ?exprn_gt0 //.
+have -> : k / (zc fine * zc d * (zc fine * zc d)) * sqn v * zc d ^+ 2 = k * sqn v / zc fine ^+ 2.
+  by field; rewrite !lt0r_neq0.
+by rewrite ler_pdivl_mulr ?exprn_gt0 // mulrC.
+Qed.
+
 Theorem torus_sound l s n1 n2 twisted1 twisted2 fine alpha beta factor a b :
   norm_bound l s (Torus n1 n2 twisted1 twisted2 fine alpha beta factor) = Some (a, b) ->
   [/\ Z.leb 0 a, Z.ltb 0 b & opbound (matrix F l s) (zc a / zc b)].
 Proof.
-rewrite /norm_bound; case fits: (linear_fits l s) => //; have [d0 _ _] := linear_den_parts F fits.
+rewrite /norm_bound; case fits: (linear_fits l s) => //.
 have dp : Z.ltb 0 (linear_den l s) by move/andP: fits => [].
-move: dp d0; move: fits => /andP [_]; rewrite /matrix /linear_out; case: (op l) => // x y t q ks; case: s => // c h w fit dp d0.
-case ok: (_ && _) => // -[<- <-]; move: ok => /andP [/andP [/andP [/andP [f0 k0] fits1] fits2] ok].
 have sq z : Z.ltb 0 z -> Z.ltb 0 (Z.mul z z) by move=> hz; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
-split=> //; first by apply: sq; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
-move=> v; have := convolution_bound v fit fits1 fits2 ok; set d := linear_den l _ in dp d0 *; set S := (X in _ * X <= _) => hS.
-have fp := zc_gt0 F f0; have dq := zc_gt0 F dp.
-have e : sqn ((\matrix_(i < len (operator_out (Conv x y t q ks) (Image c h w)), j < len (Image c h w)) over F d (operator_entry (Conv x y t q ks) (Image c h w) i j)) *m v) = S / zc d ^+ 2.
-  rewrite /sqn /dot /S mulr_suml; apply: eq_bigr => i _; rewrite mxE -expr2 -expr_div_n mulr_suml; congr (_ ^+ 2).
-  by apply: eq_bigr => j _; rewrite mxE /over mulrAC.
-rewrite e {e}; clearbody d; rewrite zcD !zcM ler_pdivr_mulr ?exprn_gt0 //.
-have -> : (zc alpha + zc beta) / (zc fine * zc d * (zc fine * zc d)) * sqn v * zc d ^+ 2 = (zc alpha + zc beta) * sqn v / zc fine ^+ 2.
-  by field; rewrite !lt0r_neq0.
-by rewrite ler_pdivl_mulr ?exprn_gt0 // mulrC.
+have sq2 z : Z.ltb 0 z -> Z.ltb 0 (Z.mul (Z.mul z (linear_den l s)) (Z.mul z (linear_den l s))).
+  by move=> hz; apply: sq; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+move: dp sq2; move: fits => /andP [_]; rewrite /matrix /linear_out.
+case: (op l) => // x y t q ks; case: s => // c h w fit dp sq2; case ok: (_ && _) => // -[<- <-].
+- move: ok => /andP [/andP [/andP [/andP [f0 k0] fits1] fits2] ok]; split=> // [|v]; first exact: sq2.
+  by rewrite zcD; apply: scaled_bound => //; apply: (convolution_bound v fit fits1 fits2 ok).
+- move: ok => /andP [/andP [/andP [/andP [/andP [/andP [f0 k0] _] _] fits1] fits2] ok]; split=> // [|v]; first exact: sq2.
+  by rewrite zcD; apply: scaled_bound => //; apply: (circular_bound v fit fits1 fits2 ok).
 Qed.
 
 Theorem norm_bound_sound l s p a b : norm_bound l s p = Some (a, b) ->
@@ -356,11 +367,11 @@ have sparse : norm_rows (op l) s = List.map (fun i => to_list (len s) (scatter (
   move=> e1 e2; apply: (plain _ w1 w2 _ e1); last by rewrite /norm_columns e2.
   by move=> i j hi hj; rewrite w3 // entry_taps.
 case point: (is_pointwise (op l)); last first.
-  move: sparse; rewrite /norm_rows point; case o: (op l) => [n rows|x y t q ks|k||k|k||] sparse; try exact: sparse.
+  move: sparse; rewrite /norm_rows point; case o: (op l) => [n rows|x y t q ks|k||k|k|||x y t q ks|circ ms|fs] sparse; try exact: sparse.
   apply: (plain rows); rewrite /norm_columns /linear_out ?point ?o //.
   move: fit; rewrite o; case: (s) => //= m /andP []; rewrite nat_eqE => /eqP ->; rewrite forallbE.
   by rewrite (eq_all (fun r => nat_eqE (length r) n)).
-move: point fit hn; rewrite /norm_rows /norm_columns /linear_out /entry_of; case o: (op l) => [//|x y t q ks|//|//|//|//|//|//].
+move: point fit hn; rewrite /norm_rows /norm_columns /linear_out /entry_of; case o: (op l) => [//|x y t q ks|//|//|//|//|//|//|//|//|//].
 case: s fits dp d0 w1 w2 w3 plain sparse => // c h w fits dp d0 _ _ _ _ _ point.
 have : [&& Nat.eqb x 1 && Nat.eqb y 1 && Nat.eqb t 1 & Nat.eqb q 0] := point.
 move=> /andP [/andP [/andP []]]; rewrite !nat_eqE => /eqP ? /eqP ? /eqP ? /eqP ?; subst x y t q.

@@ -10,6 +10,7 @@ with the old SHA-256, which must be refused in any case.
   dropped, swapped layers       a layer that keeps its shape is missing, two tensors of one shape change places
   other                         every tensor is drawn anew
   slope, step, steps, std       numbers of the architecture change
+  mode, moved                   what lies beyond a border changes, a channel is moved elsewhere
   sample, swapped samples       a sample becomes another one, two samples change places
   alpha                         alpha + beta falls below |W|^2, of which |W v|^2 / |v|^2 is an exact lower bound
   lipschitz, radius, class, number   claims of the witness change
@@ -110,6 +111,19 @@ class Case:
                 return None
             layer = rng.choice(found)
             layer["std"] = [s / rng.choice([2, 8, 64]) for s in layer["std"]]
+        elif kind == "mode":
+            # what lies beyond a border
+            found = [(s, key) for layer in specs for s in (layer, layer.get("field", {}).get("operator", {}))
+                     for key in ("padding_mode", "mode") if key in s]
+            if not found:
+                return None
+            s, key = rng.choice(found)
+            s[key] = "circular" if s[key] == "zeros" else "zeros"
+        elif kind == "moved":
+            found = [layer for layer in specs if layer["type"] == "shift"]
+            if not found:
+                return None
+            rng.choice(rng.choice(found)["groups"])[rng.randrange(1, 3)] += rng.choice([-1, 1])
         elif kind in ("sample", "swapped samples"):
             dtype, shape, x = data.tensors["x"]
             k, m, n = rng.randrange(data.count), rng.randrange(data.count), data.length
@@ -199,7 +213,7 @@ class Case:
         return True
 
 
-KINDS = ["zeroed", "scaled", "entry", "bias", "dropped", "swapped layers", "other", "slope", "step", "steps", "std", "sample",
+KINDS = ["zeroed", "scaled", "entry", "bias", "dropped", "swapped layers", "other", "slope", "step", "steps", "std", "mode", "moved", "sample",
          "swapped samples", "alpha", "lipschitz", "radius", "class", "number"]
 
 

@@ -31,7 +31,7 @@ let same what written found =
 
 (* Layer i of the network, with the proof that the witness has for it: those of pools, reorderings and activations need none. *)
 let with_proof proofs i l = match l, List.assoc_opt i proofs with
-  | Affine { op = Dense _ | Conv _; _ }, None -> (l, Nothing)
+  | Affine { op = Dense _ | Conv _ | Circular _; _ }, None -> (l, Nothing)
   | Affine _, None -> (l, Norm Disjoint)
   | _, None -> (l, Nothing)
   | _, Some p -> (l, p)

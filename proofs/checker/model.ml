@@ -45,19 +45,25 @@ let kind what = function
   | Json.Object found -> (match List.assoc_opt "type" found with Some (Json.String s) -> s | _ -> bad "%s has no type" what)
   | _ -> bad "%s is no object" what
 
-(* A number or a pair of two equal ones. *)
-let side what = function
-  | Json.List [ a; b ] ->
-    let a = natural what a and b = natural what b in
-    if a <> b then bad "%s differs between the axes, which this checker does not know" what; a
-  | v -> natural what v
+(* A number for both axes, or one for each. *)
+let pair what = function
+  | Json.List [ a; b ] -> (natural what a, natural what b)
+  | v -> let n = natural what v in (n, n)
+let side what v =
+  let (a, b) = pair what v in
+  if a <> b then bad "%s differs between the axes, which this checker does not know" what; a
+(* what lies beyond a border: zeros, or the opposite side *)
+let around v = match text "a padding mode" v with
+  | "zeros" -> false
+  | "circular" -> true
+  | mode -> bad "the unknown padding mode %S" mode
 let option found name default read = match get found name with Some v -> read v | None -> default
 
 let build (file : Tensors.file) =
   (* The format of the network is that of the tensors that its layers name; those that no layer names say nothing. *)
   let named = ref false in
   let wide = List.exists (fun (_, t) -> t.Tensors.dtype = "F64") file.tensors in
-  let scalar = if wide then "F64" else "F32" in
+  let formats = if wide then [ "F64" ] else [ "F32"; "F16"; "BF16" ] in
   (* a number of the architecture: rounded to the format of the network, as a network of this format stores it *)
   let stored what v =
     let literal = match v with Json.Number s -> s | _ -> bad "%s is no number" what in
@@ -67,7 +73,8 @@ let build (file : Tensors.file) =
   let tensor name rank =
     let t = Tensors.find file name in
     if List.length t.shape <> rank then bad "the tensor %S does not have %d axes" name rank;
-    if t.dtype <> scalar then bad "the tensor %S is %s; those of a model are all F32 or all F64" name t.dtype;
+    if not (List.mem t.dtype formats) then
+      bad "the tensor %S is %s; those of a model are all F64, or each F32, F16 or BF16" name t.dtype;
     named := true;
     (t.shape, Tensors.numbers file name 0 (Tensors.product name t.shape)) in
   let bias found count = match get found "bias" with
@@ -94,13 +101,27 @@ let build (file : Tensors.file) =
         ~optional:[ "bias"; "stride"; "padding"; "padding_mode"; "dilation"; "groups" ] v in
       let (shape, weight) = tensor (text "weight" (need found "weight")) 4 in
       let size = List.nth shape in
-      let stride = option found "stride" 1 (side "stride") and padding = option found "padding" 0 (side "padding") in
-      if option found "dilation" 1 (side "dilation") <> 1 then raise (Foreign "a convolution with dilation");
-      if option found "groups" 1 (natural "groups") <> 1 then raise (Foreign "a convolution with groups");
-      let mode = option found "padding_mode" "zeros" (text "padding_mode") in
-      if mode <> "zeros" && padding > 0 then raise (Foreign ("the padding mode " ^ mode));
-      if stride > 1 lsl 12 || padding > 1 lsl 12 || size 2 > 1 lsl 12 || size 3 > 1 lsl 12 then bad "a convolution that is too large";
-      Some (linear (fun w -> Conv (size 2, size 3, stride, padding, w)) (size 0) (size 1 * size 2 * size 3) weight (bias found (size 0)))
+      let outputs = size 0 and channels = size 1 and taps = (size 2, size 3) in
+      let stride = option found "stride" 1 (side "stride") in
+      let (d1, d2) = option found "dilation" (1, 1) (pair "dilation") and groups = option found "groups" 1 (natural "groups") in
+      let spread d k = d * (k - 1) + 1 in
+      let same d k = if d * (k - 1) land 1 = 1 then bad "this kernel would need more points on one side than on the other"; d * (k - 1) / 2 in
+      if List.exists (fun n -> n > 1 lsl 12) [ stride; d1; d2; groups; fst taps; snd taps ] then bad "a convolution that is too large";
+      if List.mem 0 [ outputs; channels; fst taps; snd taps; d1; d2; groups ] || outputs mod groups <> 0 then bad "a convolution of no size";
+      let (p1, p2) = match get found "padding" with
+        | Some (Json.String "same") -> (same d1 (fst taps), same d2 (snd taps))
+        | _ -> option found "padding" (0, 0) (pair "padding") in
+      let around = option found "padding_mode" false around and p = max p1 p2 in
+      (* One kernel for each pair of channels, with zeros between the taps, and around them where the other axis has more padding. *)
+      let a = spread d1 (fst taps) + 2 * (p - p1) and b = spread d2 (snd taps) + 2 * (p - p2) and inputs = channels * groups in
+      if p > 1 lsl 12 || Tensors.product "a convolution" [ outputs; inputs; a; b ] > 1 lsl 26 then bad "a convolution that is too large";
+      let full = Array.make (outputs * inputs * a * b) (0, 0) in
+      Array.iteri (fun k w ->
+        let v = k mod snd taps and u = k / snd taps mod fst taps and pair = k / (fst taps * snd taps) in
+        let o = pair / channels and c = pair mod channels + pair / channels / (outputs / groups) * channels in
+        full.(((o * inputs + c) * a + u * d1 + p - p1) * b + v * d2 + p - p2) <- w) weight;
+      let op w = if around && p > 0 then Circular (a, b, stride, p, w) else Conv (a, b, stride, p, w) in
+      Some (linear op outputs (inputs * a * b) full (bias found outputs))
     | "avg_pool" ->
       let found = fields "a pool" ~required:[ "type"; "size" ] ~optional:[ "stride" ] v in
       let size = side "size" (need found "size") in
@@ -137,7 +158,35 @@ let build (file : Tensors.file) =
   let numbers what v = match v with
     | Json.List l -> Array.of_list (List.map (stored what) l)
     | _ -> bad "%s is no list" what in
-  let layer v = match kind "a layer" v with
+  (* how far a channel is moved, as what is added to a place and what is taken from it to find what is read there *)
+  let move = function
+    | Json.Number s when String.length s > 1 && s.[0] = '-' -> (natural "a move" (Json.Number (String.sub s 1 (String.length s - 1))), 0)
+    | v -> (0, natural "a move" v) in
+  let moves (c, h, w) v =
+    let group = function
+      | Json.List [ count; rows; columns ] ->
+        let count = natural "a group" count and ((a, b), (d, e)) as m = (move rows, move columns) in
+        if count > c || List.exists (fun n -> n > largest) [ a; b; d; e ] then bad "it moves more than there is";
+        List.init count (fun _ -> m)
+      | _ -> bad "a group is no list of three numbers" in
+    let groups = match v with Json.List l -> List.concat_map group l | _ -> bad "the groups are no list" in
+    let rest = c - List.length groups in
+    if rest < 0 then bad "its groups have more channels than there are";
+    groups @ List.init rest (fun _ -> ((0, 0), (0, 0))) in
+  let layer shape v = match kind "a layer" v with
+    | "shift" ->
+      let found = fields "a shift" ~required:[ "type"; "groups" ] ~optional:[ "mode" ] v in
+      let size = match shape with Image (c, h, w) -> (c, h, w) | Features _ -> bad "a shift of no image" in
+      let around = option found "mode" false around in
+      Known (Affine { one with op = Shift (around, moves size (need found "groups")) })
+    | "channel_affine" ->
+      let found = fields "a layer" ~required:[ "type"; "scale" ] ~optional:[ "shift" ] v in
+      let (size, scale) = tensor (text "scale" (need found "scale")) 1 in
+      let shift = match get found "shift" with
+        | None -> [||]
+        | Some name -> let (other, b) = tensor (text "shift" name) 1 in if other <> size then bad "its shift has another size than its scale"; b in
+      let e = Tensors.scale_of [ scale; shift ] in
+      Known (Affine { op = Scale (over e scale); den = Z.shift_left Z.one e; bias = over e shift })
     | "normalize" ->
       let found = fields "a normalisation" ~required:[ "type"; "mean"; "std" ] ~optional:[] v in
       let mean = numbers "a mean" (need found "mean") and std = numbers "a deviation" (need found "std") in
@@ -193,7 +242,7 @@ let build (file : Tensors.file) =
   and entry prefix s spec =
     if kind "a layer" spec = "mean" then mean prefix s (fields "a mean" ~required:[ "type"; "branches" ] ~optional:[] spec)
     else begin
-      let l = layer spec in
+      let l = layer s spec in
       (match kind "a layer" spec, l, s with
        | "pad_channels", Known (Affine { op = Channels n; _ }), Image (c, _, _) when n < c -> bad "it has %d channels already" c
        | "first_channels", Known (Affine { op = Channels n; _ }), Image (c, _, _) when n > c -> bad "it has no more than %d channels" c

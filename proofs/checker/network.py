@@ -15,14 +15,19 @@ METHODS = {  # rows of A without the zeros at their end, b, and the circle radiu
 }
 
 
+CODES = {"F32": "f", "F64": "d", "F16": "e", "BF16": "f", "U8": "B", "I64": "q", "I32": "i"}
+
+
 def pack(metadata, tensors):
     """The bytes of a safetensors file; tensors are name -> (dtype, shape, numbers)."""
     header, body = {}, b""
     if metadata is not None:
         header["__metadata__"] = metadata
     for name, (dtype, shape, numbers) in tensors.items():
-        code = {"F32": "f", "F64": "d", "U8": "B", "I64": "q", "I32": "i"}[dtype]
-        data = struct.pack("<%d%s" % (len(numbers), code), *numbers)
+        if dtype == "BF16":  # the upper half of an F32
+            data = b"".join(struct.pack("<f", x)[2:] for x in numbers)
+        else:
+            data = struct.pack("<%d%s" % (len(numbers), CODES[dtype]), *numbers)
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(body), len(body) + len(data)]}
         body += data
     text = json.dumps(header).encode()
@@ -35,9 +40,11 @@ def unpack(data):
     header = json.loads(data[8 : 8 + n])
     metadata, tensors = header.pop("__metadata__", None), {}
     for name, t in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        code = {"F32": "f", "F64": "d", "U8": "B", "I64": "q", "I32": "i"}[t["dtype"]]
         a, b = t["data_offsets"]
-        numbers = list(struct.unpack("<%d%s" % ((b - a) // struct.calcsize("<" + code), code), data[8 + n + a : 8 + n + b]))
+        code, piece = CODES[t["dtype"]], data[8 + n + a : 8 + n + b]
+        if t["dtype"] == "BF16":
+            piece = b"".join(b"\0\0" + piece[i : i + 2] for i in range(0, len(piece), 2))
+        numbers = list(struct.unpack("<%d%s" % (len(piece) // struct.calcsize("<" + code), code), piece))
         tensors[name] = (t["dtype"], t["shape"], numbers)
     return metadata, tensors
 
@@ -56,6 +63,19 @@ class Network:
             self.converted[name] = [self.number(x) for x in self.tensors[name][2]]
         return self.converted[name], self.tensors[name][1]
 
+    def padding(self, spec):
+        """The points on either side of each axis."""
+        p, d = spec.get("padding", 0), spec.get("dilation", [1, 1])
+        if p == "same":
+            return [e * (k - 1) // 2 for e, k in zip(d, self.tensors[spec["weight"]][1][2:])]
+        return p if isinstance(p, list) else [p, p]
+
+    def windows(self, spec, shape):
+        """The numbers of outputs along each axis."""
+        d, s = spec.get("dilation", [1, 1]), spec.get("stride", 1)
+        axes = zip(shape[1:], self.tensors[spec["weight"]][1][2:], self.padding(spec), d)
+        return [(n + 2 * p - e * (k - 1) - 1) // s + 1 for n, k, p, e in axes]
+
     def shapes(self):
         """The shape that goes into each layer, and the one that comes out of the last."""
         shape, all_shapes = list(self.spec["input"]), []
@@ -70,9 +90,7 @@ class Network:
         if kind == "dense":
             return [self.tensors[layer["weight"]][1][0]]
         if kind == "conv2d":
-            outputs, _, a, b = self.tensors[layer["weight"]][1]
-            s, p = layer.get("stride", 1), layer.get("padding", 0)
-            return [outputs, (shape[1] + 2 * p - a) // s + 1, (shape[2] + 2 * p - b) // s + 1]
+            return [self.tensors[layer["weight"]][1][0]] + self.windows(layer, shape)
         if kind == "avg_pool":
             return [shape[0], shape[1] // layer["size"], shape[2] // layer["size"]]
         if kind == "global_avg_pool":
@@ -97,18 +115,22 @@ class Network:
         return self.convolution(spec, shape, lambda at, value: value * x[at], w, size, b)
 
     def convolution(self, spec, shape, read, w, size, b):
-        (_, h, width), s, p = shape, spec.get("stride", 1), spec.get("padding", 0)
-        y = []
+        (_, h, width), s, (p, p2), d = shape, spec.get("stride", 1), self.padding(spec), spec.get("dilation", [1, 1])
+        (rows, columns), y = self.windows(spec, shape), []
         for o in range(size[0]):
-            for i in range((h + 2 * p - size[2]) // s + 1):
-                for j in range((width + 2 * p - size[3]) // s + 1):
+            first = o // (size[0] // spec.get("groups", 1)) * size[1]
+            for i in range(rows):
+                for j in range(columns):
                     total = b[o]
                     for c in range(size[1]):
                         for u in range(size[2]):
                             for v in range(size[3]):
-                                r, q = s * i + u - p, s * j + v - p
+                                r, q = s * i + d[0] * u - p, s * j + d[1] * v - p2
+                                if spec.get("padding_mode") == "circular":
+                                    r, q = r % h, q % width
                                 if 0 <= r < h and 0 <= q < width:
-                                    total += read((c * h + r) * width + q, w[((o * size[1] + c) * size[2] + u) * size[3] + v])
+                                    at = ((first + c) * h + r) * width + q
+                                    total += read(at, w[((o * size[1] + c) * size[2] + u) * size[3] + v])
                     y.append(total)
         return y
 
@@ -161,6 +183,20 @@ class Network:
             at = lambda d, u, v, i, j: x[(d * h + i * k + u) * w + j * k + v]
             return [at(d, u, v, i, j) for d in range(c) for u in range(k) for v in range(k)
                     for i in range(h // k) for j in range(w // k)]
+        if kind == "channel_affine":
+            p, scale = math.prod(shape[1:]), self.tensor(layer["scale"])[0]
+            shift = self.tensor(layer["shift"])[0] if layer.get("shift") else [number(0)] * shape[0]
+            return [scale[i // p] * v + shift[i // p] for i, v in enumerate(x)]
+        if kind == "shift":
+            c, h, w = shape
+            moves = [(r, q) for count, r, q in layer["groups"] for _ in range(count)]
+            moves += [(0, 0)] * (c - len(moves))
+            def read(d, i, j):
+                i, j = i - moves[d][0], j - moves[d][1]
+                if layer.get("mode") == "circular":
+                    i, j = i % h, j % w
+                return x[(d * h + i) * w + j] if 0 <= i < h and 0 <= j < w else number(0)
+            return [read(d, i, j) for d in range(c) for i in range(h) for j in range(w)]
         if kind == "mirror":
             w = shape[2]
             return [x[i - i % w + w - 1 - i % w] for i in range(len(x))]

@@ -2,7 +2,7 @@
 import cmath, json, math, random
 from fractions import Fraction
 
-from network import METHODS, Network, Samples, Witness, pack
+from network import METHODS, Network, Samples, Witness, pack, unpack
 
 
 def cholesky(g):
@@ -41,11 +41,17 @@ def gram(matrix, scale, total):
     return words, Fraction(alpha + beta, unit)
 
 
-def torus(weight, size, shape, stride, padding, scale, total, twisted, extra):
-    """The same for a convolution on a torus, by the Cholesky factors at its frequencies; weight is over 2^scale."""
+def torus(weight, size, shape, stride, padding, scale, total, twisted, extra, around=False):
+    """The same for a convolution on a torus, by the Cholesky factors at its frequencies; weight is over 2^scale.
+
+    One that goes around its image has no other torus, and twisted and extra do not count.
+    """
+    twisted = (0, 0) if around else twisted
     (outputs, channels, ky, kx), (_, h, w) = size, shape
     fine = max(0, total - scale)
     def points(n, k):
+        if around:
+            return n // stride
         lead, m = padding // stride, (n + 2 * padding - k) // stride + 1
         width, taps = (n + padding - 1) // stride - lead + 1, -(-k // stride)
         return max(lead + width, m + taps - 1 - lead, m, taps) + extra
@@ -104,24 +110,32 @@ def integers(columns, extra):
 
 class Builder:
     def __init__(self, seed):
-        self.rng, self.tensors, self.layers = random.Random(seed), {}, []
-        self.dtype = self.rng.choice(["F32", "F64"])
+        self.seed, self.rng, self.tensors, self.layers = seed, random.Random(seed), {}, []
+        self.dtypes = self.rng.choice([["F32"], ["F64"], ["F16"], ["F32", "F16", "BF16"]])
 
     def tensor(self, shape, size, places=11):
         name = f"t{len(self.tensors)}"
         draw = lambda: round(self.rng.gauss(0, size) * 2**places) / 2**places
-        self.tensors[name] = (self.dtype, shape, [draw() for _ in range(math.prod(shape))])
+        dtype = self.rng.choice(self.dtypes)
+        # The numbers are those that the format has.
+        _, tensors = unpack(pack(None, {name: (dtype, shape, [draw() for _ in range(math.prod(shape))])}))
+        self.tensors[name] = tensors[name]
         return name
 
     def dense(self, m, n, size=1.2):
         bias = self.tensor([m], 0.5) if self.rng.random() < 0.8 else None
         return {"type": "dense", "weight": self.tensor([m, n], size / math.sqrt(n)), "bias": bias}
 
-    def conv(self, outputs, inputs, kernel, stride, padding):
+    def conv(self, outputs, inputs, kernel, stride, padding, mode="zeros"):
         bias = self.tensor([outputs], 0.5)
         size = 1.2 / math.sqrt(inputs * kernel * kernel)
         return {"type": "conv2d", "weight": self.tensor([outputs, inputs, kernel, kernel], size), "bias": bias,
-                "stride": stride, "padding": padding}
+                "stride": stride, "padding": self.spelled(kernel, stride, padding),
+                "padding_mode": mode}
+
+    def spelled(self, kernel, stride, padding):
+        """The same padding as a number, a pair or a word."""
+        return self.rng.choice([padding, [padding, padding]] + ["same"] * (kernel % 2 == 1 and padding == kernel // 2))
 
     def activation(self):
         return self.rng.choice([{"function": "relu"}, {"function": "leaky_relu", "slope": 0.125}, {"function": "identity"}])
@@ -134,9 +148,9 @@ class Builder:
 def layers(b, image):
     rng = b.rng
     if image:
-        shape = [rng.randrange(1, 3), 4, 4]
+        first = b.seed // 2 % 8
+        shape = [2 if first > 5 else rng.randrange(1, 3), 4, 4]
         b.layers.append({"type": "normalize", "mean": [0.5] * shape[0], "std": [rng.choice([0.25, 0.75, 2.0]) for _ in range(shape[0])]})
-        first = rng.randrange(3)
         if first == 0:
             b.layers.append(b.conv(2, shape[0], 3, 1, 1))
             c, n = 2, 4
@@ -144,12 +158,29 @@ def layers(b, image):
             b.layers.append({"type": "space_to_depth", "block": 2})
             b.layers.append(b.conv(3, 4 * shape[0], 1, 1, 0))
             c, n = 3, 2
-        else:
-            b.layers.append(b.conv(2, shape[0], 2, 2, rng.randrange(2)))
-            c, n = 2, 2 + b.layers[-1]["padding"]
+        elif first == 2:
+            pad = rng.randrange(2)
+            b.layers.append(b.conv(2, shape[0], 2, 2, pad))
+            c, n = 2, 2 + pad
+        elif first > 5:  # groups, taps apart, and an axis with less padding than the other
+            b.layers.append(b.conv(2, 1, 3, 1, 1))
+            b.layers[-1].update([{"dilation": [1, 2], "padding": "same", "groups": shape[0]},
+                                 {"padding": [1, 0], "groups": shape[0]}][first - 6])
+            b.layers[-1]["weight"] = b.tensor([2, 1, 3, 8 - first], 0.5)
+            c, n = 2, 4
+        else:  # around the image: one its own torus, one of a stride, and one that has more outputs than strides around it
+            kernel, stride = [(3, 1), (3, 2), (2, 2)][first - 3]
+            b.layers.append(b.conv(2, shape[0], kernel, stride, 1, "circular"))
+            c, n = 2, 4 if stride == 1 else 5 - kernel
+        if rng.random() < 0.5:
+            b.layers.append({"type": "channel_affine", "scale": b.tensor([c], 1.0), "shift": rng.choice([None, b.tensor([c], 0.5)])})
         b.layers.append(dict(b.activation(), type="activation"))
         b.layers.append({"type": "pad_channels", "channels": c + 1})
-        b.layers.append(b.flow(b.conv(2, c + 1, rng.choice([1, 3]), 1, 0) if n >= 3 else b.conv(2, c + 1, 1, 1, 0)))
+        if rng.random() < 0.5:
+            groups = [[1, rng.randrange(-1, 2), rng.randrange(-1, 2)], [rng.randrange(1, c + 1), 0, rng.randrange(-1, 2)]]
+            b.layers.append({"type": "shift", "groups": groups, "mode": rng.choice(["zeros", "circular"])})
+        b.layers.append(b.flow(b.conv(2, c + 1, 3, 1, 1, "circular") if n >= 3 and rng.random() < 0.4 else
+                               b.conv(2, c + 1, rng.choice([1, 3]), 1, 0) if n >= 3 else b.conv(2, c + 1, 1, 1, 0)))
         if rng.random() < 0.5:
             b.layers.append({"type": "avg_pool", "size": 2})
             n //= 2
@@ -185,13 +216,16 @@ def files(seed):
         operator = layer["field"]["operator"] if kind == "flow" else layer
         if kind in ("dense", "conv2d", "flow"):
             channels = operator["type"] == "conv2d" and net.tensors[operator["weight"]][1][2:] == [1, 1] and operator["stride"] == 1
-            at = [shapes[i][0], 1, 1] if channels and operator["padding"] == 0 else shapes[i]
+            at = [shapes[i][0], 1, 1] if channels and net.padding(operator) == [0, 0] else shapes[i]
             matrix, scale = integers(net.columns(operator, at), net.tensor(operator["bias"])[0] if operator["bias"] else [])
-            if operator["type"] == "conv2d" and b.rng.random() < 0.6:
+            around = operator.get("padding_mode") == "circular" and net.padding(operator) != [0, 0]
+            fits = operator["type"] == "conv2d" and "groups" not in operator
+            fits = fits and (not around or [n * operator["stride"] for n in net.windows(operator, shapes[i])] == shapes[i][1:])
+            if fits and b.rng.random() < 0.6:
                 (w, size), shape_in = net.tensor(operator["weight"]), shapes[i]
                 w = [int(x * 2**scale) for x in w]
                 twisted = b.rng.choice([(0, 0), (0, 1), (1, 0), (1, 1)])
-                proof, bound = torus(w, size, shape_in, operator["stride"], operator["padding"], scale, 24, twisted, b.rng.randrange(2))
+                proof, bound = torus(w, size, shape_in, operator["stride"], net.padding(operator)[0], scale, 24, twisted, b.rng.randrange(2), around)
             else:
                 proof, bound = gram(matrix, scale, 24)
         if kind == "flow":
@@ -203,6 +237,8 @@ def files(seed):
             squared *= bound
         elif kind == "normalize":
             squared /= Fraction(min(layer["std"])) ** 2
+        elif kind == "channel_affine":
+            squared *= max(abs(v) for v in net.tensor(layer["scale"])[0]) ** 2
         elif kind == "avg_pool":
             squared /= layer["size"] ** 2
         elif kind == "global_avg_pool":
@@ -256,14 +292,16 @@ def mirrored(model, samples, text):
 def extremes(dtype):
     """A head alone, at the smallest and the largest numbers of a format."""
     least, normal, largest = {"F32": (2.0**-149, 2.0**-126, 2.0**127 * (2 - 2.0**-23)),
-                              "F64": (5e-324, 2.0**-1022, 2.0**1023 * (2 - 2.0**-52))}[dtype]
+                              "F64": (5e-324, 2.0**-1022, 2.0**1023 * (2 - 2.0**-52)),
+                              "F16": (2.0**-24, 2.0**-14, 2.0**15 * (2 - 2.0**-10)),
+                              "BF16": (2.0**-133, 2.0**-126, 2.0**127 * (2 - 2.0**-7))}[dtype]
     spec = {"format": "dahlquist-model", "version": 1, "input": [3],
             "layers": [{"type": "dense", "weight": "w", "bias": "b"}]}
     tensors = {"w": (dtype, [3, 3], [7 * least, normal + least, 0.0, -5 * least, -normal, largest, normal, 0.0, -largest]),
                "b": (dtype, [3], [3 * least, -least, 0.0])}
     model = pack({"dahlquist": json.dumps(spec)}, tensors)
     x = [1.0, 1.0, 0.0, 1.0, 0.0, least, -1.0, 0.5, -least, largest, -largest, 0.0]
-    samples = pack(None, {"x": (dtype, [4, 3], x)})
+    samples = pack(None, {"x": (dtype if dtype == "F64" else "F32", [4, 3], x)})
     words = " ".join(claims(Network(model), Samples(samples), Fraction(1), 1100 if dtype == "F64" else 160))
     witness = Witness(f"dahlquist-witness 2 model - samples - layers 0 0 {words} end")
     witness.sign(model, samples)

@@ -68,6 +68,8 @@ let binary bits ~exponent_bits ~mantissa_bits what =
   ((if negative then - m else m), e)
 let single = binary ~exponent_bits:8 ~mantissa_bits:23
 let double = binary ~exponent_bits:11 ~mantissa_bits:52
+let half = binary ~exponent_bits:5 ~mantissa_bits:10
+let bfloat = binary ~exponent_bits:8 ~mantissa_bits:7
 
 (* the numbers from place [first] on, [count] of them *)
 let numbers file name first count =
@@ -77,6 +79,8 @@ let numbers file name first count =
   Array.init count (fun k -> let i = first + k in match t.dtype with
     | "F32" -> single (Int64.logand (Int64.of_int32 (String.get_int32_le file.text (at (4 * i)))) 0xffffffffL) what
     | "F64" -> double (String.get_int64_le file.text (at (8 * i))) what
+    | "F16" -> half (Int64.of_int (String.get_uint16_le file.text (at (2 * i)))) what
+    | "BF16" -> bfloat (Int64.of_int (String.get_uint16_le file.text (at (2 * i)))) what
     | "U8" -> (Char.code file.text.[at i], 0)
     | other -> bad "%s holds %s" what other)
 

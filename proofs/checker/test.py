@@ -11,8 +11,19 @@ from random_network import extremes, files, mirrored
 
 exe, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 300
 cases = [Case(exe, *files(seed)) for seed in range(18)]
-honest = cases + [Case(exe, *extremes(dtype)) for dtype in ("F32", "F64")]
+honest = cases + [Case(exe, *extremes(dtype)) for dtype in ("F32", "F64", "F16", "BF16")]
 rng = random.Random(7)
+
+# Every layer that the checker knows is in one of them.
+seen = set()
+for case in honest:
+    net = Network(case.model)
+    for layer in net.spec["layers"]:
+        operator = layer.get("field", {}).get("operator", layer)
+        seen.add((operator["type"], operator.get("padding_mode") == "circular" and net.padding(operator) != [0, 0] or operator.get("mode") == "circular"))
+expected = {(kind, False) for kind in ("dense", "conv2d", "activation", "normalize", "channel_affine", "shift", "pad_channels",
+                                       "space_to_depth", "avg_pool", "global_avg_pool", "flatten")} | {("conv2d", True), ("shift", True)}
+assert seen == expected, seen ^ expected
 
 # A mean of two branches: the values are those of a second program, and each branch needs its proofs.
 for seed in (1, 3, 5, 7):
@@ -139,8 +150,9 @@ bad_witnesses = ["", "dahlquist-witness 1\n", w.replace("end", ""), w + " 1", w.
 for text in bad_witnesses:
     status, out, err = case.run(text, m, s)
     assert status == 2 and "exception" not in err, f"status {status}: an unreadable witness: {text[:60]} ...\n{out}"
-nan = struct.pack("<f", float("nan")) if "F32" in str(unpack(m)[1]) else struct.pack("<d", float("nan"))
-bad_models = [b"", m[:20], m[:-1], m + b"\0", m[:-8] + (2 * nan)[:8],
+last = list(unpack(m)[1].values())[-1][0]
+nan = pack(None, {"nan": (last, [1], [float("nan")])})[-{"F64": 8, "F32": 4}.get(last, 2) :]
+bad_models = [b"", m[:20], m[:-1], m + b"\0", m[: -len(nan)] + nan,
               with_spec(lambda a: a.update(version=3)), with_spec(lambda a: a.update(extra=1)), with_spec(lambda a: a.pop("input")),
               with_spec(lambda a: a["layers"][0].update(extra=1)), with_spec(lambda a: a["layers"][0].update(type="conv3d")),
               with_spec(lambda a: a["layers"].insert(0, {"type": "activation", "function": "cosine"})),
