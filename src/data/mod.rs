@@ -29,10 +29,12 @@ pub const MAX_CLASSES: usize = 1 << 16;
 /// Labelled samples of one shape, at least one, each label below the number of classes and every number finite.
 ///
 /// What is refused at construction need not be checked again by whoever holds one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Dataset {
     shape: Shape,
     storage: Storage,
+    /// The file that bytes in memory were read from, whole and in order.
+    source: Option<Arc<stored::Source>>,
     /// The least and the largest number.
     extent: [f64; 2],
     samples: usize,
@@ -120,7 +122,12 @@ impl Dataset {
             let reason = format!("the label of sample {s} must be below {classes}, the number of classes");
             return Err(Error::parameter("label", labels[s], reason));
         }
-        Ok(Self { shape, storage, extent, samples: labels.len(), labels, class_names })
+        Ok(Self { shape, storage, source: None, extent, samples: labels.len(), labels, class_names })
+    }
+
+    /// Returns the same samples, said to be those of a file.
+    fn read_from(self, source: stored::Source) -> Self {
+        Self { source: Some(Arc::new(source)), ..self }
     }
 
     /// Returns the same samples without their labels. Predictions and radii need none; accuracies do.
@@ -215,13 +222,14 @@ impl Dataset {
         failure.map_or(Ok(digest), Err)
     }
 
-    /// Returns the SHA-256 of the whole file that the samples are kept in ([`samples::open`]), read from the file as it
-    /// was opened; none for samples in memory.
+    /// Returns the SHA-256 of the whole file that the samples are kept in, or were read from as bytes ([`samples::open`]); it is
+    /// read from the file as it was opened. None for other samples in memory.
     ///
     /// # Errors
     /// [`Error::File`] if it cannot be read, or has changed since.
     pub fn file_sha256(&self) -> Result<Option<Digest>> {
-        if let Storage::File(file) = &self.storage { file.file_sha256().map(Some) } else { Ok(None) }
+        let source = if let Storage::File(file) = &self.storage { Some(file.source()) } else { self.source.as_deref() };
+        source.map(stored::Source::sha256).transpose()
     }
 
     /// Returns the samples at `indices`, in that order, in the format `T`.
@@ -351,6 +359,17 @@ fn no_test_set(dir: &Path) -> String {
     };
     let (cifar10, mnist) = (cifar10::TEST_FILE, idx::TEST[0]);
     format!("a folder with neither {cifar10}, of CIFAR-10's binary layout, nor {mnist}, of MNIST{hint}")
+}
+
+/// Equal samples, labels and names of classes; where bytes in memory were read from is no part of them.
+impl PartialEq for Dataset {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |data: &Self| (data.shape, data.samples);
+        of(self) == of(other)
+            && self.storage == other.storage
+            && self.labels == other.labels
+            && self.class_names == other.class_names
+    }
 }
 
 fn unit<T: Scalar>(x: T) -> bool {

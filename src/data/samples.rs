@@ -19,7 +19,7 @@ use safetensors::{
 use super::{
     Dataset, MAX_CLASSES, Storage,
     npz::{self, Array, Kind},
-    stored::{Layout, Stored},
+    stored::{Layout, Source, Stored},
 };
 use crate::{
     error::{Error, Result},
@@ -62,15 +62,12 @@ pub fn open(path: impl AsRef<Path>, classes: Option<usize>) -> Result<Dataset> {
     let attempt = || {
         file.rewind().map_err(Error::format)?;
         let header = Header::read(&mut file, size, classes)?;
+        let (source, layout) = (Source::new(path, file), header.layout);
         if header.bytes {
-            let (start, length) = (header.layout.start, header.layout.samples * header.layout.length);
-            let mut bytes = vec![0; length];
-            file.seek(std::io::SeekFrom::Start(start)).map_err(Error::format)?;
-            file.read_exact(&mut bytes).map_err(Error::format)?;
-            return header.dataset(Storage::Bytes(bytes));
+            let bytes = source.bytes(layout.start, layout.samples * layout.length)?;
+            return Ok(header.dataset(Storage::Bytes(bytes))?.read_from(source));
         }
-        let storage = Storage::File(Arc::new(Stored::new(path, file, header.layout)));
-        header.dataset(storage)
+        header.dataset(Storage::File(Arc::new(Stored::new(source, layout))))
     };
     attempt().map_err(|reason| match reason {
         Error::File { .. } => reason,

@@ -23,13 +23,19 @@ const BUFFER: usize = 1 << 20;
 
 const CHANGED: &str = "changed since it was opened";
 
-/// Samples one after the other, little-endian.
+/// An open file of samples.
 #[derive(Debug)]
-pub(super) struct Stored {
+pub(super) struct Source {
     path: PathBuf,
     file: Mutex<File>,
     /// The size of the file and when it was written, as it was opened.
     state: Option<(u64, SystemTime)>,
+}
+
+/// Samples one after the other, little-endian.
+#[derive(Debug)]
+pub(super) struct Stored {
+    source: Source,
     layout: Layout,
     /// The hash of each sample as it was read first.
     hashes: OnceLock<Vec<[u8; 16]>>,
@@ -47,9 +53,59 @@ pub(super) struct Layout {
     pub length: usize,
 }
 
+impl Source {
+    pub fn new(path: &Path, file: File) -> Self {
+        Self { path: path.into(), state: state(&file), file: Mutex::new(file) }
+    }
+
+    /// Returns `count` bytes from a position on.
+    ///
+    /// # Errors
+    /// [`Error::File`] if they cannot be read, or the file is not what it was when it was opened.
+    pub fn bytes(&self, start: u64, count: usize) -> Result<Vec<u8>> {
+        self.with(|mut file| {
+            let mut bytes = vec![0; count];
+            file.seek(SeekFrom::Start(start))?;
+            file.read_exact(&mut bytes)?;
+            Ok(bytes)
+        })
+    }
+
+    /// Returns the SHA-256 of the whole file, header and all.
+    ///
+    /// # Errors
+    /// As [`Self::bytes`].
+    pub fn sha256(&self) -> Result<Digest> {
+        self.with(|mut file| {
+            file.rewind()?;
+            let mut failure = None;
+            let pieces = std::iter::from_fn(|| {
+                let mut piece = Vec::new();
+                let read = file.take(BUFFER as u64).read_to_end(&mut piece);
+                let read = read.map_err(|reason| failure = Some(reason)).ok()?;
+                (read > 0).then_some(piece)
+            });
+            let digest = Digest::of_pieces(pieces);
+            failure.map_or(Ok(digest), Err)
+        })
+    }
+
+    /// Returns what is read of the file, if it is still what it was when it was opened.
+    fn with<T>(&self, read: impl FnOnce(&File) -> std::io::Result<T>) -> Result<T> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = read(&file).map_err(|reason| Error::file(&self.path, reason))?;
+        if state(&file) == self.state { Ok(found) } else { Err(Error::file(&self.path, CHANGED)) }
+    }
+}
+
 impl Stored {
-    pub fn new(path: &Path, file: File, layout: Layout) -> Self {
-        Self { path: path.into(), state: state(&file), file: Mutex::new(file), layout, hashes: OnceLock::new() }
+    pub fn new(source: Source, layout: Layout) -> Self {
+        Self { source, layout, hashes: OnceLock::new() }
+    }
+
+    /// Returns the file.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Returns whether the numbers are `f32`.
@@ -97,32 +153,10 @@ impl Stored {
         self.gather_with(indices, |s, bytes| hashes.is_none_or(|hashes| hashes[s] == Digest::of(bytes).short()))
     }
 
-    /// Returns the SHA-256 of the whole file, header and all.
-    ///
-    /// # Errors
-    /// As [`Self::gather`].
-    pub fn file_sha256(&self) -> Result<Digest> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut reader, mut failure) = (&*file, reader_at_start(&file).err());
-        let pieces = std::iter::from_fn(|| {
-            let mut piece = Vec::new();
-            let read = (&mut reader).take(BUFFER as u64).read_to_end(&mut piece);
-            let read = read.map_err(|reason| failure = Some(reason)).ok()?;
-            (read > 0).then_some(piece)
-        });
-        let digest = Digest::of_pieces(pieces);
-        if let Some(reason) = failure {
-            return Err(Error::file(&self.path, reason));
-        }
-        if state(&file) == self.state { Ok(digest) } else { Err(Error::file(&self.path, CHANGED)) }
-    }
-
     /// As [`Self::gather`], if `accept` says yes to the bytes of every sample.
     fn gather_with<T: Scalar>(&self, indices: &[usize], accept: impl FnMut(usize, &[u8]) -> bool) -> Result<Vec<T>> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let numbers = self.read(&file, indices, accept).map_err(|reason| Error::file(&self.path, reason))?;
         // What was examined is what is read.
-        if state(&file) == self.state { Ok(numbers) } else { Err(Error::file(&self.path, CHANGED)) }
+        self.source.with(|file| self.read(file, indices, accept))
     }
 
     fn read<T: Scalar>(
@@ -158,10 +192,6 @@ impl PartialEq for Stored {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
     }
-}
-
-fn reader_at_start(mut file: &File) -> std::io::Result<()> {
-    file.rewind()
 }
 
 fn state(file: &File) -> Option<(u64, SystemTime)> {

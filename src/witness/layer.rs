@@ -27,6 +27,8 @@ pub(super) enum Known {
     Average(usize),
     /// `(x − mean)/std`, with the smallest `std`.
     Normalize(f64),
+    /// `s_c x + t_c`, with the largest `|s_c|`.
+    Scale(f64),
     /// `Wx + b`, with the numbers of `b`.
     Affine(Stored, Vec<f64>),
     /// A gradient flow.
@@ -54,12 +56,22 @@ impl Known {
                 Self::Affine(Stored::read(linear, input)?, bias(linear))
             }
             Map::Linear(
-                Linear::Flatten {} | Linear::Mirror {} | Linear::PadChannels { .. } | Linear::SpaceToDepth { .. },
+                Linear::Flatten {}
+                | Linear::Mirror {}
+                | Linear::PadChannels { .. }
+                | Linear::FirstChannels { .. }
+                | Linear::SpaceToDepth { .. }
+                | Linear::Shift { .. },
             ) => Self::Plain,
+            Map::Linear(Linear::ChannelAffine { scale, .. }) => {
+                Self::Scale(scale.wide().iter().fold(0.0, |largest, factor| factor.abs().max(largest)))
+            }
             Map::Linear(Linear::Normalize { std, .. }) => {
                 Self::Normalize(std.iter().copied().fold(f64::INFINITY, f64::min))
             }
-            Map::Linear(Linear::AvgPool(pooling)) if *pooling == Pooling::disjoint(pooling.size) => {
+            Map::Linear(Linear::AvgPool(pooling))
+                if *pooling == Pooling::disjoint(pooling.size) && pooling.size.square().is_some() =>
+            {
                 Self::Average(pooling.area())
             }
             Map::Linear(Linear::GlobalAvgPool {}) => Self::Average(input.points()),
@@ -100,6 +112,11 @@ impl Known {
                 let scale = scale_of([std]);
                 let std = BigRational::new(scaled(*std, scale.into()), BigInt::one() << scale);
                 Ok((String::new(), (&std * &std).recip()))
+            }
+            Self::Scale(largest) => {
+                let scale = scale_of([largest]);
+                let factor = BigRational::new(scaled(*largest, scale.into()), BigInt::one() << scale);
+                Ok((String::new(), &factor * &factor))
             }
             Self::Affine(map, bias) => {
                 let Proved { text, squared } = map.prove(bias)?;

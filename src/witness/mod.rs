@@ -62,12 +62,19 @@ const FACTOR_BITS: i64 = 56;
 #[derive(Debug, Clone)]
 pub struct Witness {
     model: Digest,
-    samples: Option<Digest>,
+    samples: Option<Samples>,
     text: String,
     /// The squared Lipschitz constant of the layers is at most this.
     squared: BigRational,
     head: Option<Head>,
     margins: usize,
+}
+
+/// A file of samples, and how far, at most, one of them is from the numbers that its gaps are about, over `2^SCALE`.
+#[derive(Debug, Clone)]
+struct Samples {
+    sha256: Digest,
+    off: BigInt,
 }
 
 /// The rows of a head as integers over `2^scale`.
@@ -147,7 +154,8 @@ impl Witness {
     /// [`Error::NotProved`] for samples that are in no file of samples, [`Error::File`] if it has changed since.
     pub fn about_samples(&mut self, samples: &Dataset) -> Result<()> {
         let none = || Error::not_proved("a margin", "the verified checker reads files of samples (safetensors)");
-        self.samples = Some(samples.file_sha256()?.ok_or_else(none)?);
+        let sha256 = samples.file_sha256()?.ok_or_else(none)?;
+        self.samples = Some(Samples { sha256, off: -floor(-samples.distance_up(), SCALE.into()) });
         Ok(())
     }
 
@@ -159,7 +167,7 @@ impl Witness {
     pub fn claim_margin(&mut self, number: usize, sample: &Gaps) -> Result<()> {
         let without = |what: &str| Error::not_proved("a margin", format!("a witness without {what} claims none"));
         let head = self.head.as_ref().ok_or_else(|| without("a head"))?;
-        self.samples.ok_or_else(|| without("a file of samples"))?;
+        let samples = self.samples.as_ref().ok_or_else(|| without("a file of samples"))?;
         let (i, Ok(gaps)) = (sample.prediction, &sample.gaps) else { return Ok(()) };
         let gaps: Vec<BigInt> = gaps.iter().map(|&gap| floor(gap, SCALE.into())).collect();
         let mut radius = BigInt::from(LARGEST_RADIUS) << SCALE;
@@ -175,6 +183,11 @@ impl Witness {
                 let largest: BigInt = (square - 1u32) / slope;
                 radius = radius.min(largest.sqrt());
             }
+        }
+        // The checker computes the logits of the sample itself, of which no binary format holds p/255.
+        radius -= &samples.off;
+        if radius < BigInt::ZERO {
+            return Ok(());
         }
         self.text += &format!("margin {number} {i} radius {radius} {SCALE}\n");
         self.margins += 1;
@@ -193,8 +206,8 @@ impl Witness {
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         io::write_with(path.as_ref(), |file| {
             writeln!(file, "dahlquist-witness 2\nmodel {}", self.model)?;
-            if let Some(samples) = self.samples {
-                writeln!(file, "samples {samples}")?;
+            if let Some(samples) = &self.samples {
+                writeln!(file, "samples {}", samples.sha256)?;
             }
             file.write_all(self.text.as_bytes())?;
             file.write_all(b"end\n")

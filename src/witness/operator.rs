@@ -11,11 +11,12 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{Conv2d, Linear, Pair},
+    model::{Conv2d, Linear},
     rigor::{
         matrix::{Proposal, propose_norm},
         torus::{Axis, Convolution, PaddingMode},
     },
+    rules::operator_norm::Plain,
     tensor::Shape,
 };
 
@@ -32,8 +33,8 @@ pub(super) struct Stored {
 enum Form {
     /// A matrix with these numbers of rows and columns.
     Written(usize, usize),
-    /// The kernels of a convolution with zero padding, its channels and its axes.
-    Kernels((usize, usize), [Axis; 2]),
+    /// The kernels of a convolution, its channels, its axes and what lies beyond its borders.
+    Kernels((usize, usize), [Axis; 2], PaddingMode),
 }
 
 impl Stored {
@@ -55,25 +56,28 @@ impl Stored {
     }
 
     fn convolution(conv: &Conv2d, input: Shape) -> Result<Self> {
-        let [y, x] = conv.axes(input)?;
-        if (y.stride, y.padding) != (x.stride, x.padding) || conv.groups != 1 || conv.dilation != Pair::one() {
-            return Err(unknown("convolution with groups, a dilation, or strides or paddings that differ"));
+        let plain = Plain::new(conv, input)?;
+        let Convolution { weight, channels: (outputs, channels), axes: [mut y, mut x], mode } = plain.convolution();
+        if y.stride != x.stride {
+            return Err(unknown("convolution with strides that differ"));
         }
-        let (stride, padding) = (&y.stride, &y.padding);
-        let weight: Vec<f64> = conv.weight.numbers();
-        let [outputs, channels, a, b] = conv.weight.shape()[..] else { return Err(unknown("such a convolution")) };
-        if ([a, b], *stride, *padding) == ([1, 1], 1, 0) {
+        let weight = with_equal_paddings(weight, [&mut y, &mut x]);
+        let Axis { kernel: a, stride, padding, .. } = y;
+        let b = x.kernel;
+        if ([a, b], stride, padding) == ([1, 1], 1, 0) {
             return Ok(Self::written(weight, outputs, channels));
-        }
-        if conv.padding_mode != PaddingMode::Zeros && *padding > 0 {
-            return Err(unknown("circular convolution"));
         }
         let (_, height, width) = input.as_image("a convolution")?;
         let windows = |n: usize, k: usize| (n + 2 * padding - k) / stride + 1;
         let (rows, columns) = (windows(height, a), windows(width, b));
         let (m, n) = (outputs * rows * columns, input.len());
+        let circular = mode == PaddingMode::Circular && padding > 0;
         if m.min(n) > LARGEST_MATRIX || m.max(n) > 8 * LARGEST_MATRIX {
-            return Ok(Self { weight, form: Form::Kernels((outputs, channels), [y, x]) });
+            if circular && [y, x].into_iter().any(|axis| !closed(axis)) {
+                return Err(unknown("circular convolution of this size that is none of a torus of its strides"));
+            }
+            let mode = if circular { mode } else { PaddingMode::Zeros };
+            return Ok(Self { weight, form: Form::Kernels((outputs, channels), [y, x], mode) });
         }
         let mut matrix = vec![0.0; m * n];
         for (i, row) in matrix.chunks_mut(n).enumerate() {
@@ -81,8 +85,11 @@ impl Stored {
             for (k, &w) in weight[output * channels * a * b..][..channels * a * b].iter().enumerate() {
                 // Where the padded image would be read.
                 let (y, x) = (y + k / b % a, x + k % b);
-                if (*padding..height + padding).contains(&y) && (*padding..width + padding).contains(&x) {
-                    row[(k / (a * b) * height + y - padding) * width + x - padding] = w;
+                let place = |y: usize, x: usize| (k / (a * b) * height + y) * width + x;
+                if circular {
+                    row[place((y + height - padding) % height, (x + width - padding) % width)] += w;
+                } else if (padding..height + padding).contains(&y) && (padding..width + padding).contains(&x) {
+                    row[place(y - padding, x - padding)] = w;
                 }
             }
         }
@@ -101,8 +108,8 @@ impl Stored {
     pub(super) fn prove(&self, bias: &[f64]) -> Result<Proved> {
         let (m, n) = match self.form {
             Form::Written(m, n) => (m, n),
-            Form::Kernels(channels, axes) => {
-                let conv = Convolution { weight: &self.weight, channels, axes, mode: PaddingMode::Zeros };
+            Form::Kernels(channels, axes, mode) => {
+                let conv = Convolution { weight: &self.weight, channels, axes, mode };
                 return circulant::prove(&conv, bias);
             }
         };
@@ -128,6 +135,31 @@ impl Stored {
         }
         Ok(Proved { text, squared: BigRational::new(alpha + beta, BigInt::from(1) << (2 * scale)) })
     }
+}
+
+/// Returns the kernels with so many zeros around them that both axes have the larger padding, which changes no output: the checker
+/// has one for both.
+fn with_equal_paddings(weight: &[f64], axes: [&mut Axis; 2]) -> Vec<f64> {
+    let padding = axes[0].padding.max(axes[1].padding);
+    let kernel = [axes[0].kernel, axes[1].kernel];
+    let more = axes.map(|axis| {
+        let more = padding - axis.padding;
+        (axis.kernel, axis.padding) = (axis.kernel + 2 * more, padding);
+        more
+    });
+    let wide = kernel[1] + 2 * more[1];
+    let mut full = vec![0.0; weight.len() / (kernel[0] * kernel[1]) * (kernel[0] + 2 * more[0]) * wide];
+    for (k, &w) in weight.iter().enumerate() {
+        let (pair, y, x) = (k / (kernel[0] * kernel[1]), k / kernel[1] % kernel[0], k % kernel[1]);
+        full[(pair * (kernel[0] + 2 * more[0]) + y + more[0]) * wide + x + more[1]] = w;
+    }
+    full
+}
+
+/// Returns whether an axis that goes around is a torus of the points of its phases, and no output comes twice.
+fn closed(axis: Axis) -> bool {
+    let points = axis.input / axis.stride;
+    axis.input.is_multiple_of(axis.stride) && axis.output().is_some_and(|m| m <= points) && axis.kernel <= axis.input
 }
 
 fn rows(weight: &[f64], columns: usize, scale: u32) -> Vec<Vec<BigInt>> {

@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::{
-    Convolution, Torus,
+    Convolution, PaddingMode, Torus,
     symbol::{Complex, Symbol, Taps},
 };
 use crate::{
@@ -30,15 +30,17 @@ pub(crate) struct CirculantProposal {
 }
 
 impl Convolution<'_> {
-    /// Returns a proposal on the torus that [`Self::norm`] finds best.
+    /// Returns a proposal on the torus that [`Self::norm`] finds best. A circular convolution is one of a torus of its own strides.
     ///
     /// # Errors
     /// As [`Self::norm`]; [`Error::NotProved`] if no shift has factors at every frequency, or if the symbol has more
     /// than [`LARGEST`] columns.
     pub(crate) fn propose_circulant(&self) -> Result<CirculantProposal> {
         let mut torus = self.norm()?.torus;
-        for (points, axis) in torus.points.iter_mut().zip(self.axes) {
-            *points = axis.smallest_torus().map_or(*points, |least| least.max(*points));
+        if self.mode == PaddingMode::Zeros {
+            for (points, axis) in torus.points.iter_mut().zip(self.axes) {
+                *points = axis.smallest_torus().map_or(*points, |least| least.max(*points));
+            }
         }
         let size = self.axes.iter().try_fold(self.channels.1, |size, axis| size.checked_mul(axis.stride));
         let Some(size) = size.filter(|&size| size <= LARGEST) else {

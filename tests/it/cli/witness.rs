@@ -142,6 +142,38 @@ fn certify_writes_a_witness_in_exact_integers() {
     assert!(tail.contains("layers 5..9 at most") && !tail.contains("margins"), "{tail}");
 }
 
+/// A byte stands for `p/255`, and the gaps are those of the numbers next to it: the radii are smaller by their distance.
+#[test]
+fn a_witness_is_about_bytes_too_and_its_radii_are_smaller_by_what_rounding_moves_them() {
+    let folder = Folder::new();
+    network::save(&known(), &folder.path("known.safetensors")).unwrap();
+    let bytes: Vec<u8> = (0..12 * 48).map(|i| (i * 37 % 256) as u8).collect();
+    let wide: Vec<u8> = bytes.iter().flat_map(|&p| (f64::from(p) / 255.0).to_le_bytes()).collect();
+    let margins = |name: &str, dtype, data: &[u8]| -> Vec<(String, BigInt)> {
+        let x = safetensors::tensor::TensorView::new(dtype, vec![12, 3, 4, 4], data).unwrap();
+        let (file, witness) = (format!("{name}.safetensors"), format!("{name}.txt"));
+        std::fs::write(folder.path(&file), safetensors::serialize([("x", x)], None).unwrap()).unwrap();
+        succeeds(&folder.run(&format!("certify @known.safetensors --data @{file} --witness @{witness}")));
+        let text = std::fs::read_to_string(folder.path(&witness)).unwrap();
+        let sha256 = Digest::of(&std::fs::read(folder.path(&file)).unwrap());
+        assert!(text.contains(&format!("samples {sha256}\n")), "{text}");
+        let claim = |line: &str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            (words[1].to_string(), words[4].parse().unwrap())
+        };
+        text.lines().filter(|line| line.starts_with("margin ")).map(claim).collect()
+    };
+    let exact = margins("wide", safetensors::Dtype::F64, &wide);
+    let found = margins("bytes", safetensors::Dtype::U8, &bytes);
+    assert_eq!(found.len(), exact.len());
+    // √48 · 2⁻⁵⁴ over 2⁻⁶⁴, rounded up twice.
+    let off = BigInt::from((48f64.sqrt() * 1024.0).ceil() as i64);
+    for ((i, radius), (j, wider)) in found.iter().zip(&exact) {
+        assert!(i == j && wider - radius >= off && wider - radius <= &off + 1, "{radius} {wider} {off}");
+    }
+    assert!(found.len() > 6);
+}
+
 #[test]
 fn a_witness_is_refused_where_the_verified_checker_knows_no_such_layer() {
     let folder = Folder::new();
