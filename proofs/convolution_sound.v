@@ -83,9 +83,6 @@ apply: eq_bigr => i _; rewrite /f (_ : within n p (p + i) = true) ?addKn //.
 by rewrite /within; have := ltn_ord i; lia.
 Qed.
 
-(* the numbers of a vector *)
-Definition at_place n (x : 'cV[F]_n) (j : nat) : F := if insub j is Some o then x o 0 else 0.
-
 Lemma tap_sum_F n (x : 'cV[F]_n) ts : \sum_(j < n) zc (tap_sum ts j) * x j 0 = \sum_(q <- ts) zc q.2 * at_place x q.1.
 Proof.
 elim: ts => [|[k z] ts IH]; first by rewrite big_nil big1 // => j _; rewrite mul0r.

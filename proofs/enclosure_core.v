@@ -35,7 +35,7 @@ Fixpoint bounds_branches (branches : list (list layer)) (ps : list (list layer_p
 Definition bounds_block (b : node) (p : block_proof) (s : shape) : option bounds :=
   match b, p with
   | Single l, Alone p => bounds_branches [[l]] [[p]] s
-  | Mean branches, Branches ps => if block_fits b s then bounds_branches branches ps s else None
+  | Mean branches, Branches ps | Sum branches, Branches ps => if branches_fit branches s then bounds_branches branches ps s else None
   | _, _ => None
   end.
 Fixpoint bounds_blocks (bs : list node) (ps : list block_proof) (s : shape) : option (list bounds) :=
@@ -47,12 +47,12 @@ Fixpoint bounds_blocks (bs : list node) (ps : list block_proof) (s : shape) : op
   end.
 
 Definition product (l : list bound) : bound := fold_right (fun x y => (fst x * fst y, snd x * snd y)) (1, 1) l.
-Definition branches_sum (l : bounds) : bound :=
-  fold_right (fun x y => let x := product x in (fst x * snd y + fst y * snd x, snd x * snd y)) (0, 1) l.
+Definition roots_sum (l : bounds) : Z := fold_right (fun x r => branch_root (product x) + r) 0 l.
 Definition block_product (b : node) (l : bounds) : bound :=
   match b with
   | Single _ => match l with x :: _ => match x with y :: _ => y | [] => (1, 1) end | [] => (1, 1) end
-  | Mean branches => let x := branches_sum l in (fst x, snd x * Z.of_nat (length branches))
+  | Mean branches => mean_square (length branches) (roots_sum l)
+  | Sum branches => sum_square (roots_sum l)
   end.
 Fixpoint blocks_product (bs : list node) (l : list bounds) : bound :=
   match bs, l with
@@ -67,8 +67,6 @@ Variable K : Z.
 Definition enclosure := (list ratios * Z)%type.
 
 Definition rounded (x : ratios) : ratios := (K, map (fun z => Z.div (z * K) (fst x)) (snd x)).
-(* an integer whose square is at least a / b *)
-Definition root_up (a b : Z) : Z := Z.sqrt_up (Z.div (a + b - 1) b).
 
 Definition enclose_step (f : list ratios -> list ratios) (L : Z) (n : nat) (c : enclosure) : enclosure :=
   (map rounded (f (fst c)), L * snd c + root_up (Z.of_nat n) 1).
@@ -81,6 +79,9 @@ Definition enclose_layer (l : layer) (b : bound) (s : shape) (c : enclosure) : o
     | Normalize mean d deviation e => once (map (normalize mean d deviation e s))
     | Flow m h h_den steps f =>
         if explicit 0 (t_A m) then Some (repeated steps (enclose_step (step_many (field_many f s) m h h_den) 1 (len s)) c) else None
+    | Partial first last g => once (map (partial_vector first last g s))
+    | Clip low high den => once (map (clip_vector low high den))
+    | Sort group => once (map (sort_vector group s))
     end
   else None.
 Fixpoint enclose_layers (ls : list layer) (l : list bound) (s : shape) (c : enclosure) : option enclosure :=
@@ -100,16 +101,14 @@ Fixpoint enclose_branches (n : nat) (branches : list (list layer)) (l : bounds) 
       end
   | _, _ => None
   end.
+Definition enclose_sum (branches : list (list layer)) (l : bounds) (s : shape) (c : enclosure) : option enclosure :=
+  if branches_fit branches s then enclose_branches (len (branches_out branches s)) branches l s c else None.
 Definition enclose_block (b : node) (l : bounds) (s : shape) (c : enclosure) : option enclosure :=
   match b, l with
   | Single x, [[y]] => enclose_layer x y s c
   | Mean branches, _ =>
-      if block_fits b s then
-        match enclose_branches (len (block_out b s)) branches l s c with
-        | Some x => Some (map (fun y => (fst y * Z.of_nat (length branches), snd y)) (fst x), snd x)
-        | None => None
-        end
-      else None
+      option_map (fun x => (map (divided (length branches)) (fst x), snd x)) (enclose_sum branches l s c)
+  | Sum branches, _ => enclose_sum branches l s c
   | _, _ => None
   end.
 Fixpoint enclose_blocks (bs : list node) (l : list bounds) (s : shape) (c : enclosure) : option enclosure :=

@@ -30,33 +30,21 @@ Proof.
 elim: ls ps s => [|l ls IH] [|p ps] s //=; case: (check_layer l s p) => [[a b]|] //.
 by rewrite IH; case: (bounds_layers _ _ _) => [x|] //=; case: (product x).
 Qed.
-Lemma bounds_branchesE branches ps s : check_branches branches ps s = omap branches_sum (bounds_branches branches ps s).
+Lemma bounds_branchesE branches ps s : check_branches branches ps s = omap roots_sum (bounds_branches branches ps s).
 Proof.
 elim: branches ps => [|ls branches IH] [|p ps] //=; rewrite bounds_layersE IH.
-case: (bounds_layers _ _ _) => [x|] //=; case: (bounds_branches _ _ _) => [y|] //=; last by case: (product x).
-by case: (product x) => a b; case: (branches_sum y).
+by case: (bounds_layers _ _ _) => [x|] //=; case: (bounds_branches _ _ _).
 Qed.
 Lemma bounds_blockE b p s : check_block b p s = omap (block_product b) (bounds_block b p s).
 Proof.
-case: b p => [l|branches] [p|ps] //=; first by case: (check_layer l s p).
-case: (_ && _) => //; rewrite bounds_branchesE; case: (bounds_branches _ _ _) => [x|] //=; by case: (branches_sum x).
+case: b p => [l|branches|branches] [p|ps] //=; first by case: (check_layer l s p).
+all: by case: (branches_fit _ _) => //; rewrite bounds_branchesE; case: (bounds_branches _ _ _).
 Qed.
 Theorem bounds_sound bs ps s : check_blocks bs ps s = omap (blocks_product bs) (bounds_blocks bs ps s).
 Proof.
 elim: bs ps s => [|b bs IH] [|p ps] s //=; rewrite bounds_blockE IH.
 case: (bounds_block _ _ _) => [x|] //=; case: (bounds_blocks _ _ _) => [y|] //=; last by case: (block_product b x).
 by case: (block_product b x) => c d; case: (blocks_product bs y).
-Qed.
-
-Lemma root_up_sound a b : Z.leb 0 a -> Z.ltb 0 b -> Z.leb 0 (root_up a b) /\ Z.leb a (Z.mul b (Z.mul (root_up a b) (root_up a b))).
-Proof.
-move=> /Z.leb_le a0 /Z.ltb_lt b0; rewrite /root_up; set q := Z.div _ _.
-have r0 := Z.sqrt_up_nonneg q; split; first exact/Z.leb_le.
-have hq : Z.le a (Z.mul b q) by have := Z.mul_succ_div_gt (a + b - 1) b b0; rewrite -/q Z.mul_succ_r; lia.
-have q0 : Z.le 0 q by apply: Z.div_pos; lia.
-have : Z.le q (Z.mul (Z.sqrt_up q) (Z.sqrt_up q)).
-  by case: (Z.eq_dec q 0) => [->|nz]; [rewrite Z.sqrt_up_eqn0; lia | have := Z.sqrt_up_spec q; lia].
-by move: (Z.sqrt_up q) => r; move=> h; apply/Z.leb_le; apply: Z.le_trans hq _; apply: Z.mul_le_mono_nonneg_l; lia.
 Qed.
 
 Lemma all_map2 (f : ratios -> ratios -> ratios) (p q r : pred ratios) (xs ys : seq ratios) :
@@ -161,9 +149,11 @@ have L0 := root_up_ge0 hc; have lip := value_lipschitz hc.
 have value u : layer_value l s u = match l with
     | Affine l => Some (affine l s u) | Activation g => Some (leaky_vector g u)
     | Normalize mean d deviation e => Some (normalize mean d deviation e s u)
-    | Flow m h h_den steps f => if explicit 0 (t_A m) then Some (repeated steps (step (field_value f s) m h h_den) u) else None end.
+    | Flow m h h_den steps f => if explicit 0 (t_A m) then Some (repeated steps (step (field_value f s) m h h_den) u) else None
+    | Partial first last g => Some (partial_vector first last g s u) | Clip low high d => Some (clip_vector low high d u)
+    | Sort group => Some (sort_vector group s u) end.
   by rewrite /layer_value fits.
-case: l hc fits L0 lip value => [l|g|mean d dev e|t h h_den k f] hc fits L0 lip value.
+case: l hc fits L0 lip value => [l|g|mean d dev e|t h h_den k f|from upto g|low high d|k] hc fits L0 lip value.
 - move=> [<-] en; exists (affine l s x) => //; apply: step_enclosed en => // [u pu|xs hx|u v pu pv].
   + exact: affine_proper.
   + exact: affine_many_sound.
@@ -193,7 +183,17 @@ case: l hc fits L0 lip value => [l|g|mean d dev e|t h h_den k f] hc fits L0 lip 
   + have vu w : layer_value (Flow t h h_den 1 f) s w = Some (step (field_value f s) t h h_den w).
       by rewrite /layer_value fits1 ex.
     exact: (value_lipschitz h1 (vu u) (vu v)).
+- move=> [<-] en; exists (partial_vector from upto g s x) => //; apply: step_enclosed en => // [u pu|u v pu pv].
+  + by have [] := partial_sound F from upto fits pu.
+  + exact: (lip _ _ _ _ (value u) (value v)).
+- move=> [<-] en; exists (clip_vector low high d x) => //; apply: step_enclosed en => // [u pu|u v pu pv].
+  + by move/andP: fits => [d0 lh]; have [] := clip_sound F d0 lh pu.
+  + exact: (lip _ _ _ _ (value u) (value v)).
+- move=> [<-] en; exists (sort_vector k s x) => //; apply: step_enclosed en => // [u pu|u v pu pv].
+  + by have [] := sort_sound F fits pu.
+  + exact: (lip _ _ _ _ (value u) (value v)).
 Qed.
+
 Theorem enclose_layers_sound ls ps s l m c c' x : bounds_layers ls ps s = Some l -> enclose_layers K ls l s c = Some c' ->
   enclosed (len s) m c x -> exists2 y, forward ls s x = Some y & enclosed (len (layers_out ls s)) m c' y.
 Proof.
@@ -226,28 +226,30 @@ rewrite nth_map2 // !axpy_sound // /network_sound.over zc1 divr1 !scale1r zcD mu
 by apply: triangle1 => //; apply: over_ge0.
 Qed.
 
+Lemma enclose_sum_sound branches ps s l m c c' x : branches_fit branches s -> bounds_branches branches ps s = Some l ->
+  enclose_sum K branches l s c = Some c' -> enclosed (len s) m c x ->
+  exists2 y, branches_value branches s x = Some y & enclosed (len (branches_out branches s)) m c' y.
+Proof.
+move=> fits hb; rewrite /enclose_sum /branches_value fits => hc en.
+exact: enclose_branches_sound hb hc (fit_branches fits) en.
+Qed.
+
 Theorem enclose_block_sound b p s l m c c' x : bounds_block b p s = Some l -> enclose_block K b l s c = Some c' ->
   enclosed (len s) m c x -> exists2 y, block_value b s x = Some y & enclosed (len (block_out b s)) m c' y.
 Proof.
-case: b p => [a|branches] [p|ps] //=.
-  by case hb: (check_layer a s p) => [b|] // [<-]; apply: enclose_layer_sound hb.
-case fits: (_ && _) => // hb; set n := len _.
-case hc: (enclose_branches _ _ _ _ _ _) => [d|] // [<-] en.
-move: (fits) => /andP [b0]; rewrite forallbE (eq_all (fun ls => nat_eqE (len (layers_out ls s)) n)) => hl.
-have [y vy [w1 m1 e1 p1 h1]] := enclose_branches_sound hb hc hl en.
-rewrite vy; have k0 : (0 < size branches)%N by move: b0; rewrite -[List.length _]/(size branches); lia.
-have n0 : Z.ltb 0 (Z.of_nat (size branches)) by lia.
-have scaled u : proper n u -> proper n (Z.mul u.1 (Z.of_nat (size branches)), u.2).
-  by move=> [u0 su]; split=> //=; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
-have value u : vec n (Z.mul u.1 (Z.of_nat (size branches)), u.2) = (size branches)%:R^-1 *: vec n u.
-  by apply/colP => i; rewrite !mxE /network_sound.over /= zcM zc_of_nat invfM mulrA mulrC.
-rewrite -[List.length branches]/(size branches); eexists; first reflexivity; split=> //=.
-- by rewrite all_maps; apply: sub_all w1 => u /wellP pu; apply/wellP/scaled.
-- by rewrite map_listE size_map.
-- exact: scaled.
-rewrite map_listE (nth_map (Z0, [::])) // !value -scalerBr sqnZ; apply: le_trans h1.
-rewrite -[X in _ <= X]mul1r; apply: ler_wpmul2r; first exact: sqn_ge0.
-by apply: exprn_ile1; rewrite ?invr_ge0 ?ler0n // invf_le1 ?ltr0n // ler1n.
+case: b p => [a|branches|branches] [p|ps] //=.
+- by case hb: (check_layer a s p) => [b|] // [<-]; apply: enclose_layer_sound hb.
+- case fits: (branches_fit _ _) => // hb; case hc: (enclose_sum _ _ _ _ _) => [d|] //= [<-] en.
+  have [y vy [w1 m1 e1 p1 h1]] := enclose_sum_sound fits hb hc en; have k0 := branches_pos fits.
+  rewrite vy /=; eexists; first reflexivity.
+  have [py ey] := divided_sound F k0 p1; split=> //=.
+  + by rewrite all_maps; apply: sub_all w1 => u /wellP pu; apply/wellP; have [] := divided_sound F k0 pu.
+  + by rewrite map_listE size_map.
+  rewrite map_listE (nth_map (Z0, [::])) // -[List.length branches]/(size branches) ey.
+  have [_ ->] := divided_sound F k0 (elimT (wellP _ _) (all_nth w1 m1)); rewrite -scalerBr sqnZ; apply: le_trans h1.
+  rewrite -[X in _ <= X]mul1r; apply: ler_wpmul2r; first exact: sqn_ge0.
+  by apply: exprn_ile1; rewrite ?invr_ge0 ?ler0n // invf_le1 ?ltr0n // ler1n.
+- by case fits: (branches_fit _ _) => // hb hc en; apply: enclose_sum_sound hb hc en.
 Qed.
 
 Theorem enclose_blocks_sound bs ps s l m c c' x : bounds_blocks bs ps s = Some l -> enclose_blocks K bs l s c = Some c' ->

@@ -184,8 +184,26 @@ Definition linear_adjoint (l : linear) (s : shape) (y : ratios) : ratios :=
 
 (* x for x >= 0, (num / den) x below *)
 Record slope := Slope { slope_num : Z; slope_den : Z }.
-Definition leaky_vector (g : slope) (x : ratios) : ratios :=
-  (fst x * slope_den g, map (fun z => if Z.leb 0 z then z * slope_den g else z * slope_num g) (snd x))%Z.
+Definition leaky_z (g : slope) (z : Z) : Z := (if Z.leb 0 z then z * slope_den g else z * slope_num g)%Z.
+Definition leaky_vector (g : slope) (x : ratios) : ratios := (fst x * slope_den g, map (leaky_z g) (snd x))%Z.
+(* the same of the units from first on up to the one before last *)
+Definition is_between (first last points i : nat) : bool := Nat.leb first (i / points) && Nat.ltb (i / points) last.
+Definition partial_vector (first last : nat) (g : slope) (s : shape) (x : ratios) : ratios :=
+  (fst x * slope_den g,
+   map2_z (fun z i => if is_between first last (points s) i then leaky_z g z else z * slope_den g) (snd x) (seq 0 (len s)))%Z.
+(* what lies beyond low / den and high / den becomes these *)
+Definition clip_z (low high z : Z) : Z := if Z.leb z low then low else if Z.leb high z then high else z.
+Definition clip_vector (low high den : Z) (x : ratios) : ratios :=
+  (fst x * den, map (fun z => clip_z (low * fst x) (high * fst x) (z * den)) (snd x))%Z.
+(* groups of units that follow each other, in ascending order at each point: the numbers that output i is one of *)
+Definition group_places (group points i : nat) : list nat :=
+  map (fun j => ((i / points / group * group + j) * points + i mod points)%nat) (seq 0 group).
+Fixpoint insert_z (z : Z) (l : list Z) : list Z :=
+  match l with [] => [z] | y :: l' => if Z.leb z y then z :: l else y :: insert_z z l' end.
+Definition sort_z (l : list Z) : list Z := fold_right insert_z [] l.
+Definition sort_vector (group : nat) (s : shape) (x : ratios) : ratios :=
+  let t := from_list (snd x) in
+  (fst x, map (fun i => nth ((i / points s) mod group) (sort_z (map (get t) (group_places group (points s) i))) 0%Z) (seq 0 (len s))).
 
 (* y + (p / q) x *)
 Definition axpy (p q : Z) (x y : ratios) : ratios :=
@@ -232,7 +250,10 @@ Inductive layer :=
   | Activation (g : slope)
   (* (x - mean) / deviation, one of each for a unit of the input: numerators over a common denominator *)
   | Normalize (mean : list Z) (mean_den : Z) (deviation : list Z) (deviation_den : Z)
-  | Flow (m : tableau) (h h_den : Z) (steps : nat) (f : field).
+  | Flow (m : tableau) (h h_den : Z) (steps : nat) (f : field)
+  | Partial (first last : nat) (g : slope)
+  | Clip (low high den : Z)
+  | Sort (group : nat).
 
 Definition layer_out (l : layer) (s : shape) : shape := match l with Affine l => linear_out l s | _ => s end.
 Fixpoint layers_out (ls : list layer) (s : shape) : shape :=
@@ -245,6 +266,9 @@ Definition layer_fits (l : layer) (s : shape) : bool :=
   | Normalize mean d deviation e => Z.ltb 0 d && Z.ltb 0 e && forallb (Z.ltb 0) deviation &&
       Nat.eqb (length mean) (units s) && Nat.eqb (length deviation) (units s) && Nat.ltb 0 (points s)
   | Flow m h h_den steps f => field_fits f s && Z.ltb 0 h_den && Z.ltb 0 (t_d m) && Nat.eqb (length (t_A m)) (length (t_b m))
+  | Partial first last g => Z.ltb 0 (slope_den g)
+  | Clip low high den => Z.ltb 0 den && Z.leb low high
+  | Sort group => Nat.ltb 0 group && Nat.ltb 0 (points s) && Nat.eqb (units s mod group) 0
   end.
 
 (* (z / d - m / M) / (s / S) = (z M - m d) S (P / s) / (d M P), P the product of all s *)
@@ -265,6 +289,9 @@ Definition layer_value (l : layer) (s : shape) (x : ratios) : option ratios :=
     | Normalize mean d deviation e => Some (normalize mean d deviation e s x)
     | Flow m h h_den steps f =>
         if explicit 0 (t_A m) then Some (repeated steps (step (field_value f s) m h h_den) x) else None
+    | Partial first last g => Some (partial_vector first last g s x)
+    | Clip low high den => Some (clip_vector low high den x)
+    | Sort group => Some (sort_vector group s x)
     end
   else None.
 
@@ -274,19 +301,19 @@ Fixpoint forward (ls : list layer) (s : shape) (x : ratios) : option ratios :=
   | l :: ls' => match layer_value l s x with Some y => forward ls' (layer_out l s) y | None => None end
   end.
 
-(* A layer, or the mean of branches that are layers in a row each. *)
-Inductive node := Single (l : layer) | Mean (branches : list (list layer)).
+(* A layer, or the mean or the sum of branches that are layers in a row each. *)
+Inductive node := Single (l : layer) | Mean (branches : list (list layer)) | Sum (branches : list (list layer)).
 
+Definition branches_out (branches : list (list layer)) (s : shape) : shape :=
+  match branches with ls :: _ => layers_out ls s | [] => s end.
 Definition block_out (b : node) (s : shape) : shape :=
-  match b with Single l => layer_out l s | Mean (ls :: _) => layers_out ls s | Mean [] => s end.
+  match b with Single l => layer_out l s | Mean branches | Sum branches => branches_out branches s end.
 Fixpoint blocks_out (bs : list node) (s : shape) : shape :=
   match bs with [] => s | b :: bs' => blocks_out bs' (block_out b s) end.
+Definition branches_fit (branches : list (list layer)) (s : shape) : bool :=
+  Nat.ltb 0 (length branches) && forallb (fun ls => Nat.eqb (len (layers_out ls s)) (len (branches_out branches s))) branches.
 Definition block_fits (b : node) (s : shape) : bool :=
-  match b with
-  | Single l => layer_fits l s
-  | Mean branches => Nat.ltb 0 (length branches) &&
-      forallb (fun ls => Nat.eqb (len (layers_out ls s)) (len (block_out (Mean branches) s))) branches
-  end.
+  match b with Single l => layer_fits l s | Mean branches | Sum branches => branches_fit branches s end.
 
 (* the sum of the values of branches, of n numbers each *)
 Fixpoint sum_value (n : nat) (branches : list (list layer)) (s : shape) (x : ratios) : option ratios :=
@@ -295,16 +322,14 @@ Fixpoint sum_value (n : nat) (branches : list (list layer)) (s : shape) (x : rat
   | ls :: branches' =>
       match forward ls s x, sum_value n branches' s x with Some y, Some z => Some (axpy 1 1 y z) | _, _ => None end
   end.
+Definition branches_value (branches : list (list layer)) (s : shape) (x : ratios) : option ratios :=
+  if branches_fit branches s then sum_value (len (branches_out branches s)) branches s x else None.
+Definition divided (n : nat) (x : ratios) : ratios := (fst x * Z.of_nat n, snd x)%Z.
 Definition block_value (b : node) (s : shape) (x : ratios) : option ratios :=
   match b with
   | Single l => layer_value l s x
-  | Mean branches =>
-      if block_fits b s then
-        match sum_value (len (block_out b s)) branches s x with
-        | Some y => Some (fst y * Z.of_nat (length branches), snd y)%Z
-        | None => None
-        end
-      else None
+  | Mean branches => option_map (divided (length branches)) (branches_value branches s x)
+  | Sum branches => branches_value branches s x
   end.
 Fixpoint forward_blocks (bs : list node) (s : shape) (x : ratios) : option ratios :=
   match bs with

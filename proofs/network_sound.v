@@ -66,12 +66,24 @@ Fixpoint steps_of n (R : 'cV[F]_n -> 'cV[F]_n -> Prop) (k : nat) (x y : 'cV[F]_n
 Definition normalized (mean : seq Z) (d : Z) (deviation : seq Z) (e : Z) (s : shape) (x : 'cV[F]_(len s)) : 'cV[F]_(len s) :=
   \col_i ((x i 0 - over d (nth Z0 mean (Nat.div i (points s)))) / over e (nth Z0 deviation (Nat.div i (points s)))).
 
+(* the numbers of a vector, 0 beyond them *)
+Definition at_place n (x : 'cV[F]_n) (j : nat) : F := if insub j is Some o then x o 0 else 0.
+
+Definition partial_map (first last : nat) (g : slope) (s : shape) (x : 'cV[F]_(len s)) : 'cV[F]_(len s) :=
+  \col_i (if is_between first last (points s) i then leaky g (x i 0) else x i 0).
+Definition clip (low high : F) (u : F) : F := Num.max low (Num.min u high).
+Definition sorted_groups (group : nat) (s : shape) (x : 'cV[F]_(len s)) : 'cV[F]_(len s) :=
+  \col_i nth 0 (sort <=%R [seq at_place x j | j <- group_places group (points s) i]) (Nat.modulo (Nat.div i (points s)) group).
+
 Definition layer_means (l : layer) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (layer_out l s)) -> Prop :=
   match l return 'cV[F]_(len s) -> 'cV[F]_(len (layer_out l s)) -> Prop with
   | Affine l => fun x y => y = linear_map l x
   | Activation g => fun x y => y = by_coordinates (fun _ => leaky g) x
   | Normalize mean d deviation e => fun x y => y = normalized mean d deviation e x
   | Flow m h h_den steps f => fun x y => steps_of (@step_of m h h_den _ (@field_map f s)) steps x y
+  | Partial first last g => fun x y => y = partial_map first last g x
+  | Clip low high d => fun x y => y = by_coordinates (fun _ => clip (over d low) (over d high)) x
+  | Sort group => fun x y => y = sorted_groups group x
   end.
 
 Fixpoint network (ls : seq layer) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (layers_out ls s)) -> Prop :=
@@ -89,6 +101,7 @@ Definition block_means (b : node) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (b
   match b return 'cV[F]_(len s) -> 'cV[F]_(len (block_out b s)) -> Prop with
   | Single l => @layer_means l s
   | Mean branches => fun x y => exists2 z, sum_means branches x z & y = (size branches)%:R^-1 *: z
+  | Sum branches => fun x y => sum_means branches x y
   end.
 Fixpoint network_blocks (bs : seq node) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (blocks_out bs s)) -> Prop :=
   match bs return 'cV[F]_(len s) -> 'cV[F]_(len (blocks_out bs s)) -> Prop with
@@ -264,7 +277,7 @@ Qed.
 Lemma leaky_sound n g x : Z.ltb 0 (slope_den g) -> proper n x ->
   vec n (leaky_vector g x) = by_coordinates (fun _ => leaky g) (vec n x).
 Proof.
-move=> g0 [d0 sx]; apply/colP => i; rewrite !mxE /over /= map_listE (nth_map Z0) ?sx //.
+move=> g0 [d0 sx]; apply/colP => i; rewrite !mxE /over /= map_listE (nth_map Z0) ?sx // /leaky_z.
 have zg := zc_nz g0; have zd := zc_nz d0; rewrite /leaky /leaky_relu /over.
 have -> : (0 <= zc (nth Z0 x.2 i) / zc x.1) = Z.leb 0 (nth Z0 x.2 i).
   by rewrite pmulr_lge0 ?invr_gt0 ?zc_gt0 //; exact: (zc_le F Z0).

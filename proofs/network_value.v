@@ -193,11 +193,126 @@ have r0 : r != 0 by apply: contraNneq P0' => z0; rewrite -eP z0 mul0r.
 by field; rewrite r0 D0 E0 X0 S0.
 Qed.
 
+(* Functions of some units, and sorting. *)
+Lemma partial_sound first last g s x : Z.ltb 0 (slope_den g) -> proper (len s) x ->
+  proper (len s) (partial_vector first last g s x) /\
+  vec (len s) (partial_vector first last g s x) = partial_map first last g (vec (len s) x).
+Proof.
+move=> g0 px; have := leaky_sound F g0 px; move: px => [d0 sx] e; split.
+  split; last by rewrite /= size_map2_z seqE size_iota.
+  by rewrite /=; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+apply/colP => i; rewrite !mxE /= (nth_map2_z _ Z0 0%N) ?seqE ?size_iota ?sx // nth_iota // add0n.
+case: (is_between _ _ _ _).
+- by move/colP: e => /(_ i); rewrite !mxE /= map_listE (nth_map Z0) ?sx.
+- by rewrite /network_sound.over !zcM invfM mulrACA divff ?mulr1 //; apply: zc_nz.
+Qed.
+
+Lemma over_le d a b : Z.ltb 0 d -> (over d a <= over d b) = Z.leb a b.
+Proof. by move=> d0; rewrite /network_sound.over ler_pmul2r ?invr_gt0 ?zc_gt0 // zc_le. Qed.
+
+Lemma clip_sound low high e n x : Z.ltb 0 e -> Z.leb low high -> proper n x -> proper n (clip_vector low high e x) /\
+  vec n (clip_vector low high e x) = by_coordinates (fun _ => clip (over e low) (over e high)) (vec n x).
+Proof.
+move=> e0 lh [d0 sx]; have p := zc_gt0 F d0; have q := zc_gt0 F e0.
+have de : Z.ltb 0 (Z.mul x.1 e) by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+split; first by split=> //; rewrite /= map_listE size_map.
+have fraction z : over e z = over (Z.mul x.1 e) (Z.mul z x.1).
+  by rewrite /network_sound.over !zcM; field; rewrite !lt0r_neq0.
+apply/colP => i; rewrite !mxE /= map_listE (nth_map Z0) ?sx //; move: (nth Z0 x.2 i) => z.
+rewrite /clip !fraction (_ : over x.1 z = over (Z.mul x.1 e) (Z.mul z e)); last first.
+  by rewrite /network_sound.over !zcM; field; rewrite !lt0r_neq0.
+have hle : Z.leb (Z.mul low x.1) (Z.mul high x.1).
+  by apply/Z.leb_le/Z.mul_le_mono_nonneg_r; [apply/Z.lt_le_incl/Z.ltb_lt | apply/Z.leb_le].
+move: (Z.mul x.1 e) (Z.mul low x.1) (Z.mul high x.1) (Z.mul z e) de hle => D L H Z' de hle; rewrite /clip_z.
+have le a b := over_le a b de; case: (boolP (Z.leb Z' L)) => h1.
+- rewrite (min_l (_ : over D Z' <= over D H)); first by rewrite max_l // le.
+  by rewrite le; move: h1 hle; clear; lia.
+- case: (boolP (Z.leb H Z')) => h2.
+  + by rewrite (min_r (_ : over D H <= over D Z')) ?le // max_r // le.
+  + rewrite (min_l (_ : over D Z' <= over D H)); last by rewrite le; move: h2; clear; lia.
+    by rewrite max_r // le; move: h1; clear; lia.
+Qed.
+
+Definition insert_F (u : F) := fix insert (l : seq F) := match l with [::] => [:: u] | v :: l' => if u <= v then u :: l else v :: insert l' end.
+Definition sort_F (l : seq F) : seq F := foldr insert_F [::] l.
+
+Lemma path_insert u v l : v <= u -> path <=%R v l -> path <=%R v (insert_F u l).
+Proof.
+elim: l v => [|w l IH] v /=; first by move=> ->.
+by move=> vu /andP [vw hl]; case: ifP => uw /=; rewrite ?vu ?uw // vw IH // ltW // ltNge uw.
+Qed.
+
+Lemma sorted_insert u l : sorted <=%R l -> sorted <=%R (insert_F u l).
+Proof.
+case: l => //= v l hl; case: ifP => uv /=; first by rewrite uv.
+by apply: path_insert => //; rewrite ltW // ltNge uv.
+Qed.
+
+Lemma perm_insert u l : perm_eq (insert_F u l) (u :: l).
+Proof.
+elim: l => //= v l IH; case: ifP => // _.
+have h : perm_eq (v :: insert_F u l) (v :: u :: l) by rewrite perm_cons.
+apply: perm_trans h _; by rewrite -[v :: u :: l]/([:: v] ++ [:: u] ++ l) perm_catCA.
+Qed.
+
+Lemma sort_F_sort l : sort <=%R l = sort_F l.
+Proof.
+have [s1 p1] : sorted <=%R (sort_F l) /\ perm_eq (sort_F l) l.
+  elim: l => //= u l [hs hp]; split; first exact: sorted_insert.
+  by apply: perm_trans (perm_insert _ _) _; rewrite perm_cons.
+apply: (@sorted_eq _ <=%R) => //; [exact: le_trans | exact: le_anti | exact/sort_sorted/le_total | ].
+by rewrite perm_sort perm_sym.
+Qed.
+
+Lemma sort_z_sound d l : Z.ltb 0 d -> [seq over d z | z <- sort_z l] = sort_F [seq over d z | z <- l].
+Proof.
+move=> d0; elim: l => //= z l <-; move: (sort_z l) => {l} l.
+by elim: l => //= y l IH; rewrite over_le //; case: ifP => //= _; rewrite IH.
+Qed.
+
+Lemma group_place_lt group s i j : Nat.ltb 0 group -> Nat.ltb 0 (points s) -> Nat.eqb (Nat.modulo (units s) group) 0 -> (i < len s)%N ->
+  j \in group_places group (points s) i -> (j < len s)%N.
+Proof.
+move=> g0 p0; rewrite nat_eqE => /eqP hu hi; rewrite /group_places map_listE => /mapP [k]; rewrite seqE mem_iota add0n => /= hk ->.
+have lu := unit_lt p0 hi; have g1 : (0 < group)%N by move: g0; lia.
+have p1 : (0 < points s)%N by move: p0; lia.
+have e : len s = (units s * points s)%N by case: (s) => [n|c a b] /=; rewrite ?muln1.
+have [q eq] : exists q, units s = (q * group)%N.
+  by exists (Nat.div (units s) group); have := PeanoNat.Nat.div_mod (units s) group; rewrite hu -multE; lia.
+set u := Nat.div (Nat.div i (points s)) group.
+have uq : (u < q)%N.
+  by apply/ssrnat.ltP/PeanoNat.Nat.div_lt_upper_bound; [lia | apply/ssrnat.ltP; rewrite multE mulnC -eq].
+have hm := PeanoNat.Nat.mod_upper_bound i (points s).
+have h1 : (u * group + k < units s)%N.
+  by rewrite eq (leq_trans (_ : _ < u.+1 * group)%N) ?leq_mul2r ?uq ?orbT // mulSn addnC ltn_add2r.
+have hm' : (Nat.modulo i (points s) < points s)%N by apply/ssrnat.ltP/hm; lia.
+have h2 : ((u * group + k) * points s + Nat.modulo i (points s) < units s * points s)%N.
+  by apply: (@leq_trans ((u * group + k).+1 * points s)%N); [rewrite mulSn addnC ltn_add2r | rewrite leq_mul2r h1 orbT].
+by rewrite e.
+Qed.
+
+Lemma sort_sound group s x : layer_fits (Sort group) s -> proper (len s) x ->
+  proper (len s) (sort_vector group s x) /\ vec (len s) (sort_vector group s x) = sorted_groups group (vec (len s) x).
+Proof.
+move=> /= /andP [/andP [g0 p0] hu] [d0 sx]; split; first by split=> //; rewrite /= map_listE size_map seqE size_iota.
+apply/colP => i; rewrite !mxE /= map_listE seqE (nth_map 0%N) ?size_iota // nth_iota // add0n nth_listE sort_F_sort.
+have -> : [seq at_place (vec (len s) x) j | j <- group_places group (points s) i] =
+    [seq over x.1 z | z <- [seq nth Z0 x.2 j | j <- group_places group (points s) i]].
+  rewrite -map_comp; apply/eq_in_map => j hj; rewrite /at_place (insubT (fun k => (k < len s)%N) (group_place_lt g0 p0 hu (ltn_ord i) hj)).
+  by rewrite mxE.
+rewrite -sort_z_sound // map_listE.
+rewrite (eq_map (f2 := nth Z0 x.2)) => [|j]; last exact: get_from_list.
+set l := sort_z _; set r := Nat.modulo _ _.
+case: (ltnP r (size l)) => h; first by rewrite (nth_map Z0).
+by rewrite !nth_default ?size_map // /network_sound.over zc0 mul0r.
+Qed.
+
 (* The value of a network. *)
 Theorem layer_value_sound l s x y : layer_value l s x = Some y -> proper (len s) x ->
   proper (len (layer_out l s)) y /\ @layer_means F l s (vec (len s) x) (vec (len (layer_out l s)) y).
 Proof.
-rewrite /layer_value; case fits: (layer_fits l s) => //; case: l fits => [l|g|mean d dev e|m h h_den k f] fits.
+rewrite /layer_value; case fits: (layer_fits l s) => //; case: l fits => [l|g|mean d dev e|m h h_den k f|a b g|low high e|k] fits;
+  [ | | | | by move=> [<-] px; apply: partial_sound | by move/andP: fits => [e0 lh] [<-] px; apply: clip_sound | by move=> [<-] px; apply: sort_sound].
 - by move=> [<-] px; split; [apply: affine_proper | apply: affine_sound].
 - by move=> [<-] px; split; [apply: leaky_proper | apply: leaky_sound].
 - by move=> [<-] px; apply: normalize_sound.
@@ -236,18 +351,30 @@ Qed.
 Lemma zc_of_nat k : zc (Z.of_nat k) = k%:R.
 Proof. by rewrite /integer_sound.zc (_ : int_of_Z (Z.of_nat k) = k :> int) //; lia. Qed.
 
+Lemma branches_value_sound branches s x y : branches_value branches s x = Some y -> proper (len s) x ->
+  proper (len (branches_out branches s)) y /\ sum_means branches (vec (len s) x) (vec (len (branches_out branches s)) y).
+Proof.
+rewrite /branches_value; case fits: (branches_fit branches s) => // hs px; apply: sum_value_sound hs px _.
+by move: fits => /andP [_]; rewrite forallbE (eq_all (fun ls => nat_eqE (len (layers_out ls s)) _)).
+Qed.
+
+Lemma divided_sound n k x : (0 < k)%N -> proper n x -> proper n (divided k x) /\ vec n (divided k x) = k%:R^-1 *: vec n x.
+Proof.
+move=> k0 [x0 sx]; split; first by split=> //=; apply/Z.ltb_lt/Z.mul_pos_pos; lia.
+by apply/colP => i; rewrite !mxE /network_sound.over /= zcM zc_of_nat invfM mulrA mulrC.
+Qed.
+
+Lemma branches_pos branches s : branches_fit branches s -> (0 < size branches)%N.
+Proof. by move=> /andP [b0 _]; move: b0; rewrite -[List.length _]/(size branches); lia. Qed.
+
 Theorem block_value_sound b s x y : block_value b s x = Some y -> proper (len s) x ->
   proper (len (block_out b s)) y /\ @block_means F b s (vec (len s) x) (vec (len (block_out b s)) y).
 Proof.
-case: b => [l|branches]; first exact: layer_value_sound.
-rewrite /block_value; case fits: (block_fits _ s) => //.
-set n := len (block_out _ s); case hs: (sum_value _ _ _ _) => [u|] // [<-] px.
-move: fits => /andP [b0]; rewrite forallbE (eq_all (fun ls => nat_eqE (len (layers_out ls s)) n)) => hl.
-have [[u0 su] mu] := sum_value_sound hs px hl.
-have m0 : Z.ltb 0 (Z.of_nat (size branches)) by move: b0; rewrite -[List.length _]/(size branches); lia.
-split; first by split=> //=; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
-exists (vec n u) => //; apply/colP => i; rewrite !mxE /over zcM zc_of_nat invfM mulrA mulrC.
-by congr (_ * _).
+case: b => [l|branches|branches]; [exact: layer_value_sound | | exact: branches_value_sound].
+rewrite /block_value; case hv: (branches_value branches s x) => [u|] //= [<-] px.
+have k0 : (0 < size branches)%N by move: hv; rewrite /branches_value; case fits: (branches_fit _ _) => // _; apply: branches_pos fits.
+have [pu mu] := branches_value_sound hv px; have [p1 e1] := divided_sound k0 pu.
+by split=> //; exists (vec (len (branches_out branches s)) u).
 Qed.
 
 Theorem forward_blocks_sound bs s x y : forward_blocks bs s x = Some y -> proper (len s) x ->

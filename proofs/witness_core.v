@@ -88,13 +88,18 @@ Inductive layer_proof := Nothing | Norm (p : norm_proof) | Circle (p : norm_proo
 Definition check_slope (g : slope) : bool :=
   Z.ltb 0 (slope_den g) && Z.leb 0 (slope_num g) && Z.leb (slope_num g) (slope_den g).
 
+(* the larger one of 1 and the size of the slope, squared *)
+Definition slope_bound (g : slope) : Z * Z :=
+  let m := max_z (Z.abs (slope_num g)) (slope_den g) in (m * m, slope_den g * slope_den g).
+
 Definition least (l : list Z) : Z := match l with [] => 1 | x :: l' => fold_right (fun y a => if Z.leb y a then y else a) x l' end.
 
 Definition check_layer (l : layer) (s : shape) (p : layer_proof) : option (Z * Z) :=
   if layer_fits l s then
     match l, p with
     | Affine l, Norm p => norm_bound l s p
-    | Activation g, Nothing => if check_slope g then Some (1, 1) else None
+    | Activation g, Nothing | Partial _ _ g, Nothing => Some (slope_bound g)
+    | Clip _ _ _, Nothing | Sort _, Nothing => Some (1, 1)
     | Normalize mean d deviation e, Nothing => let m := least deviation in Some (e * e, m * m)
     | Flow m h h_den steps (Gradient l g), Circle p kn kd =>
         match norm_bound l s p with
@@ -119,29 +124,32 @@ Fixpoint check_layers (ls : list layer) (ps : list layer_proof) (s : shape) : op
   | _, _ => None
   end.
 
-(* A mean of branches: the mean of the squares is at least the square of the mean. *)
+(* Branches: constants add up, each as a multiple of 1 / root_den that is not below the root of its square. *)
 Inductive block_proof := Alone (p : layer_proof) | Branches (ps : list (list layer_proof)).
 
-Fixpoint check_branches (branches : list (list layer)) (ps : list (list layer_proof)) (s : shape) : option (Z * Z) :=
+(* an integer whose square is at least a / b *)
+Definition root_up (a b : Z) : Z := Z.sqrt_up (Z.div (a + b - 1) b).
+Definition root_den : Z := 18446744073709551616.
+Definition branch_root (a : Z * Z) : Z := root_up (fst a * (root_den * root_den)) (snd a).
+
+Fixpoint check_branches (branches : list (list layer)) (ps : list (list layer_proof)) (s : shape) : option Z :=
   match branches, ps with
-  | [], [] => Some (0, 1)
+  | [], [] => Some 0
   | ls :: branches', p :: ps' =>
       match check_layers ls p s, check_branches branches' ps' s with
-      | Some (a, b), Some (c, d) => Some (a * d + c * b, b * d)
+      | Some a, Some r => Some (branch_root a + r)
       | _, _ => None
       end
   | _, _ => None
   end.
+Definition sum_square (r : Z) : Z * Z := (r * r, root_den * root_den).
+Definition mean_square (n : nat) (r : Z) : Z * Z := (r * r, root_den * Z.of_nat n * (root_den * Z.of_nat n)).
 Definition check_block (b : node) (p : block_proof) (s : shape) : option (Z * Z) :=
   match b, p with
   | Single l, Alone p => check_layer l s p
   | Mean branches, Branches ps =>
-      if block_fits b s then
-        match check_branches branches ps s with
-        | Some (a, d) => Some (a, d * Z.of_nat (length branches))
-        | None => None
-        end
-      else None
+      if branches_fit branches s then option_map (mean_square (length branches)) (check_branches branches ps s) else None
+  | Sum branches, Branches ps => if branches_fit branches s then option_map sum_square (check_branches branches ps s) else None
   | _, _ => None
   end.
 Fixpoint check_blocks (bs : list node) (ps : list block_proof) (s : shape) : option (Z * Z) :=

@@ -11,8 +11,8 @@
 From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
 From mathcomp Require Import ring.
-Require Import euclidean slope gradient_step circle_contractivity operator_norm margin.
-Require Import integer_core integer_sound network_core network_sound network_value witness_core witness_norm.
+Require Import euclidean slope gradient_step circle_contractivity operator_norm margin windows.
+Require Import integer_core integer_sound integer_packed network_core network_sound network_value convolution_sound witness_core witness_norm.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Import GRing.Theory Num.Theory Order.TTheory.
 Local Open Scope ring_scope.
@@ -24,6 +24,19 @@ Local Arguments Z.add : simpl never.
 Local Arguments Nat.eqb : simpl never.
 Local Arguments Nat.ltb : simpl never.
 Local Arguments Nat.div : simpl never.
+Local Arguments Nat.modulo : simpl never.
+Local Arguments Z.sqrt_up : simpl never.
+
+Lemma root_up_sound a b : Z.leb 0 a -> Z.ltb 0 b -> Z.leb 0 (root_up a b) /\ Z.leb a (Z.mul b (Z.mul (root_up a b) (root_up a b))).
+Proof.
+move=> /Z.leb_le a0 /Z.ltb_lt b0; rewrite /root_up; set q := Z.div _ _.
+have r0 := Z.sqrt_up_nonneg q; split; first exact/Z.leb_le.
+have hq : Z.le a (Z.mul b q) by have := Z.mul_succ_div_gt (a + b - 1) b b0; rewrite -/q Z.mul_succ_r; lia.
+have q0 : Z.le 0 q by apply: Z.div_pos; lia.
+have : Z.le q (Z.mul (Z.sqrt_up q) (Z.sqrt_up q)).
+  by case: (Z.eq_dec q 0) => [->|nz]; [rewrite Z.sqrt_up_eqn0; lia | have := Z.sqrt_up_spec q; lia].
+by move: (Z.sqrt_up q) => r; move=> h; apply/Z.leb_le; apply: Z.le_trans hq _; apply: Z.mul_le_mono_nonneg_l; lia.
+Qed.
 
 Section Meaning.
 Variable F : realFieldType.
@@ -41,6 +54,147 @@ rewrite /check_slope -!andbA => /and3P [hs h0 h1]; have p := zc_gt0 F hs.
 have a0 : 0 <= over (slope_den g) (slope_num g) by apply: over_ge0.
 have a1 : over (slope_den g) (slope_num g) <= 1 by rewrite /over ler_pdivr_mulr // mul1r zc_le.
 by split=> //; apply: slope_leaky_relu.
+Qed.
+
+(* The larger one of 1 and the size of the slope. *)
+Lemma leaky_square (a M u v : F) : 1 <= M -> - M <= a -> a <= M -> (leaky_relu a u - leaky_relu a v) ^+ 2 <= M ^+ 2 * (u - v) ^+ 2.
+Proof.
+move=> M1 aM1 aM2; have M0 : 0 <= M by apply: le_trans M1.
+have mixed p n : 0 <= p -> n < 0 -> (p - a * n) ^+ 2 <= (M * (p - n)) ^+ 2.
+  move=> p0 n0; have q0 : 0 <= - n by rewrite oppr_ge0 ltW.
+  have h1 : p <= M * p by rewrite ler_pemull.
+  have h2 : a * (- n) <= M * (- n) by rewrite ler_wpmul2r.
+  have h3 : - (M * (- n)) <= a * (- n) by rewrite -mulNr ler_wpmul2r.
+  apply: square_le_abs.
+  - have e : p - a * n - - (M * (p - n)) = (p + M * p) + (a * (- n) - - (M * (- n))) by ring.
+    by rewrite -subr_ge0 e addr_ge0 ?subr_ge0 // addr_ge0 // mulr_ge0.
+  - have e : M * (p - n) - (p - a * n) = (M * p - p) + (M * (- n) - a * (- n)) by ring.
+    by rewrite -subr_ge0 e addr_ge0 ?subr_ge0.
+have one (c w : F) : - M <= c -> c <= M -> (c * w) ^+ 2 <= M ^+ 2 * w ^+ 2.
+  by move=> c1 c2; rewrite exprMn; apply: ler_wpmul2r; [exact: sqr_ge0 | exact: square_le_abs].
+rewrite /leaky_relu -exprMn; case: (leP 0 u) => hu; case: (leP 0 v) => hv.
+- by rewrite exprMn; apply: ler_pemull; [exact: sqr_ge0 | exact: exprn_ege1].
+- exact: mixed.
+- have -> : (a * u - v) ^+ 2 = (v - a * u) ^+ 2 by ring.
+  have -> : (M * (u - v)) ^+ 2 = (M * (v - u)) ^+ 2 by ring.
+  exact: mixed.
+- by rewrite -mulrBr exprMn; apply: one.
+Qed.
+
+Lemma slope_bound_sound g : Z.ltb 0 (slope_den g) -> let b := slope_bound g in
+  [/\ Z.leb 0 b.1, Z.ltb 0 b.2, 1 <= zc b.1 / zc b.2 & forall u v : F, (leaky g u - leaky g v) ^+ 2 <= zc b.1 / zc b.2 * (u - v) ^+ 2].
+Proof.
+move=> g0; rewrite /slope_bound /=; set m := max_z _ _.
+have [h1 h2] : Z.le (Z.abs (slope_num g)) m /\ Z.le (slope_den g) m by split; [apply: max_z_l | apply: max_z_r].
+have p := zc_gt0 F g0.
+have M1 : 1 <= over (slope_den g) m by rewrite /over ler_pdivl_mulr // mul1r zc_le; apply/Z.leb_le.
+have e : zc (Z.mul m m) / zc (Z.mul (slope_den g) (slope_den g)) = over (slope_den g) m ^+ 2 by rewrite !zcM /over expr2 mulf_div.
+split; first by apply/Z.leb_le/Z.square_nonneg.
+- by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+- by rewrite e; apply: exprn_ege1.
+- move=> u v; rewrite e; apply: leaky_square => //; rewrite /over; last first.
+    by rewrite ler_pmul2r ?invr_gt0 // zc_le; apply/Z.leb_le; move: h1; clear; lia.
+  rewrite -mulNr ler_pmul2r ?invr_gt0 // -[- zc m]sub0r -(zc0 F) -zcB zc_le; apply/Z.leb_le; move: h1; clear; lia.
+Qed.
+
+Lemma by_each n (x x' y y' : 'cV[F]_n) K : (forall i, (y i 0 - y' i 0) ^+ 2 <= K * (x i 0 - x' i 0) ^+ 2) ->
+  sqn (y - y') <= K * sqn (x - x').
+Proof. by move=> hy; rewrite /sqn /dot mulr_sumr; apply: ler_sum => i _; rewrite !mxE -!expr2. Qed.
+
+Lemma clip_square low high u v : (clip low high u - clip low high v) ^+ 2 <= (u - v) ^+ 2 :> F.
+Proof.
+have least (p q c : F) : (Num.min p c - Num.min q c) ^+ 2 <= (p - q) ^+ 2.
+  have := exchange_pair p c q c; rewrite subrr expr0n addr0; apply: le_trans; by rewrite ler_addl sqr_ge0.
+have largest (p q c : F) : (Num.max p c - Num.max q c) ^+ 2 <= (p - q) ^+ 2.
+  have := exchange_pair p c q c; rewrite subrr expr0n addr0; apply: le_trans; by rewrite ler_addr sqr_ge0.
+by rewrite /clip maxC [Num.max low (Num.min v high)]maxC; apply: le_trans (largest _ _ _) (least _ _ _).
+Qed.
+
+(* Sorting. *)
+Definition gap (s t : seq F) : F := \sum_(p <- zip s t) (p.1 - p.2) ^+ 2.
+Lemma gap_cons u v s t : gap (u :: s) (v :: t) = (u - v) ^+ 2 + gap s t.
+Proof. by rewrite /gap /= big_cons. Qed.
+
+Lemma insert_head u (l : seq F) : path <=%R u l -> insert_F u l = u :: l.
+Proof. by case: l => //= v l /andP [-> _]. Qed.
+
+Lemma gap_insert a b (s t : seq F) : size s = size t -> sorted <=%R s -> sorted <=%R t ->
+  gap (insert_F a s) (insert_F b t) <= (a - b) ^+ 2 + gap s t.
+Proof.
+have crossed (p q r w : F) : p <= q -> r <= w -> (p - r) ^+ 2 + (q - w) ^+ 2 <= (p - w) ^+ 2 + (q - r) ^+ 2.
+  move=> pq rw; rewrite -subr_ge0 (_ : _ - _ = 2%:R * ((q - p) * (w - r))); last by ring.
+  by rewrite mulr_ge0 ?ler0n // mulr_ge0 // subr_ge0.
+elim: s t a b => [|u s IH] [|v t] a b //=; first by rewrite gap_cons.
+move=> [st] hs ht; have ss := path_sorted hs; have tt := path_sorted ht.
+case: (leP a u) => au; case: (leP b v) => bv; rewrite !gap_cons //.
+- have := IH t u b st ss tt; rewrite (insert_head hs) => h.
+  apply: le_trans (ler_add (lexx _) h) _; rewrite !addrA ler_add2r.
+  by have := crossed a u v b au (ltW bv).
+- have := IH t a v st ss tt; rewrite (insert_head ht) => h.
+  apply: le_trans (ler_add (lexx _) h) _; rewrite !addrA ler_add2r.
+  by have := crossed u a b v (ltW au) bv; rewrite addrC [X in _ <= X]addrC.
+- by rewrite addrCA; apply: ler_add => //; apply: IH.
+Qed.
+
+Lemma size_insert_F u (l : seq F) : size (insert_F u l) = (size l).+1.
+Proof. by have := perm_size (perm_insert u l). Qed.
+Lemma size_sort_F (l : seq F) : size (sort_F l) = size l.
+Proof. by elim: l => //= u l IH; rewrite size_insert_F IH. Qed.
+Lemma sorted_sort_F (l : seq F) : sorted <=%R (sort_F l).
+Proof. by elim: l => //= u l IH; apply: sorted_insert. Qed.
+
+Lemma gap_sort (s t : seq F) : size s = size t -> gap (sort <=%R s) (sort <=%R t) <= gap s t.
+Proof.
+rewrite !sort_F_sort; elim: s t => [|u s IH] [|v t] //= [st]; rewrite gap_cons.
+apply: le_trans (gap_insert _ _ _ _ _) _; rewrite ?size_sort_F ?sorted_sort_F //.
+by rewrite ler_add2l IH.
+Qed.
+
+Lemma gapE (s t : seq F) n : size s = n -> size t = n -> gap s t = \sum_(i < n) (nth 0 s i - nth 0 t i) ^+ 2.
+Proof.
+move=> ss st; rewrite /gap (big_nth (0, 0)) size_zip ss st minnn big_mkord; apply: eq_bigr => i _.
+by rewrite nth_zip ?ss ?st.
+Qed.
+
+Lemma sort_lipschitz group s : layer_fits (Sort group) s -> forall x x' : 'cV[F]_(len s),
+  sqn (sorted_groups group x - sorted_groups group x') <= sqn (x - x').
+Proof.
+move=> /= /andP [/andP [g0 p0] hu] x x'.
+have g1 : (0 < group)%N by move: g0; clear; lia.
+have p1 : (0 < points s)%N by move: p0; clear; lia.
+have [q eq] : exists q, units s = (q * group)%N.
+  move: hu; rewrite nat_eqE => /eqP hu; exists (Nat.div (units s) group).
+  by have := PeanoNat.Nat.div_mod (units s) group; rewrite hu -multE; move: g1; clear; lia.
+have e : len s = (q * (group * points s))%N by rewrite mulnA -eq; case: (s) => [n|c a b] /=; rewrite ?muln1.
+pose P := points s; pose place G r v := (G * (group * P) + (r * P + v))%N.
+have parts G r v : (r < group)%N -> (v < P)%N ->
+    [/\ Nat.div (place G r v) P = (G * group + r)%N, Nat.div (Nat.div (place G r v) P) group = G,
+      Nat.modulo (Nat.div (place G r v) P) group = r & Nat.modulo (place G r v) P = v].
+  move=> hr hv; have [h1 h2 h3] := parts3 G hr hv.
+  have e1 : (place G r v %/ P = G * group + r)%N by rewrite /place mulnA addnA -mulnDl divnMDl // divn_small // addn0.
+  rewrite !div_of_nat // !mod_of_nat // e1; split=> //; first by rewrite divnMDl // divn_small // addn0.
+  by rewrite modnMDl modn_small.
+have square (u v : 'cV[F]_(len s)) : sqn (u - v) = \sum_(m < q * (group * P)) (at_place u m - at_place v m) ^+ 2.
+  rewrite /sqn /dot -(big_mkord xpredT (fun m => (at_place u m - at_place v m) ^+ 2)) -e big_mkord.
+  by apply: eq_bigr => i _; rewrite !mxE /at_place (insubT (fun k => (k < len s)%N) (ltn_ord i)) -expr2; congr ((u _ _ - v _ _) ^+ 2); apply: val_inj.
+have split3' (f : nat -> F) : \sum_(m < q * (group * P)) f m = \sum_(G < q) \sum_(v < P) \sum_(r < group) f (place G r v).
+  by rewrite (@split3 F q group P (fun G r v => f (place G r v)) f) //; apply: eq_bigr => G _; rewrite exchange_big.
+rewrite !square (split3' (fun m => (at_place (sorted_groups group x) m - at_place (sorted_groups group x') m) ^+ 2)).
+rewrite (split3' (fun m => (at_place x m - at_place x' m) ^+ 2)); apply: ler_sum => G _; apply: ler_sum => v _.
+pose L (z : 'cV[F]_(len s)) := [seq at_place z (place G j v) | j <- iota 0 group].
+have sL z : size (L z) = group by rewrite size_map size_iota.
+have val z (r : 'I_group) : at_place (sorted_groups group z) (place G r v) = nth 0 (sort <=%R (L z)) r.
+  have hm : (place G r v < len s)%N.
+    rewrite e /place (leq_trans (_ : _ < G.+1 * (group * P))%N) ?leq_mul2r ?ltn_ord ?orbT // mulSn addnC ltn_add2r.
+    by rewrite (leq_trans (_ : _ < r.+1 * P)%N) ?leq_mul2r ?ltn_ord ?orbT // mulSn addnC ltn_add2r.
+  rewrite /at_place (insubT (fun k => (k < len s)%N) hm) mxE /=.
+  have [e1 e2 e3 e4] := parts G r v (ltn_ord r) (ltn_ord v); rewrite -/P e3; congr (nth 0 (sort _ _) _).
+  rewrite /group_places map_listE seqE -map_comp; apply: eq_map => j /=; congr (at_place z _).
+  by rewrite -/P e2 e4 /place mulnA addnA -mulnDl.
+have plain z (r : 'I_group) : at_place z (place G r v) = nth 0 (L z) r by rewrite (nth_map 0%N) ?size_iota // nth_iota.
+under eq_bigr => r _ do rewrite !val.
+under [X in _ <= X]eq_bigr => r _ do rewrite !plain.
+by rewrite -!gapE ?size_sort ?sL //; apply: gap_sort; rewrite !sL.
 Qed.
 
 Lemma steps_nonexpansive n (R : 'cV[F]_n -> 'cV[F]_n -> Prop) k :
@@ -84,13 +238,11 @@ Theorem layer_sound l s p a b : check_layer l s p = Some (a, b) ->
       sqn (y - y') <= zc a / zc b * sqn (x - x')].
 Proof.
 have one : zc 1 / zc 1 = 1 by rewrite divff // oner_eq0.
-rewrite /check_layer; case fits: (layer_fits l s) => //; case: l fits => [l|g|mean d dev e|m h h_den k [l g|l g v]] fits //.
+rewrite /check_layer; case fits: (layer_fits l s) => //; case: l fits => [l|g|mean d dev e|m h h_den k [l g|l g v]|from upto g|low high e|k] fits //.
 - case: p => [|p|p kn kd] // /norm_bound_sound -/(_ F) [h1 h2 h3]; split=> // x x' y y' -> ->.
   by rewrite /linear_map opprD addrACA subrr addr0 -mulmxBr.
-- case: p => // ; case hg: (check_slope g) => // -[<- <-]; split=> // x x' y y' -> ->; rewrite one mul1r.
-  have [a0 a1 hs] := slope_sound hg.
-  have [_ h] := slope_lipschitz (n := len s) a1 (fun _ => hs); apply: le_trans (h _ _) _.
-  by rewrite (ger0_norm a0) (ger0_norm ler01) (max_r a1) expr1n mul1r.
+- case: p => // -[<- <-]; have [a0 b0 _ h] := slope_bound_sound fits; split=> // x x' y y' -> ->.
+  by apply: by_each => i; rewrite !mxE.
 - case: p => // -[<- <-]; split; first by apply/Z.leb_le; apply: Z.square_nonneg.
     move: fits => /=; rewrite !forallbE -!andbA => /and5P [_ _ hd _ _].
     by have [m0 _] := least_sound hd; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
@@ -110,6 +262,12 @@ rewrite /check_layer; case fits: (layer_fits l s) => //; case: l fits => [l|g|me
     move: (zc c) (zc q) qp (zc h) (zc h_den) hp (zc kn) (zc kd) kd0 => C Q Q0 H D D0 N K K0 le.
     have e : H / D * (N / K) * (C / Q) * (K * D * Q) = H * N * C by field; rewrite !lt0r_neq0.
     by rewrite -(ler_pmul2r (_ : 0 < K * D * Q)) ?e ?mulr_gt0 // (_ : 2%:R * (K * D * Q) = 2%:R * K * D * Q) //; ring.
+- case: p => // -[<- <-]; have [a0 b0 h1 h] := slope_bound_sound fits; split=> // x x' y y' -> ->.
+  apply: by_each => i; rewrite !mxE; case: (is_between _ _ _ _) => //.
+  by apply: ler_pemull => //; apply: sqr_ge0.
+- case: p => // -[<- <-]; split=> // x x' y y' -> ->; rewrite one.
+  by apply: by_each => i; rewrite !mxE mul1r; apply: clip_square.
+- by case: p => // -[<- <-]; split=> // x x' y y' -> ->; rewrite one mul1r; apply: sort_lipschitz.
 Qed.
 
 Theorem layers_sound ls ps s a b : check_layers ls ps s = Some (a, b) ->
@@ -135,66 +293,65 @@ Proof.
 move=> e; subst m; congr sqn; apply/colP => i; rewrite mxE (insubT (fun k => (k < n)%N) (ltn_ord i)); congr (x _ 0); exact: val_inj.
 Qed.
 
-Lemma young_scaled (k P Q D : F) : 0 < k -> 0 <= P - 2%:R * (k * D) + k ^+ 2 * Q -> 2%:R * D <= k^-1 * P + k * Q.
+(* A large number, that is never to be unfolded. *)
+Lemma root_den_pos : Z.ltb 0 root_den.
+Proof. exact: isT. Qed.
+Opaque root_den.
+
+Lemma branch_root_sound a b : Z.leb 0 a -> Z.ltb 0 b ->
+  Z.leb 0 (branch_root (a, b)) /\ zc a / zc b <= over root_den (branch_root (a, b)) ^+ 2.
 Proof.
-move=> k0 h; rewrite -subr_ge0 -(pmulr_rge0 _ k0).
-have -> : k * (k^-1 * P + k * Q - 2%:R * D) = P - 2%:R * (k * D) + k ^+ 2 * Q by field; rewrite lt0r_neq0.
-exact: h.
+move=> a0 b0; rewrite /branch_root /=.
+have k0 := root_den_pos.
+have ak : Z.leb 0 (Z.mul a (Z.mul root_den root_den)).
+  by apply/Z.leb_le/Z.mul_nonneg_nonneg; [apply/Z.leb_le | apply: Z.square_nonneg].
+have [r0] := root_up_sound ak b0; move: (root_up _ _) r0 => r r0; rewrite -(zc_le F) !zcM => h; split=> //.
+have kp := zc_gt0 F k0; have bp := zc_gt0 F b0; rewrite /over; move: (zc root_den) (zc a) (zc b) (zc r) h kp bp => k' A B R h kp bp.
+by rewrite expr_div_n ler_pdivl_mulr ?exprn_gt0 // mulrAC ler_pdivr_mulr // !expr2 [X in _ <= X]mulrC.
 Qed.
 
-Lemma branches_sound n branches ps s a b : check_branches branches ps s = Some (a, b) ->
+Lemma branches_sound n branches ps s r : check_branches branches ps s = Some r ->
   all (fun ls => len (layers_out ls s) == n) branches ->
-  [/\ Z.leb 0 a, Z.ltb 0 b & forall (x x' : 'cV[F]_(len s)) (y y' : 'cV[F]_n), sum_means branches x y -> sum_means branches x' y' ->
-      sqn (y - y') <= (size branches)%:R * (zc a / zc b * sqn (x - x'))].
+  Z.leb 0 r /\ forall (x x' : 'cV[F]_(len s)) (y y' : 'cV[F]_n), sum_means branches x y -> sum_means branches x' y' ->
+      sqn (y - y') <= over root_den r ^+ 2 * sqn (x - x').
 Proof.
-elim: branches ps a b => [|ls branches IH] [|p ps] a b //=.
-  by move=> [<- <-] _; split=> // x x' y y' -> ->; rewrite subr0 sqn0 mul0r.
-case h1: (check_layers ls p s) => [[a1 b1]|] //; case h2: (check_branches _ _ _) => [[a2 b2]|] // [<- <-] /andP [/eqP el hl].
-have [p1 q1 m1] := layers_sound h1; have [p2 q2 m2] := IH _ _ _ h2 hl; split.
-- by move: p1 q1 p2 q2 => /Z.leb_le ? /Z.ltb_lt ? /Z.leb_le ? /Z.ltb_lt ?; apply/Z.leb_le; nia.
-- by apply/Z.ltb_lt; apply: Z.mul_pos_pos; apply/Z.ltb_lt.
+have k0 := root_den_pos.
+elim: branches ps r => [|ls branches IH] [|p ps] r //=.
+  by move=> [<-] _; split=> // x x' y y' -> ->; rewrite subr0 sqn0 mulr_ge0 ?sqr_ge0 ?sqn_ge0.
+case h1: (check_layers ls p s) => [[a b]|] //; case h2: (check_branches _ _ _) => [r2|] // [<-] /andP [/eqP el hl].
+have [p1 q1 m1] := layers_sound h1; have [r0 m2] := IH _ _ h2 hl; have [b0 hb] := branch_root_sound p1 q1.
+split; first by move: (branch_root _) b0 r0 => c; clear; lia.
 move=> x x' y y' [z [u [nz su ->]]] [z' [u' [nz' su' ->]]].
-rewrite opprD addrACA resized_sub; have hz := m1 _ _ _ _ nz nz'; have hu := m2 _ _ _ _ su su'.
-rewrite -(resized_norm _ el) in hz.
-have A0 := over_ge0 q1 p1; have B0 := over_ge0 q2 p2; have B1 := zc_gt0 F q1; have B2 := zc_gt0 F q2.
-have -> : zc (Z.add (Z.mul a1 b2) (Z.mul a2 b1)) / zc (Z.mul b1 b2) = zc a1 / zc b1 + zc a2 / zc b2.
-  by rewrite zcD !zcM; field; rewrite !lt0r_neq0.
-move: (resized n (z - z')) (u - u') (sqn (x - x')) (sqn_ge0 (x - x')) hz hu A0 B0; rewrite /network_sound.over.
-move: (zc a1 / zc b1) (zc a2 / zc b2) => A B v w S S0 hv hw A0 B0.
-case: branches {IH h2 hl m2 su su'} hw => [|l branches] /= hw.
-  have w0 : w = 0 by apply: sqn_eq0; apply/eqP; rewrite eq_le sqn_ge0 andbT; move: hw; rewrite mul0r.
-  by rewrite w0 add0r mul1r mulrDl; apply: le_trans hv _; rewrite ler_addl mulr_ge0.
-set k : F := (size branches).+1%:R in hw *; have k0 : 0 < k by rewrite ltr0n.
-have -> : (size branches).+2%:R = k + 1 :> F by rewrite /k -(natrD _ _ 1) addn1.
-have y0 : 2%:R * dot w v <= k^-1 * sqn w + k * sqn v.
-  by apply: young_scaled => //; have := sqn_ge0 (w - k *: v); rewrite sqnB dotZr sqnZ.
-rewrite sqnD.
-have w1 : k^-1 * sqn w <= B * S by rewrite mulrC ler_pdivr_mulr // mulrC.
-have e : (k + 1) * ((A + B) * S) = (k * (B * S) + B * S) + (k * (A * S) + A * S) by ring.
-rewrite e.
-have y1 : sqn w + 2%:R * dot w v <= (k * (B * S) + B * S) + k * (A * S).
-  rewrite -addrA; apply: ler_add hw (le_trans y0 _); apply: ler_add w1 _.
-  by rewrite ler_pmul2l.
-by rewrite (addrA (k * (B * S) + B * S)); apply: ler_add y1 hv.
+rewrite opprD addrACA resized_sub; set c := branch_root _ in b0 hb *.
+have -> : over root_den (Z.add c r2) = over root_den r2 + over root_den c by rewrite /over zcD mulrDl addrC.
+apply: triangle; [exact: over_ge0 | exact: over_ge0 | exact: sqn_ge0 | exact: m2 su su' | ].
+by rewrite (resized_norm _ el); apply: le_trans (m1 _ _ _ _ nz nz') _; apply: ler_wpmul2r hb; exact: sqn_ge0.
 Qed.
+
+Lemma fit_branches branches s : branches_fit branches s ->
+  all (fun ls => len (layers_out ls s) == len (branches_out branches s)) branches.
+Proof. by move=> /andP [_]; rewrite forallbE (eq_all (fun ls => nat_eqE (len (layers_out ls s)) _)). Qed.
 
 Theorem block_sound b s p c d : check_block b p s = Some (c, d) ->
   [/\ Z.leb 0 c, Z.ltb 0 d & forall (x x' : 'cV[F]_(len s)) y y', @block_means F b s x y -> @block_means F b s x' y' ->
       sqn (y - y') <= zc c / zc d * sqn (x - x')].
 Proof.
-case: b p => [l|branches] [p|ps] //; first exact: layer_sound.
-rewrite /check_block; case fits: (block_fits _ s) => //; case hb: (check_branches _ _ _) => [[a b]|] // [<- <-].
-move: fits => /andP [b0]; rewrite forallbE (eq_all (fun ls => nat_eqE (len (layers_out ls s)) (len (block_out (Mean branches) s)))) => hl.
-have [a0 d0 m] := branches_sound hb hl.
-have k0 : (0 < size branches)%N by move: b0; rewrite -[List.length _]/(size branches); lia.
-have m0 : Z.ltb 0 (Z.of_nat (size branches)) by lia.
-split=> //; first by apply/Z.ltb_lt; apply: Z.mul_pos_pos; apply/Z.ltb_lt.
-move=> x x' y y' [z hz ->] [z' hz' ->]; rewrite -scalerBr sqnZ zcM zc_of_nat.
-have kp : 0 < (size branches)%:R :> F by rewrite ltr0n.
-have h := m _ _ _ _ hz hz'; have D0 := zc_gt0 F d0.
-have e (k A B v : F) : 0 < k -> 0 < B -> A / (B * k) * v = k^-1 ^+ 2 * (k * (A / B * v)).
-  by move=> kk bb; field; rewrite !lt0r_neq0.
-by rewrite e // ler_pmul2l // exprn_gt0 // invr_gt0.
+have square m r : zc (Z.mul r r) / zc (Z.mul m m) = over m r ^+ 2 by rewrite !zcM /over expr2 mulf_div.
+case: b p => [l|branches|branches] [p|ps] //; first exact: layer_sound.
+- rewrite /check_block; case fits: (branches_fit _ s) => //; case hb: (check_branches _ _ _) => [r|] //= [<- <-].
+  have [r0 m] := branches_sound hb (fit_branches fits); have k0 := branches_pos fits.
+  have m0 : Z.ltb 0 (Z.mul root_den (Z.of_nat (size branches))) by apply/Z.ltb_lt/Z.mul_pos_pos; [apply/Z.ltb_lt/root_den_pos | move: k0; clear; lia].
+  split; first by apply/Z.leb_le/Z.square_nonneg.
+    by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+  move=> x x' y y' [z hz ->] [z' hz' ->]; rewrite -scalerBr sqnZ square.
+  have -> : over (Z.mul root_den (Z.of_nat (List.length branches))) r = over root_den r * (size branches)%:R^-1.
+    by rewrite /over zcM zc_of_nat invfM mulrA.
+  have e (A B S : F) : (A * B) ^+ 2 * S = B ^+ 2 * (A ^+ 2 * S) by ring.
+  rewrite e; have h := m _ _ _ _ hz hz'; move: (over root_den r ^+ 2 * _) h => T h.
+  by apply: ler_wpmul2l h; apply: sqr_ge0.
+- rewrite /check_block; case fits: (branches_fit _ s) => //; case hb: (check_branches _ _ _) => [r|] //= [<- <-].
+  have [r0 m] := branches_sound hb (fit_branches fits).
+  split; [by apply/Z.leb_le/Z.square_nonneg | by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt/root_den_pos | by move=> x x' y y' hy hy'; rewrite square; apply: m hy hy'].
 Qed.
 
 Theorem blocks_sound bs ps s a b : check_blocks bs ps s = Some (a, b) ->

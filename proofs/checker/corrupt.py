@@ -11,6 +11,7 @@ with the old SHA-256, which must be refused in any case.
   other                         every tensor is drawn anew
   slope, step, steps, std       numbers of the architecture change
   mode, moved                   what lies beyond a border changes, a channel is moved elsewhere
+  joined, sorted                a sum becomes a mean or a mean a sum, other groups are sorted
   sample, swapped samples       a sample becomes another one, two samples change places
   alpha                         alpha + beta falls below |W|^2, of which |W v|^2 / |v|^2 is an exact lower bound
   lipschitz, radius, class, number   claims of the witness change
@@ -73,12 +74,16 @@ class Case:
             del specs[i]
             # the proofs of the layers behind it move with them
             words = w.words
-            for k in sorted(w.proofs):
-                if k > i:
-                    words[w.proofs[k]["at"] + 1] = str(k - 1)
+            gone = []
+            for k, p in w.proofs.items():
+                first, *rest = str(k).split(".")
+                if int(first) > i:
+                    words[p["at"] + 1] = ".".join([str(int(first) - 1)] + rest)
+                elif int(first) == i:
+                    gone.append((p["at"], p["end"]))
             words[w.layers + 1] = str(w.number(w.layers + 1) - 1)
-            if i in w.proofs:
-                del words[w.proofs[i]["at"] : w.proofs[i]["end"]]
+            for start, end in sorted(gone, reverse=True):
+                del words[start:end]
             w = Witness(" ".join(words))
         elif kind == "swapped layers":
             pairs = [(a, b) for a in net.tensors for b in net.tensors if a < b and net.tensors[a][1] == net.tensors[b][1]]
@@ -94,7 +99,8 @@ class Case:
             if not found:
                 return None
             s = rng.choice(found)
-            s.pop("slope", None)
+            for key in ("slope", "min", "max", "channels"):
+                s.pop(key, None)
             s["function"] = rng.choice(["relu", "identity"])
         elif kind in ("step", "steps"):
             found = [layer for layer in specs if layer["type"] == "flow"]
@@ -119,6 +125,20 @@ class Case:
                 return None
             s, key = rng.choice(found)
             s[key] = "circular" if s[key] == "zeros" else "zeros"
+        elif kind == "joined":
+            # a sum becomes a mean, or the other way round
+            found = [layer for layer in specs if "branches" in layer]
+            if not found:
+                return None
+            layer = rng.choice(found)
+            layer["type"] = "mean" if layer["type"] == "sum" else "sum"
+        elif kind == "sorted":
+            found = [(i, layer) for i, layer in enumerate(specs) if layer["type"] == "sort"]
+            if not found:
+                return None
+            i, layer = rng.choice(found)
+            units = net.shapes()[i][0]
+            layer["group"] = rng.choice([k for k in range(1, units + 1) if units % k == 0])
         elif kind == "moved":
             found = [layer for layer in specs if layer["type"] == "shift"]
             if not found:
@@ -134,14 +154,14 @@ class Case:
                 x[m * n : (m + 1) * n] = a
             data.tensors["x"] = (dtype, shape, x)
         elif kind == "alpha":
-            k = rng.choice(sorted(w.proofs))
+            k = rng.choice(sorted(w.proofs, key=str))
             p = w.proofs[k]
-            spec = specs[k]["field"]["operator"] if specs[k]["type"] == "flow" else specs[k]
+            spec, shape = net.at(k)
+            spec = spec["field"]["operator"] if spec["type"] == "flow" else spec
             if spec["type"] == "dense":
                 rows, columns = net.tensors[spec["weight"]][1]
                 entries = [Fraction(v) for v in net.tensors[spec["weight"]][2]]
             else:
-                shape = net.shapes()[k]
                 if math.prod(shape) > 200:
                     return None
                 matrix = net.columns(spec, shape)
@@ -213,7 +233,7 @@ class Case:
         return True
 
 
-KINDS = ["zeroed", "scaled", "entry", "bias", "dropped", "swapped layers", "other", "slope", "step", "steps", "std", "mode", "moved", "sample",
+KINDS = ["zeroed", "scaled", "entry", "bias", "dropped", "swapped layers", "other", "slope", "step", "steps", "std", "mode", "moved", "joined", "sorted", "sample",
          "swapped samples", "alpha", "lipschitz", "radius", "class", "number"]
 
 

@@ -38,9 +38,9 @@ let with_proof proofs i l = match l, List.assoc_opt i proofs with
 
 let block_with_proof proofs i = function
   | Single l -> let (l, p) = with_proof proofs [ i ] l in (Single l, Alone p)
-  | Mean branches ->
+  | (Mean branches | Sum branches) as b ->
     let branch k = List.mapi (fun j l -> snd (with_proof proofs [ i; k; j ] l)) in
-    (Mean branches, Branches (List.mapi branch branches))
+    (b, Branches (List.mapi branch branches))
 
 let class_name i = function
   | Some label -> Printf.sprintf "class %d (label %s)" i (Z.to_string label)

@@ -133,7 +133,7 @@ let build (file : Tensors.file) =
   (* a slope on the negative side, or the name of a function that has none *)
   let activation v ~with_type =
     let extra = if with_type then [ "type" ] else [] in
-    let found = fields "an activation" ~required:("function" :: extra) ~optional:[ "slope" ] v in
+    let found = fields "an activation" ~required:("function" :: extra) ~optional:("slope" :: if with_type then [ "channels" ] else []) v in
     let name = text "function" (need found "function") in
     if get found "slope" <> None && name <> "leaky_relu" then bad "the function %S has no slope" name;
     match name with
@@ -143,7 +143,8 @@ let build (file : Tensors.file) =
       let x = stored "a slope" (need found "slope") in
       let scale = Tensors.scale_of [ [| x |] ] in
       Ok { slope_num = Tensors.over scale x; slope_den = Z.shift_left Z.one scale }
-    | "abs" | "tanh" | "sigmoid" | "softplus" -> Error name
+    | "abs" -> Ok { slope_num = Z.minus_one; slope_den = Z.one }
+    | "tanh" | "sigmoid" | "softplus" | "elu" | "silu" | "gelu" | "hardtanh" -> Error name
     | _ -> bad "the unknown function %S" name in
   let field v = match kind "a field" v with
     | "gradient" ->
@@ -192,9 +193,26 @@ let build (file : Tensors.file) =
       let mean = numbers "a mean" (need found "mean") and std = numbers "a deviation" (need found "std") in
       let s = Tensors.scale_of [ mean ] and t = Tensors.scale_of [ std ] in
       Known (Normalize (over s mean, Z.shift_left Z.one s, over t std, Z.shift_left Z.one t))
-    | "activation" -> (match activation v ~with_type:true with
-      | Ok g -> Known (Activation g)
-      | Error name -> Unknown ("the activation " ^ name))
+    | "activation" when (match v with Json.Object found -> List.assoc_opt "function" found = Some (Json.String "hardtanh") | _ -> false) ->
+      let found = fields "an activation" ~required:[ "type"; "function" ] ~optional:[ "min"; "max"; "channels" ] v in
+      let bound name default = match get found name with Some x -> stored "a bound" x | None -> (default, 0) in
+      let low = bound "min" (-1) and high = bound "max" 1 in
+      let e = Tensors.scale_of [ [| low; high |] ] in
+      if get found "channels" <> None then Unknown "hardtanh of some channels"
+      else Known (Clip (Tensors.over e low, Tensors.over e high, Z.shift_left Z.one e))
+    | "activation" ->
+      let channels = match v with Json.Object found -> get found "channels" | _ -> None in
+      (match activation v ~with_type:true, channels with
+       | Ok g, None -> Known (Activation g)
+       | Ok g, Some (Json.List [ first; last ]) ->
+         let first = natural "a channel" first and last = natural "a channel" last in
+         if first >= last || last > (match shape with Features n -> n | Image (c, _, _) -> c) then bad "it has no such channels";
+         Known (Partial (first, last, g))
+       | Ok _, Some _ -> bad "the channels are no list of two numbers"
+       | Error name, _ -> Unknown ("the activation " ^ name))
+    | "sort" ->
+      let found = fields "a layer" ~required:[ "type"; "group" ] ~optional:[] v in
+      Known (Sort (natural "a group" (need found "group")))
     | "mirror" -> ignore (fields "a layer" ~required:[ "type" ] ~optional:[] v); Known (Affine { one with op = Mirror })
     | "flatten" -> ignore (fields "a layer" ~required:[ "type" ] ~optional:[] v); Known (Affine one)
     | "pad_channels" | "first_channels" ->
@@ -240,8 +258,10 @@ let build (file : Tensors.file) =
     let (_, out, layers, shapes) = List.fold_left step (0, s, [], []) specs in
     (List.rev layers, List.rev shapes, out)
   and entry prefix s spec =
-    if kind "a layer" spec = "mean" then mean prefix s (fields "a mean" ~required:[ "type"; "branches" ] ~optional:[] spec)
-    else begin
+    match kind "a layer" spec with
+    | "mean" -> branches prefix s (fun b -> Mean b) spec
+    | "sum" -> branches prefix s (fun b -> Sum b) spec
+    | _ -> begin
       let l = layer s spec in
       (match kind "a layer" spec, l, s with
        | "pad_channels", Known (Affine { op = Channels n; _ }), Image (c, _, _) when n < c -> bad "it has %d channels already" c
@@ -252,7 +272,8 @@ let build (file : Tensors.file) =
       | Known l when layer_fits l s -> (Known (Single l), bounded (layers_out [ l ] s))
       | Known _ -> bad "it does not fit its input of %s numbers" (show s)
     end
-  and mean prefix s found =
+  and branches prefix s join spec =
+    let found = fields "a layer with branches" ~required:[ "type"; "branches" ] ~optional:[] spec in
     let branch k = function
       | Json.List specs -> let (layers, _, out) = walk (Printf.sprintf "%s%d." prefix k) s specs in (layers, out)
       | _ -> bad "a branch is no list" in
@@ -263,12 +284,12 @@ let build (file : Tensors.file) =
     if List.exists (fun (_, other) -> other <> out) branches then bad "its branches have outputs of different shapes";
     let plain = function
       | Known (Single l) -> l
-      | Known (Mean _) -> raise (Foreign "a mean within a mean")
+      | Known (Mean _ | Sum _) -> raise (Foreign "branches within branches")
       | Unknown what -> raise (Foreign what) in
-    match Mean (List.map (fun (layers, _) -> List.map plain layers) branches) with
+    match join (List.map (fun (layers, _) -> List.map plain layers) branches) with
     | b when block_fits b s -> (Known b, out)
     | _ -> bad "it does not fit its input of %s numbers" (show s)
-    | exception Foreign what -> (Unknown ("a mean with " ^ what), out) in
+    | exception Foreign what -> (Unknown ("branches with " ^ what), out) in
   let (layers, shapes, _) = walk "" input specs in
   if wide && not !named then bad "it has tensors of F64, and no layer that this checker knows names one";
   (input, layers, shapes)

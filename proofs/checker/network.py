@@ -84,6 +84,17 @@ class Network:
             shape = self.after(layer, shape)
         return all_shapes + [shape]
 
+    def at(self, name):
+        """The layer that a witness calls by a name, and the shape that goes into it."""
+        i, *path = map(int, str(name).split("."))
+        layer, shape = self.spec["layers"][i], self.shapes()[i]
+        if path:
+            branch = layer["branches"][path[0]]
+            for part in branch[: path[1]]:
+                shape = self.after(part, shape)
+            layer = branch[path[1]]
+        return layer, shape
+
     def after(self, layer, shape):
         """The shape that comes out of a layer."""
         kind = layer["type"]
@@ -102,7 +113,7 @@ class Network:
         if kind == "space_to_depth":
             k = layer["block"]
             return [shape[0] * k * k, shape[1] // k, shape[2] // k]
-        if kind == "mean":
+        if kind in ("mean", "sum"):
             for inner in layer["branches"][0]:
                 shape = self.after(inner, shape)
         return shape
@@ -148,7 +159,7 @@ class Network:
 
     def slope(self, activation):
         function = activation["function"]
-        return {"identity": 1, "relu": 0}[function] if function != "leaky_relu" else self.number(activation["slope"])
+        return {"identity": 1, "relu": 0, "abs": -1}[function] if function != "leaky_relu" else self.number(activation["slope"])
 
     def act(self, activation, x):
         a = self.slope(activation)
@@ -164,8 +175,15 @@ class Network:
         kind, number = layer["type"], self.number
         if kind in ("dense", "conv2d"):
             return self.linear(layer, shape, x)
+        if kind == "activation" and layer["function"] == "hardtanh":
+            return [min(max(v, number(layer.get("min", -1))), number(layer.get("max", 1))) for v in x]
         if kind == "activation":
-            return self.act(layer, x)
+            p, (first, last) = math.prod(shape[1:]), layer.get("channels", [0, shape[0]])
+            return x[: first * p] + self.act(layer, x[first * p : last * p]) + x[last * p :]
+        if kind == "sort":
+            p, k = math.prod(shape[1:]), layer["group"]
+            groups = [[sorted(x[(g * k + j) * p + q] for j in range(k)) for q in range(p)] for g in range(shape[0] // k)]
+            return [groups[u // k][q][u % k] for u in range(shape[0]) for q in range(p)]
         if kind == "normalize":
             p = math.prod(shape[1:])
             return [(v - number(layer["mean"][i // p])) / number(layer["std"][i // p]) for i, v in enumerate(x)]
@@ -200,14 +218,14 @@ class Network:
         if kind == "mirror":
             w = shape[2]
             return [x[i - i % w + w - 1 - i % w] for i in range(len(x))]
-        if kind == "mean":
+        if kind in ("mean", "sum"):
             values = []
             for branch in layer["branches"]:
                 z, s = x, shape
                 for inner in branch:
                     z, s = self.layer(inner, s, z), self.after(inner, s)
                 values.append(z)
-            return [sum(v) / number(len(values)) for v in zip(*values)]
+            return [sum(v) / number(len(values) if kind == "mean" else 1) for v in zip(*values)]
         if kind == "flow":
             rows, weights, _ = METHODS[layer["method"]]
             h = number(layer["step"])

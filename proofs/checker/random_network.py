@@ -145,6 +145,20 @@ class Builder:
                 "field": {"type": "gradient", "activation": self.activation(), "operator": operator}}
 
 
+    def nonlinear(self, units):
+        """A layer of functions, each of one coordinate or of a few; all of them in turn."""
+        group = max(k for k in (1, 2, 3) if units % k == 0)
+        of_some = {"type": "activation", "function": "abs", "channels": [1, units]}
+        return [{"type": "activation", "function": "leaky_relu", "slope": 0.125}, {"type": "sort", "group": group},
+                {"type": "activation", "function": "hardtanh", "min": -0.75, "max": 1.5}, {"type": "activation", "function": "abs"},
+                of_some, {"type": "activation", "function": "leaky_relu", "slope": 1.75},
+                {"type": "sort", "group": units}][self.seed // 2 % 7]
+
+    def residual(self, branch):
+        """What comes in and a branch of it, added or averaged."""
+        return {"type": self.rng.choice(["sum", "mean"]), "branches": self.rng.choice([[[], branch], [branch, [], []]])}
+
+
 def layers(b, image):
     rng = b.rng
     if image:
@@ -174,11 +188,13 @@ def layers(b, image):
             c, n = 2, 4 if stride == 1 else 5 - kernel
         if rng.random() < 0.5:
             b.layers.append({"type": "channel_affine", "scale": b.tensor([c], 1.0), "shift": rng.choice([None, b.tensor([c], 0.5)])})
-        b.layers.append(dict(b.activation(), type="activation"))
+        b.layers.append(b.nonlinear(c))
+        if b.branches and rng.random() < 0.6:
+            b.layers.append(b.residual([b.conv(c, c, 1, 1, 0), dict(b.activation(), type="activation")]))
         b.layers.append({"type": "pad_channels", "channels": c + 1})
-        if rng.random() < 0.5:
+        if rng.random() < 0.7:
             groups = [[1, rng.randrange(-1, 2), rng.randrange(-1, 2)], [rng.randrange(1, c + 1), 0, rng.randrange(-1, 2)]]
-            b.layers.append({"type": "shift", "groups": groups, "mode": rng.choice(["zeros", "circular"])})
+            b.layers.append({"type": "shift", "groups": groups, "mode": ["zeros", "circular"][b.seed // 2 % 2]})
         b.layers.append(b.flow(b.conv(2, c + 1, 3, 1, 1, "circular") if n >= 3 and rng.random() < 0.4 else
                                b.conv(2, c + 1, rng.choice([1, 3]), 1, 0) if n >= 3 else b.conv(2, c + 1, 1, 1, 0)))
         if rng.random() < 0.5:
@@ -194,7 +210,9 @@ def layers(b, image):
         shape = [rng.randrange(3, 8)]
         width = rng.randrange(3, 8)
         b.layers.append(b.dense(width, shape[0]))
-        b.layers.append(dict(b.activation(), type="activation"))
+        b.layers.append(b.nonlinear(width))
+        if b.branches and rng.random() < 0.6:
+            b.layers.append(b.residual([b.dense(width, width), {"type": "sort", "group": 1}]))
         for _ in range(rng.randrange(3)):
             b.layers.append(b.flow(b.dense(rng.randrange(2, 7), width, 0.7)))
         if rng.random() < 0.5:
@@ -203,46 +221,65 @@ def layers(b, image):
     return shape
 
 
-def files(seed):
+def prove(b, net, layer, shape, name):
+    """The words of the proofs of a layer, and the square of its Lipschitz constant, which they prove; a flow gets its step."""
+    kind = layer["type"]
+    if kind in ("sum", "mean"):
+        words, total = [], 0
+        for k, branch in enumerate(layer["branches"]):
+            squared, inner = Fraction(1), shape
+            for j, part in enumerate(branch):
+                proofs, factor = prove(b, net, part, inner, f"{name}.{k}.{j}")
+                words, squared, inner = words + proofs, squared * factor, net.after(part, inner)
+            q = math.ceil(squared * 4**64)
+            total += math.isqrt(q) + (math.isqrt(q) ** 2 < q)
+        return words, Fraction(total, 2**64 * (len(layer["branches"]) if kind == "mean" else 1)) ** 2
+    if kind in ("dense", "conv2d", "flow"):
+        operator = layer["field"]["operator"] if kind == "flow" else layer
+        channels = operator["type"] == "conv2d" and net.tensors[operator["weight"]][1][2:] == [1, 1] and operator["stride"] == 1
+        at = [shape[0], 1, 1] if channels and net.padding(operator) == [0, 0] else shape
+        matrix, scale = integers(net.columns(operator, at), net.tensor(operator["bias"])[0] if operator["bias"] else [])
+        around = operator.get("padding_mode") == "circular" and net.padding(operator) != [0, 0]
+        fits = operator["type"] == "conv2d" and "groups" not in operator
+        fits = fits and (not around or [n * operator["stride"] for n in net.windows(operator, shape)] == shape[1:])
+        if fits and b.rng.random() < 0.6:
+            w, size = net.tensor(operator["weight"])
+            w = [int(x * 2**scale) for x in w]
+            twisted = b.rng.choice([(0, 0), (0, 1), (1, 0), (1, 1)])
+            padding, extra = net.padding(operator)[0], b.rng.randrange(2)
+            proof, bound = torus(w, size, shape, operator["stride"], padding, scale, 24, twisted, extra, around)
+        else:
+            proof, bound = gram(matrix, scale, 24)
+        if kind != "flow":
+            return [f"norm {name} {proof}"], bound
+        p, q = METHODS[layer["method"]][2]
+        layer["step"] = float(math.floor(2 * p / (q * bound) * 2**12)) / 2**12
+        return [f"flow {name} radius {p} {q} {proof}"], Fraction(1)
+    if kind == "normalize":
+        return [], 1 / Fraction(min(layer["std"])) ** 2
+    if kind == "channel_affine":
+        return [], Fraction(max(abs(v) for v in net.tensor(layer["scale"])[0]) ** 2)
+    if kind == "avg_pool":
+        return [], Fraction(1, layer["size"] ** 2)
+    if kind == "global_avg_pool":
+        return [], Fraction(1, shape[1] * shape[2])
+    if kind == "activation" and layer["function"] == "leaky_relu":
+        return [], Fraction(max(1, layer["slope"])) ** 2
+    return [], Fraction(1)
+
+
+def files(seed, branches=True):
     """The bytes of a model and of samples, and the text of a witness whose claims are the best that the checker can prove."""
     b = Builder(seed)
+    b.branches = branches
     shape = layers(b, seed % 2 == 1)
     spec = {"format": "dahlquist-model", "version": 1 + seed % 3 // 2, "input": shape, "layers": b.layers}
     net = Network(pack({"dahlquist": json.dumps(spec)}, b.tensors))
     shapes, squared, words = net.shapes(), Fraction(1), []
     spec = net.spec
     for i, layer in enumerate(spec["layers"][:-1]):
-        kind = layer["type"]
-        operator = layer["field"]["operator"] if kind == "flow" else layer
-        if kind in ("dense", "conv2d", "flow"):
-            channels = operator["type"] == "conv2d" and net.tensors[operator["weight"]][1][2:] == [1, 1] and operator["stride"] == 1
-            at = [shapes[i][0], 1, 1] if channels and net.padding(operator) == [0, 0] else shapes[i]
-            matrix, scale = integers(net.columns(operator, at), net.tensor(operator["bias"])[0] if operator["bias"] else [])
-            around = operator.get("padding_mode") == "circular" and net.padding(operator) != [0, 0]
-            fits = operator["type"] == "conv2d" and "groups" not in operator
-            fits = fits and (not around or [n * operator["stride"] for n in net.windows(operator, shapes[i])] == shapes[i][1:])
-            if fits and b.rng.random() < 0.6:
-                (w, size), shape_in = net.tensor(operator["weight"]), shapes[i]
-                w = [int(x * 2**scale) for x in w]
-                twisted = b.rng.choice([(0, 0), (0, 1), (1, 0), (1, 1)])
-                proof, bound = torus(w, size, shape_in, operator["stride"], net.padding(operator)[0], scale, 24, twisted, b.rng.randrange(2), around)
-            else:
-                proof, bound = gram(matrix, scale, 24)
-        if kind == "flow":
-            p, q = METHODS[layer["method"]][2]
-            layer["step"] = float(math.floor(2 * p / (q * bound) * 2**12)) / 2**12
-            words.append(f"flow {i} radius {p} {q} {proof}")
-        elif kind in ("dense", "conv2d"):
-            words.append(f"norm {i} {proof}")
-            squared *= bound
-        elif kind == "normalize":
-            squared /= Fraction(min(layer["std"])) ** 2
-        elif kind == "channel_affine":
-            squared *= max(abs(v) for v in net.tensor(layer["scale"])[0]) ** 2
-        elif kind == "avg_pool":
-            squared /= layer["size"] ** 2
-        elif kind == "global_avg_pool":
-            squared /= shapes[i][1] * shapes[i][2]
+        proofs, factor = prove(b, net, layer, shapes[i], str(i))
+        words, squared = words + proofs, squared * factor
     model = net.pack()
 
     length, count = math.prod(shape), 6

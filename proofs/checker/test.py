@@ -18,16 +18,19 @@ rng = random.Random(7)
 seen = set()
 for case in honest:
     net = Network(case.model)
-    for layer in net.spec["layers"]:
+    for layer in [part for layer in net.spec["layers"] for part in [layer] + sum(layer.get("branches", []), [])]:
         operator = layer.get("field", {}).get("operator", layer)
+        if layer["type"] == "activation":
+            seen.add((layer["function"], "channels" in layer))
         seen.add((operator["type"], operator.get("padding_mode") == "circular" and net.padding(operator) != [0, 0] or operator.get("mode") == "circular"))
 expected = {(kind, False) for kind in ("dense", "conv2d", "activation", "normalize", "channel_affine", "shift", "pad_channels",
-                                       "space_to_depth", "avg_pool", "global_avg_pool", "flatten")} | {("conv2d", True), ("shift", True)}
+                                       "space_to_depth", "avg_pool", "global_avg_pool", "flatten", "sort", "sum", "mean", "relu", "leaky_relu",
+                                       "identity", "abs", "hardtanh")} | {("conv2d", True), ("shift", True), ("abs", True)}
 assert seen == expected, seen ^ expected
 
 # A mean of two branches: the values are those of a second program, and each branch needs its proofs.
 for seed in (1, 3, 5, 7):
-    case = Case(exe, *mirrored(*files(seed)))
+    case = Case(exe, *mirrored(*files(seed, branches=False)))
     status, out, err = case.run(case.witness, case.model, case.samples)
     net, data, w = Network(case.model), Samples(case.samples), Witness(case.witness)
     for k in range(data.count):
@@ -104,7 +107,7 @@ for case in cases:
         changes = [{p["beta"]: str(w.number(p["beta"]) - 1)}]
         entry = p["factor"] + rng.randrange(p["end"] - p["factor"])
         changes.append({entry: str(w.number(entry) + 2**20)})
-        layer = net.spec["layers"][k]
+        layer, _ = net.at(k)
         spec = layer["field"]["operator"] if layer["type"] == "flow" else layer
         if net.tensors[spec["weight"]][1][2] > spec["stride"]:  # else all frequencies are alike
             changes += [{at + i: "periodic" if w.words[at + i] == "twisted" else "twisted"} for i in (3, 4) if w.number(at + i - 2) > 1]

@@ -13,15 +13,15 @@ use super::{
 use crate::{
     activation::Activation,
     error::{Error, Result},
-    model::{Conv2d, Field, Flow, Linear, Map, Method, Pooling},
+    model::{Conv2d, Field, Flow, Linear, Map, Method, Partial, Pooling, Window},
     tableau::{CircleRadius, Tableau},
     tensor::Shape,
 };
 
 /// A layer as the checker sees it, with what its bound needs.
 pub(super) enum Known {
-    /// Coordinates that are moved, or embedded among zeros; a function of slopes in `[0, 1]`: no proof is needed, and the
-    /// squared Lipschitz constant is 1.
+    /// Coordinates that are moved, sorted, or embedded among zeros; a function of slopes in `[−1, 1]`: no proof is needed, and
+    /// the squared Lipschitz constant is 1.
     Plain,
     /// Means over this number of coordinates each.
     Average(usize),
@@ -33,8 +33,10 @@ pub(super) enum Known {
     Affine(Stored, Vec<f64>),
     /// A gradient flow.
     Flow(GradientFlow),
-    /// The mean of branches of layers, none of them a mean.
-    Mean(Vec<Vec<Known>>),
+    /// A function with a slope below 0 of this size, larger than 1.
+    Steep(f64),
+    /// The sum of branches of layers, none of which has branches, over a number: 1, or that of the branches.
+    Branches(Vec<Vec<Known>>, usize),
 }
 
 /// `steps` steps of length `step` of a method for `x' = −Wᵀσ(Wx + b)`.
@@ -75,20 +77,28 @@ impl Known {
                 Self::Average(pooling.area())
             }
             Map::Linear(Linear::GlobalAvgPool {}) => Self::Average(input.points()),
-            Map::Activation(function) => slope(*function).map(|_| Self::Plain)?,
+            Map::Activation(Activation::Hardtanh { .. }) | Map::Window(Window::Sort { .. }) => Self::Plain,
+            Map::Activation(function) | Map::Partial(Partial { function, .. }) => match slope(*function)?.abs() {
+                steep if steep > 1.0 => Self::Steep(steep),
+                _ => Self::Plain,
+            },
             Map::Flow(flow) => Self::Flow(GradientFlow::read(flow, input)?),
-            Map::Mean(branches) => {
-                Self::Mean(branches.iter().map(|branch| Self::branch(branch, input)).collect::<Result<_>>()?)
-            }
+            Map::Mean(branches) => Self::branches(branches, branches.len(), input)?,
+            Map::Sum(branches) => Self::branches(branches, 1, input)?,
             other => return Err(unknown(format!("layer of kind {}", other.kind()))),
         })
     }
 
-    /// Returns the layers of a branch of a mean.
+    fn branches(branches: &[Map], divisor: usize, input: Shape) -> Result<Self> {
+        let branches: Result<_> = branches.iter().map(|branch| Self::branch(branch, input)).collect();
+        Ok(Self::Branches(branches?, divisor))
+    }
+
+    /// Returns the layers of a branch.
     fn branch(map: &Map, input: Shape) -> Result<Vec<Self>> {
         let mut shape = input;
         let mut layer = |map: &Map| match map {
-            Map::Mean(_) => Err(unknown("mean within a mean")),
+            Map::Mean(_) | Map::Sum(_) => Err(unknown("branches within branches")),
             map => {
                 let known = Self::read(map, shape)?;
                 shape = map.output(shape)?;
@@ -100,7 +110,7 @@ impl Known {
 
     /// Returns the text of the proof of layer `i`, empty where none is needed, and its squared Lipschitz constant.
     ///
-    /// That of a mean is the mean of those of its branches: it is not below the square of the mean of the constants.
+    /// That of branches is the square of the sum of their constants, each rounded up as the checker does ([`branch_root`]).
     ///
     /// # Errors
     /// [`Error::StepTooLong`] or [`Error::NotProved`] for a flow that the checker would refuse.
@@ -113,7 +123,7 @@ impl Known {
                 let std = BigRational::new(scaled(*std, scale.into()), BigInt::one() << scale);
                 Ok((String::new(), (&std * &std).recip()))
             }
-            Self::Scale(largest) => {
+            Self::Scale(largest) | Self::Steep(largest) => {
                 let scale = scale_of([largest]);
                 let factor = BigRational::new(scaled(*largest, scale.into()), BigInt::one() << scale);
                 Ok((String::new(), &factor * &factor))
@@ -123,8 +133,8 @@ impl Known {
                 Ok((format!("norm {i} {text}"), squared))
             }
             Self::Flow(flow) => Ok((format!("flow {i} {}", flow.prove()?), BigRational::one())),
-            Self::Mean(branches) => {
-                let (mut text, mut sum) = (String::new(), BigRational::zero());
+            Self::Branches(branches, divisor) => {
+                let (mut text, mut sum) = (String::new(), BigInt::ZERO);
                 for (k, branch) in branches.iter().enumerate() {
                     let mut squared = BigRational::one();
                     for (j, layer) in branch.iter().enumerate() {
@@ -132,12 +142,23 @@ impl Known {
                         text += &proof;
                         squared *= factor;
                     }
-                    sum += squared;
+                    sum += branch_root(&squared);
                 }
-                Ok((text, sum / BigRational::from(BigInt::from(branches.len()))))
+                let constant = BigRational::new(sum, BigInt::from(*divisor) << ROOT_SCALE);
+                Ok((text, &constant * &constant))
             }
         }
     }
+}
+
+/// The scale of the constants of branches.
+const ROOT_SCALE: u32 = 64;
+
+/// Returns the least integer over `2^ROOT_SCALE` whose square is at least `⌈4^ROOT_SCALE · squared⌉` over `4^ROOT_SCALE`.
+fn branch_root(squared: &BigRational) -> BigInt {
+    let square = (squared * BigRational::from(BigInt::one() << (2 * ROOT_SCALE))).ceil().to_integer();
+    let root = square.sqrt();
+    if &root * &root < square { root + 1 } else { root }
 }
 
 impl GradientFlow {
@@ -148,7 +169,9 @@ impl GradientFlow {
         let [Field::Gradient { activation, operator, weights: None }] = &flow.fields[..] else {
             return Err(unknown("flow of such a field"));
         };
-        slope(*activation)?;
+        if !(0.0..=1.0).contains(&slope(*activation)?) {
+            return Err(unknown("flow with a slope outside [0, 1]"));
+        }
         // The checker takes methods by their names.
         let Method::Named(name) = &flow.method else { return Err(unknown("method of one's own")) };
         let tableau = Tableau::by_name(name)?;
@@ -199,8 +222,8 @@ fn slope(function: Activation) -> Result<f64> {
     match function {
         Activation::Identity {} => Ok(1.0),
         Activation::Relu {} => Ok(0.0),
-        Activation::LeakyRelu { slope } if (0.0..=1.0).contains(&slope) => Ok(slope),
-        Activation::LeakyRelu { .. } => Err(unknown("leaky ReLU with a slope outside [0, 1]")),
+        Activation::Abs {} => Ok(-1.0),
+        Activation::LeakyRelu { slope } => Ok(slope),
         _ => Err(unknown(format!("activation {}", function.name()))),
     }
 }
