@@ -130,12 +130,13 @@ let build (file : Tensors.file) =
     | "global_avg_pool" -> ignore (fields "a pool" ~required:[ "type" ] ~optional:[] v); Some { one with op = GlobalPool }
     | _ -> None in
   let need_operator v = match operator v with Some o -> o | None -> bad "an operator of the unknown type %S" (kind "an operator" v) in
-  (* a slope on the negative side, or the name of a function that has none *)
+  (* a slope on the negative side, or the name of a function that has none or more *)
   let activation v ~with_type =
     let extra = if with_type then [ "type" ] else [] in
-    let found = fields "an activation" ~required:("function" :: extra) ~optional:("slope" :: if with_type then [ "channels" ] else []) v in
+    let found = fields "an activation" ~required:("function" :: extra) ~optional:([ "slope"; "alpha"; "min"; "max" ] @ if with_type then [ "channels" ] else []) v in
     let name = text "function" (need found "function") in
-    if get found "slope" <> None && name <> "leaky_relu" then bad "the function %S has no slope" name;
+    List.iter (fun (key, owner) -> if get found key <> None && name <> owner then bad "the function %S has no %s" name key)
+      [ "slope", "leaky_relu"; "alpha", "elu"; "min", "hardtanh"; "max", "hardtanh" ];
     match name with
     | "identity" -> Ok { slope_num = Z.one; slope_den = Z.one }
     | "relu" -> Ok { slope_num = Z.zero; slope_den = Z.one }
@@ -213,6 +214,7 @@ let build (file : Tensors.file) =
     | "sort" ->
       let found = fields "a layer" ~required:[ "type"; "group" ] ~optional:[] v in
       Known (Sort (natural "a group" (need found "group")))
+    | "householder" | "equilibrium" as name -> Unknown ("a layer of the type " ^ name)
     | "mirror" -> ignore (fields "a layer" ~required:[ "type" ] ~optional:[] v); Known (Affine { one with op = Mirror })
     | "flatten" -> ignore (fields "a layer" ~required:[ "type" ] ~optional:[] v); Known (Affine one)
     | "pad_channels" | "first_channels" ->
