@@ -11,7 +11,8 @@
 //! and how much of it a search found; the range of `‖Jᵀg‖` for unit `g`, the gradients that reach the input.
 //!
 //! Steps of the gradient flow follow the proved norm, so that only the direction of its weights counts: as a second family it is
-//! trained by orthogonalized momentum, which moves every direction by the same length; all others by Adam. The others have a fixed length and no constraint in training: their constant is
+//! trained by orthogonalized momentum, which moves every direction by the same length, and as a third one its weights vary from
+//! step to step besides. All others are trained by Adam. They have a fixed length and no constraint in training: their constant is
 //! what it turns out to be, and the table shows the price.
 
 #[path = "../chart/mod.rs"]
@@ -96,16 +97,16 @@ fn main() -> Result<()> {
     for (k, family) in FAMILIES.into_iter().enumerate() {
         let start = std::time::Instant::now();
         let mut network = network(family)?;
-        let (optimiser, peak) = match family {
-            "orthogonalized" => (Optimiser::MUON, 0.1),
-            _ => (Optimiser::Adam { betas: (0.9, 0.99), weight_decay: 0.05 }, 0.005),
+        let (optimiser, peak, rise) = match family {
+            "orthogonalized" | "varying" => (Optimiser::MUON, 0.2, 0.1),
+            _ => (Optimiser::Adam { betas: (0.9, 0.99), weight_decay: 0.05 }, 0.005, 0.25),
         };
         let recipe = Recipe {
             epochs: if options.smoke { 1 } else { options.epochs },
             batch: 128,
             optimiser,
-            schedule: OneCycle { peak, rise: 0.25 },
-            loss: MarginCrossEntropy { temperature: 0.25, offset: 0.2 }.into(),
+            schedule: OneCycle { peak, rise },
+            loss: MarginCrossEntropy { temperature: 0.25, offset: 0.3 }.into(),
             average: None,
             flip: true,
             crop: 0,

@@ -3,7 +3,7 @@
 use dahlquist::{
     Network, Result,
     activation::Activation,
-    field::{GradientField, ResidualField, StructuredField},
+    field::{GradientField, ResidualField, StructuredField, VectorField},
     layer::{AffineLayer, Flow, Layer, Reshape, Splitting, Step},
     model::{Conv2d, Field, Linear, Padding, Pair, Potential, SplitMethod, Tensor},
     operator::{Affine, Dense},
@@ -17,8 +17,8 @@ use rand_distr::{Distribution, StandardNormal};
 
 const IMAGE: Shape = Shape::image(3, 32, 32);
 pub const SPACE: Shape = Shape::image(48, 8, 8);
-pub const FAMILIES: [&str; 7] =
-    ["gradient", "orthogonalized", "dissipative", "antisymmetric", "hamiltonian", "nais", "residual"];
+pub const FAMILIES: [&str; 8] =
+    ["gradient", "orthogonalized", "varying", "dissipative", "antisymmetric", "hamiltonian", "nais", "residual"];
 
 /// Draws convolutions.
 pub struct Weights(pub ChaCha8Rng);
@@ -54,6 +54,14 @@ impl Weights {
             "gradient" | "orthogonalized" => {
                 let field = GradientField::new(operator(&self.biased(48, 72, 1.0), SPACE)?, activation)?;
                 return Ok(Box::new(Flow::new(field, Tableau::euler(), Step::Relative(1.0), 2)?));
+            }
+            "varying" => {
+                // Two steps with weights of their own have as many parameters as one field of twice the width.
+                let mut field = || -> Result<Box<dyn VectorField<f32>>> {
+                    Ok(Box::new(GradientField::new(operator(&self.biased(48, 36, 1.0), SPACE)?, activation)?))
+                };
+                let fields = vec![field()?, field()?];
+                return Ok(Box::new(Flow::boxed(fields, Tableau::euler(), Step::Relative(1.0), 2)?));
             }
             "residual" => {
                 let (inner, outer) = (self.biased(48, 36, 1.4), self.biased(36, 48, 0.5));
