@@ -289,4 +289,92 @@ rewrite (_ : y - _ = (@euler l h h_den g s v - @euler l h h_den g s c) + - (over
 rewrite /euler scalerBr; move: (over _ _ *: _) (over _ _ *: _) (over _ _ *: _) => a b d.
 by apply/colP => i; rewrite !mxE; ring.
 Qed.
+Lemma nth_map4 A (g : Z -> Z -> Z -> Z -> A -> A) (z : A) a b c d e m :
+  (m < size a)%N -> (m < size b)%N -> (m < size c)%N -> (m < size d)%N -> (m < size e)%N ->
+  nth z (map4 g a b c d e) m = g (nth Z0 a m) (nth Z0 b m) (nth Z0 c m) (nth Z0 d m) (nth z e m).
+Proof. by elim: a b c d e m => [|x a IH] [|y b] [|u c] [|w d] [|v e] [|m] //= *; apply: IH. Qed.
+Lemma size_map4 A (g : Z -> Z -> Z -> Z -> A -> A) a b c d e :
+  size b = size a -> size c = size a -> size d = size a -> size e = size a -> size (map4 g a b c d e) = size a.
+Proof. by elim: a b c d e => [|x a IH] [|y b] [|u c] [|w d] [|v e] //= [h1] [h2] [h3] [h4]; rewrite IH. Qed.
+
+Lemma adjoint_manyE l s ys : linear_fits l s -> all (well (len (linear_out l s))) ys ->
+  linear_adjoint_many l s ys = List.map (linear_adjoint l s) ys.
+Proof.
+move=> /andP [_ fit] hy; rewrite /linear_adjoint_many (adjoint_many_sound F fit) ?map_maps ?map2_map //.
+exact: batch_sound.sizes.
+Qed.
+
+Lemma reach_euler_sound t h h_den k l g s p x m c (v y : 'cV[F]_(len s)) : facts_layer (Flow t h h_den k (Gradient l g)) s p = Some x ->
+  is_euler t -> near m c v -> @executed_step F f depth l h h_den g s v y -> near m (reach_euler K f depth l h h_den g x s c) y.
+Proof.
+move=> hx et [hw hm hs hr] hy; move: hx; rewrite /facts_layer; case: p => [|q|q kn kd]; try by rewrite /check_layer; case: (layer_fits _ s).
+case lf: (layer_fits _ s) => //; case hn: (norm_bound l s q) => [[na nb]|] //; case ok: (_ && _) => // -[<-].
+have hc : check_layer (Flow t h h_den 1 (Gradient l g)) s (Circle q kn kd) = Some (Zpos xH, Zpos xH).
+  by rewrite /check_layer (lf : layer_fits (Flow t h h_den 1 (Gradient l g)) s = true) hn ok.
+have [_ _ hl] := layer_sound F hc; have [na0 nb0 hW] := norm_bound_sound F hn.
+move: ok => /andP [/andP [/andP [hg _] h0] _].
+move: (lf); rewrite /layer_fits /field_fits => /andP [/andP [/andP [/andP [fits g0] hd] td] _].
+have hT u w : sqn (@euler l h h_den g s u - @euler l h h_den g s w) <= sqn (u - w).
+  by have := hl _ _ _ _ (euler_means h h_den l g u et td) (euler_means h h_den l g w et td); rewrite divff ?mul1r // oner_neq0.
+have wz : all (well (len (linear_out l s))) (affine_many l s c.1) by rewrite affine_many_sound //; apply: affine_well.
+have wm : all (well (len (linear_out l s))) (List.map (leaky_vector g) (affine_many l s c.1)) by apply: leaky_well.
+have e : len (linear_out (absolute l) s) = len (linear_out l s) by rewrite /linear_out /= absolute_out.
+have fits' := absolute_linear_fits fits; have wa := all_sizes hw; have wma := all_sizes wm; have wma' := wma; rewrite -e in wma'.
+have wsl : all (well (len s)) (linear_adjoint_many l s (List.map (leaky_vector g) (affine_many l s c.1))).
+  by rewrite adjoint_manyE // all_maps; apply: sub_all wm => u /wellP pu; apply/wellP/linear_adjoint_proper.
+have sz : size (affine_many l s c.1) = size c.1 by rewrite size_many.
+set cm := nth (Z0, [::]) c.1 m in hr; have wc : well (len s) cm by apply: all_nth.
+set mid := leaky_vector g (affine l s cm).
+have nm : nth (Z0, [::]) (List.map (leaky_vector g) (affine_many l s c.1)) m = mid.
+  by rewrite (nth_maps _ (Z0, [::])) ?sz // nth_many.
+have wmid : well (len (linear_out l s)) mid by rewrite -nm; apply: all_nth => //; rewrite size_maps sz.
+have vmid : vec (len (linear_out l s)) mid = sigma g (linear_map l (vec (len s) cm)).
+  by rewrite leaky_sound // ?affine_sound //; [apply/wellP | apply: affine_proper => //; apply/wellP].
+have nsl : nth (Z0, [::]) (linear_adjoint_many l s (List.map (leaky_vector g) (affine_many l s c.1))) m = linear_adjoint l s mid.
+  by rewrite adjoint_manyE // (nth_maps _ (Z0, [::])) ?size_maps ?sz // nm.
+have szsl : size (linear_adjoint_many l s (List.map (leaky_vector g) (affine_many l s c.1))) = size c.1.
+  by rewrite adjoint_manyE // !size_maps sz.
+have vnext : vec (len s) (nth (Z0, [::]) (map2_z (axpy (Z.opp h) h_den)
+    (linear_adjoint_many l s (List.map (leaky_vector g) (affine_many l s c.1))) c.1) m) = @euler l h h_den g s (vec (len s) cm).
+  rewrite (nth_map2g _ (Z0, [::]) (Z0, [::])) ?szsl // nsl -/cm axpy_sound //; last by apply/wellP.
+    rewrite linear_adjoint_sound // ?vmid; last by apply/wellP.
+    rewrite /euler /slope_of; have -> : over h_den (Z.opp h) = - over h_den h.
+      by rewrite -mulNr; congr (_ / _); rewrite -[Z.opp h]/(Z.sub Z0 h) zcB zc0 sub0r.
+    by rewrite scaleNr.
+  by apply: linear_adjoint_proper => //; apply/wellP.
+have s1 : size (List.map (norm_of K) c.1) = size c.1 by rewrite size_maps.
+have s2 : size (List.map (norm_of K) (affine_many (absolute l) s (List.map executed_core.sizes c.1))) = size c.1.
+  by rewrite size_maps size_many // size_maps.
+have s3 : size (List.map (norm_of K) (List.map (leaky_vector g) (affine_many l s c.1))) = size c.1 by rewrite !size_maps.
+have s4 : size (List.map (norm_of K) (linear_adjoint_many (absolute l) s
+    (List.map executed_core.sizes (List.map (leaky_vector g) (affine_many l s c.1))))) = size c.1.
+  by rewrite size_maps adjoint_manyE // !size_maps.
+apply: kept_near.
+- apply/(all_nthP (Z0, [::])) => i; rewrite size_map2g ?szsl // => hi.
+  rewrite (nth_map2g _ (Z0, [::]) (Z0, [::])) ?szsl //; apply/wellP/axpy_proper => //; apply/wellP/all_nth => //; by rewrite szsl.
+- by rewrite size_map2g ?szsl.
+- by rewrite size_map4 ?s1 ?s2 ?s3 ?s4 // size_map2g ?szsl.
+move=> r; rewrite nth_map4 ?s1 ?s2 ?s3 ?s4 ?hs // => /bindE [r0 /hr h1].
+rewrite (nth_maps _ (Z0, [::])) // [nth Z0 (List.map _ (List.map _ (affine_many l s c.1))) m](nth_maps _ (Z0, [::])) ?size_maps ?sz //.
+rewrite vnext => he; apply: (reach_step_sound fits hg h0 hd _ _ _ _ hT _ _ _ _ h1 hy he) => //.
+- exact: norm_of_sound.
+- exact: nth_magnitude.
+- by rewrite nm -vmid; apply: norm_of_sound.
+- rewrite (nth_maps _ (Z0, [::])); last by rewrite -s4 size_maps in hm *.
+  rewrite adjoint_manyE // (nth_maps _ (Z0, [::])) ?size_maps ?sz // (nth_maps _ (Z0, [::])) ?size_maps ?sz // nm -vmid.
+  by have [wy <-] := adjoint_magnitude_sound F fits wmid; apply: norm_of_sound.
+Qed.
+
+Theorem reach_layer_sound l s p x m c c' (v : 'cV[F]_(len s)) (y : 'cV[F]_(len (layer_out l s))) : facts_layer l s p = Some x ->
+  reach_layer K f depth l x s c = Some c' -> near m c v -> executed_layer f depth v y -> near m c' y.
+Proof.
+case: l y => [l|g|mean d dev e|t h h_den k [l g|l g w]] y hx //=.
+- by move=> [<-]; apply: reach_affine_sound hx.
+- by move=> [<-]; apply: reach_activation_sound hx.
+- by move=> [<-]; apply: reach_normalize_sound hx.
+- case et: (is_euler t) => // -[<-] hn.
+  have hk : facts_layer (Flow t h h_den 1 (Gradient l g)) s p = Some x by [].
+  move: (y : 'cV[F]_(len s)) => {hx}y; elim: k c v hn => [|k IH] c v hn /=; first by move=> ->.
+  by move=> [z [ez es]]; apply: (IH _ z) => //; apply: reach_euler_sound hk et hn ez.
+Qed.
 End Sound.
