@@ -253,11 +253,11 @@ Fixpoint reach_blocks (bs : list node) (xs : list facts) (s : shape) (c : reache
 Definition executed := ((ratios * ratios) * option Z)%type.
 Definition executed_logits (bs : list node) (xs : list facts) (hd : linear) (s : shape) (samples : list ratios)
     (radii : list (Z * Z)) : option (list executed) :=
-  let start := map (fun r => Some (quotient_up (fst r * K) (snd r))) radii in
-  match reach_blocks bs xs s (samples, start) with
+  let start r := if Z.leb 0 (fst r) && Z.ltb 0 (snd r) then Some (quotient_up (fst r * K) (snd r)) else None in
+  match reach_blocks bs xs s (samples, map start radii) with
   | Some c =>
       let s' := blocks_out bs s in
-      if linear_fits hd s' then
+      if Nat.eqb (length samples) (length radii) && linear_fits hd s' then
         Some (combine (combine (affine_many hd s' (fst c)) (affine_many (absolute hd) s' (map sizes (fst c)))) (snd c))
       else None
   | None => None

@@ -53,15 +53,16 @@ Hypothesis eta0 : Z.ltb 0 (inverse_eta f).
 Notation within := (within K).
 Notation sum_of := (sum_of f depth).
 
-(* The features of sample m, and a point within the reach of them. *)
+(* The features of sample m of N, and a point within the reach of them. *)
+Variable N : nat.
 Definition near n (m : nat) (c : reached) (v : 'cV[F]_n) :=
-  [/\ all (well n) c.1, (m < size c.1)%N, size c.2 = size c.1
+  [/\ all (well n) c.1, (m < size c.1)%N, size c.2 = size c.1, size c.1 = N
     & forall r, nth None c.2 m = Some r -> within (v - vec n (nth (Z0, [::]) c.1 m)) r].
 
-Lemma kept_near n m ys rs (v : 'cV[F]_n) : all (well n) ys -> (m < size ys)%N -> size rs = size ys ->
+Lemma kept_near n m ys rs (v : 'cV[F]_n) : all (well n) ys -> (m < size ys)%N -> size rs = size ys -> size ys = N ->
   (forall r, nth None rs m = Some r -> within (v - vec n (nth (Z0, [::]) ys m)) r) -> near m (kept K n ys rs) v.
 Proof.
-move=> hw hm hs h; split=> /=; rewrite ?size_maps //.
+move=> hw hm hs hN h; split=> /=; rewrite ?size_maps //.
   by rewrite all_maps; apply: sub_all hw => x; apply: rounded_well.
 move=> r; rewrite (nth_maps _ None) ?hs // => /bindE [r0 h0 [<-]]; rewrite (nth_maps _ (Z0, [::])) //.
 set y := nth _ ys m; have hy : well n y by apply: all_nth.
@@ -105,7 +106,7 @@ Qed.
 Lemma reach_affine_sound l s p x m c (v : 'cV[F]_(len s)) (y : 'cV[F]_(len (linear_out l s))) : facts_layer (Affine l) s p = Some x -> near m c v ->
   @executed_linear F f depth l s v y -> near m (reach_affine K f depth l x s c) y.
 Proof.
-move=> hx [hw hm hs hr] hy; move: hx; rewrite /facts_layer.
+move=> hx [hw hm hs hN hr] hy; move: hx; rewrite /facts_layer.
 case hc: (check_layer _ s p) => [[a b]|] // [<-] {x}; have [a0 b0 hl] := layer_sound F hc.
 have fits : linear_fits l s by move: hc; rewrite /check_layer /=; case: (linear_fits l s).
 have fits' := absolute_linear_fits fits; have hsz := all_sizes hw.
@@ -113,6 +114,7 @@ apply: kept_near.
 - by rewrite affine_many_sound //; apply: affine_well.
 - by rewrite size_many.
 - by rewrite size_map2g ?size_maps ?size_many ?size_maps // -hs.
+- by rewrite size_many.
 move=> r; rewrite (nth_map2g _ Z0 None) ?size_maps ?size_many ?size_maps ?hs // => /bindE [r0 /hr h0] /bindE [e he [<-]].
 rewrite nth_many // affine_sound //; last by apply/wellP/all_nth.
 set cm := vec _ _ in h0 *.
@@ -147,7 +149,7 @@ Qed.
 Lemma reach_activation_sound g s p x m c (v y : 'cV[F]_(len s)) : facts_layer (Activation g) s p = Some x -> near m c v ->
   executed_activation f g v y -> near m (reach_activation K f g s c) y.
 Proof.
-move=> hx [hw hm hs hr] hy; have := facts_sound hx; rewrite /check_layer /=; case hg0: (Z.ltb _ _) => //.
+move=> hx [hw hm hs hN hr] hy; have := facts_sound hx; rewrite /check_layer /=; case hg0: (Z.ltb _ _) => //.
 case: p {hx} => //; case hg: (check_slope g) => // _.
 apply: kept_near; rewrite ?size_maps //.
 - exact: leaky_well.
@@ -166,7 +168,7 @@ Qed.
 Lemma reach_normalize_sound mean d deviation e s p x m c (v y : 'cV[F]_(len s)) : facts_layer (Normalize mean d deviation e) s p = Some x ->
   near m c v -> executed_normalize f mean d deviation e v y -> near m (reach_normalize K f mean d deviation e x s c) y.
 Proof.
-move=> hx [hw hm hs hr] hy; move: hx; rewrite /facts_layer.
+move=> hx [hw hm hs hN hr] hy; move: hx; rewrite /facts_layer.
 case hc: (check_layer _ s p) => [[a b]|] // [<-] {x}; have [a0 b0 hl] := layer_sound F hc.
 have fits : layer_fits (Normalize mean d deviation e) s by move: hc; rewrite /check_layer; case: (layer_fits _ s).
 have value u : well (len s) u -> well (len s) (normalize mean d deviation e s u) /\
@@ -307,7 +309,7 @@ Qed.
 Lemma reach_euler_sound t h h_den k l g s p x m c (v y : 'cV[F]_(len s)) : facts_layer (Flow t h h_den k (Gradient l g)) s p = Some x ->
   is_euler t -> near m c v -> @executed_step F f depth l h h_den g s v y -> near m (reach_euler K f depth l h h_den g x s c) y.
 Proof.
-move=> hx et [hw hm hs hr] hy; move: hx; rewrite /facts_layer; case: p => [|q|q kn kd]; try by rewrite /check_layer; case: (layer_fits _ s).
+move=> hx et [hw hm hs hN hr] hy; move: hx; rewrite /facts_layer; case: p => [|q|q kn kd]; try by rewrite /check_layer; case: (layer_fits _ s).
 case lf: (layer_fits _ s) => //; case hn: (norm_bound l s q) => [[na nb]|] //; case ok: (_ && _) => // -[<-].
 have hc : check_layer (Flow t h h_den 1 (Gradient l g)) s (Circle q kn kd) = Some (Zpos xH, Zpos xH).
   by rewrite /check_layer (lf : layer_fits (Flow t h h_den 1 (Gradient l g)) s = true) hn ok.
@@ -354,6 +356,7 @@ apply: kept_near.
   rewrite (nth_map2g _ (Z0, [::]) (Z0, [::])) ?szsl //; apply/wellP/axpy_proper => //; apply/wellP/all_nth => //; by rewrite szsl.
 - by rewrite size_map2g ?szsl.
 - by rewrite size_map4 ?s1 ?s2 ?s3 ?s4 // size_map2g ?szsl.
+- by rewrite size_map2g ?szsl.
 move=> r; rewrite nth_map4 ?s1 ?s2 ?s3 ?s4 ?hs // => /bindE [r0 /hr h1].
 rewrite (nth_maps _ (Z0, [::])) // [nth Z0 (List.map _ (List.map _ (affine_many l s c.1))) m](nth_maps _ (Z0, [::])) ?size_maps ?sz //.
 rewrite vnext => he; apply: (reach_step_sound fits hg h0 hd _ _ _ _ hT _ _ _ _ h1 hy he) => //.
