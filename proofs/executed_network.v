@@ -9,7 +9,7 @@
      flows             Euler's method for gradient fields: W x + b, the activation s, k = W^T s, and the sum x - h k
      means of branches the sum of the branches, divided by their number
      reorderings       without error
-   `rounded d n guard a y z` says what follows for a number z that stands for y: if guard and its rounding do not exceed the largest
+   `rounded_to d n guard a y z` says what follows for a number z that stands for y: if guard and its rounding do not exceed the largest
    number of the format, then |z - y| <= gamma_d a + n eta.  The premises are these theorems of declared_order.v, for emin and prec of the
    format (binary32: -149, 24; binary64: -1074, 53), so that u = 2^-prec and eta = 2^emin:
      sums              declared_order_gamma, for a tree of n terms whose depth is at most d, where a = absolute t; depth_any, for d = n.
@@ -20,6 +20,8 @@
      s z, once         depth 1: the same.  x - h k: the tree Add (Product x 1) (Product h k), of depth 2.
      (x - m)/s         (1 + u)^2 - 1 <= 3 u <= gamma_3 of the quotient, and eta / 2 (sum_error and round_error of rounding.v)
      a mean            k numbers have k - 1 additions, and the quotient is one rounding more, of the whole: depth k + 1 covers them
+   Part of what is said here are these functions of executed_core.v: terms, adjoint_terms, roundings (no more than there are terms),
+   absolute_operator, exact_slope and is_euler.
    Flows of other fields or by other methods are not described: of them nothing is assumed (True), and the checker proves nothing. *)
 
 From Coq Require Import ZArith List.
