@@ -35,7 +35,7 @@ rewrite /facts_layer; case: l => [a|g|mean d dev e|m h h_den k [a g|a g v]].
 - by case: (check_layer _ s p) => // b [<-].
 - by case: (check_layer _ s p) => // b [<-].
 - by case: (check_layer _ s p) => // b [<-].
-- case: p => [|q|q kn kd]; try by case: (check_layer _ s _) => // b [<-].
+- case: p => [|q|q kn kd]; try by rewrite /check_layer; case: (layer_fits _ s).
   rewrite /check_layer; case: (layer_fits _ s) => //; case: (norm_bound a s q) => // -[u w] /=.
   by case: (_ && _) => // -[<-].
 - by case: (check_layer _ s p) => // b [<-].

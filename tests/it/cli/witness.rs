@@ -151,7 +151,7 @@ fn certify_writes_claims_about_the_program() {
         let mut draw = |count: usize| entries.by_ref().take(count).collect::<Vec<f32>>();
         Affine::new(Dense::new(m, n, draw(m * n)).unwrap(), Some(draw(m))).unwrap()
     };
-    let flow = |field| Flow::<f32>::new(field, Tableau::euler(), Step::Relative(0.5), 2).unwrap();
+    let flow = |field: GradientField<f32>| Flow::new(field, Tableau::euler(), Step::Relative(0.5), 2).unwrap();
     let layers: Vec<Box<dyn Layer<f32>>> = vec![
         Box::new(AffineLayer::new(dense(6, 80))),
         Box::new(flow(GradientField::new(dense(9, 6), Activation::Relu {}).unwrap())),
