@@ -1,7 +1,7 @@
 (* Extraction of the checker to OCaml.  Z becomes zarith's integers and nat the machine's (they are lengths and indices);
    both replacements belong to the trusted base. *)
 From Coq Require Import ZArith List Extraction ExtrOcamlBasic ExtrOcamlNatInt.
-Require Import integer_core integer_tree network_core witness_core enclosure_core.
+Require Import integer_core integer_tree network_core witness_core enclosure_core executed_core.
 
 Extract Inductive positive => "Integer.t"
   [ "(fun p -> Integer.succ (Integer.shift_left p 1))" "(fun p -> Integer.shift_left p 1)" "Integer.one" ]
@@ -27,4 +27,5 @@ Extract Constant Nat.modulo => "(fun a b -> if b = 0 then a else a mod b)".
 
 Extraction Language OCaml.
 Extraction "checker/kernel.ml"
-  layers_out layer_fits block_fits linear_fits bounds_block bounds_blocks blocks_product lipschitz_holds logits class_of margin_holds enclose_logits margin_within.
+  layers_out layer_fits block_fits linear_fits bounds_block bounds_blocks blocks_product lipschitz_holds logits class_of margin_holds enclose_logits margin_within
+  blocks_out is_euler is_described check_slope facts_blocks bounds_of executed_logits executed_holds binary32 binary64.

@@ -42,6 +42,16 @@ let block_with_proof proofs i = function
     let branch k = List.mapi (fun j l -> snd (with_proof proofs [ i; k; j ] l)) in
     (b, Branches (List.mapi branch branches))
 
+(* only to say which layer a claim about the program fails at *)
+let runs_known b =
+  let known = function
+    | Flow (m, _, _, _, Gradient (l, _)) -> is_euler m && is_described l.op
+    | Affine l -> is_described l.op
+    | Activation g -> check_slope g
+    | Normalize _ -> true
+    | Flow _ | Partial _ | Clip _ | Sort _ -> false in
+  match b with Single l -> known l | Mean branches -> List.for_all (List.for_all known) branches | Sum _ -> false
+
 let class_name i = function
   | Some label -> Printf.sprintf "class %d (label %s)" i (Z.to_string label)
   | None -> Printf.sprintf "class %d" i
@@ -64,7 +74,7 @@ let check_samples (model : Model.t) (w : Witness.t) network name =
   (* The logits of a group of samples are enclosed together, and kept until the next group. *)
   let first = ref 0 and group = ref [||] in
   let enclosed i = match network with
-    | Some (ls, Some bounds) ->
+    | Some (ls, Some bounds, _) ->
       if i >= !first + Array.length !group then begin
         first := i;
         let xs = List.init (min together (s.count - i)) (fun k -> s.sample (i + k)) in
@@ -74,38 +84,69 @@ let check_samples (model : Model.t) (w : Witness.t) network name =
       end;
       !group.(i - !first)
     | _ -> None in
-  let exact i = match network with Some (ls, _) -> logits ls head model.input (s.sample i) | None -> None in
+  let exact i = match network with Some (ls, _, _) -> logits ls head model.input (s.sample i) | None -> None in
   (* class k within the radius of sample i, and whether it is so *)
   let within i radius den k = match enclosed i with
     | Some (z, e, proved) -> margin_within precision proved head share e z radius den k
     | None -> false in
   let holds i radius den k = within i radius den k || match exact i, network with
-    | Some z, Some (ls, Some bounds) -> margin_holds (blocks_product ls bounds) head z radius den k
+    | Some z, Some (ls, Some bounds, _) -> margin_holds (blocks_product ls bounds) head z radius den k
     | _ -> false in
   let class_at i = match enclosed i with
     | Some (z, _, _) when within i Z.zero Z.one (class_of z) -> Some (class_of z)
     | _ -> Option.map class_of (exact i) in
-  let certified = ref 0 and correct = ref 0 and claims = ref w.margins in
-  for i = 0 to s.count - 1 do
-    let label = s.label i in
-    match !claims with
+  (* The same of the program: the reach of a claim is computed with the group of samples that its own is in. *)
+  let format = if model.wide then binary64 else binary32 in
+  let depth = Option.value w.depth ~default:Z.zero in
+  let first_run = ref 0 and run = ref [||] in
+  let executed i winner = match network with
+    | Some (ls, _, Some facts) ->
+      if i >= !first_run + Array.length !run then begin
+        first_run := i;
+        let group = List.init (min together (s.count - i)) (fun k -> i + k) in
+        let radius i = match List.find_opt (fun c -> c.Witness.sample = i) w.executed with
+          | Some c -> (c.radius, c.radius_den) | None -> (Z.zero, Z.one) in
+        run := match executed_logits precision format depth ls facts head model.input (List.map s.sample group) (List.map radius group) with
+          | Some l -> Array.of_list (List.map Option.some l)
+          | None -> Array.make (List.length group) None
+      end;
+      (match !run.(i - !first_run) with
+       | Some x -> executed_holds precision format depth head (blocks_out ls model.input) x winner
+       | None -> false)
+    | _ -> false in
+  let claims = ref w.margins and runs = ref w.executed in
+  let certified = ref 0 and correct = ref 0 and certified_runs = ref 0 and correct_runs = ref 0 in
+  (* the claim about sample i, if there is one *)
+  let claimed i claims what certified correct holds = match !claims with
     | c :: rest when c.Witness.sample = i ->
       claims := rest;
-      let good = holds i c.radius c.radius_den c.winner in
+      let good = holds c and label = s.label i in
       let radius = if Z.sign c.radius < 0 then "a negative number" else Decimal.(print Down c.radius c.radius_den) in
-      verdict good (Printf.sprintf "sample %d: %s within a radius of %s" i (class_name c.winner label) radius);
+      verdict good (Printf.sprintf "sample %d: %s%s within a radius of %s" i (class_name c.winner label) what radius);
       if good then begin
         incr certified;
         if label = Some (Z.of_int c.winner) then incr correct
-      end
-    | _ -> match class_at i with
-      | Some k -> Printf.printf "sample %d: %s, no claim\n" i (class_name k label)
+      end;
+      true
+    | _ -> false in
+  for i = 0 to s.count - 1 do
+    let exact = claimed i claims "" certified correct (fun c -> holds i c.Witness.radius c.radius_den c.winner) in
+    let run = claimed i runs ", as executed," certified_runs correct_runs (fun c -> executed i c.Witness.winner) in
+    if not (exact || run) then match class_at i with
+      | Some k -> Printf.printf "sample %d: %s, no claim\n" i (class_name k (s.label i))
       | None -> Printf.printf "sample %d: not evaluated, no claim\n" i
   done;
-  List.iter (fun c -> verdict false (Printf.sprintf "sample %d: there is no such sample" c.Witness.sample)) !claims;
-  Printf.printf "%d of %d samples have a radius that is proved" !certified s.count;
-  if s.count > 0 && s.label 0 <> None then Printf.printf ", %d of them with the class of their label" !correct;
-  print_newline ()
+  List.iter (fun c -> verdict false (Printf.sprintf "sample %d: there is no such sample" c.Witness.sample)) (!claims @ !runs);
+  let summary certified correct what =
+    Printf.printf "%d of %d samples have a radius that is proved%s" certified s.count what;
+    if s.count > 0 && s.label 0 <> None then Printf.printf ", %d of them with the class of their label" correct;
+    print_newline () in
+  if w.margins <> [] || w.executed = [] then summary !certified !correct "";
+  if w.executed <> [] then summary !certified_runs !correct_runs (Printf.sprintf
+    " as executed: in IEEE 754 %s with rounding to nearest and gradual underflow, %s, for inputs of that format"
+    (if model.wide then "binary64" else "binary32")
+    (if Z.equal depth Witness.any_order then "each sum in any order"
+     else Printf.sprintf "no product of a sum passing through more than %s roundings" (Z.to_string depth)))
 
 let check witness model samples =
   let w = in_file witness Witness.parse in
@@ -125,8 +166,14 @@ let check witness model samples =
   let network =
     if List.mem None known then None else
       let (layers, proofs) = List.split (List.filter_map Fun.id known) in
-      Some (layers, bounds_blocks layers proofs input) in
-  let proved = match network with Some (layers, Some bounds) -> Some (blocks_product layers bounds) | _ -> None in
+      if w.executed = [] then Some (layers, bounds_blocks layers proofs input, None) else
+        let facts = facts_blocks layers proofs input in
+        Some (layers, Option.map bounds_of facts, facts) in
+  if w.executed <> [] then List.iteri (fun k l -> match l with
+    | Some (b, _) when not (runs_known b) ->
+      Printf.printf "layer %d: not known as executed; of flows, those of gradient fields by Euler's method are\n" (w.from + k)
+    | _ -> ()) known;
+  let proved = match network with Some (layers, Some bounds, _) -> Some (blocks_product layers bounds) | _ -> None in
   (* which one it is: only to say it, no verdict depends on it *)
   if proved = None then List.iteri (fun k l -> match l with
     | Some (l, p) when bounds_block l p (List.nth m.shapes (w.from + k)) = None ->
@@ -136,13 +183,13 @@ let check witness model samples =
     let good = match proved with Some proved -> lipschitz_holds proved bound den | None -> false in
     let bound = if Z.sign bound < 0 then "a negative number" else Decimal.(print Up bound den) in
     verdict good (Printf.sprintf "layers %d..%d: Lipschitz constant at most %s" w.from w.upto bound)) w.lipschitz;
-  if w.margins <> [] && (w.from <> 0 || w.upto <> count - 1) then
+  if (w.margins <> [] || w.executed <> []) && (w.from <> 0 || w.upto <> count - 1) then
     raise (Unreadable (Printf.sprintf "%s: margins are about all layers before the last one, 0..%d" witness (count - 1)));
   match samples with
   | Some samples -> check_samples m w (if w.from = 0 && w.upto = count - 1 then network else None) samples
   | None ->
-    if w.margins <> [] || w.samples <> None then begin
-      unchecked := List.length w.margins;
+    if w.margins <> [] || w.executed <> [] || w.samples <> None then begin
+      unchecked := List.length w.margins + List.length w.executed;
       Printf.printf "margins of %d samples: NOT CHECKED, no samples are given\n" !unchecked
     end
 

@@ -11,7 +11,7 @@ let bad fmt = Printf.ksprintf (fun s -> raise (Bad s)) fmt
 
 type 'a known = Known of 'a | Unknown of string
 type entry = node known
-type t = { sha256 : string; input : shape; layers : entry list; shapes : shape list (* that goes into each *) }
+type t = { sha256 : string; input : shape; layers : entry list; shapes : shape list (* that goes into each *); wide : bool }
 
 (* No sample has more numbers, so no machine integer overflows. *)
 let largest = 1 lsl 24
@@ -294,8 +294,8 @@ let build (file : Tensors.file) =
     | exception Foreign what -> (Unknown ("branches with " ^ what), out) in
   let (layers, shapes, _) = walk "" input specs in
   if wide && not !named then bad "it has tensors of F64, and no layer that this checker knows names one";
-  (input, layers, shapes)
+  (input, layers, shapes, wide)
 
 let parse text =
-  let (input, layers, shapes) = try build (Tensors.parse text) with Tensors.Bad s -> bad "%s" s in
-  { sha256 = Sha256.of_string text; input; layers; shapes }
+  let (input, layers, shapes, wide) = try build (Tensors.parse text) with Tensors.Bad s -> bad "%s" s in
+  { sha256 = Sha256.of_string text; input; layers; shapes; wide }

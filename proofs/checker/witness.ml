@@ -7,7 +7,7 @@ exception Bad of string
 
 type claim = { sample : int; winner : int; radius : Z.t; radius_den : Z.t }
 type t = { model : string; samples : string option; from : int; upto : int; proofs : (int list * layer_proof) list;
-           lipschitz : (Z.t * Z.t) list; margins : claim list }
+           lipschitz : (Z.t * Z.t) list; margins : claim list; depth : Z.t option; executed : claim list }
 
 type reader = { text : string; mutable pos : int; mutable line : int }
 
@@ -36,6 +36,9 @@ let integer r what =
   if digits = "" || not (String.for_all (fun c -> '0' <= c && c <= '9') digits) then
     bad r (Printf.sprintf "%S is not an integer (%s)" w what);
   Z.of_string w
+
+(* more roundings than any sum has terms *)
+let any_order = Z.shift_left Z.one 60
 
 let limit = Z.of_int 1_000_000
 let small r what =
@@ -108,6 +111,7 @@ let parse text =
   literal r "dahlquist-witness"; literal r "2";
   literal r "model"; let model = digest r in
   let samples = ref None and proofs = ref [] and lipschitz = ref [] and margins = ref [] in
+  let depth = ref None and executed = ref [] in
   let from = ref 0 and upto = ref 0 in
   (match need r "samples or layers" with
    | "samples" -> samples := Some (digest r); literal r "layers"
@@ -116,8 +120,16 @@ let parse text =
   from := small r "the first layer"; upto := small r "the last layer";
   let proof p i =
     if List.mem_assoc i !proofs then bad r (Printf.sprintf "a second proof for layer %s" (String.concat "." (List.map string_of_int i)));
-    if !lipschitz <> [] || !margins <> [] then bad r "a proof after a claim";
+    if !lipschitz <> [] || !margins <> [] || !depth <> None then bad r "a proof after a claim";
     proofs := (i, p) :: !proofs in
+  let claim before =
+    let sample = small r "the sample" in
+    let winner = small r "the class" in
+    literal r "radius"; let radius = integer r "the radius" in let radius_den = scale r "the scale of the radius" in
+    (match before with
+     | m :: _ when m.sample >= sample -> bad r "margins are not in the order of their samples"
+     | _ -> ());
+    { sample; winner; radius; radius_den } :: before in
   let rec go () = match need r "the word end" with
     | "end" -> (match word r with None -> () | Some _ -> bad r "text after the word end")
     | "norm" -> let i = path r in proof (Norm (gram r)) i; go ()
@@ -129,15 +141,19 @@ let parse text =
     | "lipschitz" ->
       let p = integer r "the bound" in let d = scale r "the scale of the bound" in
       lipschitz := (p, d) :: !lipschitz; go ()
-    | "margin" ->
-      let sample = small r "the sample" in
-      let winner = small r "the class" in
-      literal r "radius"; let radius = integer r "the radius" in let radius_den = scale r "the scale of the radius" in
-      (match !margins with
-       | m :: _ when m.sample >= sample -> bad r "margins are not in the order of their samples"
-       | _ -> ());
-      margins := { sample; winner; radius; radius_den } :: !margins; go ()
+    | "margin" -> margins := claim !margins; go ()
+    | "summation" ->
+      if !depth <> None then bad r "a second order of summation";
+      depth := Some (match need r "any or a depth" with
+        | "any" -> any_order
+        | w when w <> "" && String.length w <= 7 && String.for_all (fun c -> '0' <= c && c <= '9') w -> Z.of_string w
+        | w -> bad r (Printf.sprintf "%S where any or a depth is expected" w));
+      go ()
+    | "executed" ->
+      if !depth = None then bad r "a claim about the program before its order of summation";
+      executed := claim !executed; go ()
     | w -> bad r (Printf.sprintf "%S is not a keyword" w) in
   go ();
-  if !lipschitz = [] && !margins = [] then bad r "no claim";
-  { model; samples = !samples; from = !from; upto = !upto; proofs = !proofs; lipschitz = List.rev !lipschitz; margins = List.rev !margins }
+  if !lipschitz = [] && !margins = [] && !executed = [] then bad r "no claim";
+  { model; samples = !samples; from = !from; upto = !upto; proofs = !proofs; lipschitz = List.rev !lipschitz;
+    margins = List.rev !margins; depth = !depth; executed = List.rev !executed }

@@ -135,15 +135,27 @@ impl<T: Scalar> Sealed<T> {
     /// # Errors
     /// As [`Self::certify`].
     pub fn gaps<S: Scalar>(&self, x: &Batch<S>) -> Result<Vec<Gaps>> {
+        self.gaps_in(x, Semantics::Exact)
+    }
+
+    /// As [`Self::gaps`], less what the program may be off by at any point of its format that is no further from the sample than the
+    /// margins of the exact network allow.
+    ///
+    /// # Errors
+    /// As [`Self::certify`].
+    pub fn executed_gaps<S: Scalar>(&self, x: &Batch<S>) -> Result<Vec<Gaps>> {
+        self.gaps_in(x, Semantics::Executed)
+    }
+
+    fn gaps_in<S: Scalar>(&self, x: &Batch<S>, semantics: Semantics) -> Result<Vec<Gaps>> {
         let chunk = |range| -> Result<Vec<Gaps>> {
             environment::check()?;
             let (logits, tape) = self.wide().forward_recording(x.cast_slice(range))?;
-            let errors = self.errors(&tape, vec![0.0; logits.samples()], Semantics::Exact)?;
             let distances = self.distances(&logits);
-            let gaps = |s: usize| {
-                let margins = Margins::new(self, logits.sample(s), &distances);
-                Gaps { prediction: margins.prediction(), gaps: margins.gaps(&errors[s]) }
-            };
+            let margins = |s| Margins::new(self, logits.sample(s), &distances);
+            let reach = (0..logits.samples()).map(|s| margins(s).reach()).collect();
+            let errors = self.errors(&tape, reach, semantics)?;
+            let gaps = |s: usize| Gaps { prediction: margins(s).prediction(), gaps: margins(s).gaps(&errors[s]) };
             Ok((0..logits.samples()).map(gaps).collect())
         };
         let parts: Vec<Vec<Gaps>> =

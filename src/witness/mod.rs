@@ -11,6 +11,7 @@
 //! | convolutions | the same with convolutions on a torus for `G` and `R`, and the sum of absolute values on it |
 //! | Lipschitz constant | the root of the product of the `α + β`, rounded up |
 //! | margins | for a sample, by its number, its class and the largest radius that the gaps between its logits prove |
+//! | executed | the same of the program, within a radius that is smaller by what rounding may take |
 //!
 //! The constants are the witness's own. They may be a little larger or smaller than those of a certificate of the same
 //! model, and its radii with them: each is the largest for which the verified checker says yes. The checker computes the
@@ -22,6 +23,7 @@
 //! function from its input to its output, and claims no margins.
 
 mod circulant;
+mod executed;
 mod integer;
 mod layer;
 mod operator;
@@ -38,7 +40,8 @@ use crate::{
     error::{Error, Result},
     io::{self, Digest},
     model::{Linear, Map, Model},
-    rigor::Upper,
+    rigor::{Summation, Upper},
+    scalar::Scalar,
     tensor::Shape,
 };
 use integer::floor;
@@ -165,11 +168,43 @@ impl Witness {
     /// # Errors
     /// [`Error::NotProved`] for a witness without a head, or without a file of samples ([`Self::about_samples`]).
     pub fn claim_margin(&mut self, number: usize, sample: &Gaps) -> Result<()> {
+        let (i, Ok(gaps)) = (sample.prediction, &sample.gaps) else { return self.may_claim() };
+        self.claim("margin", number, i, gaps.iter().map(|&gap| floor(gap, SCALE.into())).collect())
+    }
+
+    /// Says that the claims which follow are about the network as it runs, in the format and the order of summation of `T`'s kernels.
+    ///
+    /// # Errors
+    /// [`Error::NotProved`] if the verified checker does not know how a layer runs.
+    pub fn about_program<T: Scalar>(&mut self, model: &Model, summation: Summation) -> Result<()> {
+        self.text += &executed::summation::<T>(model.map(), model.input(), summation)?;
+        Ok(())
+    }
+
+    /// Claims that the program's prediction for sample `number` stands within a radius, once [`Self::about_program`] has said of which
+    /// program: the gaps are those of [`crate::Sealed::gaps`] and of [`crate::Sealed::executed_gaps`].
+    ///
+    /// The checker has bounds of rounding errors of its own. The radius is what is left if they are not more than twice those of this
+    /// crate; of a network whose flows contract much more than the checker knows, it may refuse it.
+    ///
+    /// # Errors
+    /// As [`Self::claim_margin`].
+    pub fn claim_executed(&mut self, number: usize, exact: &Gaps, executed: &Gaps) -> Result<()> {
+        let (i, Ok(gaps), Ok(left)) = (exact.prediction, &exact.gaps, &executed.gaps) else { return self.may_claim() };
+        let granted = gaps.iter().zip(left).map(|(&gap, &left)| executed::granted(gap, left)).collect();
+        self.claim("executed", number, i, granted)
+    }
+
+    fn may_claim(&self) -> Result<()> {
         let without = |what: &str| Error::not_proved("a margin", format!("a witness without {what} claims none"));
-        let head = self.head.as_ref().ok_or_else(|| without("a head"))?;
-        let samples = self.samples.as_ref().ok_or_else(|| without("a file of samples"))?;
-        let (i, Ok(gaps)) = (sample.prediction, &sample.gaps) else { return Ok(()) };
-        let gaps: Vec<BigInt> = gaps.iter().map(|&gap| floor(gap, SCALE.into())).collect();
+        self.head.as_ref().ok_or_else(|| without("a head"))?;
+        self.samples.as_ref().ok_or_else(|| without("a file of samples")).map(|_| ())
+    }
+
+    /// Claims class `i` of a sample for the largest radius that these gaps prove; none that is not positive does.
+    fn claim(&mut self, what: &str, number: usize, i: usize, gaps: Vec<BigInt>) -> Result<()> {
+        self.may_claim()?;
+        let (Some(head), Some(samples)) = (&self.head, &self.samples) else { return Ok(()) };
         let mut radius = BigInt::from(LARGEST_RADIUS) << SCALE;
         let (p, q) = (self.squared.numer(), self.squared.denom());
         for j in (0..gaps.len()).filter(|&j| j != i) {
@@ -189,7 +224,7 @@ impl Witness {
         if radius < BigInt::ZERO {
             return Ok(());
         }
-        self.text += &format!("margin {number} {i} radius {radius} {SCALE}\n");
+        self.text += &format!("{what} {number} {i} radius {radius} {SCALE}\n");
         self.margins += 1;
         Ok(())
     }

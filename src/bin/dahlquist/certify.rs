@@ -87,7 +87,8 @@ pub(super) struct Certify {
     #[arg(long, value_name = "OUT.svg", requires = "path")]
     plot: Option<Out>,
     /// Write a witness for the verified checker in proofs/checker: proofs of norms and claims, as integers. With samples,
-    /// which must be one safetensors file, margins are measured on the last layer; without, the claim is about all layers
+    /// which must be one safetensors file, margins are measured on the last layer; without, the claim is about all layers.
+    /// Margins are those of the exact network, with `--semantics executed` those of the program
     #[arg(long, value_name = "OUT")]
     witness: Option<Out>,
     /// Layers that the witness is about, TO excluded [default: all]. The witness of a part claims its Lipschitz constant and
@@ -258,9 +259,20 @@ impl Certify {
         let mut witness = Witness::new(file, part.clone(), samples.is_some()).map_err(|e| self.no_witness(file, e))?;
         if let Some(dataset) = samples {
             witness.about_samples(dataset)?;
+            let runs = matches!(self.semantics, Some(Meaning::Executed));
+            if runs {
+                witness
+                    .about_program::<T>(file, sealed.options().summation)
+                    .map_err(|e| Error::file(&self.model, e))?;
+            }
             let mut numbers = 0..;
             input::in_groups("witness", dataset, |x: Batch<f64>| {
-                sealed.gaps(&x)?.iter().zip(&mut numbers).try_for_each(|(s, number)| witness.claim_margin(number, s))
+                let exact = sealed.gaps(&x)?;
+                let executed = if runs { sealed.executed_gaps(&x)? } else { Vec::new() };
+                exact.iter().enumerate().zip(&mut numbers).try_for_each(|((s, exact), number)| match executed.get(s) {
+                    Some(executed) => witness.claim_executed(number, exact, executed),
+                    None => witness.claim_margin(number, exact),
+                })
             })?;
         }
         witness.write(path)?;

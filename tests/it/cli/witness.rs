@@ -174,6 +174,59 @@ fn a_witness_is_about_bytes_too_and_its_radii_are_smaller_by_what_rounding_moves
     assert!(found.len() > 6);
 }
 
+/// With `--semantics executed` margins are the program's: of those that the certificate claims nearly all, and none of the exact network.
+#[test]
+fn certify_writes_claims_about_the_program() {
+    let folder = Folder::new();
+    let mut entries = (0..).map(|i: u32| ((i * 37 % 101) as f32 - 50.0) / 160.0);
+    let mut dense = |m: usize, n: usize| {
+        let mut draw = |count: usize| entries.by_ref().take(count).collect::<Vec<f32>>();
+        Affine::new(Dense::new(m, n, draw(m * n)).unwrap(), Some(draw(m))).unwrap()
+    };
+    let flow = |field: GradientField<f32>| Flow::new(field, Tableau::euler(), Step::Relative(0.5), 2).unwrap();
+    let layers: Vec<Box<dyn Layer<f32>>> = vec![
+        Box::new(AffineLayer::new(dense(6, 80))),
+        Box::new(flow(GradientField::new(dense(9, 6), Activation::Relu {}).unwrap())),
+        Box::new(AffineLayer::new(dense(4, 6))),
+    ];
+    let network = Network::new(Shape::Features(80), layers).unwrap();
+    network::save(network.seal().unwrap().network(), &folder.path("euler.safetensors")).unwrap();
+    samples::save::<f32>(folder.path("points.safetensors"), &dataset(Shape::Features(80), 12, 4)).unwrap();
+    let certify = "certify @euler.safetensors --data @points.safetensors --json @r.json --witness @w.txt --semantics";
+    let run = |options: &str| {
+        let text = succeeds(&folder.run(&format!("{certify} {options}")));
+        (text, folder.json("r.json"), std::fs::read_to_string(folder.path("w.txt")).unwrap())
+    };
+    let (_, exact, plain) = run("exact");
+    assert!(!plain.contains("executed") && !plain.contains("summation"), "{plain}");
+    // 80 products in two chunks of 40, their sum and the bias; or as many roundings as there are terms.
+    for (option, order) in [("declared", "42"), ("any", "any")] {
+        let (text, result, witness) = run(&format!("executed --summation {option}"));
+        let words: Vec<&str> = witness.split_whitespace().collect();
+        let places = |word: &str| (0..words.len()).filter(|&at| words[at] == word).collect::<Vec<_>>();
+        let [at] = places("summation")[..] else { panic!("one order of summation: {witness}") };
+        assert_eq!(words[at + 1], order);
+        let claims = places("executed");
+        assert!(claims.len() > 6 && places("margin").is_empty() && claims[0] > at, "{witness}");
+        assert!(text.contains(&format!("margins of {} of 12 samples", claims.len())), "{text}");
+        for at in claims {
+            let number = words[at + 1].parse::<usize>().unwrap();
+            let radius = |result: &serde_json::Value| result["samples"][number]["radius"].as_f64().unwrap();
+            let claimed = words[at + 4].parse::<f64>().unwrap() / 2f64.powi(words[at + 5].parse().unwrap());
+            assert_eq!(words[at + 2], result["samples"][number]["prediction"].to_string());
+            assert!(claimed < radius(&result) && radius(&result) < radius(&exact), "{claimed}");
+            assert!(claimed > 0.95 * radius(&result), "{claimed} {}", radius(&result));
+        }
+    }
+    // How other methods run is not known to the checker.
+    network::save(&known(), &folder.path("known.safetensors")).unwrap();
+    samples::save::<f32>(folder.path("known_samples.safetensors"), &dataset(Shape::image(3, 4, 4), 12, 4)).unwrap();
+    let other =
+        "certify @known.safetensors --data @known_samples.safetensors --semantics executed --witness @other.txt";
+    refuses(&folder.run(other), &["known.safetensors", "another method than Euler's"]);
+    assert!(!folder.path("other.txt").exists());
+}
+
 #[test]
 fn a_witness_is_refused_where_the_verified_checker_knows_no_such_layer() {
     let folder = Folder::new();

@@ -1,0 +1,99 @@
+//! Claims about the network as it runs: what the verified checker knows of a program, and what is left of a gap for it.
+
+use num_bigint::BigInt;
+
+use super::{integer::floor, unknown};
+use crate::{
+    activation::Activation,
+    error::Result,
+    model::{Conv2d, Field, Linear, Map},
+    operator::Affine,
+    rigor::{Summation, torus::PaddingMode},
+    scalar::Scalar,
+    tableau::Tableau,
+    tensor::Shape,
+};
+
+/// The scale of gaps.
+const SCALE: i64 = super::SCALE as i64;
+
+/// The checker's bound of rounding errors is one of this crate's kind, with the constants of the witness, and one depth for all sums:
+/// a gap is charged with this many times what this crate charges it with.
+const CHARGE: u32 = 2;
+
+/// Returns the words of the order of summation: of the declared one, the largest number of roundings that a product passes through
+/// in any of the sums.
+///
+/// # Errors
+/// [`crate::Error::NotProved`] for what the checker does not know as executed, such as flows of other fields or by other methods than
+/// Euler's, circular convolutions, and sums of branches.
+pub(super) fn summation<T: Scalar>(map: &Map, input: Shape, summation: Summation) -> Result<String> {
+    let depth = depth::<T>(map, input, summation)?;
+    Ok(match summation {
+        Summation::Any => "summation any\n".into(),
+        Summation::Declared => format!("summation {depth}\n"),
+    })
+}
+
+fn depth<T: Scalar>(map: &Map, input: Shape, summation: Summation) -> Result<usize> {
+    let largest = |maps: &[Map], each: bool| {
+        let mut shape = input;
+        maps.iter().try_fold(0, |largest: usize, map| {
+            let depth = depth::<T>(map, shape, summation)?;
+            shape = if each { input } else { map.output(shape)? };
+            Ok(largest.max(depth))
+        })
+    };
+    match map {
+        Map::Chain(maps) => largest(maps, false),
+        Map::Mean(branches) => largest(branches, true),
+        Map::Linear(linear) => Ok(sums::<T>(linear, input, summation)?[0]),
+        Map::Flow(flow) if is_euler(&flow.method.tableau()?) => match &flow.fields[..] {
+            [Field::Gradient { operator, weights: None, .. }] => {
+                Ok(sums::<T>(operator, input, summation)?.into_iter().max().unwrap_or(0))
+            }
+            _ => Err(unknown("executed flow of such a field")),
+        },
+        Map::Flow(_) => Err(unknown("executed flow by another method than Euler's")),
+        // The identity is a leaky ReLU of slope 1.
+        Map::Activation(Activation::Identity {} | Activation::Relu {}) => Ok(0),
+        Map::Activation(Activation::LeakyRelu { slope }) if (0.0..=1.0).contains(slope) => Ok(0),
+        other => Err(unknown(format!("executed layer of kind {}", other.kind()))),
+    }
+}
+
+/// Returns whether a method is `x + h f(x)`: no other explicit one has one stage.
+fn is_euler(tableau: &Tableau) -> bool {
+    tableau.is_explicit() && tableau.b().len() == 1
+}
+
+/// Returns whether a convolution reads what lies on the opposite side of the image.
+fn is_around(conv: &Conv2d, input: Shape) -> Result<bool> {
+    Ok(conv.padding_mode == PaddingMode::Circular && conv.axes(input)?.iter().any(|axis| axis.padding > 0))
+}
+
+/// Returns the depths of the sums of `Wx + b` and of `Wᵀy`.
+fn sums<T: Scalar>(linear: &Linear, input: Shape, summation: Summation) -> Result<[usize; 2]> {
+    match linear {
+        Linear::Conv2d(conv) if is_around(conv, input)? => return Err(unknown("executed circular convolution")),
+        Linear::Dense { .. } | Linear::Conv2d(_) | Linear::AvgPool(_) | Linear::GlobalAvgPool {} => {}
+        Linear::Normalize { .. }
+        | Linear::Flatten {}
+        | Linear::PadChannels { .. }
+        | Linear::FirstChannels { .. }
+        | Linear::SpaceToDepth { .. }
+        | Linear::Mirror {} => return Ok([0, 0]),
+        other => return Err(unknown(format!("executed layer of kind {}", other.kind()))),
+    }
+    let mut map = Affine::<T>::described(linear, input)?;
+    map.set_summation(summation);
+    let [apply, adjoint] = map.operator().depth();
+    Ok([apply + usize::from(map.bias().is_some()), adjoint])
+}
+
+/// Returns a lower bound of a gap, in multiples of `2^-SCALE`, that the checker grants the program: `executed` is what this crate does.
+pub(super) fn granted(exact: f64, executed: f64) -> BigInt {
+    let [exact, executed] = [exact, executed].map(|gap| floor(gap, SCALE));
+    let lost = &exact - executed + 1;
+    exact - lost * CHARGE
+}
