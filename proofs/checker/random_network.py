@@ -111,6 +111,7 @@ def integers(columns, extra):
 class Builder:
     def __init__(self, seed):
         self.seed, self.rng, self.tensors, self.layers = seed, random.Random(seed), {}, []
+        self.branches = self.plain = False
         self.dtypes = self.rng.choice([["F32"], ["F64"], ["F16"], ["F32", "F16", "BF16"]])
 
     def tensor(self, shape, size, places=11):
@@ -141,12 +142,14 @@ class Builder:
         return self.rng.choice([{"function": "relu"}, {"function": "leaky_relu", "slope": 0.125}, {"function": "identity"}])
 
     def flow(self, operator):
-        return {"type": "flow", "method": self.rng.choice(sorted(METHODS)), "step": 1.0, "steps": self.rng.randrange(1, 4),
+        method = "euler" if self.plain else self.rng.choice(sorted(METHODS))
+        return {"type": "flow", "method": method, "step": 1.0, "steps": self.rng.randrange(1, 4),
                 "field": {"type": "gradient", "activation": self.activation(), "operator": operator}}
-
 
     def nonlinear(self, units):
         """A layer of functions, each of one coordinate or of a few; all of them in turn."""
+        if self.plain:
+            return dict(self.activation(), type="activation")
         group = max(k for k in (1, 2, 3) if units % k == 0)
         of_some = {"type": "activation", "function": "abs", "channels": [1, units]}
         return [{"type": "activation", "function": "leaky_relu", "slope": 0.125}, {"type": "sort", "group": group},
@@ -162,7 +165,7 @@ class Builder:
 def layers(b, image):
     rng = b.rng
     if image:
-        first = b.seed // 2 % 8
+        first = b.seed // 2 % (3 if b.plain else 8)
         shape = [2 if first > 5 else rng.randrange(1, 3), 4, 4]
         b.layers.append({"type": "normalize", "mean": [0.5] * shape[0], "std": [rng.choice([0.25, 0.75, 2.0]) for _ in range(shape[0])]})
         if first == 0:
@@ -186,16 +189,16 @@ def layers(b, image):
             kernel, stride = [(3, 1), (3, 2), (2, 2)][first - 3]
             b.layers.append(b.conv(2, shape[0], kernel, stride, 1, "circular"))
             c, n = 2, 4 if stride == 1 else 5 - kernel
-        if rng.random() < 0.5:
+        if not b.plain and rng.random() < 0.5:
             b.layers.append({"type": "channel_affine", "scale": b.tensor([c], 1.0), "shift": rng.choice([None, b.tensor([c], 0.5)])})
         b.layers.append(b.nonlinear(c))
         if b.branches and rng.random() < 0.6:
             b.layers.append(b.residual([b.conv(c, c, 1, 1, 0), dict(b.activation(), type="activation")]))
         b.layers.append({"type": "pad_channels", "channels": c + 1})
-        if rng.random() < 0.7:
+        if not b.plain and rng.random() < 0.7:
             groups = [[1, rng.randrange(-1, 2), rng.randrange(-1, 2)], [rng.randrange(1, c + 1), 0, rng.randrange(-1, 2)]]
             b.layers.append({"type": "shift", "groups": groups, "mode": ["zeros", "circular"][b.seed // 2 % 2]})
-        b.layers.append(b.flow(b.conv(2, c + 1, 3, 1, 1, "circular") if n >= 3 and rng.random() < 0.4 else
+        b.layers.append(b.flow(b.conv(2, c + 1, 3, 1, 1, "circular") if n >= 3 and not b.plain and rng.random() < 0.4 else
                                b.conv(2, c + 1, rng.choice([1, 3]), 1, 0) if n >= 3 else b.conv(2, c + 1, 1, 1, 0)))
         if rng.random() < 0.5:
             b.layers.append({"type": "avg_pool", "size": 2})
@@ -268,10 +271,14 @@ def prove(b, net, layer, shape, name):
     return [], Fraction(1)
 
 
-def files(seed, branches=True):
-    """The bytes of a model and of samples, and the text of a witness whose claims are the best that the checker can prove."""
+def files(seed, branches=True, plain=False):
+    """The bytes of a model and of samples, and the text of a witness whose claims are the best that the checker can prove.
+
+    A plain network has what the checker knows as executed alone, in one format."""
     b = Builder(seed)
-    b.branches = branches
+    b.branches, b.plain = branches and not plain, plain
+    if plain:
+        b.dtypes = [["F32"], ["F64"]][seed % 2 ^ seed // 2 % 2]
     shape = layers(b, seed % 2 == 1)
     spec = {"format": "dahlquist-model", "version": 1 + seed % 3 // 2, "input": shape, "layers": b.layers}
     net = Network(pack({"dahlquist": json.dumps(spec)}, b.tensors))
@@ -283,7 +290,7 @@ def files(seed, branches=True):
     model = net.pack()
 
     length, count = math.prod(shape), 6
-    dtype = ["F32", "F64", "U8"][seed // 2 % 3]
+    dtype = b.dtypes[0] if plain else ["F32", "F64", "U8"][seed // 2 % 3]
     draw = {"F32": lambda: b.rng.randrange(-2**20, 2**20) / 2**18, "F64": lambda: b.rng.gauss(0, 2), "U8": lambda: b.rng.randrange(256)}[dtype]
     x = [draw() for _ in range(count * length)]
     samples = pack(None, {"y": ("I64", [count], [b.rng.randrange(2) for _ in range(count)]), "x": (dtype, [count] + shape, x)})
