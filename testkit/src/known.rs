@@ -136,7 +136,7 @@ pub fn groups<T: Scalar>() -> (Network<T>, Truth) {
     let layers: Layers<T> = vec![
         (Box::new(Normalize::new(image, vec![half; 2], vec![half; 2]).unwrap()), 2.0, None),
         (affine(conv), 5.0, None),
-        (affine(MeanPool::new(Shape::image(3, 4, 4), 2).unwrap()), 0.5, None),
+        (Box::new(AffineLayer::new(map(MeanPool::new(Shape::image(3, 4, 4), 2).unwrap(), None))), 0.5, None),
         (Box::new(Reshape::flatten(Shape::image(3, 2, 2))), 1.0, Some(0.0)),
         (leaky(12, 0.5), 1.0, Some(0.25)),
         (affine(dense(&[&row, &rest])), 10.0, None),
