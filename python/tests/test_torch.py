@@ -397,8 +397,9 @@ def test_verify_export_knows_what_rounding_explains():
     # What is imported is rounded once to single precision, and half precision rounds often.
     found = dq.from_torch(copy.deepcopy(network).half(), 30).verify_export(copy.deepcopy(network).half(), x)
     assert found < 2e-2 and not found.proved
+    # Of the same weights the two may agree in every bit, as some processors add.
     with pytest.raises(dq.ExportError, match="more than rtol"):
-        model.verify_export(network, x, rtol=0.0)
+        model.verify_export(other, x, rtol=1e-7)
 
 
 def test_verify_export_says_where_they_part():
