@@ -33,7 +33,7 @@ pub(super) enum Known {
     Affine(Stored, Vec<f64>),
     /// A gradient flow.
     Flow(GradientFlow),
-    /// A function with a slope below 0 of this size, larger than 1.
+    /// A function whose slope on the negative side has this size, which is larger than 1.
     Steep(f64),
     /// The sum of branches of layers, none of which has branches, over a number: 1, or that of the branches.
     Branches(Vec<Vec<Known>>, usize),

@@ -137,8 +137,8 @@ impl Stored {
     }
 }
 
-/// Returns the kernels with so many zeros around them that both axes have the larger padding, which changes no output: the checker
-/// has one for both.
+/// Returns the kernels with zeros around them, and gives both axes the larger of their paddings: the checker has one padding for both.
+/// No output changes.
 fn with_equal_paddings(weight: &[f64], axes: [&mut Axis; 2]) -> Vec<f64> {
     let padding = axes[0].padding.max(axes[1].padding);
     let kernel = [axes[0].kernel, axes[1].kernel];
