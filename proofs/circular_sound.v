@@ -6,8 +6,7 @@
 
 From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
-Require Import euclidean circulant integer_core integer_sound integer_tree network_core network_sound circulant_core circulant_sound.
-Require Import convolution_sound.
+Require Import euclidean circulant integer_core integer_sound integer_tree network_core network_sound circulant_core circulant_sound phases.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Import GRing.Theory Num.Theory Order.TTheory.
 Local Open Scope ring_scope.
@@ -72,13 +71,9 @@ cbn [ring]; rewrite big_cons big_ord_recl /= addn0 IH; congr (_ * at_place x _ +
 - by apply: eq_bigr => m _; rewrite /= /bump /= add1n addnS addSn.
 Qed.
 
-(* an output of the convolution *)
-Definition output (o y z : nat) : F := \sum_(ch < c) \sum_(u < a) \sum_(v < b)
-  zc (nth Z0 (nth [::] ks o) (ch * (a * b) + (u * b + v))) * around ch (t * y + u) (t * z + v).
-
 Lemma output_sound o y z : (o < size ks)%N -> (y < rows)%N -> (z < cols)%N ->
   \sum_(j < len (Image c h w)) zc (operator_entry (Circular a b t p ks) (Image c h w) (o * (rows * cols) + (y * cols + z)) j) * x j 0 =
-  output o y z.
+  output c a b t ks around o y z.
 Proof.
 move=> ho hy hz; rewrite tap_sum_F /taps -/rows -/cols.
 have r0 : (0 < rows)%N by apply: leq_ltn_trans hy.
@@ -117,63 +112,11 @@ split=> i j; rewrite /laid /around /sign_of mul1r; congr (at_place x (_ + _)); c
 - by rewrite mulnDl e2 -!addnA (addnC w) !addnA modnDr.
 Qed.
 
-Lemma column_entry col o i j : (col < q)%N -> (o < size ks)%N -> (i < N1)%N -> (j < N2)%N ->
-  kernel_of F V col o i j = if ((i * t + (col %/ t) %% t < a) && (j * t + col %% t < b))%N
-    then zc fine * zc (nth Z0 (nth [::] ks o) (col %/ (t * t) * (a * b) + ((i * t + (col %/ t) %% t) * b + (j * t + col %% t)))) else 0.
-Proof.
-move=> hc ho hi hj; have tt0 : (0 < t * t)%N by rewrite muln_gt0 t0.
-rewrite /kernel_of /entry /V /phase_columns !map_listE (nth_map 0%N) ?seqE ?size_iota // nth_iota // add0n.
-rewrite map_listE (nth_map [::]) // /phase_kernel map_listE (nth_map 0%N) ?seqE ?size_iota // nth_iota // add0n.
-rewrite map_listE (nth_map 0%N) ?seqE ?size_iota // nth_iota // add0n !div_of_nat // !mod_of_nat //.
-rewrite nth_listE; set u := Nat.add _ _; set v := Nat.add _ _.
-rewrite (_ : Nat.ltb u a && Nat.ltb v b = ((i * t + (col %/ t) %% t < a) && (j * t + col %% t < b))%N).
-  by case: ifP => _; rewrite ?zcM.
-by rewrite /u /v -!plusE -!multE; move: (Nat.add _ _) (Nat.add _ _) => k l; lia.
-Qed.
-
-(* all phases and their points are all points of an axis *)
-Lemma phases (g : nat -> nat -> nat -> F) : \sum_(col < q) \sum_(i < N1) \sum_(j < N2)
-    g (col %/ (t * t))%N (i * t + (col %/ t) %% t)%N (j * t + col %% t)%N =
-  \sum_(ch < c) \sum_(u < N1 * t) \sum_(v < N2 * t) g ch u v.
-Proof.
-rewrite (@split3 F c t t (fun ch r1 r2 => \sum_(i < N1) \sum_(j < N2) g ch (i * t + r1)%N (j * t + r2)%N)
-  (fun col => \sum_(i < N1) \sum_(j < N2) g (col %/ (t * t))%N (i * t + (col %/ t) %% t)%N (j * t + col %% t)%N)) //; last first.
-  by move=> ch r1 r2 _ h1 h2; have [-> -> ->] := parts3 ch h1 h2.
-apply: eq_bigr => ch _; rewrite (sum_split N1 t (fun u => \sum_(v < N2 * t) g ch u v)).
-under [RHS]eq_bigr => i _ do under eq_bigr => r _ do rewrite (sum_split N2 t (fun v => g ch (i * t + r)%N v)).
-rewrite [RHS]exchange_big /=; apply: eq_bigr => r1 _.
-under [RHS]eq_bigr => i _ do rewrite exchange_big /=.
-by rewrite [RHS]exchange_big.
-Qed.
-
-Lemma act_output o y z : (o < size ks)%N ->
-  \sum_(col < q) \sum_(i < N1) \sum_(j < N2) kernel_of F V col o i j * laid col (y + i)%N (z + j)%N = zc fine * output o y z.
-Proof.
-move=> ho; pose ker := nth [::] ks o.
-pose G ch u v : F := if ((u < a) && (v < b))%N
-  then zc fine * zc (nth Z0 ker (ch * (a * b) + (u * b + v))) * around ch (t * y + u) (t * z + v) else 0.
-have term (col : 'I_q) (i : 'I_N1) (j : 'I_N2) : kernel_of F V col o i j * laid col (y + i)%N (z + j)%N =
-    G (col %/ (t * t))%N (i * t + (col %/ t) %% t)%N (j * t + col %% t)%N.
-  rewrite column_entry // /G; case: ifP => _; last by rewrite mul0r.
-  by rewrite /laid !mulnDl !addnA !(mulnC t).
-under eq_bigr => col _ do under eq_bigr => i _ do under eq_bigr => j _ do rewrite term.
-rewrite phases /output mulr_sumr; apply: eq_bigr => ch _.
-have [_ [aN bN]] := closed.
-rewrite (sum_widen (n := a) (g := fun u => \sum_(v < N2 * t) G ch u v)) //; last first.
-  by move=> u /andP [hu _]; apply: big1 => v _; rewrite /G ltnNge hu.
-rewrite mulr_sumr; apply: eq_bigr => u _; rewrite (sum_widen (n := b) (g := G ch u)) //; last first.
-  by move=> v /andP [hv _]; rewrite /G [(v < b)%N]ltnNge hv andbF.
-by rewrite mulr_sumr; apply: eq_bigr => v _; rewrite /G !ltn_ord /= mulrA.
-Qed.
-
 Lemma laid_norm : \sum_(col < q) norm2 n1 n2 (laid col) = sqn x.
 Proof.
 have [[e1 e2 _ _] _] := closed.
-rewrite (eq_bigr _ (fun col _ => norm2E n1 n2 (laid col))) (phases (fun ch u v => around ch u v ^+ 2)) e1 e2.
-have -> : sqn x = \sum_(j < c * (h * w)) at_place x j ^+ 2.
-  by apply: eq_bigr => j _; rewrite /at_place (insubT (fun k => (k < c * (h * w))%N) (ltn_ord j)) expr2; congr (x _ _ * x _ _); apply: val_inj.
-rewrite (sum_split c (h * w) (fun j => at_place x j ^+ 2)); apply: eq_bigr => ch _.
-rewrite (sum_split h w (fun j => at_place x (ch * (h * w) + j) ^+ 2)).
+rewrite (eq_bigr _ (fun col _ => norm2E n1 n2 (laid col))) (phases c n1 n2 t0 (fun ch u v => around ch u v ^+ 2)) e1 e2 image_norm.
+apply: eq_bigr => ch _.
 pose g y z : F := at_place x (ch * (h * w) + (y * w + z)) ^+ 2.
 rewrite -(sum_around h (h - p) (fun y => \sum_(z < w) g y z)); apply: eq_bigr => Y _.
 by rewrite -(sum_around w (w - p) (g _)).
@@ -184,22 +127,9 @@ Theorem circular_bound :
     (\sum_(j < len (Image c h w)) zc (operator_entry (Circular a b t p ks) (Image c h w) i j) * x j 0) ^+ 2) <=
   (zc alpha + zc beta) * sqn x.
 Proof.
-rewrite -laid_norm; have sV : size V = q by rewrite /V /phase_columns map_listE seqE size_map size_iota.
-have outs col : (size (nth [::] V col) <= size ks)%N by apply: columns_outputs.
-have := circulant_sound sV ok outs laid_torus; apply: le_trans.
-have -> : len (operator_out (Circular a b t p ks) (Image c h w)) = (size ks * (rows * cols))%N by [].
-case: (posnP rows) => [r0|r0]; first by rewrite r0 mul0n muln0 big_ord0 mulr0; do 3 (apply: sumr_ge0 => ? _); apply: sqr_ge0.
-case: (posnP cols) => [c0|c0]; first by rewrite c0 muln0 muln0 big_ord0 mulr0; do 3 (apply: sumr_ge0 => ? _); apply: sqr_ge0.
-rewrite (@split3 F (size ks) rows cols (fun o y z => output o y z ^+ 2) (fun i =>
-  (\sum_(j < len (Image c h w)) zc (operator_entry (Circular a b t p ks) (Image c h w) i j) * x j 0) ^+ 2)) //; last first.
-  by move=> o y z ho hy hz; rewrite output_sound.
-rewrite mulr_sumr; apply: ler_sum => o _.
-have [[_ _ rN cN] _] := closed.
-pose A (y z : nat) : F := act n1 n2 laid (fun (col : 'I_q) (o : 'I_(size ks)) => kernel_of F V col o) o y z ^+ 2.
-have A0 y z : 0 <= A y z by apply: sqr_ge0.
-rewrite mulr_sumr; apply: (@le_trans _ _ (\sum_(y < rows) \sum_(z < N2) A y z)); last first.
-  by apply: (sum_wider (g := fun y => \sum_(z < N2) A y z) rN) => y; apply: sumr_ge0.
-apply: ler_sum => y _; rewrite mulr_sumr; apply: le_trans (sum_wider (g := A y) cN (A0 y)).
-by apply: ler_sum => z _; rewrite /A /act /tap act_output // exprMn.
+have [[_ _ rN cN] [aN bN]] := closed; rewrite -laid_norm.
+pose entry_of i : F := \sum_(j < len (Image c h w)) zc (operator_entry (Circular a b t p ks) (Image c h w) i j) * x j 0.
+refine (torus_bound (f := entry_of) t0 aN bN _ ok laid_torus rN cN output_sound).
+by move=> col i j y z _ _ _ _ _ _; rewrite /laid !mulnDl !addnA !(mulnC t).
 Qed.
 End Circular.

@@ -4,7 +4,7 @@ From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
 From mathcomp Require Import ring.
 Require Import euclidean operator_norm pointwise.
-Require Import integer_core integer_sound integer_packed integer_tree network_core network_sound circulant_core convolution_sound circular_sound witness_core.
+Require Import integer_core integer_sound integer_packed integer_tree network_core network_sound circulant_core phases convolution_sound circular_sound witness_core.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Import GRing.Theory Num.Theory Order.TTheory.
 Local Open Scope ring_scope.

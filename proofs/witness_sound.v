@@ -12,7 +12,7 @@ From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
 From mathcomp Require Import ring.
 Require Import euclidean slope gradient_step circle_contractivity operator_norm margin windows.
-Require Import integer_core integer_sound integer_packed network_core network_sound network_value convolution_sound witness_core witness_norm.
+Require Import integer_core integer_sound integer_packed network_core network_sound network_value phases convolution_sound witness_core witness_norm.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Import GRing.Theory Num.Theory Order.TTheory.
 Local Open Scope ring_scope.
