@@ -112,6 +112,7 @@ class Builder:
     def __init__(self, seed):
         self.seed, self.rng, self.tensors, self.layers = seed, random.Random(seed), {}, []
         self.branches = self.plain = False
+        self.extra = None
         self.dtypes = self.rng.choice([["F32"], ["F64"], ["F16"], ["F32", "F16", "BF16"]])
 
     def tensor(self, shape, size, places=11):
@@ -165,7 +166,7 @@ class Builder:
 def layers(b, image):
     rng = b.rng
     if image:
-        first = b.seed // 2 % (3 if b.plain else 8)
+        first = b.seed // 2 % (3 if b.plain else 8) + (3 if b.extra == "circular" else 0)
         shape = [2 if first > 5 else rng.randrange(1, 3), 4, 4]
         b.layers.append({"type": "normalize", "mean": [0.5] * shape[0], "std": [rng.choice([0.25, 0.75, 2.0]) for _ in range(shape[0])]})
         if first == 0:
@@ -189,13 +190,13 @@ def layers(b, image):
             kernel, stride = [(3, 1), (3, 2), (2, 2)][first - 3]
             b.layers.append(b.conv(2, shape[0], kernel, stride, 1, "circular"))
             c, n = 2, 4 if stride == 1 else 5 - kernel
-        if not b.plain and rng.random() < 0.5:
+        if b.extra == "channel_affine" or (not b.plain and rng.random() < 0.5):
             b.layers.append({"type": "channel_affine", "scale": b.tensor([c], 1.0), "shift": rng.choice([None, b.tensor([c], 0.5)])})
         b.layers.append(b.nonlinear(c))
         if b.branches and rng.random() < 0.6:
             b.layers.append(b.residual([b.conv(c, c, 1, 1, 0), dict(b.activation(), type="activation")]))
         b.layers.append({"type": "pad_channels", "channels": c + 1})
-        if not b.plain and rng.random() < 0.7:
+        if b.extra == "shift" or (not b.plain and rng.random() < 0.7):
             groups = [[1, rng.randrange(-1, 2), rng.randrange(-1, 2)], [rng.randrange(1, c + 1), 0, rng.randrange(-1, 2)]]
             b.layers.append({"type": "shift", "groups": groups, "mode": ["zeros", "circular"][b.seed // 2 % 2]})
         b.layers.append(b.flow(b.conv(2, c + 1, 3, 1, 1, "circular") if n >= 3 and not b.plain and rng.random() < 0.4 else
@@ -271,12 +272,12 @@ def prove(b, net, layer, shape, name):
     return [], Fraction(1)
 
 
-def files(seed, branches=True, plain=False):
+def files(seed, branches=True, plain=False, extra=None):
     """The bytes of a model and of samples, and the text of a witness whose claims are the best that the checker can prove.
 
-    A plain network has what the checker knows as executed alone, in one format."""
+    A plain network has what the checker knows as executed alone, in one format, and of images one extra kind of layer."""
     b = Builder(seed)
-    b.branches, b.plain = branches and not plain, plain
+    b.branches, b.plain, b.extra = branches and not plain, plain, extra
     if plain:
         b.dtypes = [["F32"], ["F64"]][seed % 2 ^ seed // 2 % 2]
     shape = layers(b, seed % 2 == 1)
