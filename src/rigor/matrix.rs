@@ -193,6 +193,26 @@ impl Gram {
         Self::of_rows(if w.nrows() <= w.ncols() { w } else { w.transpose().to_owned() })
     }
 
+    /// As [`Self::new`] for a `W = [[P, −Q], [Q, P]]`, as complex matrices `P + iQ` are written as real ones.
+    ///
+    /// `WWᵀ = [[S, −T], [T, S]]` with a symmetric `S = PPᵀ + QQᵀ` and a skew `T = QPᵀ − PQᵀ`: half of the products suffice,
+    /// and every entry is still a sum of the same products.
+    pub(super) fn of_complex(w: Mat<f64>) -> Self {
+        let a = if w.nrows() <= w.ncols() { w } else { w.transpose().to_owned() };
+        let n = a.nrows() / 2;
+        let mut image = Mat::zeros(2 * n, 2 * n);
+        let [upper, lower] = [a.subrows(0, n), a.subrows(n, n)].map(|half| (half, Structure::Full));
+        gemm_transposed((image.as_mut().submatrix_mut(0, 0, n, n), Structure::Lower), upper, upper);
+        gemm_transposed((image.as_mut().submatrix_mut(n, 0, n, n), Structure::Lower), lower, upper);
+        for j in 0..n {
+            for i in j..n {
+                image[(n + i, n + j)] = image[(i, j)];
+                image[(n + j, i)] = -image[(n + i, j)];
+            }
+        }
+        Self { a, image }
+    }
+
     /// Returns `AAᵀ`.
     fn of_rows(a: Mat<f64>) -> Self {
         let mut image = Mat::zeros(a.nrows(), a.nrows());
@@ -340,6 +360,22 @@ mod tests {
     /// Small integers, so that every product and sum is exact.
     fn integers(rows: usize, columns: usize, seed: usize) -> Mat<f64> {
         Mat::from_fn(rows, columns, |i, j| ((i * 7 + j * 5 + i * j + seed) % 9) as f64 - 4.0)
+    }
+
+    /// Sums of integers are exact, whatever the order: both images are the Gram matrix itself.
+    #[test]
+    fn half_of_the_products_of_a_complex_matrix_give_all_of_its_image() {
+        for (rows, columns) in [(1, 1), (3, 5), (5, 3), (8, 8), (20, 33)] {
+            let (p, q) = (integers(rows, columns, 1), integers(rows, columns, 5));
+            let w = Mat::from_fn(2 * rows, 2 * columns, |i, j| match (i < rows, j < columns) {
+                (true, true) => p[(i, j)],
+                (true, false) => -q[(i, j - columns)],
+                (false, true) => q[(i - rows, j)],
+                (false, false) => p[(i - rows, j - columns)],
+            });
+            let (whole, half) = (Gram::new(w.clone()).full(), Gram::of_complex(w).full());
+            assert_eq!(whole, half, "{rows} × {columns}");
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Convolution<'_> {
         let taps = Taps::new(&conv);
         let symbol = taps.on(torus);
         let frequencies = symbol.frequencies();
-        let estimate = |&f: &_| Gram::new(symbol.at(f).real()).largest_estimate();
+        let estimate = |&f: &_| Gram::of_complex(symbol.at(f).real()).largest_estimate();
         let largest = frequencies.par_iter().map(estimate).reduce(|| 0.0, f64::max);
         let grams: Vec<Hermitian> = frequencies.par_iter().map(|&f| Hermitian::gram(&symbol.at(f), &conv)).collect();
         let unit = size as f64 * f64::EPSILON;

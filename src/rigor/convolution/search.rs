@@ -169,7 +169,7 @@ impl Candidate<'_> {
             let Some(higher) = beside.into_iter().find(|peak| peak.value > self.peak.value * TIE) else { break };
             self.peak = higher;
         }
-        let gram = Gram::new(self.symbol.at(self.peak.frequency).real());
+        let gram = Gram::of_complex(self.symbol.at(self.peak.frequency).real());
         self.peak.value = gram.largest_estimate();
         self.exact = true;
     }

@@ -57,7 +57,7 @@ impl Symbol<'_> {
                 if environment::check().is_err() {
                     return Ok((f64::INFINITY, estimate));
                 }
-                let gram = Gram::new(self.at(frequency).real());
+                let gram = Gram::of_complex(self.at(frequency).real());
                 if let Some(bound) = gram.largest_near(estimate, gap) {
                     return Ok((bound, estimate));
                 }
