@@ -36,7 +36,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     lines::Line,
-    networks::{FAMILIES, SPACE, Weights, network},
+    networks::{Family, SPACE, Weights, network},
 };
 
 /// The families side by side.
@@ -94,11 +94,11 @@ fn main() -> Result<()> {
         "family", "params", "clean", "PGD", "certified", "Lipschitz ≤", "found ≥", "gradients", "s"
     );
     let mut drawn = Vec::new();
-    for (k, family) in FAMILIES.into_iter().enumerate() {
+    for (k, family) in Family::ALL.into_iter().enumerate() {
         let start = std::time::Instant::now();
         let mut network = network(family)?;
         let (optimiser, peak, rise) = match family {
-            "orthogonalized" | "varying" => (Optimiser::MUON, 0.2, 0.1),
+            Family::Orthogonalized | Family::Varying => (Optimiser::MUON, 0.2, 0.1),
             _ => (Optimiser::Adam { betas: (0.9, 0.99), weight_decay: 0.05 }, 0.005, 0.25),
         };
         let recipe = Recipe {
@@ -128,7 +128,8 @@ fn main() -> Result<()> {
         let ratio = search.features.as_ref().map_or(f64::NAN, |features| features.estimate);
         let [low, high] = gradients(&sealed, &few, &mut Weights(ChaCha8Rng::seed_from_u64(2)))?;
         println!(
-            "{family:14} {:>8} {:>6.1} {:>6.1} {:>9.1} {:>11.4} {ratio:>8.4} {:>17} {:>5.0}",
+            "{:14} {:>8} {:>6.1} {:>6.1} {:>9.1} {:>11.4} {ratio:>8.4} {:>17} {:>5.0}",
+            family.name(),
             sealed.network().parameter_count(),
             100.0 * found.clean(),
             100.0 * found.accuracy()[0],
@@ -138,10 +139,10 @@ fn main() -> Result<()> {
             start.elapsed().as_secs_f64()
         );
         if search.refuted() || certified(EPS) > 100.0 * found.accuracy()[0] {
-            return Err(Error::NotProved { what: family.into(), reason: "a claim was refuted".into() });
+            return Err(Error::NotProved { what: family.name(), reason: "a claim was refuted".into() });
         }
         let curve = (0..=100).map(|i| f64::from(i) / 200.0).map(|eps| (eps, certified(eps)));
-        drawn.push(Line::new(family, curve.collect(), k));
+        drawn.push(Line::new(&family.name(), curve.collect(), k));
     }
     let path = options.out.join("compare_architectures.svg");
     chart::write(&path, (760, 460), |root| {

@@ -17,8 +17,38 @@ use rand_distr::{Distribution, StandardNormal};
 
 const IMAGE: Shape = Shape::image(3, 32, 32);
 pub const SPACE: Shape = Shape::image(48, 8, 8);
-pub const FAMILIES: [&str; 8] =
-    ["gradient", "orthogonalized", "varying", "dissipative", "antisymmetric", "hamiltonian", "nais", "residual"];
+
+/// A family, or a way to train one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    Gradient,
+    /// The gradient flow, trained by orthogonalized momentum.
+    Orthogonalized,
+    /// As `Orthogonalized`, with weights that vary from step to step.
+    Varying,
+    Dissipative,
+    Antisymmetric,
+    Hamiltonian,
+    Nais,
+    Residual,
+}
+
+impl Family {
+    pub const ALL: [Self; 8] = [
+        Self::Gradient,
+        Self::Orthogonalized,
+        Self::Varying,
+        Self::Dissipative,
+        Self::Antisymmetric,
+        Self::Hamiltonian,
+        Self::Nais,
+        Self::Residual,
+    ];
+
+    pub fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
 
 /// Draws convolutions.
 pub struct Weights(pub ChaCha8Rng);
@@ -47,15 +77,15 @@ impl Weights {
     }
 
     /// A flow of a family: about 31,000 parameters, 21,000 of the antisymmetric one.
-    fn flow(&mut self, family: &str) -> Result<Box<dyn Layer<f32>>> {
+    fn flow(&mut self, family: Family) -> Result<Box<dyn Layer<f32>>> {
         let (activation, bias) = (Activation::Relu {}, Some(Tensor::new(&[48], &[0.0f32; 48])));
         let operator = |linear: &Linear, input: Shape| Affine::<f32>::described(linear, input);
         let field = match family {
-            "gradient" | "orthogonalized" => {
+            Family::Gradient | Family::Orthogonalized => {
                 let field = GradientField::new(operator(&self.biased(48, 72, 1.0), SPACE)?, activation)?;
                 return Ok(Box::new(Flow::new(field, Tableau::euler(), Step::Relative(1.0), 2)?));
             }
-            "varying" => {
+            Family::Varying => {
                 // Two steps with weights of their own have as many parameters as one field of twice the width.
                 let mut field = || -> Result<Box<dyn VectorField<f32>>> {
                     Ok(Box::new(GradientField::new(operator(&self.biased(48, 36, 1.0), SPACE)?, activation)?))
@@ -63,7 +93,7 @@ impl Weights {
                 let fields = vec![field()?, field()?];
                 return Ok(Box::new(Flow::boxed(fields, Tableau::euler(), Step::Relative(1.0), 2)?));
             }
-            "residual" => {
+            Family::Residual => {
                 let (inner, outer) = (self.biased(48, 36, 1.4), self.biased(36, 48, 0.5));
                 let field = ResidualField::new(
                     operator(&inner, SPACE)?,
@@ -72,22 +102,22 @@ impl Weights {
                 )?;
                 return Ok(Box::new(Flow::new(field, Tableau::euler(), Step::Fixed(0.5), 2)?));
             }
-            "hamiltonian" => {
+            Family::Hamiltonian => {
                 let mut potential = || Potential { activation, operator: self.biased(24, 72, 0.5) };
                 let field = Field::Hamiltonian { kinetic: potential(), potential: potential() };
                 let field = StructuredField::<f32>::new(&field, SPACE)?;
                 return Ok(Box::new(Splitting::new(field, SplitMethod::SymplecticEuler, 0.5, 2)?));
             }
-            "dissipative" => Field::Dissipative {
+            Family::Dissipative => Field::Dissipative {
                 activation,
                 operator: self.biased(48, 24, 1.0),
                 skew: self.convolution(48, 48, 0.1),
                 damping: 0.1,
             },
-            "antisymmetric" => {
+            Family::Antisymmetric => {
                 Field::Antisymmetric { activation, matrix: self.convolution(48, 48, 0.3), bias, damping: 0.2 }
             }
-            _ => Field::Nais { activation, factor: self.convolution(48, 72, 0.5), bias, epsilon: 0.01 },
+            Family::Nais => Field::Nais { activation, factor: self.convolution(48, 72, 0.5), bias, epsilon: 0.01 },
         };
         let field = StructuredField::<f32>::new(&field, SPACE)?;
         Ok(Box::new(Flow::new(field, Tableau::euler(), Step::Fixed(0.3), 2)?))
@@ -95,7 +125,7 @@ impl Weights {
 }
 
 /// The network of a family.
-pub fn network(family: &str) -> Result<Network<f32>> {
+pub fn network(family: Family) -> Result<Network<f32>> {
     let mut weights = Weights(ChaCha8Rng::seed_from_u64(1));
     let mut layers: Vec<Box<dyn Layer<f32>>> = vec![Box::new(Reshape::space_to_depth(IMAGE, 4)?)];
     for _ in 0..3 {
