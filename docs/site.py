@@ -23,6 +23,7 @@ SECTIONS = {
     "Manual": {
         "Python": "docs/python.md",
         "From PyTorch by hand": "examples/pytorch/README.md",
+        "The files": "docs/format.md",
         "Trained networks": "zoo/README.md",
         "Layers, and what is proved": "layers.md",
         "Compared with other tools": "docs/comparison.md",

@@ -6,17 +6,10 @@ from math import prod
 from exact import Refused, Unread, above_root
 from network import points
 from quadratic import quadratic_constraint, semidefinite
-from steps import SPLIT, whole_step
+from steps import SPLIT, curvature, numbers, whole_step
 
 PROVED, REFUSED, UNREAD = "proved", "REFUSED", "not checked"
 WINDOWS = ("sort", "max_pool", "l2_pool")
-
-
-def numbers(proof):
-    """The claims of a node; those in a norm of its own are `own_norm.condition` and so on."""
-    claims = dict(proof["claims"])
-    own = claims.pop("own_norm", {})
-    return {key: Q(x) for key, x in claims.items()} | {f"own_norm.{key}": Q(x) for key, x in own.items()}
 
 
 def join(path, name):
@@ -81,13 +74,6 @@ def equilibrium(field):
         raise Refused("the field is not known to contract")
     allowed = {"bound": lambda c: c * mu >= 1, "inverse": lambda c: c * max(field["bound"], mu) <= 1}
     return allowed | ({"averaged": lambda a: Q(1, 2) <= a < 1} if mu >= 1 else {})
-
-
-def curvature(slopes, operator):
-    """Between what `W'DW` lies, for slopes `D` in `[m, L]`."""
-    m, l = slopes
-    w, s = operator["bound"], max(operator.get("inverse", Q(0)), Q(0))
-    return m * (s * s if m >= 0 else w * w), l * w * w
 
 
 def field_claims(field, parts):
@@ -298,7 +284,7 @@ class Reading:
         operators = self.operators(join(path, "field"), field)
         below = operators if name in SPLIT else [lambda p: self.field(p, join(path, "field"), field, operators)]
         rules = ("gradient_step", "one_sided_lipschitz", "lipschitz_step", "circle_contractivity", "stage_multipliers",
-                 "own_norm", "quadratic_constraint", "algebraic_stability", "skew_flow", "implicit_step") if name not in SPLIT else ("shears", "exponential_step")
+                 "own_norm", "quadratic_constraint", "algebraic_stability", "skew_flow", "implicit_step", "exponential_step") if name not in SPLIT else ("shears", "exponential_step")
         self.node(proof, path, rules, below, lambda parts: whole_step(proof["rule"], name, h, field, parts, proof))
 
     def operators(self, path, field):

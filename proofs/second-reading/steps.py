@@ -10,6 +10,20 @@ from stability import plus, skew_step, times
 SPLIT = ("symplectic_euler", "stormer_verlet", "exponential_euler")
 
 
+def numbers(proof):
+    """The claims of a node; those in a norm of its own are `own_norm.condition` and so on."""
+    claims = dict(proof["claims"])
+    own = claims.pop("own_norm", {})
+    return {key: Q(x) for key, x in claims.items()} | {f"own_norm.{key}": Q(x) for key, x in own.items()}
+
+
+def curvature(slopes, operator):
+    """Between what `W'DW` lies, for slopes `D` in `[m, L]`."""
+    m, l = slopes
+    w, s = operator["bound"], max(operator.get("inverse", Q(0)), Q(0))
+    return m * (s * s if m >= 0 else w * w), l * w * w
+
+
 # Numbers of the coefficients are pairs (x, y), meaning x + y sqrt(d).
 
 def least_of_step(name, h, known):
@@ -66,10 +80,18 @@ def step_claims(rule, name, h, field, parts, proof):
         kicks = [c(1, Q(1)), c(0, Q(1))] if name == "symplectic_euler" else [c(1, Q(1, 2)), c(0, Q(1)), c(1, Q(1, 2))]
         high = prod(kicks)
         return {"bound": lambda c: c >= high, "inverse": lambda c: c * high <= 1}
-    if rule == "exponential_step":
+    if rule == "exponential_step" and name == "exponential_euler":
         raise Unread("a step of exponential_euler: its two numbers are what a library makes of an exponential")
     a, b, d = method(name)
     s, euler = len(b), (a, b) == ([[[0, 0]]], [[1, 0]])
+    if rule == "exponential_step" and euler and field.kind == "dissipative":  # h K - (h G - 1), with low <= G <= high
+        operators = [numbers(premise) for premise in proof["premises"][0].get("premises", [])]
+        if len(operators) != 2:
+            raise Refused("the field has two operators")
+        operator, skew = operators
+        low, high = (x + field.damping for x in curvature(field.functions[0].slopes, operator))
+        square = (h * skew["bound"]) ** 2 + (h * (low + high) / 2 - 1) ** 2
+        return {"bound": lambda c: above_root(c, size * (high - low) / 2, square)}
     if rule == "quadratic_constraint" and euler and field.kind == "residual":
         return {"bound": lambda c: quadratic_constraint([field.o[0]], field.functions, field.o[1], h, proof, c)}
     if rule == "own_norm":

@@ -298,3 +298,13 @@ def test_one_output_is_one_class():
         dq.Model(2, [first]).seal().certify(x)
     r = dq.Model(2, [first, {"type": "dense", "weight": np.float32([[0], [1]])}]).seal().certify(x, semantics="exact")
     assert r.prediction.tolist() == [0, 1] and (np.abs(r.radius - [3.9 / 5, 2 / 5]) < 1e-6).all()
+
+
+def test_what_is_printed_is_a_bound():
+    # To the nearest six digits it would be 0.333333, and the radius 0.500001.
+    sealed = dq.Model(1, [{"type": "dense", "weight": np.float64([[1 / 3]])}, {"type": "dense", "weight": np.eye(1)}]).seal()
+    assert sealed.lipschitz >= 1 / 3
+    assert str(sealed).count("0.333334") == 3 and "0.333333" not in str(sealed)
+    classes = dq.Model(1, [{"type": "dense", "weight": np.float64([[2], [0]])}]).seal()
+    r = classes.certify(np.array([[0.5000006]]), semantics="exact")
+    assert r.radius[0] < 0.5000006 and "median radius 0.5" in str(r) and "0.500001" not in str(r)

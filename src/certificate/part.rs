@@ -60,8 +60,9 @@ impl Shard {
             Some([only]) if self.of <= pieces.len() => Ok(only.clone()),
             _ => {
                 let count = pieces.len();
-                let reason =
-                    format!("pieces of samples that are certified together are never cut, and there are {count}");
+                let reason = format!(
+                    "samples are certified in pieces that are never cut; these are {count}, so at most {count} shards"
+                );
                 Err(Error::Parameter { name: "shard", value: self.to_string(), reason })
             }
         }

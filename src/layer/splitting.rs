@@ -28,9 +28,20 @@ impl<T: Scalar> Splitting<T> {
     /// # Errors
     /// [`crate::Error::Parameter`] if there are no steps, `h` is not finite in `T`, or the method is none for the field.
     pub fn new(field: StructuredField<T>, method: SplitMethod, h: f64, steps: usize) -> Result<Self> {
+        Self::varying(vec![field], method, h, steps)
+    }
+
+    /// Returns `steps` steps of length `h` of one field, or one step of each field.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and [`crate::Error::Parameter`] unless there is one field, or one for each step.
+    pub fn varying(fields: Vec<StructuredField<T>>, method: SplitMethod, h: f64, steps: usize) -> Result<Self> {
         let h = T::of(h);
-        let step = field.split_step(method, h.wide())?;
-        Self::of(vec![Split { field, method, h, step }], Step::Fixed(h.wide()), steps)
+        let part = |field: StructuredField<T>| {
+            let step = field.split_step(method, h.wide())?;
+            Ok(Split { field, method, h, step })
+        };
+        Self::of(fields.into_iter().map(part).collect::<Result<_>>()?, Step::Fixed(h.wide()), steps)
     }
 }
 

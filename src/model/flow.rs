@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// | `fields`, `horizon` | one step of the length `horizon/n` for each of `n` fields |
 /// | `field`, `horizon` | the same, with the number of steps *open*: `n = ⌈T/(2rν)⌉`, the least for which a step is within the proved limit of circle contractivity; [`crate::rules::Prover::settled`] chooses it |
 ///
-/// A method that splits its field ([`super::SplitMethod`]) has the keys of the first row alone.
+/// A method that splits its field ([`super::SplitMethod`]) has the keys of all rows but the last.
 ///
 /// A length `horizon/n` is the quotient in `f64`, rounded to the format of the network. A flow with a horizon that is
 /// written again holds the number of steps that was chosen for it.

@@ -12,7 +12,10 @@ use crate::{
 /// A method: a Runge–Kutta method, by its name or by its coefficients as fractions, or one that treats the parts of a field
 /// differently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "the name of a method, or its coefficients as {\"a\": [[\"1/2\"]], \"b\": [\"1\"]}")]
+#[serde(
+    untagged,
+    expecting = "a method is its name, or its coefficients in fractions alone, as {\"a\": [[\"1/2\"]], \"b\": [\"1\"]}"
+)]
 pub enum Method {
     /// A method that is no Runge–Kutta method.
     Split(SplitMethod),

@@ -238,7 +238,7 @@ impl<W> Map<W> {
         }
     }
 
-    /// Returns the affine map that margins are measured on: the last of several layers, if it mixes coordinates.
+    /// Returns the affine map that margins are measured on: the last layer, if it mixes coordinates.
     ///
     /// Normalisation and reorderings are features, not heads.
     pub fn head(&self) -> Option<&Linear<W>> {

@@ -210,25 +210,8 @@ impl Flow {
         if !self.step.is_finite() {
             return Err(Error::parameter("step", self.step, "a step must be a finite number"));
         }
-        if matches!(self.method, Method::Split(_)) && (self.horizon.is_some() || self.fields.len() > 1) {
-            let reason = "a method that splits its field has one field, and steps of the length \"step\"; horizons and several \
-                          fields are for Runge–Kutta methods";
-            return Err(Error::parameter("method", &self.method, reason));
-        }
-        let fits = match (&self.method, &self.fields[..]) {
-            (Method::Named(_) | Method::Own(_), _) => true,
-            (Method::Split(SplitMethod::SymplecticEuler | SplitMethod::StormerVerlet), fields) => {
-                matches!(fields, [Field::Hamiltonian { .. }])
-            }
-            (Method::Split(SplitMethod::ExponentialEuler), [Field::Dissipative { damping, .. }]) => {
-                let (e, phi) = SplitMethod::exponentials(*damping, self.step);
-                e.is_finite() && phi.is_finite()
-            }
-            (Method::Split(SplitMethod::ExponentialEuler), _) => false,
-        };
-        if !fits {
-            let kinds: Vec<&str> = self.fields.iter().map(Field::kind).collect();
-            let reason = format!("it is no method for a flow of {} with a step of {}", kinds.join(", "), self.step);
+        if matches!(self.method, Method::Split(_)) && self.is_open() {
+            let reason = "with a horizon it needs a number of steps, which Runge–Kutta methods alone can leave open";
             return Err(Error::parameter("method", &self.method, reason));
         }
         if let Some(horizon) = self.horizon.filter(|horizon| !(horizon.is_finite() && *horizon > 0.0)) {
@@ -242,10 +225,30 @@ impl Flow {
                 return Err(Error::parameter("tolerance", tolerance, "an explicit method has no equations to solve"));
             }
         }
-        if self.method.is_cayley() && !self.fields.iter().all(|field| matches!(field, Field::SkewLinear { .. })) {
-            return Err(Error::parameter("method", &self.method, "it is a method for fields of kind skew_linear"));
-        }
-        self.fields.iter().try_for_each(|field| field.check(input))
+        self.fields.iter().try_for_each(|field| self.fits(field).and_then(|()| field.check(input)))
+    }
+
+    /// Whether the method is one for a field.
+    fn fits(&self, field: &Field) -> Result<()> {
+        let kind = match (&self.method, field) {
+            (method, Field::SkewLinear { .. }) if method.is_cayley() => return Ok(()),
+            (method, _) if method.is_cayley() => "skew_linear",
+            (Method::Named(_) | Method::Own(_), _) => return Ok(()),
+            (Method::Split(SplitMethod::ExponentialEuler), Field::Dissipative { damping, .. }) => {
+                let (e, phi) = SplitMethod::exponentials(*damping, self.step);
+                let reason = || format!("e^(−γh) overflows for the damping {damping:?}");
+                return match e.is_finite() && phi.is_finite() {
+                    true => Ok(()),
+                    false => Err(Error::parameter("step", self.step, reason())),
+                };
+            }
+            (Method::Split(SplitMethod::ExponentialEuler), _) => "dissipative",
+            (Method::Split(SplitMethod::SymplecticEuler | SplitMethod::StormerVerlet), Field::Hamiltonian { .. }) => {
+                return Ok(());
+            }
+            (Method::Split(SplitMethod::SymplecticEuler | SplitMethod::StormerVerlet), _) => "hamiltonian",
+        };
+        Err(Error::parameter("method", &self.method, format!("it is a method for fields of kind {kind}")))
     }
 }
 

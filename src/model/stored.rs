@@ -107,7 +107,7 @@ impl<'a> Stored<'a> {
                 Ok(Tensor::new(&info.shape, &data))
             }
             (found, _) => Err(refuse(format!(
-                "it is of type {found:?}; the tensors that layers name are all F64, or each F32, F16 or BF16; here {scalar}"
+                "it is of type {found:?}; the tensors that layers name are all F64, or each is F32, F16 or BF16"
             ))),
         }
     }

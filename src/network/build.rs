@@ -69,9 +69,9 @@ fn layer<T: Scalar>(map: &Map, path: &str, input: Shape) -> Result<Box<dyn Layer
 }
 
 fn flow_layer<T: Scalar>(flow: &model::Flow, input: Shape) -> Result<Box<dyn Layer<T>>> {
-    if let (Method::Split(method), [field]) = (&flow.method, &flow.fields[..]) {
-        let field = StructuredField::<T>::new(field, input)?;
-        return Ok(Box::new(Splitting::new(field, *method, flow.step, flow.steps)?));
+    if let Method::Split(method) = &flow.method {
+        let fields = flow.fields.iter().map(|field| StructuredField::<T>::new(field, input)).collect::<Result<_>>()?;
+        return Ok(Box::new(Splitting::varying(fields, *method, flow.step, flow.steps)?.over(flow.horizon)));
     }
     let fields = flow.fields.iter().map(|f| field(f, input)).collect::<Result<_>>()?;
     let tableau = flow.method.tableau()?;

@@ -162,12 +162,20 @@ impl std::iter::Product for Upper {
 
 impl std::fmt::Display for Upper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+        short(self.0, f)
     }
 }
 
 impl std::fmt::Display for Lower {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+        short(self.0, f)
+    }
+}
+
+/// Writes all digits of a number, and no more zeros than a reader counts.
+fn short(x: f64, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    match x != 0.0 && x.is_finite() && !(1e-6..1e16).contains(&x.abs()) && f.precision().is_none() {
+        true => std::fmt::LowerExp::fmt(&x, f),
+        false => std::fmt::Display::fmt(&x, f),
     }
 }

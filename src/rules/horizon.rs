@@ -67,7 +67,8 @@ impl Prover {
         let first = (about.max(1.0) as usize).max(1);
         let fits = |n: &usize| length(horizon, *n, &|x| T::of(x).wide()) <= longest;
         let many = || {
-            Error::parameter("horizon", horizon, format!("it takes more than {MOST_STEPS} steps of at most {longest}"))
+            let reason = format!("it takes more than {MOST_STEPS} steps of at most {longest:?}");
+            Error::parameter("horizon", format_args!("{horizon:?}"), reason)
         };
         (first..=MOST_STEPS).find(fits).ok_or_else(many)
     }

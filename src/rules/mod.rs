@@ -19,7 +19,7 @@
 //! | [`equilibrium`] | where a pushed field comes to rest | one over its rate, both ways |
 //! | [`own_norm`] | a step in a norm of its own | its factor there |
 //! | [`skew_flow`] | a Runge–Kutta step of a skew linear field | its factor, both ways |
-//! | [`shears`], [`exponential_step`] | a step of a split method | its factor |
+//! | [`shears`], [`exponential_step`] | a step of a split method, an Euler step of a dissipative field | its factor |
 //! | [`quadratic_constraint`] | an Euler step; a stack of layers | what multipliers prove |
 //! | [`composition`] | a chain; the steps of a flow | the product |
 //! | [`sum`] | a sum or a mean of branches | the sum, the mean |
@@ -116,7 +116,15 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
         }
         (_, Subject::Field(field), operators) if field_rule(field) == Some(rule) => of_field(field, operators),
         (Rule::Shears, Subject::Step(step), operators) => shears::bound(step, operators),
-        (Rule::ExponentialStep, Subject::Step(step), operators) => exponential_step::bound(step, operators),
+        (Rule::ExponentialStep, Subject::Step(step @ Step { method: Method::Split(_), .. }), operators) => {
+            exponential_step::bound(step, operators)
+        }
+        // What the field's own claims do not say: the premises of its proof, which are checked as every node is.
+        (Rule::ExponentialStep, Subject::Step(step), [_]) => {
+            let field = proof.premises().first().ok_or_else(other)?;
+            let operators: Vec<Numbers> = field.premises().iter().map(|premise| premise.claims()).collect();
+            exponential_step::bound(step, &operators)
+        }
         (Rule::OwnNorm, Subject::Step(step), [field]) => own_norm::bound(step, field),
         (Rule::GradientStep, Subject::Step(step), [field]) => gradient_step::bound(step, field),
         (Rule::OneSidedLipschitz, Subject::Step(step), [field]) => one_sided_lipschitz::bound(step, field),

@@ -294,9 +294,11 @@ impl Prover {
         let least = |candidates: &[(Rule, Claims, Evidence)]| {
             candidates.iter().map(|(_, claims, _)| claims.bound.get()).fold(f64::INFINITY, f64::min)
         };
-        // The factor of an Euler step of a gradient is sharp. Of other fields a constant one may be among those that the
-        // numbers allow, and then no step contracts.
-        let sharp = candidates.iter().any(|(rule, ..)| *rule == Rule::GradientStep);
+        // The factor of an Euler step of a gradient is sharp, and so is that of a dissipative field. Of other fields a constant
+        // one may be among those that the numbers allow, and then no step contracts.
+        let operators: Vec<Numbers> = field.premises().iter().map(|proof| proof.claims().numbers()).collect();
+        candidates.extend(plain((Rule::ExponentialStep, exponential_step::bound(step, &operators))));
+        let sharp = candidates.iter().any(|(rule, ..)| matches!(rule, Rule::GradientStep | Rule::ExponentialStep));
         let contracts = [numbers.strong_convexity, numbers.one_sided_lipschitz.map(|mu| -mu)];
         let contracts = contracts.into_iter().flatten().any(|mu| mu > 0.0);
         if !sharp

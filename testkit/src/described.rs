@@ -406,16 +406,16 @@ pub fn slope<N: Num>(field: &Field, space: Shape, x: &[N]) -> Option<Vec<N>> {
 
 /// A kick, a drift, and their like, of a Hamiltonian field: only the second half moves, or only the first.
 fn split<N: Num>(flow: &Flow<Tensor>, method: SplitMethod, space: Shape, x: &[N]) -> Option<Vec<N>> {
-    let ([field @ Field::Hamiltonian { .. }], h, n) = (&flow.fields[..], N::of(flow.step), x.len()) else {
-        return None;
-    };
+    let (h, n) = (N::of(flow.step), x.len());
     let half = h.times(&N::of(0.5));
-    let moves = |x: &[N], first: bool, h: &N| -> Option<Vec<N>> {
-        let f = slope(field, space, x)?;
-        Some((0..n).map(|i| if (i < n / 2) == first { x[i].plus(&h.times(&f[i])) } else { x[i].clone() }).collect())
-    };
     let mut x = x.to_vec();
-    for _ in 0..flow.steps {
+    for k in 0..flow.steps {
+        // One field for all steps, or one for each.
+        let field = if flow.fields.len() == 1 { &flow.fields[0] } else { flow.fields.get(k)? };
+        let moves = |x: &[N], first: bool, h: &N| -> Option<Vec<N>> {
+            let f = slope(field, space, x)?;
+            Some((0..n).map(|i| if (i < n / 2) == first { x[i].plus(&h.times(&f[i])) } else { x[i].clone() }).collect())
+        };
         x = match method {
             SplitMethod::SymplecticEuler => moves(&moves(&x, false, &h)?, true, &h)?,
             SplitMethod::StormerVerlet => moves(&moves(&moves(&x, false, &half)?, true, &h)?, false, &half)?,

@@ -166,6 +166,54 @@ fn fields_of_images() {
     is_proved(&file(json!([2, 4, 4]), &layers, &tensors, 4));
 }
 
+/// Methods that split their field take one field a step, too: the same network as a chain of steps, with the same constant.
+#[test]
+fn split_methods_of_fields_that_vary() {
+    let tanh = json!({"function": "tanh"});
+    let half = |name: &str| json!({"activation": tanh, "operator": {"type": "dense", "weight": name, "bias": "b"}});
+    let hamiltonian = |k: &str, w: &str| json!({"type": "hamiltonian", "kinetic": half(k), "potential": half(w)});
+    let dissipative = |w: &str| {
+        json!({"type": "dissipative", "activation": tanh, "operator": {"type": "dense", "weight": w},
+        "skew": "s", "damping": 0.5})
+    };
+    let tensors: [(&str, &[usize]); 7] =
+        [("b", &[3]), ("k", &[3, 2]), ("l", &[3, 2]), ("w", &[3, 4]), ("v", &[3, 4]), ("s", &[4, 4]), ("h", &[2, 4])];
+    let head = json!({"type": "dense", "weight": "h"});
+    for (method, fields) in [
+        ("symplectic_euler", [hamiltonian("k", "l"), hamiltonian("l", "k")]),
+        ("stormer_verlet", [hamiltonian("k", "l"), hamiltonian("l", "k")]),
+        ("exponential_euler", [dissipative("w"), dissipative("v")]),
+    ] {
+        let flow = |keys: Value| {
+            let mut flow = json!({"type": "flow", "method": method});
+            flow.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+            flow
+        };
+        let one = |field: &Value| flow(json!({"step": 0.25, "steps": 1, "field": field}));
+        let read = |layers: Value| is_proved(&file(json!([4]), &layers, &tensors, 6));
+        let chain = read(json!([one(&fields[0]), one(&fields[1]), head]));
+        for keys in [json!({"step": 0.25, "fields": fields}), json!({"horizon": 0.5, "fields": fields})] {
+            let model = read(json!([flow(keys), head]));
+            assert_eq!(certificate_of(&model).lipschitz, certificate_of(&chain).lipschitz, "{method}");
+            assert_eq!(logits(&model), logits(&chain), "{method}");
+        }
+        let steps = read(json!([flow(json!({"horizon": 0.5, "steps": 2, "field": fields[0]})), head]));
+        let chain = read(json!([one(&fields[0]), one(&fields[0]), head]));
+        assert_eq!(logits(&steps), logits(&chain), "{method}");
+        let error =
+            Model::parse(&file(json!([4]), &json!([flow(json!({"horizon": 0.5, "field": fields[0]}))]), &tensors, 6));
+        assert!(error.unwrap_err().to_string().contains("needs a number of steps"), "{method}");
+    }
+}
+
+fn logits(model: &Model) -> Vec<f32> {
+    let x = Batch::new(model.input(), (0..model.input().len()).map(|i| (i as f32 * 0.7).cos()).collect()).unwrap();
+    match model.network().unwrap() {
+        AnyNetwork::F32(network) => network.forward(&x).unwrap().data().to_vec(),
+        AnyNetwork::F64(_) => panic!("its weights are of F32"),
+    }
+}
+
 /// What does not fit is refused with its place, before anything is computed.
 #[test]
 fn what_does_not_fit_is_refused_by_name() {
@@ -176,8 +224,21 @@ fn what_does_not_fit_is_refused_by_name() {
     };
     refused(
         flow("symplectic_euler", 0.1, json!({"type": "skew_linear", "skew": "s"})),
-        &["symplectic_euler", "skew_linear"],
+        &["symplectic_euler", "it is a method for fields of kind hamiltonian"],
     );
+    let field =
+        json!({"type": "gradient", "operator": {"type": "dense", "weight": "w"}, "activation": {"function": "relu"}});
+    for (method, kind) in
+        [("exponential_euler", "dissipative"), ("stormer_verlet", "hamiltonian"), ("cayley", "skew_linear")]
+    {
+        refused(flow(method, 0.1, field.clone()), &[method, &format!("it is a method for fields of kind {kind}")]);
+    }
+    let dissipative = json!({"type": "dissipative", "operator": {"type": "dense", "weight": "w"},
+        "activation": {"function": "relu"}, "skew": "s", "damping": 1e3});
+    refused(flow("exponential_euler", -1e3, dissipative), &["step = -1000", "overflows"]);
+    let mut own = flow("euler", 0.1, field);
+    own["method"] = json!({"a": [["0"]], "b": ["1"], "c": ["0"]});
+    refused(own, &["a method is its name, or its coefficients in fractions alone"]);
     refused(flow("euler", 0.1, json!({"type": "skew_linear", "skew": "w"})), &["skew"]);
     let biased = json!({"type": "dense", "weight": "s", "bias": "b"});
     refused(flow("euler", 0.1, json!({"type": "skew_linear", "skew": biased})), &["bias", "skew"]);

@@ -209,3 +209,24 @@ fn no_decision_rests_on_the_name_of_a_kind() {
         }
     }
 }
+
+/// The page that an auditor reads first says how long the files are, within a tenth.
+#[test]
+fn an_auditor_knows_how_much_there_is_to_read() {
+    let page = include_str!("../../docs/architecture.md");
+    let part = page.split("## What an auditor reads").nth(1).unwrap().split("\n## ").next().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut all, mut rows) = (0, 0);
+    for row in part.lines().filter(|line| line.starts_with("| `src/") || line.starts_with("| together")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let claimed: usize = cells[2].replace(',', "").parse().unwrap();
+        let path = root.join(cells[1].trim_matches('`'));
+        let lines = match path.is_dir() {
+            true => files(&path).iter().map(|(_, text)| text.lines().count()).sum(),
+            false => std::fs::read_to_string(&path).map_or(all, |text| text.lines().count()),
+        };
+        assert!(lines.abs_diff(claimed) * 10 <= lines, "{row}: there are {lines}");
+        (all, rows) = (all + lines, rows + 1);
+    }
+    assert_eq!(rows, 8, "rows are missing");
+}

@@ -19,6 +19,7 @@ mod executed_margin;
 mod falsify;
 mod family;
 mod forgery;
+mod format_page;
 mod formats;
 mod forms;
 mod fuzz_seeds;

@@ -393,3 +393,23 @@ fn compositions() {
     let bound = composition::norm(&[shear(16.0), shear(-16.0)]).unwrap().get();
     assert!((1.0..1.0 + 1e-9).contains(&bound), "{bound}");
 }
+
+/// All digits that are there, and no more zeros than a reader counts.
+#[test]
+fn bounds_are_printed_with_their_digits() {
+    for (x, text) in [
+        (0.0, "0"),
+        (1.0, "1"),
+        (0.1, "0.1"),
+        (1.7320508075688774, "1.7320508075688774"),
+        (1e15, "1000000000000000"),
+        (1e300, "1e300"),
+        (1.5e-7, "1.5e-7"),
+        (5e-324, "5e-324"),
+        (f64::INFINITY, "inf"),
+    ] {
+        assert_eq!(Upper::trust(x).to_string(), text);
+        assert_eq!(text.parse(), Ok(x));
+    }
+    assert_eq!(format!("{:.2} {:>6}", Upper::trust(1e-7), Upper::trust(1e-7)), "0.00   1e-7");
+}

@@ -276,7 +276,7 @@ class Certified:
         refused = int(np.count_nonzero(self.radius == 0))
         text = f"{len(self)} samples, {self._meaning}, {refused} without a radius"
         if len(self):
-            text += f", median radius {_text.number(float(np.median(self.radius)))}"
+            text += f", median radius {_text.number(float(np.median(self.radius)), lower=True)}"
         if self.label is None:
             return f"<Certified: {text}>"
         rows = [["clean", _text.percent(self.clean_accuracy)]]

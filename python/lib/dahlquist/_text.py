@@ -27,9 +27,16 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.2f} %"
 
 
-def number(x: float) -> str:
-    """Returns a bound with six digits."""
-    return f"{x:.6g}"
+def number(x: float, *, lower: bool = False) -> str:
+    """Returns an upper bound with six digits, rounded up, or a lower one, rounded down: what is printed is a bound, too."""
+    import decimal
+
+    short = f"{x:.6g}"
+    if float(short) == x:
+        return short
+    exact = decimal.Context(prec=6, rounding=decimal.ROUND_FLOOR if lower else decimal.ROUND_CEILING)
+    # Six digits are what they were after a format that has sixteen.
+    return f"{float(exact.create_decimal_from_float(x)):.6g}"
 
 
 def write(path, data: bytes) -> None:

@@ -1,6 +1,6 @@
 //! `dahlquist attack`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use dahlquist::{
@@ -77,6 +77,10 @@ impl Run for AttackArguments {
     fn run(&self) -> Result<Outcome> {
         let (_, network) = input::model(&self.model)?;
         with_network!(network, network => self.attack(network))
+    }
+
+    fn inputs(&self) -> Vec<&Path> {
+        vec![&self.model, self.data.path()]
     }
 
     fn outputs(&self) -> Vec<&Out> {

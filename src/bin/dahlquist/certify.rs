@@ -112,6 +112,10 @@ impl Run for Certify {
         with_network!(network, network => self.certify(&file, network))
     }
 
+    fn inputs(&self) -> Vec<&Path> {
+        std::iter::once(&*self.model).chain(self.data.path()).collect()
+    }
+
     fn outputs(&self) -> Vec<&Out> {
         [&self.certificate, &self.json, &self.csv, &self.plot, &self.witness].into_iter().flatten().collect()
     }

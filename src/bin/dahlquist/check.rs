@@ -1,6 +1,6 @@
 //! `dahlquist check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dahlquist::{
@@ -84,6 +84,10 @@ impl Run for Check {
             }))?;
         }
         Ok(Outcome { text, status })
+    }
+
+    fn inputs(&self) -> Vec<&Path> {
+        [&*self.certificate, &self.model].into_iter().chain(self.data.path()).collect()
     }
 
     fn outputs(&self) -> Vec<&Out> {

@@ -1,7 +1,7 @@
 //! `dahlquist falsify`.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -51,6 +51,10 @@ impl Run for Falsify {
         }
         let (_, network) = input::model(&self.model)?;
         with_network!(network, network => self.falsify(network))
+    }
+
+    fn inputs(&self) -> Vec<&Path> {
+        std::iter::once(&*self.model).chain(self.data.path()).collect()
     }
 
     fn outputs(&self) -> Vec<&Out> {
@@ -130,14 +134,19 @@ fn advance(bar: &ProgressBar, elapsed: f64, budget: f64) {
 /// The length of the bar.
 const TICKS: u64 = 1000;
 
+/// Returns a constant with six digits behind the point, where they say something.
+fn short(x: f64) -> String {
+    if x == 0.0 || (1e-3..1e9).contains(&x) { format!("{x:.6}") } else { format!("{x:e}") }
+}
+
 fn row(report: &RatioReport) -> Vec<String> {
     let found = report.lower.map_or(report.estimate, |lower| lower.get());
     let verdict = if report.refuted { "REFUTED" } else { "" };
     vec![
         report.path.clone(),
         report.kind.clone(),
-        format!("{:.6}", report.bound),
-        format!("{found:.6}"),
+        format!("{:?}", report.bound),
+        short(found),
         format!("{:.4}", report.looseness()),
         verdict.into(),
     ]

@@ -170,6 +170,10 @@ pub(super) struct OptionalData {
 }
 
 impl Data {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Why these samples cannot be used.
     pub(super) fn refuse(&self, reason: &str) -> Error {
         Error::file(&self.path, reason)
@@ -182,6 +186,10 @@ impl Data {
 }
 
 impl OptionalData {
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// Reads the samples, which must fit the network, if there are any.
     pub(super) fn load<T: Scalar>(&self, network: &Network<T>) -> Result<Option<Dataset>> {
         self.path.as_ref().map(|path| load(path, self.limit, network)).transpose()

@@ -1,6 +1,6 @@
 //! The program `dahlquist`: arguments in, text and files out, and an exit status.
 //!
-//! Status 0: done. 1: a claim is false. 2: bad usage or unreadable input, with one sentence on the standard error that
+//! Status 0: done. 1: a claim is false, or has no proof. 2: bad usage or unreadable input, with one sentence on the standard error that
 //! names the file. 3: something that is claimed was not checked.
 
 mod attack;
@@ -16,7 +16,12 @@ mod report;
 mod show;
 mod train;
 
-use std::{ffi::OsString, io::Write, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use dahlquist::{Error, Result, io::is_standard_output};
@@ -41,7 +46,8 @@ const AFTER_HELP: &str = "\
 Distances, radii and ε are in units of the input, in the ℓ2 (Euclidean) norm unless --norm says otherwise; images have
 pixels in [0, 1].
 
-Exit status: 0 done, 1 a claim is false, 2 bad usage or unreadable input, 3 something claimed was not checked.
+Exit status: 0 done, 1 a claim is false or has no proof, 2 bad usage, unreadable input or unwritable output, 3 something
+claimed was not checked.
 
 Example:
   dahlquist certify model.safetensors --data test.safetensors --eps 36/255 0.5 --certificate cert.json
@@ -72,6 +78,9 @@ trait Run {
     /// Runs the command.
     fn run(&self) -> Result<Outcome>;
 
+    /// Returns the files that it reads.
+    fn inputs(&self) -> Vec<&Path>;
+
     /// Returns the files that it writes.
     fn outputs(&self) -> Vec<&Out>;
 }
@@ -101,7 +110,7 @@ struct Outcome {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Status {
     Done = 0,
-    /// A claim is false.
+    /// A claim is false, or has no proof.
     Failed = 1,
     /// Something that is claimed was not checked.
     Unchecked = 3,
@@ -128,21 +137,30 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let command = arguments.command.get();
-    match set_threads(arguments.threads).and_then(|()| distinct(&command.outputs())).and_then(|()| command.run()) {
-        Ok(outcome) => {
-            // Where a result goes to the standard output it is alone there, for the program that reads it. A reader that
-            // has seen enough closes the pipe, which is no error.
-            let text = outcome.text.as_bytes();
-            let _ = match command.outputs().into_iter().any(|out| is_standard_output(out)) {
-                true => std::io::stderr().write_all(text),
-                false => std::io::stdout().write_all(text),
-            };
-            outcome.status as u8
-        }
+    let ran = set_threads(arguments.threads).and_then(|()| check_outputs(command)).and_then(|()| command.run());
+    match ran.and_then(|outcome| print(command, &outcome.text).map(|()| outcome.status)) {
+        Ok(status) => status as u8,
         Err(error) => {
             output::say(&error.to_string());
             2
         }
+    }
+}
+
+/// Prints what a command has to say.
+fn print(command: &dyn Run, text: &str) -> Result<()> {
+    // Where a result goes to the standard output it is alone there, for the program that reads it.
+    if command.outputs().into_iter().any(|out| is_standard_output(out)) {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+        return Ok(());
+    }
+    let mut output = std::io::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        // A reader that has seen enough closes the pipe, which is no error.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::file("the standard output", format!("cannot be written: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -159,12 +177,33 @@ fn set_threads(threads: Option<usize>) -> Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().map_err(|e| refuse(e.to_string()))
 }
 
-/// Refuses two results in one place.
-fn distinct(outputs: &[&Out]) -> Result<()> {
+/// Refuses two results in one place, a result in the place of what is read, and one in a folder that is not there: hours of
+/// work would be lost at their end.
+fn check_outputs(command: &dyn Run) -> Result<()> {
+    let (inputs, outputs) = (command.inputs(), command.outputs());
+    let places: Vec<PathBuf> = outputs.iter().map(|out| place(out)).collect();
     let standard = outputs.iter().filter(|out| is_standard_output(out)).count();
-    let twice = outputs.iter().enumerate().find(|(i, out)| outputs[..*i].contains(out)).map(|(_, out)| *out);
-    match twice.or(outputs.iter().copied().find(|_| standard > 1)) {
-        Some(out) => Err(Error::file(&**out, "two results cannot be written to one place")),
-        None => Ok(()),
+    for (i, out) in outputs.iter().enumerate() {
+        if places[..i].contains(&places[i]) || standard > 1 && is_standard_output(out) {
+            return Err(Error::file(&***out, "two results cannot be written to one place"));
+        }
+        if inputs.iter().any(|input| place(input) == places[i]) {
+            return Err(Error::file(&***out, "it is read, so no result is written there"));
+        }
+        if let Some(folder) = folder(out).filter(|folder| !is_standard_output(out) && !folder.is_dir()) {
+            return Err(Error::file(&***out, format!("cannot be written: there is no folder {}", folder.display())));
+        }
     }
+    Ok(())
+}
+
+/// Returns where a path leads to, whether there is a file or not.
+fn place(path: &Path) -> PathBuf {
+    let new = || Some(folder(path)?.canonicalize().ok()?.join(path.file_name()?));
+    path.canonicalize().ok().or_else(new).unwrap_or_else(|| path.into())
+}
+
+/// Returns the folder that a file is in.
+fn folder(path: &Path) -> Option<&Path> {
+    path.parent().map(|parent| if parent == Path::new("") { Path::new(".") } else { parent })
 }

@@ -1,6 +1,6 @@
 //! `dahlquist merge`: parts of a certificate become the whole.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dahlquist::{Result, certificate::part::Part};
@@ -41,6 +41,10 @@ impl Run for Merge {
         Ok(Outcome::done(format!(
             "{parts} shards, {count} samples{clean}; `dahlquist check` says whether it is true\n"
         )))
+    }
+
+    fn inputs(&self) -> Vec<&Path> {
+        self.parts.iter().map(|part| &**part).collect()
     }
 
     fn outputs(&self) -> Vec<&Out> {

@@ -1,6 +1,6 @@
 //! `dahlquist predict`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dahlquist::{Network, Result, scalar::Scalar, tensor::class};
@@ -30,6 +30,10 @@ impl Run for Predict {
     fn run(&self) -> Result<Outcome> {
         let (_, network) = input::model(&self.model)?;
         with_network!(network, network => self.predict(network))
+    }
+
+    fn inputs(&self) -> Vec<&Path> {
+        vec![&self.model, self.data.path()]
     }
 
     fn outputs(&self) -> Vec<&Out> {

@@ -1,6 +1,6 @@
 //! `dahlquist show`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dahlquist::{Network, Result, rules::Prover, scalar::Scalar};
@@ -31,6 +31,10 @@ impl Run for Show {
             out.json(&value)?;
         }
         Ok(Outcome::done(format!("{}, SHA-256 {}\n{text}", self.model.display(), file.sha256())))
+    }
+
+    fn inputs(&self) -> Vec<&Path> {
+        vec![&self.model]
     }
 
     fn outputs(&self) -> Vec<&Out> {

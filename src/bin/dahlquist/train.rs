@@ -1,6 +1,6 @@
 //! `dahlquist train`: the recipe of the CIFAR-10 example.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use dahlquist::{
@@ -144,6 +144,10 @@ impl Train {
 }
 
 impl Run for Train {
+    fn inputs(&self) -> Vec<&Path> {
+        vec![&self.data]
+    }
+
     fn outputs(&self) -> Vec<&Out> {
         [Some(&self.out), self.json.as_ref()].into_iter().flatten().collect()
     }

@@ -46,6 +46,58 @@ fn a_dash_is_the_standard_output_which_then_holds_nothing_else() {
     refuses(&folder.run("certify @single.safetensors --json @r --certificate @r"), &["two results"]);
 }
 
+/// A slip of the hand must not cost a trained network, nor its samples.
+#[test]
+fn no_result_replaces_what_is_read() {
+    let folder = Folder::new();
+    succeeds(&folder.run("certify @single.safetensors --data @samples.safetensors --certificate @c.json"));
+    symlink("single.safetensors", folder.path("link")).unwrap();
+    fs::create_dir(folder.path("inner")).unwrap();
+    let read = ["single.safetensors", "samples.safetensors", "c.json"];
+    let before = read.map(|name| fs::read(folder.path(name)).unwrap());
+    for words in [
+        "certify @single.safetensors --certificate @single.safetensors",
+        "certify @single.safetensors --certificate @inner/../single.safetensors",
+        "certify @single.safetensors --certificate @link",
+        "certify @link --json @single.safetensors",
+        "certify @single.safetensors --data @samples.safetensors --csv @samples.safetensors",
+        "show @single.safetensors --json @single.safetensors",
+        "predict @single.safetensors --data @samples.safetensors --json @samples.safetensors",
+        "attack @single.safetensors --data @samples.safetensors --eps 0.1 --json @samples.safetensors",
+        "falsify @single.safetensors --budget 0 --json @single.safetensors",
+        "check @c.json @single.safetensors --lipschitz-only --json @c.json",
+        "check @c.json @single.safetensors --data @samples.safetensors --json @samples.safetensors",
+        "merge @c.json @c.json",
+    ] {
+        refuses(&folder.run(words), &["it is read, so no result is written there"]);
+    }
+    assert!(read.map(|name| fs::read(folder.path(name)).unwrap()) == before);
+    // A folder that is missing is missed before anything is done: nothing is trained in vain.
+    let start = std::time::Instant::now();
+    refuses(
+        &folder.run("falsify @single.safetensors --budget 1000 --json @no/r.json"),
+        &["no/r.json", "there is no folder"],
+    );
+    assert!(start.elapsed().as_secs() < 500);
+    refuses(&folder.run("train --data @nowhere --out @no/r.safetensors"), &["r.safetensors", "there is no folder"]);
+    // Nor are two results written to one place that has two names.
+    let two = "certify @single.safetensors --json @new --certificate @inner/../new";
+    refuses(&folder.run(two), &["two results"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_printed_is_an_error() {
+    let folder = Folder::new();
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = folder.command("show @single.safetensors").stdout(full()).output().unwrap();
+    refuses(&output, &["the standard output", "cannot be written"]);
+    // A reader that has seen enough is none.
+    let mut closed = folder.command("show @single.safetensors").stdout(Stdio::piped()).spawn().unwrap();
+    drop(closed.stdout.take());
+    assert_eq!(closed.wait().unwrap().code(), Some(0));
+}
+
 #[test]
 fn a_named_pipe_is_written_into() {
     let folder = Folder::new();

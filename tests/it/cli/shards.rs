@@ -113,7 +113,7 @@ fn shards_that_are_none_are_refused() {
     }
     // Twelve samples go through the network together.
     let words = "certify @single.safetensors --data @samples.safetensors --certificate @c.json --shard 1/2";
-    refuses(&folder.run(words), &["shard = 1/2", "there are 1"]);
+    refuses(&folder.run(words), &["shard = 1/2", "at most 1 shards"]);
     for words in ["--shard 1/1", "--shard 1/1 --data @samples.safetensors"] {
         assert_eq!(folder.run(&format!("certify @single.safetensors {words}")).status.code(), Some(2));
     }

@@ -1,8 +1,10 @@
 //! Fields of the family, and steps of split methods, against their descriptions over the rational numbers.
 
+use std::cell::Cell;
+
 use dahlquist::{
     activation::Activation,
-    certificate::Rule,
+    certificate::{Claims, Rule},
     laws::{Verdict, strategies as s},
     layer::Layer,
     model::{Field, Flow, Linear, Map, Method, Potential, SplitMethod, Tensor},
@@ -15,6 +17,7 @@ use dahlquist_testkit::{
     models::proof,
 };
 use num_rational::BigRational;
+use num_traits::ToPrimitive;
 use rand::Rng;
 
 use super::{fail, generator, hold, normal};
@@ -103,7 +106,25 @@ fn split_step(flow: &Flow, space: Shape, x: &[BigRational]) -> Option<Point> {
     Some(x.iter().zip(g).map(|(x, g)| x * exact(e) + g * exact(phi)).collect())
 }
 
-/// What is claimed of a step of a split method holds of its description, for pairs of points, exactly.
+/// What is claimed of a step holds for pairs of points, exactly.
+fn step_holds(claims: Claims, space: Shape, seed: u64, step: impl Fn(&[BigRational]) -> Option<Point>) -> Verdict {
+    for [x, y] in pairs(space.len(), &mut generator(seed)) {
+        let (Some(a), Some(b)) = (step(&x), step(&y)) else { return Ok(()) };
+        let (before, after) = (squared_distance(&x, &y), squared_distance(&a, &b));
+        let l = exact(claims.bound.get());
+        if after > &l * &l * &before {
+            return fail(format!("the step is not {}-Lipschitz", claims.bound));
+        }
+        if let Some(inverse) = claims.inverse
+            && after < exact(inverse.get()) * exact(inverse.get()) * &before
+        {
+            return fail("the step shrinks a distance more than is claimed");
+        }
+    }
+    Ok(())
+}
+
+/// What is claimed of a step of a split method holds of its description.
 fn split_steps(rule: Rule) {
     fn holds<T: Scalar>(rule: Rule) {
         hold(s::splitting::<T>(), |layer, seed| {
@@ -113,23 +134,7 @@ fn split_steps(rule: Rule) {
             if step.rule() != rule {
                 return Ok(());
             }
-            let claims = step.claims();
-            for [x, y] in pairs(space.len(), &mut generator(seed)) {
-                let (Some(a), Some(b)) = (split_step(&flow, space, &x), split_step(&flow, space, &y)) else {
-                    return Ok(());
-                };
-                let (before, after) = (squared_distance(&x, &y), squared_distance(&a, &b));
-                let l = exact(claims.bound.get());
-                if after > &l * &l * &before {
-                    return fail(format!("the step is not {}-Lipschitz", claims.bound));
-                }
-                if let Some(inverse) = claims.inverse
-                    && after < exact(inverse.get()) * exact(inverse.get()) * &before
-                {
-                    return fail("the step shrinks a distance more than is claimed");
-                }
-            }
-            Ok(())
+            step_holds(step.claims(), space, seed, |x| split_step(&flow, space, x))
         });
     }
     holds::<f32>(rule);
@@ -144,6 +149,42 @@ fn shears() {
 #[test]
 fn exponential_step() {
     split_steps(Rule::ExponentialStep);
+    let found = Cell::new(0);
+    hold(s::structured::<f64>(), |(field, space), seed| {
+        let Field::Dissipative { .. } = field else { return Ok(()) };
+        let h = [1.0, 0.25, 0.015625, -0.125][(seed % 4) as usize];
+        let map = Map::Flow(Flow::of_steps(field.clone(), Method::Named("euler".into()), h, 1));
+        let Ok(proof) = Prover::default().network(&map, *space) else { return Ok(()) };
+        let step = &proof.premises()[0];
+        found.set(found.get() + usize::from(step.rule() == Rule::ExponentialStep));
+        step_holds(step.claims(), *space, seed, |x| value(&map, *space, x))
+    });
+    assert!(found.get() > 0, "no Euler step is proved by the rule");
+}
+
+/// The factor of an Euler step of a dissipative field is attained by `x' = (K − G)x`, `G = c + dR` with a reflection `R` that turns
+/// a vector to where the rest of the step takes it.
+#[test]
+fn euler_steps_of_dissipative_fields_are_sharp() {
+    let matrix = |entries: [f64; 4]| Linear::Dense { weight: Tensor::new(&[2, 2], &entries), bias: None };
+    let (c, d, kappa, damping) = (2.5f64, 2.0f64, 3.0, 0.25);
+    for h in [0.01, 0.1, 0.5, -0.2] {
+        let q = [1.0 - h * c, h * kappa];
+        let size = q[0].hypot(q[1]);
+        let r = q.map(|x| -h.signum() * x / size);
+        // The root of G − γ, whose eigenvalues are c − γ ± d.
+        let (most, least) = ((c - damping + d).sqrt(), (c - damping - d).sqrt());
+        let (p, s) = (f64::midpoint(most, least), (most - least) / 2.0);
+        let operator = matrix([p + s * r[0], s * r[1], s * r[1], p - s * r[0]]);
+        let skew = matrix([0.0, -kappa, 0.0, 0.0]);
+        let field = Field::Dissipative { activation: Activation::Identity {}, operator, skew, damping };
+        let map = Map::Flow(Flow::of_steps(field, Method::Named("euler".into()), h, 1));
+        let bound = Prover::default().network(&map, Shape::Features(2)).unwrap().bound().get();
+        let one = BigRational::from_integer(1.into());
+        let attained = value(&map, Shape::Features(2), &[one, BigRational::default()]).unwrap();
+        let attained = attained.iter().map(|x| x.to_f64().unwrap().powi(2)).sum::<f64>().sqrt();
+        assert!(bound >= attained && bound <= attained * (1.0 + 1e-9), "h = {h}: {bound}, and {attained} is attained");
+    }
 }
 
 /// A shear of one position is attained to the last digits.

@@ -19,11 +19,12 @@ impl Graph {
         if flow.is_open() || !(h.is_normal() || h == 0.0) {
             return None;
         }
-        if let (Method::Split(method), [field]) = (&flow.method, &flow.fields[..]) {
-            for _ in 0..flow.steps {
+        if let Method::Split(method) = &flow.method {
+            for step in 0..flow.steps {
                 if self.is_large() {
                     return None;
                 }
+                let field = flow.fields.get(step).or(flow.fields.first())?;
                 at = self.split_step(*method, field, h, shape, at)?;
             }
             return Some(at);
