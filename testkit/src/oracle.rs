@@ -63,6 +63,17 @@ impl Exact {
         &self.n << (self.e - e)
     }
 
+    /// The exponent `k` with `2ᵏ ≤ |x| < 2ᵏ⁺¹`, or one next to it where a denominator is left; none of 0.
+    pub fn magnitude(&self) -> Option<i64> {
+        let denominator = BigInt::from(BASE).pow(self.d);
+        (!self.n.is_zero()).then(|| self.n.bits() as i64 - denominator.bits() as i64 + self.e)
+    }
+
+    /// About `x/2ᵏ`, for a `k` that is not far below [`Self::magnitude`].
+    pub fn in_powers_of_two(&self, k: i64) -> f64 {
+        Self { e: self.e - k, ..self.clone() }.estimate()
+    }
+
     /// About the number, for messages.
     pub fn estimate(&self) -> f64 {
         let bits = self.n.bits() as i64;
