@@ -146,6 +146,7 @@ fn refutes(claims: &Claims, Pair { x, y }: &Pair) -> Result<(), String> {
         return Err(format!("it is not {l}-Lipschitz"));
     }
     if let Some(inverse) = claims.inverse
+        && inverse.get() > 0.0
         && !times(inverse.get(), &before).at_most(&after)
     {
         return Err(format!("it shrinks a distance by more than {inverse}"));
