@@ -28,6 +28,9 @@ use crate::{
 /// | elu, alpha a ≥ 0 | x if x ≥ 0, else a(eˣ − 1) | 0 | max(a, 1) |
 /// | silu | x/(1 + e⁻ˣ) | 1 − L | 1.09983… |
 /// | gelu | xΦ(x) = x erfc(−x/√2)/2 | 1 − L | 1.12890… |
+/// | gelu_tanh | x(1 + tanh(√(2/π)(x + 0.044715x³)))/2 | 1 − L | 1.12899… |
+/// | mish | x tanh(ln(1 + eˣ)) | −0.11253… | 1.08850… |
+/// | hardswish | x(x + 3)/6 for −3 ≤ x ≤ 3; below 0, above x | −1/2 | 3/2 |
 /// | hardtanh, min ≤ max | x, no less than min and no more than max | 0 | 1 |
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "function", rename_all = "snake_case", deny_unknown_fields)]
@@ -59,6 +62,12 @@ pub enum Activation {
     Silu {},
     /// `xΦ(x)` with the distribution function `Φ` of the normal distribution; not the approximation by tanh
     Gelu {},
+    /// `x(1 + tanh(√(2/π)(x + 0.044715x³)))/2`, the approximation of GELU by tanh, as a function of its own
+    GeluTanh {},
+    /// `x tanh(ln(1 + eˣ))`
+    Mish {},
+    /// `x(x + 3)/6` for `−3 ≤ x ≤ 3`, 0 below and `x` above
+    Hardswish {},
     /// `x`, but no less than `min` and no more than `max`; ReLU6 is that with 0 and 6
     Hardtanh {
         /// The least value.
@@ -86,10 +95,34 @@ const SILU_SLOPE: f64 = 1.099_839_320_128_867;
 /// 1 less it, as before.
 const GELU_SLOPE: f64 = 1.128_904_145_185_155;
 
+/// The largest slope of `x(1 + tanh u)/2`, `u = c(x + ax³)`, `c = √(2/π)`, `a = 0.044715`, rounded up. The least is 1 less it, as
+/// before.
+///
+/// *Proof.* Let `g = x tanh u`, an even function; for `x > 0`, `g'' = u'² sech² u · (q − 2x tanh u)` with
+/// `q = (2u' + xu'')/u'² = (2 + 12ax²)/(c(1 + 3ax²)²)`, which falls, while `x tanh u` grows. So `g'` grows up to the one `t` at which
+/// both are equal, and falls to 1 from there on; its largest value is that at `t = 1.41850…`. ∎
+const GELU_TANH_SLOPE: f64 = 1.128_993_068_658_772;
+
+/// The least and the largest slope of `x tanh(ln(1 + eˣ))`, rounded down and up.
+///
+/// *Proof.* With `y = eˣ` and `D = y² + 2y + 2` the function is `x(1 − 2/D)`, its slope `1 − 2/D + 4xy(y + 1)/D²`, and the derivative of
+/// that is `4y/D³` times `2(y + 1)D − xQ`, `Q = 2y³ + 3y² − 2y − 2`, which has one zero for `y > 0`. At it the bracket is positive;
+/// elsewhere the sign is that of `Q(r − x)` with `r = 2(y + 1)D/Q`, and `r` falls with `y`, as
+/// `(N'Q − NQ')/2 = −(3y⁴ + 20y³ + 36y² + 24y + 4)` for its numerator `N`. So `r − x` falls, below the zero of `Q` from `∞` to `−∞` and
+/// above it from `∞` to `−∞` once more: the slope falls from 0 to its least value, at `x = −2.25637…`, grows to its largest one, at
+/// `x = 1.49057…`, and falls to 1. ∎
+const MISH_SLOPES: [f64; 2] = [-0.112_526_122_389_462_57, 1.088_498_161_251_728];
+
+/// `2√(2/π)` and that times 0.044715: `x(1 + tanh u)/2 = x/(1 + e⁻ᵛ)` with `v = 2u = x(2c + 2ca x²)`.
+const GELU_TANH: [f64; 2] = [1.595_769_121_605_730_8, 0.071_354_816_272_600_25];
+
+/// Beyond this the smooth functions that tend to `x` and to 0 are that to `f64`, and their slopes 1 and 0.
+const FAR: f64 = 40.0;
+
 impl Activation {
     /// Every function, with a leaky slope of 0.01 and constants of its own for some: what laws and tests run over. The kinks of
     /// the hardtanh are where no small integer is.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Identity {},
         Self::Relu {},
         Self::LeakyRelu { slope: 0.01 },
@@ -101,6 +134,9 @@ impl Activation {
         Self::Elu { alpha: 1.5 },
         Self::Silu {},
         Self::Gelu {},
+        Self::GeluTanh {},
+        Self::Mish {},
+        Self::Hardswish {},
         Self::Hardtanh { min: -0.75, max: 1.25 },
     ];
 
@@ -152,12 +188,15 @@ impl Activation {
             Self::Elu { .. } => "elu",
             Self::Silu {} => "silu",
             Self::Gelu {} => "gelu",
+            Self::GeluTanh {} => "gelu_tanh",
+            Self::Mish {} => "mish",
+            Self::Hardswish {} => "hardswish",
             Self::Hardtanh { .. } => "hardtanh",
         }
     }
 
     /// Returns the interval `[m, L]` of the slopes `(σ(a) − σ(c))/(a − c)`: exact, but for the last bit of those of
-    /// silu and gelu.
+    /// silu, gelu, gelu_tanh and mish.
     pub fn slopes(self) -> [f64; 2] {
         match self {
             Self::Identity {} => [1.0, 1.0],
@@ -166,6 +205,10 @@ impl Activation {
             // Both are below 2, so the difference is exact.
             Self::Silu {} => [1.0 - SILU_SLOPE, SILU_SLOPE],
             Self::Gelu {} => [1.0 - GELU_SLOPE, GELU_SLOPE],
+            Self::GeluTanh {} => [1.0 - GELU_TANH_SLOPE, GELU_TANH_SLOPE],
+            Self::Mish {} => MISH_SLOPES,
+            // (2x + 3)/6 at −3 and at 3.
+            Self::Hardswish {} => [-0.5, 1.5],
             Self::LeakyRelu { slope } => [slope.min(1.0), slope.max(1.0)],
             Self::Abs {} => [-1.0, 1.0],
             Self::Sigmoid {} => [0.0, 0.25],
@@ -212,6 +255,21 @@ impl Activation {
             }
             Self::Silu {} => x * Self::Sigmoid {}.value(x),
             Self::Gelu {} => T::of(0.5 * x.wide() * libm::erfc(-x.wide() * std::f64::consts::FRAC_1_SQRT_2)),
+            Self::GeluTanh {} => T::of(x.wide() * Self::Sigmoid {}.value(twice_inner(x.wide()))),
+            Self::Mish {} => {
+                let (x, gate) = (x.wide(), mish_gate(x.wide()));
+                if x > FAR { T::of(x) } else { T::of(x * (gate / (gate + 2.0))) }
+            }
+            Self::Hardswish {} => {
+                let three = T::of(3.0);
+                if x >= three {
+                    x
+                } else if x <= -three {
+                    zero
+                } else {
+                    x * (x + three) / T::of(6.0)
+                }
+            }
             Self::Hardtanh { min, max } => {
                 if x < T::of(min) {
                     T::of(min)
@@ -278,6 +336,33 @@ impl Activation {
                 let density = libm::exp(-0.5 * x * x) / (2.0 * std::f64::consts::PI).sqrt();
                 T::of(0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2) + x * density)
             }
+            Self::GeluTanh {} | Self::Mish {} if x.wide().abs() > FAR => {
+                if x > zero {
+                    one
+                } else {
+                    zero
+                }
+            }
+            Self::GeluTanh {} => {
+                let x = x.wide();
+                let s = Self::Sigmoid {}.value(twice_inner(x));
+                T::of(s + x * (s * (1.0 - s)) * (GELU_TANH[0] + 3.0 * GELU_TANH[1] * x * x))
+            }
+            Self::Mish {} => {
+                let (x, y, gate) = (x.wide(), x.wide().exp_portable(), mish_gate(x.wide()));
+                let d = gate + 2.0;
+                T::of(gate / d + 4.0 * x * y * (y + 1.0) / (d * d))
+            }
+            Self::Hardswish {} => {
+                let three = T::of(3.0);
+                if x > three {
+                    one
+                } else if x <= -three {
+                    zero
+                } else {
+                    (x + x + three) / T::of(6.0)
+                }
+            }
             Self::Hardtanh { min, max } => {
                 if x > T::of(min) && x < T::of(max) {
                     one
@@ -304,6 +389,8 @@ impl Activation {
             Self::Relu {} | Self::LeakyRelu { .. } | Self::Elu { .. } if low >= 0.0 => [1.0; 2],
             Self::Hardtanh { min, max } if low >= min && high <= max => [1.0; 2],
             Self::Hardtanh { min, max } if high <= min || low >= max => [0.0; 2],
+            Self::Hardswish {} if low >= 3.0 => [1.0; 2],
+            Self::Hardswish {} if high <= -3.0 => [0.0; 2],
             _ => self.slopes(),
         }
     }
@@ -334,4 +421,15 @@ impl Activation {
         }
         g
     }
+}
+
+/// `2√(2/π)(x + 0.044715x³)`.
+fn twice_inner(x: f64) -> f64 {
+    x * (GELU_TANH[0] + GELU_TANH[1] * (x * x))
+}
+
+/// `y(y + 2)` with `y = eˣ`: `tanh(ln(1 + y))` is that over `y(y + 2) + 2`.
+fn mish_gate(x: f64) -> f64 {
+    let y = x.exp_portable();
+    y * (y + 2.0)
 }

@@ -36,7 +36,7 @@ PROBES = {
     "groups": ({"type": "conv2d", "weight": _ones(2, 1, 1, 1), "groups": 2}, (2, 2, 2)),
     "dilation": ({"type": "conv2d", "weight": _ones(1, 1, 3, 3), "dilation": 2, "padding": 2}, (1, 5, 5)),
     "oblong": ({"type": "conv2d", "weight": _ones(1, 1, 1, 3), "padding": [0, 1]}, (1, 1, 5)),
-    **{f: ({"type": "activation", "function": f}, (2,)) for f in ("elu", "silu", "gelu", "hardtanh")},
+    **{f: ({"type": "activation", "function": f}, (2,)) for f in ("elu", "silu", "gelu", "gelu_tanh", "mish", "hardswish", "hardtanh")},
     "hardtanh_bounds": ({"type": "activation", "function": "hardtanh", "min": 0.0, "max": 6.0}, (2,)),
 }
 RUNS = {name: _runs(*probe) for name, probe in PROBES.items()}

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 FUNCTIONS = {
     "identity": lambda x: x, "relu": torch.relu, "abs": torch.abs, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
     "softplus": lambda x: F.softplus(x, threshold=1e9), "elu": F.elu, "silu": F.silu, "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "mish": F.mish, "hardswish": F.hardswish,
 }
 
 

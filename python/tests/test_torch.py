@@ -320,7 +320,6 @@ def test_what_would_be_another_function_is_refused():
     refused(nn.Sequential(nn.AvgPool2d(3, padding=1, count_include_pad=False)), (1, 6, 6), "not counted")
     refused(nn.Sequential(nn.BatchNorm1d(3, track_running_stats=False)), 3, "running statistics")
     refused(nn.Sequential(nn.Linear(4, 4)), (3, 4), "last axis")
-    refused(nn.GELU(approximate="tanh"), 3, "tanh")
     refused(nn.Softplus(threshold=5), 3, "threshold=5")
     with pytest.raises(TypeError, match="from_state_dict"):
         dq.from_torch(nn.Linear(2, 2).state_dict(), 2)

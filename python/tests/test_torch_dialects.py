@@ -304,10 +304,10 @@ def test_what_to_do_instead():
         (lambda m, x: F.layer_norm(x, (6,)), "layer_norm: it divides by numbers of each sample"), (lambda m, x: (m.fc(x), x), "a tuple: return the logits"),
         (lambda m, x: {"logits": m.fc(x)}, "a dict: return the logits"), (lambda m, x: m.fc(x).exp(), "the method exp: it has no Lipschitz"),
         (lambda m, x: torch.where(x > 0, x, 0.0), "a choice by values"), (lambda m, x: F.interpolate(x, 3), "larger"),
-        (lambda m, x: m.fc(x).half(), "it rounds"), (lambda m, x: F.hardswish(m.fc(x)), "take SiLU"),
+        (lambda m, x: m.fc(x).half(), "it rounds"), (lambda m, x: F.softsign(m.fc(x)), "take SiLU"),
     ):
         refused(Net(forward), (6,), said)
     refused(nn.Sequential(fc, nn.Unflatten(1, (2, 3))), (6,), "1: the channels in 2 groups of 3")
     # What follows from a shape that is not known is not the reason.
-    refused(Net(lambda m, x: m.fc(x) if F.hardswish(x).shape[1] == 6 else x), (6,), "network: the function hardswish")
+    refused(Net(lambda m, x: m.fc(x) if F.softsign(x).shape[1] == 6 else x), (6,), "network: the function softsign")
     refused(nn.Sequential(nn.Conv3d(1, 1, 1)), (1, 4, 4), "images have two axes")

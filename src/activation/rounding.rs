@@ -20,6 +20,14 @@ impl Activation {
     /// For GELU, `t = −x/√2` is off by `2u` of it, which moves `erfc(t)` by at most `2u(2t² + 1)` of it for `t > 0`, and so
     /// the value by at most `√2 u t(2t² + 1) erfc t < u`, as an absolute error; for `t ≤ 0` by less than `u` of it. Two
     /// products are rounded, and the result to the format.
+    ///
+    /// The other form of GELU is `x` times the sigmoid of a `v` that is off by `6u` of it, two constants and four operations. That moves
+    /// the value by `6u|v|(1 − s)` of it, less than `3u` for `v > 0`, and else by at most `6u|x||v|eᵛ ≤ 6·0.63·4e⁻²u < 2.1u`, as an absolute
+    /// error, where `2ε = 4u` are charged. A product is rounded, and the result to the format.
+    ///
+    /// Mish is evaluated from `y = eˣ` by sums, products and a quotient of positive numbers: `p = y(y + 2)` is off by twice the error of
+    /// `y` and `2u` of it, the gate `p/(p + 2)` by that and `2u`, and two results are rounded. Beyond 40 it is `x` but for `2e⁻⁸⁰`.
+    /// Hardswish rounds a sum, which never underflows, a product and a quotient.
     pub fn error(self, rounding: &Rounding) -> (f64, f64) {
         match self {
             Self::Identity {} | Self::Relu {} | Self::Abs {} | Self::Hardtanh { .. } => (0.0, 0.0),
@@ -30,13 +38,22 @@ impl Activation {
                 let relative = add_up(rounding.smooth(), mul_up(4.0, rounding.unit()));
                 (relative, add_up(f64::EPSILON, rounding.underflow(4)))
             }
+            Self::GeluTanh {} => {
+                let relative = add_up(rounding.smooth(), mul_up(8.0, rounding.unit()));
+                (relative, add_up(2.0 * f64::EPSILON, self.underflow(rounding)))
+            }
+            Self::Mish {} => {
+                let relative = add_up(mul_up(2.0, rounding.smooth()), mul_up(8.0, rounding.unit()));
+                (relative, self.underflow(rounding))
+            }
+            Self::Hardswish {} => (mul_up(4.0, rounding.unit()), rounding.underflow(1)),
             Self::LeakyRelu { .. } => (rounding.unit(), rounding.underflow(1)),
             Self::Tanh {} | Self::Sigmoid {} | Self::Softplus {} => (rounding.smooth(), rounding.underflow(4)),
         }
     }
 
-    /// Returns what underflow adds: of ELU, `a` times what is lost in `eˣ − 1`, and a product; of SiLU, `x` times what
-    /// is lost in the sigmoid, `4η`, where that underflows: there `|x| < 2¹⁰`.
+    /// Returns what underflow adds: of ELU, `a` times what is lost in `eˣ − 1`, and a product; of SiLU and its like, `x` times what
+    /// is lost in the sigmoid, `4η`, or in the gate of Mish, `6η`, where that underflows: there `|x| < 2¹⁰`.
     fn underflow(self, rounding: &Rounding) -> f64 {
         match self {
             Self::Elu { alpha } => add_up(mul_up(alpha, rounding.underflow(1)), rounding.underflow(1)),

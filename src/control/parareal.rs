@@ -31,7 +31,7 @@ use crate::{
     },
     scalar::Scalar,
     tape::Tape,
-    tensor::Batch,
+    tensor::{Batch, Shape},
 };
 
 /// Windows of a sealed network, evaluated in parallel, with a cheap layer for each.
@@ -40,6 +40,8 @@ pub struct Parareal<'a, T: Scalar> {
     sealed: &'a Sealed<T>,
     proofs: Vec<&'a Certificate>,
     windows: Vec<Range<usize>>,
+    /// The shapes before the first window, between windows, behind the last.
+    spaces: Vec<Shape>,
     coarse: Vec<Box<dyn Layer<T>>>,
 }
 
@@ -52,8 +54,8 @@ pub struct Sweep<T: Scalar> {
     fine: Vec<Batch<T>>,
     /// What the cheap layers make of the states.
     coarse: Vec<Batch<T>>,
-    /// For each window and sample, a bound of the rounding error of the window.
-    rounding: Vec<Vec<f64>>,
+    /// For each sample, the bound of [`Sweep::error`].
+    error: Vec<Upper>,
 }
 
 /// A value of a network that was computed in parallel.
@@ -86,37 +88,33 @@ impl<'a, T: Scalar> Parareal<'a, T> {
             return Err(Error::Length { what: "cheap layers".into(), expected: counts.len(), found: coarse.len() });
         }
         let mut windows: Vec<Range<usize>> = Vec::new();
+        let mut spaces = vec![sealed.network().input()];
         for (count, coarse) in counts.iter().zip(&coarse) {
             let start = windows.last().map_or(0, |window| window.end);
             windows.push(start..start + count);
-            let pairs =
-                [(layers[start].input(), coarse.input()), (layers[start + count - 1].output(), coarse.output())];
-            for (expected, found) in pairs {
-                if expected != found {
-                    return Err(Error::Shape { what: "a cheap layer".into(), expected, found });
-                }
-            }
+            let (input, output) = (layers[start].input(), layers[start + count - 1].output());
+            expect("input of a cheap layer", input, coarse.input())?;
+            expect("output of a cheap layer", output, coarse.output())?;
+            spaces.push(output);
         }
         let proofs: Vec<&Certificate> = sealed.certificate().layers().collect();
         if proofs.len() != layers.len() {
             return Err(Error::not_proved("an error of layers", "the certificate has not one proof for each layer"));
         }
-        Ok(Self { sealed, proofs, windows, coarse })
+        Ok(Self { sealed, proofs, windows, spaces, coarse })
     }
 
     /// Returns the first guess: the states that the cheap layers make, and all windows evaluated at them.
     ///
     /// # Errors
-    /// [`Error::Shape`] for samples of another shape; [`Error::NotProved`] if a layer declares no rounding error;
-    /// [`Error::Environment`] if a thread does not compute as proofs assume.
+    /// [`Error::Shape`] for samples of another shape, or from a cheap layer that does not keep to its own; [`Error::Length`] for
+    /// another number of samples from it; [`Error::NotProved`] if a layer declares no rounding error; [`Error::Environment`] if a
+    /// thread does not compute as proofs assume.
     pub fn guess(&self, x: &Batch<T>) -> Result<Sweep<T>> {
-        let expected = self.sealed.network().input();
-        if x.shape() != expected {
-            return Err(Error::Shape { what: "input of the network".into(), expected, found: x.shape() });
-        }
+        expect("input of the network", self.spaces[0], x.shape())?;
         let mut states = vec![x.clone()];
-        for (n, layer) in self.coarse.iter().enumerate() {
-            states.push(layer.forward(states[n].clone(), &mut Tape::idle()));
+        for n in 0..self.windows.len() {
+            states.push(self.cheap(n, &states[n])?);
         }
         let coarse = states[1..].to_vec();
         self.evaluate(states, coarse)
@@ -125,14 +123,22 @@ impl<'a, T: Scalar> Parareal<'a, T> {
     /// Returns one sweep: `x_{n+1} ← F_n(x_n) + (C_n(x_n^{new}) − C_n(x_n))`, with `F` from before, then all windows in
     /// parallel.
     ///
-    /// After `k` sweeps the first `k` states are those of the program that runs layer after layer, to the last bit.
+    /// After `k` sweeps the first `k` states are those of the program that runs layer after layer, to the last bit. The sweep before
+    /// may be one of other windows or of another network, as long as its states fit: it is a guess like any other.
     ///
     /// # Errors
-    /// As [`Self::guess`].
+    /// As [`Self::guess`], and [`Error::Length`] or [`Error::Shape`] for a sweep whose states do not fit.
     pub fn sweep(&self, before: &Sweep<T>) -> Result<Sweep<T>> {
+        let (expected, found) = (self.spaces.len(), before.states.len());
+        if expected != found {
+            return Err(Error::Length { what: "states of a sweep".into(), expected, found });
+        }
+        for (space, state) in self.spaces.iter().zip(&before.states) {
+            expect("a state of a sweep", *space, state.shape())?;
+        }
         let (mut states, mut coarse) = (vec![before.states[0].clone()], Vec::new());
-        for (n, layer) in self.coarse.iter().enumerate() {
-            let guess = layer.forward(states[n].clone(), &mut Tape::idle());
+        for n in 0..self.windows.len() {
+            let guess = self.cheap(n, &states[n])?;
             // The difference first: where nothing has changed it is 0, and what is fine stays as it is.
             let mut change = guess.clone();
             change.axpy(-T::one(), &before.coarse[n]);
@@ -144,13 +150,26 @@ impl<'a, T: Scalar> Parareal<'a, T> {
         self.evaluate(states, coarse)
     }
 
+    /// Returns what a cheap layer makes of a state. It may come from anywhere, so its shape is not taken on trust: a distance of
+    /// states of two shapes would leave coordinates out.
+    fn cheap(&self, n: usize, state: &Batch<T>) -> Result<Batch<T>> {
+        let found = self.coarse[n].forward(state.clone(), &mut Tape::idle());
+        expect("value of a cheap layer", self.spaces[n + 1], found.shape())?;
+        if found.samples() != state.samples() {
+            let (expected, found) = (state.samples(), found.samples());
+            return Err(Error::Length { what: "samples from a cheap layer".into(), expected, found });
+        }
+        Ok(found)
+    }
+
     /// Evaluates every window at its state, in parallel.
     fn evaluate(&self, states: Vec<Batch<T>>, coarse: Vec<Batch<T>>) -> Result<Sweep<T>> {
         let windows = self.windows.par_iter().zip(&states);
         let found: Vec<(Batch<T>, Vec<f64>)> =
             windows.map(|(window, x)| self.window(window.clone(), x)).collect::<Result<_>>()?;
-        let (fine, rounding) = found.into_iter().unzip();
-        Ok(Sweep { states, fine, coarse, rounding })
+        let (fine, rounding): (Vec<Batch<T>>, Vec<Vec<f64>>) = found.into_iter().unzip();
+        let error = self.error(&states, &fine, &rounding);
+        Ok(Sweep { states, fine, coarse, error })
     }
 
     /// Returns the value of a window at a state, as executed, and a bound of its rounding error: `D ← L D + δ`, layer
@@ -170,16 +189,14 @@ impl<'a, T: Scalar> Parareal<'a, T> {
         Ok((x, errors))
     }
 
-    /// For each sample, a proved bound of the distance of the last state to the value of the network over the real numbers: for any
-    /// states, converged or not. Residuals are bounded from above, their rounding included.
-    pub fn error(&self, sweep: &Sweep<T>) -> Vec<Upper> {
-        let samples = sweep.states[0].samples();
-        let mut errors = vec![0.0; samples];
+    /// Returns the bounds of [`Sweep::error`], from the values of the windows at the states and bounds of their rounding errors.
+    fn error(&self, states: &[Batch<T>], fine: &[Batch<T>], rounding: &[Vec<f64>]) -> Vec<Upper> {
+        let mut errors = vec![0.0; states[0].samples()];
         for (n, window) in self.windows.iter().enumerate() {
             let l = self.proofs[window.clone()].iter().fold(Upper::ONE, |l, proof| l * proof.bound()).get();
             for (s, error) in errors.iter_mut().enumerate() {
-                let apart = distance_up(sweep.states[n + 1].sample(s), sweep.fine[n].sample(s));
-                let residual = add_up(apart, sweep.rounding[n][s]);
+                let apart = distance_up(states[n + 1].sample(s), fine[n].sample(s));
+                let residual = add_up(apart, rounding[n][s]);
                 *error = add_up(mul_up(l, *error), residual);
             }
         }
@@ -198,11 +215,10 @@ impl<'a, T: Scalar> Parareal<'a, T> {
     pub fn infer(&self, x: &Batch<T>, tolerance: f64) -> Result<Inference<T>> {
         let mut sweep = self.guess(x)?;
         for sweeps in 0..=self.windows.len() {
-            let error = self.error(&sweep);
-            let worst = error.iter().map(|e| e.get()).fold(0.0, f64::max);
+            let worst = sweep.error.iter().map(|e| e.get()).fold(0.0, f64::max);
             if worst <= tolerance {
                 let output = sweep.states[self.windows.len()].clone();
-                return Ok(Inference { output, error, sweeps });
+                return Ok(Inference { output, error: sweep.error, sweeps });
             }
             if sweeps == self.windows.len() {
                 let reason = format!("{worst} is left after {sweeps} sweeps, and {tolerance} is asked for");
@@ -220,8 +236,20 @@ impl<T: Scalar> Sweep<T> {
         &self.states
     }
 
+    /// For each sample, a proved bound of the distance of the last state to the value of the network over the real numbers, at the
+    /// first state: for any states, converged or not. Residuals are bounded from above, their rounding included.
+    ///
+    /// The network is that of the [`Parareal`] which made this sweep.
+    pub fn error(&self) -> &[Upper] {
+        &self.error
+    }
+
     /// Returns the last state, `x_N`.
     pub fn last(&self) -> &Batch<T> {
         &self.states[self.states.len() - 1]
     }
+}
+
+fn expect(what: &str, expected: Shape, found: Shape) -> Result<()> {
+    if expected == found { Ok(()) } else { Err(Error::Shape { what: what.into(), expected, found }) }
 }

@@ -131,7 +131,7 @@ impl Decrease {
     /// For each sample, a proved bound of `V(x⁺) − V(x)`: `−c‖g(x)‖²`, the rounding of `g` included.
     ///
     /// # Errors
-    /// [`Error::NotProved`] if the field is another one, or declares no rounding error.
+    /// [`Error::NotProved`] if the field is another one, or declares no rounding error; [`Error::Shape`] for points of another space.
     pub fn bounds(&self, field: &dyn VectorField<f64>, x: &Batch<f64>) -> Result<Vec<Upper>> {
         if field.shape() != self.space || field.describe() != self.field {
             return Err(Error::not_proved("a decrease", "it was proved of another field"));
@@ -170,7 +170,13 @@ fn none() -> Error {
 }
 
 /// For each sample, bounds of `‖f(x)‖` from below and from above: the executed value, and its rounding error.
+///
+/// # Errors
+/// [`Error::Shape`] for points of another space; [`Error::NotProved`] if the field declares no rounding error.
 pub(super) fn sizes(field: &dyn VectorField<f64>, proof: &Certificate, x: &Batch<f64>) -> Result<Vec<(f64, f64)>> {
+    if x.shape() != field.shape() {
+        return Err(Error::Shape { what: "points of a field".into(), expected: field.shape(), found: x.shape() });
+    }
     let mut tape = Tape::recording();
     let f = field.eval(x, &mut tape);
     let errors = field.rounding(proof, &Rounding::of::<f64>(), x, &tape, &vec![0.0; x.samples()])?;

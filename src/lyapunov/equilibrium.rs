@@ -35,7 +35,8 @@ pub struct Equilibrium {
 /// error of `f(x̂)`.
 ///
 /// # Errors
-/// [`Error::NotProved`] if no `μ > 0` is proved, or the field declares no rounding error; as [`Prover::field`].
+/// [`Error::NotProved`] if no `μ > 0` is proved, or the field declares no rounding error; [`Error::Shape`] for points of another
+/// space; as [`Prover::field`].
 ///
 /// Source: Browder, Minty 1963 (existence); the bound is Banach's, for the resolvent.
 pub fn equilibrium_errors(field: &dyn VectorField<f64>, x: &Batch<f64>, prover: &Prover) -> Result<Vec<Upper>> {
@@ -77,9 +78,6 @@ pub fn equilibrium(
 ) -> Result<Equilibrium> {
     if start.samples() != 1 {
         return Err(Error::parameter("start", start.samples(), "an equilibrium is looked for from one point"));
-    }
-    if start.shape() != field.shape() {
-        return Err(Error::Shape { what: "start".into(), expected: field.shape(), found: start.shape() });
     }
     let proof = prover.field(&field.describe(), field.shape())?;
     let (rate, claims) = (rate(&proof)?, proof.claims());

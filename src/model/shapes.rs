@@ -61,9 +61,32 @@ impl Map {
     /// # Errors
     /// [`Error::NotFinite`] with the place of the first one.
     pub(crate) fn finite(&self) -> Result<()> {
-        let weight = &mut |path: &str, _: usize, tensor: Tensor| finite(path, &tensor.wide());
-        self.clone().try_map("", weight).map(|_| ())
+        self.clone().try_map("", &mut finite_tensor).map(|_| ())
     }
+}
+
+impl Linear {
+    /// As [`Map::finite`].
+    ///
+    /// # Errors
+    /// As [`Map::finite`].
+    pub(crate) fn finite(&self) -> Result<()> {
+        self.clone().try_map("", &mut finite_tensor).map(|_| ())
+    }
+}
+
+impl Field {
+    /// As [`Map::finite`].
+    ///
+    /// # Errors
+    /// As [`Map::finite`].
+    pub(crate) fn finite(&self) -> Result<()> {
+        self.clone().try_map("", &mut finite_tensor).map(|_| ())
+    }
+}
+
+fn finite_tensor(path: &str, _: usize, tensor: Tensor) -> Result<()> {
+    finite(path, &tensor.wide())
 }
 
 impl Householder {

@@ -19,8 +19,7 @@ use crate::{
 /// Returns the claims about maps that follow each other, from those about each.
 pub fn bound(parts: &[Numbers]) -> Claims {
     let lipschitz = parts.iter().map(|part| Upper::proved(part.bound)).product();
-    let inverse =
-        parts.iter().map(|part| part.inverse).try_fold(1.0, |all, inverse| Some(mul_down(all, inverse?.max(0.0))));
+    let inverse = parts.iter().map(|part| part.inverse).try_fold(1.0, |all, inverse| Some(shrunk(all, inverse?)));
     let averaged = match parts {
         [] => None,
         [part] => part.averaged,
@@ -48,7 +47,7 @@ pub fn power(step: &Numbers, count: usize) -> Claims {
         }
         _ => None,
     };
-    let inverse = step.inverse.map(|inverse| (0..count).fold(1.0, |all, _| mul_down(all, inverse.max(0.0))));
+    let inverse = step.inverse.map(|inverse| (0..count).fold(1.0, |all, _| shrunk(all, inverse)));
     let plain = Upper::proved(step.bound).powi(count);
     // Steps of one field have one norm of their own.
     let own_norm = step.own_norm.map(|norm| OwnNorm {
@@ -63,6 +62,11 @@ pub fn power(step: &Numbers, count: usize) -> Claims {
         own_norm,
         ..Claims::lipschitz(plain.min(around))
     }
+}
+
+/// Returns a lower bound of the product of two inverse constants. What underflows is 0, which says as much as a number below it.
+fn shrunk(all: f64, inverse: f64) -> f64 {
+    mul_down(all, inverse.max(0.0)).max(0.0)
 }
 
 /// Returns `α` of averaged maps in a row; none if one of them is not averaged.

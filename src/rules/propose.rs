@@ -114,9 +114,15 @@ impl Prover {
     /// Proves an affine map.
     ///
     /// # Errors
-    /// [`Error::NotProved`] if the bound overflows.
+    /// [`Error::NotProved`] if the bound overflows; [`Error::NotFinite`] for a weight or a bias with a NaN or an infinity.
     pub fn operator(&self, operator: &Linear, input: Shape, inverse: bool) -> Result<(Claims, Evidence)> {
         operator.output(input)?;
+        operator.finite()?;
+        self.finite_operator(operator, input, inverse)
+    }
+
+    /// As [`Self::operator`], of one that is known to be finite.
+    fn finite_operator(&self, operator: &Linear, input: Shape, inverse: bool) -> Result<(Claims, Evidence)> {
         let same =
             |known: &Known| known.input == input && known.inverse >= inverse && is_same(&known.operator, operator);
         if let Ok(known) = self.known.lock()
@@ -134,9 +140,11 @@ impl Prover {
     /// Proves the constants of a field.
     ///
     /// # Errors
-    /// [`Error::NotProved`] if a bound overflows, [`Error::Parameter`] for an activation that the field cannot have.
+    /// [`Error::NotProved`] if a bound overflows, [`Error::Parameter`] for an activation that the field cannot have,
+    /// [`Error::NotFinite`] for a weight or a bias with a NaN or an infinity.
     pub fn field(&self, field: &Field, space: Shape) -> Result<Certificate> {
         field.check(space)?;
+        field.finite()?;
         self.part(&Part { path: "field".into(), input: space, subject: Subject::Field(field) })
     }
 
@@ -220,7 +228,7 @@ impl Prover {
         if is_isometry(linear) {
             return Ok(part.node(Rule::Isometry, isometry::bound(linear)?, vec![]));
         }
-        let (claims, evidence) = self.operator(linear, part.input, inverse)?;
+        let (claims, evidence) = self.finite_operator(linear, part.input, inverse)?;
         // What is remembered may say more than is asked for.
         let claims = if inverse { claims } else { Claims { inverse: None, ..claims } };
         Ok(Certificate { evidence, ..part.node(Rule::OperatorNorm, claims, vec![]) })

@@ -132,6 +132,9 @@ fn family<T: Scalar>(draw: &mut impl FnMut(usize, f64) -> Vec<T>) -> Result<Vec<
         Box::new(Implicit::new(pointwise(draw(64, 0.2))?, Tableau::radau_iia2(), 0.5, 1, None)?),
         Box::new(Equilibrium::new(pointwise(around_one(draw(64, 0.05)))?, None)?),
         function(Activation::Hardtanh { min: -0.5, max: 0.75 })?,
+        function(Activation::Hardswish {})?,
+        function(Activation::Mish {})?,
+        function(Activation::GeluTanh {})?,
     ])
 }
 

@@ -63,6 +63,17 @@ impl Exact {
         &self.n << (self.e - e)
     }
 
+    /// The exponent `k` with `2ᵏ ≤ |x| < 2ᵏ⁺¹`, or one next to it where a denominator is left; none of 0.
+    pub fn magnitude(&self) -> Option<i64> {
+        let denominator = BigInt::from(BASE).pow(self.d);
+        (!self.n.is_zero()).then(|| self.n.bits() as i64 - denominator.bits() as i64 + self.e)
+    }
+
+    /// About `x/2ᵏ`, for a `k` that is not far below [`Self::magnitude`].
+    pub fn in_powers_of_two(&self, k: i64) -> f64 {
+        Self { e: self.e - k, ..self.clone() }.estimate()
+    }
+
     /// About the number, for messages.
     pub fn estimate(&self) -> f64 {
         let bits = self.n.bits() as i64;
@@ -341,7 +352,7 @@ pub fn real(a: Activation) -> Function<Real> {
                 }
                 half * z * (&one + &erf(&(z * &root)))
             }
-            Activation::Softplus {} | Activation::Silu {} if far => {
+            Activation::Softplus {} | Activation::Silu {} | Activation::GeluTanh {} | Activation::Mish {} if far => {
                 if up {
                     z.clone()
                 } else {
@@ -355,6 +366,29 @@ pub fn real(a: Activation) -> Function<Real> {
             }
             Activation::Sigmoid {} => &one / &(&one + &limited((-z).exp())),
             Activation::Silu {} => z / &(&one + &limited((-z).exp())),
+            // x/(1 + e^(−2u)), far out where u³ would be of a million digits of exponents.
+            Activation::GeluTanh {} if *z > Real::of(40.0) || -z > Real::of(40.0) => {
+                if up {
+                    z.clone()
+                } else {
+                    zero
+                }
+            }
+            Activation::GeluTanh {} => {
+                let root = Real::of(2.0).with_precision(BITS).value().sqrt() * inverse_root_of_pi();
+                let a = Real::of(44715.0) / Real::of(1e6);
+                let u = root * (z + &(a * z * z * z));
+                z / &(&one + &limited((-(&u + &u)).exp()))
+            }
+            // tanh(ln(1 + y)) = y(y + 2)/(y(y + 2) + 2).
+            Activation::Mish {} => {
+                let y = limited(z.exp());
+                let gate = &y * &(&y + &Real::of(2.0));
+                z * &gate / &(&gate + &Real::of(2.0))
+            }
+            Activation::Hardswish {} if *z >= Real::of(3.0) => z.clone(),
+            Activation::Hardswish {} if -z >= Real::of(3.0) => zero,
+            Activation::Hardswish {} => z * &(z + &Real::of(3.0)) / Real::of(6.0),
             Activation::Softplus {} if up => z + &limited((-z).exp()).ln_1p(),
             _ => limited(z.exp()).ln_1p(),
         }

@@ -79,6 +79,9 @@ fn layers_on_images() {
         {"type": "avg_pool", "size": [2, 1], "stride": 1},
         {"type": "activation", "function": "elu"},
         {"type": "activation", "function": "silu"},
+        {"type": "activation", "function": "mish"},
+        {"type": "activation", "function": "hardswish"},
+        {"type": "activation", "function": "gelu_tanh"},
         {"type": "flatten"},
         {"type": "dense", "weight": "w", "bias": null}
     ]);

@@ -62,6 +62,9 @@ fn of_images(draw: Draw<'_>) -> Vec<(&'static str, Map)> {
         ("steep elu", Activation::Elu { alpha: 1.5 }),
         ("silu", Activation::Silu {}),
         ("gelu", Activation::Gelu {}),
+        ("gelu_tanh", Activation::GeluTanh {}),
+        ("mish", Activation::Mish {}),
+        ("hardswish", Activation::Hardswish {}),
         ("hardtanh", Activation::Hardtanh { min: -0.5, max: 0.75 }),
     ];
     let mut maps: Vec<_> = functions.map(|(name, function)| (name, Map::Activation(function))).into();

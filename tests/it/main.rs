@@ -49,6 +49,7 @@ mod parareal;
 mod projected;
 mod quadratic_constraint;
 mod reach;
+mod refutation;
 mod rigor;
 mod samples;
 mod soundness;

@@ -48,7 +48,7 @@ fn the_error_of_layers_in_parallel_is_proved() {
     let mut sweep = parareal.guess(&x).unwrap();
     let mut worst = Vec::new();
     for sweeps in 0..=windows {
-        let errors = parareal.error(&sweep);
+        let errors = sweep.error().to_vec();
         for s in 0..x.samples() {
             let distance = described::squared_distance(&wide(sweep.last().sample(s)), &truth[s]);
             let bound = exact(errors[s].get());

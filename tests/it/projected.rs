@@ -20,14 +20,14 @@ use proptest::{prelude::*, sample::select, test_runner::TestCaseError};
 
 use crate::lyapunov::exact_energy;
 
-const PLANE: Shape = Shape::Features(2);
+pub(crate) const PLANE: Shape = Shape::Features(2);
 
 fn matrix(rows: usize, entries: &[f64]) -> Linear {
     Linear::Dense { weight: Tensor::new(&[rows, entries.len() / rows], entries), bias: None }
 }
 
 /// The field in the plane with 19 weights.
-fn field(w: &[f64], activation: Activation, slope: Activation, epsilon: f64, rate: f64) -> Field {
+pub(crate) fn field(w: &[f64], activation: Activation, slope: Activation, epsilon: f64, rate: f64) -> Field {
     Field::LyapunovProjected {
         activation,
         inner: matrix(3, &w[..6]).with_bias(Some(Tensor::new(&[3], &w[6..9]))),
@@ -39,7 +39,7 @@ fn field(w: &[f64], activation: Activation, slope: Activation, epsilon: f64, rat
 }
 
 /// `f(x)` and `V(x)`, exactly; none if they are not rational.
-fn value(field: &Field, x: &[Q]) -> Option<(Vec<Q>, Q)> {
+pub(crate) fn value(field: &Field, x: &[Q]) -> Option<(Vec<Q>, Q)> {
     let Field::LyapunovProjected { activation, inner, outer, potential, epsilon, rate } = field else { return None };
     let nominal = Field::Residual { activation: *activation, inner: inner.clone(), outer: outer.clone() };
     let origin = vec![exact(0.0); x.len()];

@@ -50,8 +50,8 @@ def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = Fal
     ==========================  =====================================================================================
     Linear, Conv1d, Conv2d      dense, conv2d: stride, padding (also "same", zeros or circular), dilation, groups
     BatchNorm1d, 2d             folded into the layer before it, else an affine map of each channel; in evaluation mode
-    ReLU and its kin            activation: relu, leaky_relu, tanh, sigmoid, softplus, elu, silu, gelu, hardtanh; PReLU, CELU,
-                                SELU and clamps by these, scaled, shifted and added
+    ReLU and its kin            activation: relu, leaky_relu, tanh, sigmoid, softplus, elu, silu, gelu (and its form by tanh), mish,
+                                hardswish, hardtanh; PReLU, CELU, SELU and clamps by these, scaled, shifted and added
     MaxPool, AvgPool            max_pool, avg_pool; AdaptiveAvgPool of one point: global_avg_pool
     torch.cat, parts x[:, a:b]  sums of what each value is among zeros; convolutions of zeros and ones
     torch.stack and a mean      a sum of branches; lists and shuffles of channels: the order of the weights beside them
@@ -59,7 +59,7 @@ def from_torch(network, input_shape, *, normalize=None, ignore_hooks: bool = Fal
     Flatten, PixelUnshuffle     flatten, space_to_depth
     ZeroPad2d, F.pad            the padding of the convolution behind it, else a convolution that moves the image
     a + b, a - b, a * constant  sum of branches, an affine map of each channel
-    Dropout, Identity           nothing
+    Dropout, StochasticDepth    nothing; Identity neither
     parametrizations, old-style weight_norm, spectral_norm: the weight that they evaluate to
     ==========================  =====================================================================================
 

@@ -87,10 +87,10 @@ def hardsigmoid(x: Node, slope: float = 1 / 6, shift: float = 0.5) -> Node:
 
 
 def gelu(x: Node, approximate: str) -> Node:
-    """Returns ``x Phi(x)``."""
-    if approximate != "none":
-        raise Unsupported(f"GELU(approximate={approximate!r}): no slope of it is proved; take GELU(), the exact form")
-    return activation(x, "gelu")
+    """Returns ``x Phi(x)``, or the other form, by tanh."""
+    if approximate not in ("none", "tanh"):
+        raise Unsupported(f"GELU(approximate={approximate!r}); 'none' and 'tanh' are known")
+    return activation(x, "gelu" if approximate == "none" else "gelu_tanh")
 
 
 def elu(x: Node, alpha: float) -> Node:

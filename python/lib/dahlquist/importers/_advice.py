@@ -24,7 +24,7 @@ _ADVICE = {
         "baddbmm", "Bilinear", "bilinear", "GLU", "glu", "prod", "cumprod", "Attention",
     ),
     _SLOPE: (
-        "Hardswish", "HardSwish", "hardswish", "Mish", "mish", "Softsign", "softsign", "Tanhshrink", "Softshrink", "sin", "cos", "atan",
+        "Softsign", "softsign", "Tanhshrink", "tanhshrink", "Softshrink", "softshrink", "sin", "cos", "atan",
     ),
     _LARGER: (
         "ConvTranspose1d", "ConvTranspose2d", "conv_transpose1d", "conv_transpose2d", "Upsample", "UpsamplingBilinear2d",

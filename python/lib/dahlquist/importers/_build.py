@@ -49,9 +49,36 @@ def windows(sizes, kernel, stride, padding, dilation, ceil: bool, what: str) -> 
             raise Unsupported(f"{what} with a window larger than the image {tuple(sizes)}")
         count = room // s + 1
         if ceil and room % s:
-            raise Unsupported(f"{what} with ceil_mode, where it adds a window that is cut")
+            raise Unsupported(f"{what} with ceil_mode, where it adds a window that is cut: take ceil_mode=False")
         out.append(count)
     return out
+
+
+#: Layers of whose numbers none is below 0 if none of their input is.
+_KEEP_SIGNS = ("max_pool", "avg_pool", "global_avg_pool", "flatten", "sort", "pad_channels", "space_to_depth", "_permute")
+
+
+def nonnegative(x: Node, known: dict | None = None) -> bool:
+    """Whether no number of a value is below 0, as far as the layers before it say; `known` holds what was found of others."""
+    known = {} if known is None else known
+    if id(x) not in known:
+        kept = [_keeps_sign(layer) for layer in x.layers]
+        # The last layer that decides alone.
+        decided = next((keeps for keeps in reversed(kept) if keeps is not None), None)
+        inputs = bool(x.inputs) and all(nonnegative(value, known) for value in x.inputs) if decided is None else decided
+        known[id(x)] = inputs
+    return known[id(x)]
+
+
+def _keeps_sign(layer: dict) -> bool | None:
+    """Whether a layer has no value below 0: always, not for all inputs, or (None) if no number of its input is below 0."""
+    if layer["type"] == "activation":
+        function = layer["function"]
+        positive = function in ("relu", "abs", "sigmoid", "softplus") or function == "hardtanh" and layer.get("min", -1.0) >= 0
+        return True if positive else None if function in ("identity", "leaky_relu", "tanh") else False
+    numbers = [layer.get(key) for key in ("weight", "bias", "scale", "shift") if layer.get(key) is not None]
+    positive = layer["type"] in _KEEP_SIGNS or bool(numbers) and all(np.all(n >= 0) for n in numbers)
+    return None if positive else False
 
 
 def linear(x: Node, weight, bias, name: str) -> Node:

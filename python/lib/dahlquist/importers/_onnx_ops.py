@@ -353,6 +353,14 @@ def _space_to_depth(inputs, a, *, name, only_user):
     return build.permute(build.space_to_depth(x, block), order)
 
 
+def _pow(inputs, a, *, name, only_user):
+    x, exponent = inputs
+    exponent = None if isinstance(exponent, Node) else _number(exponent)
+    if exponent not in (1, 2, 3):
+        raise Unsupported("a power of a value, which has no Lipschitz constant on all inputs")
+    return _same(inputs[:1], a, name=name, only_user=only_user) if exponent == 1 else products.power(x, int(exponent))
+
+
 def _unary(function: str):
     return lambda inputs, a, *, name, only_user: act.activation(inputs[0], function)
 
@@ -373,7 +381,7 @@ OPERATORS = {
     "Relu": _unary("relu"), "Tanh": _unary("tanh"), "Sigmoid": _unary("sigmoid"), "Abs": _unary("abs"),
     "LeakyRelu": lambda inputs, a, **_: act.leaky_relu(inputs[0], a.get("alpha", 0.01)),
     "Elu": lambda inputs, a, **_: act.elu(inputs[0], a.get("alpha", 1.0)),
-    "Softplus": _unary("softplus"),
+    "Softplus": _unary("softplus"), "Mish": _unary("mish"), "HardSwish": _unary("hardswish"), "Pow": _pow,
     "Gelu": lambda inputs, a, **_: act.gelu(inputs[0], a.get("approximate", b"none").decode()),
     "Erf": _erf, "PRelu": _prelu, "Greater": _greater, "Where": _where,
     "Neg": lambda inputs, a, **_: build.multiple(inputs[0], -1.0),

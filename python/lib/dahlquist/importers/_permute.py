@@ -32,7 +32,7 @@ def _merge(out: list) -> bool:
     *_, before, last = [{"type": None}, *out]
     kinds = (before["type"], last["type"])
     if kinds == ("_twice_gelu", "channel_affine") and np.all(last["scale"] == 0.5) and not np.any(last["shift"]):
-        out[-2:] = [{"type": "activation", "function": "gelu"}]
+        out[-2:] = [{"type": "activation", "function": before["function"]}]
     elif kinds == ("_permute", "_permute"):
         out[-2:] = [{**last, "order": before["order"][last["order"]]}]
     elif last["type"] == "_permute" and _mixes(before):

@@ -18,12 +18,31 @@ def max_pool(x: Node, kernel, stride, padding, dilation, ceil: bool, axes: int) 
     stride = kernel if stride is None or stride == [] else build.pair(stride, axes, "stride")
     padding, dilation = build.pair(padding, axes, "padding"), build.pair(dilation, axes, "dilation")
     if dilation != (1,) * axes:
-        raise Unsupported(f"max pooling with dilation {dilation}")
-    sizes = build.windows(x.shape[1:], kernel, stride, padding, dilation, ceil, "max pooling")
+        raise Unsupported(f"max pooling with dilation {dilation}: leave the dilation out")
+    x = _filled_up(x, kernel, stride, padding) if ceil and not x.flat else x
+    sizes = build.windows(x.shape[1:], kernel, stride, padding, dilation, ceil and x.flat, "max pooling")
     if x.flat and sizes == [1] * axes and all(p < k for p, k in zip(padding, kernel)):
         return build.layer_of(x, None, x.shape, flat=True)
     build.image(x, axes, "max pooling")
     return _pooled(x, "max_pool", (kernel, stride, padding), sizes)
+
+
+def _filled_up(x: Node, kernel, stride, padding) -> Node:
+    """Returns an image with zeros behind its points, so that windows that ceil_mode cuts are whole, if no number of it is below 0: then
+    no zero is the largest number of a window that holds a point."""
+    pads = []
+    for n, k, s, p in zip(x.shape[1:], kernel, stride, padding):
+        rest = (n + 2 * p - k) % s
+        # A window more, if it begins at a point or before.
+        pads.append(s - rest if rest and n + 2 * p >= k and ((n + 2 * p - k) // s + 1) * s < n + p else 0)
+    if not any(pads):
+        return x
+    if not build.nonnegative(x):
+        raise Unsupported(
+            "max pooling with ceil_mode, where it adds a window that is cut: behind a ReLU it is known; elsewhere take "
+            "ceil_mode=False, or an image of which no window is cut"
+        )
+    return build.zero_pad(x, [(0, pad) for pad in pads])
 
 
 def avg_pool(x: Node, kernel, stride, padding, ceil: bool, count_pad: bool, divisor, axes: int) -> Node:
@@ -33,9 +52,11 @@ def avg_pool(x: Node, kernel, stride, padding, ceil: bool, count_pad: bool, divi
     stride = kernel if stride is None or stride == [] else build.pair(stride, axes, "stride")
     padding = build.pair(padding, axes, "padding")
     if divisor is not None:
-        raise Unsupported(f"mean pooling with divisor_override={divisor}")
+        raise Unsupported(f"mean pooling with divisor_override={divisor}: leave it out, and multiply the means by a constant")
     if any(padding) and not count_pad:
-        raise Unsupported("mean pooling with padding that is not counted: it divides by other numbers at the border")
+        raise Unsupported(
+            "mean pooling with padding that is not counted: it divides by other numbers at the border; take count_include_pad=True"
+        )
     sizes = build.windows(x.shape[1:], kernel, stride, padding, (1,) * axes, ceil, "mean pooling")
     if kernel == x.shape[1:] and not any(padding):
         return global_avg_pool(x, keep=True)

@@ -14,7 +14,7 @@ from ..errors import UnsupportedError
 from ._advice import advised
 from ._graph import BATCH, STACKED, Node, Stack, Tree, Unsupported, first_shape, reason_of
 from ._permute import lower
-from ._torch_calls import FUNCTIONS, METHODS, Refusal, of_constant
+from ._torch_calls import METHODS, Refusal, function_rule, of_constant
 from ._torch_memory import Memory, changes_in_place
 from ._torch_ops import is_replaced, module_rule
 from ._torch_state import State, borrowed
@@ -204,11 +204,11 @@ class Reader:
             return self.attribute(*args)
         if function is operator.getitem and not isinstance(args[0], Node):
             return operator.getitem(*args)
-        if function not in FUNCTIONS:
+        if (rule := function_rule(function)) is None:
             raise Unsupported(_unknown_function(function))
         if "input" in kwargs and not args:
             args, kwargs = (kwargs["input"],), {key: value for key, value in kwargs.items() if key != "input"}
-        return _call(FUNCTIONS[function], args, {**kwargs, "name": node.name, "only_user": only_user})
+        return _call(rule, args, {**kwargs, "name": node.name, "only_user": only_user})
 
     def method(self, name: str, args, kwargs):
         x = args[0]
@@ -250,9 +250,11 @@ class Reader:
         """Notes a node that comes after something unknown, if nothing of its kind is known either."""
         if node.op == "call_module" and module_rule(self.modules[node.target]) is None:
             self.problems.append((self.place(node), _kind_name(self.modules[node.target])))
-        elif node.op == "call_function" and node.target not in FUNCTIONS and node.target not in (getattr, operator.getitem):
+            return
+        rule = function_rule(node.target) if node.op == "call_function" else METHODS.get(node.target)
+        if node.op == "call_function" and rule is None and node.target not in (getattr, operator.getitem):
             self.problems.append((self.place(node), _unknown_function(node.target)))
-        elif isinstance(rule := (FUNCTIONS if node.op == "call_function" else METHODS).get(node.target), Refusal):
+        elif isinstance(rule, Refusal):
             self.problems.append((self.place(node), rule.reason))
         elif node.op == "call_method" and node.target not in METHODS:
             self.problems.append((self.place(node), advised(node.target, f"the method {node.target}")))

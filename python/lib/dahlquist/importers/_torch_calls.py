@@ -125,6 +125,8 @@ _ACTIVATIONS = {
     "threshold": _simple(lambda x, threshold, value: act.threshold(x, threshold, value)),
     "prelu": _simple(lambda x, weight: act.prelu(x, array(weight))),
     "silu": _simple(lambda x: act.activation(x, "silu")),
+    "mish": _simple(lambda x: act.activation(x, "mish")),
+    "hardswish": _simple(lambda x: act.activation(x, "hardswish")),
     "gelu": _simple(lambda x, approximate="none": act.gelu(x, approximate)),
     "hardtanh": _simple(lambda x, min_val=-1.0, max_val=1.0: act.hardtanh(x, float(min_val), float(max_val))),
     "relu6": _simple(lambda x: act.hardtanh(x, 0.0, 6.0)),
@@ -230,6 +232,24 @@ for _name in ("avg_pool2d", "avg_pool1d", "max_pool2d", "max_pool1d"):
     _inner = getattr(torch._C._nn, _name, None)
     if _inner is not None:
         FUNCTIONS.setdefault(_inner, FUNCTIONS[getattr(F, _name)])
+
+def _stochastic_depth(input, p, mode, training=True):  # noqa: A002
+    if training and p > 0:
+        raise Unsupported("stochastic_depth that is always on: pass training=self.training")
+    return _same(input)
+
+
+#: Functions of other libraries, which are not imported for this: the beginning of their module, and their name.
+_NAMED = {("torchvision", "stochastic_depth"): _simple(_stochastic_depth)}
+
+
+def function_rule(function):
+    """Returns the rule for a function; None if there is none."""
+    if function in FUNCTIONS:
+        return FUNCTIONS[function]
+    origin = (getattr(function, "__module__", None) or "").split(".")[0]
+    return _NAMED.get((origin, getattr(function, "__name__", "")))
+
 
 METHODS = {
     "flatten": lambda x, start_dim=0, end_dim=-1: arithmetic.flatten(x, start_dim, end_dim),

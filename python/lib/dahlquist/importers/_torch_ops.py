@@ -133,6 +133,8 @@ _MODULES = {
     nn.RReLU: _of(lambda m, x, *_: act.leaky_relu(x, (m.lower + m.upper) / 2)),
     nn.Threshold: _of(lambda m, x, *_: act.threshold(x, m.threshold, m.value)),
     nn.SiLU: _of(lambda m, x, *_: act.activation(x, "silu")),
+    nn.Mish: _of(lambda m, x, *_: act.activation(x, "mish")),
+    nn.Hardswish: _of(lambda m, x, *_: act.activation(x, "hardswish")),
     nn.GELU: _of(lambda m, x, *_: act.gelu(x, m.approximate)),
     nn.Hardtanh: _of(lambda m, x, *_: act.hardtanh(x, m.min_val, m.max_val)),
     nn.ReLU6: _of(lambda m, x, *_: act.hardtanh(x, 0.0, 6.0)),
@@ -169,6 +171,9 @@ _NAMED = {
     ("deel.torchlip", "FullSort"): _of(_group_sort),
     ("deel.torchlip", "ScaledAvgPool2d"): _of(_scaled_avg_pool),
     ("orthogonium", "MaxMin"): _of(lambda m, x, *_: _max_min(m, x)),
+    # In evaluation mode, in which every network is read.
+    ("torchvision", "StochasticDepth"): _of(_drop),
+    ("torchvision", "DropBlock2d"): _of(_drop),
 }
 
 

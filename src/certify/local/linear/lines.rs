@@ -59,13 +59,21 @@ impl Curve {
     pub(super) fn new(function: Activation) -> Self {
         // tanh'' = −2t(1 − t²), the largest at t = 1/√3: 4/(3√3). With s = sigmoid: s'' = s(1 − s)(1 − 2s) ≤ 1/(6√3);
         // softplus'' = s(1 − s) ≤ 1/4; silu'' = s(1 − s)(2 − x tanh(x/2)), below 1/2 where the last factor is positive and
-        // above −|x|e^(−|x|) ≥ −1/e elsewhere; gelu'' = φ(x)(2 − x²) between 2φ(0) and −2φ(2); elu'' = αeˣ ≤ α for x < 0.
+        // above −|x|e^(−|x|) ≥ −1/e elsewhere; gelu'' = φ(x)(2 − x²) between 2φ(0) and −2φ(2); elu'' = αeˣ ≤ α for x < 0;
+        // hardswish'' = 1/3 between its kinks.
+        // gelu_tanh'' = sech²u (2u' + xu'' − 2xu'² tanh u)/2, u' = c(1 + 3ax²), and for x > 0, as u ≥ cx, sech²u ≤ 4e^(−2cx): it is at
+        // most c(1 + 24a max x²e^(−2cx)) < 0.99 and at least −4c² max x(1 + 3ax²)²e^(−2cx) > −0.91, term by term.
+        // mish'' = sech²p (2s + xs(1 − s) − 2xs² tanh p), p = softplus: for x ≤ 0 at most 1 + 0.6/e, at least −1/e; for x > 0, where
+        // sech²p ≤ 16/25, at most 16/25 (2 + 1/e) < 1.52, and at least −2x sech²p ≥ −8xe^(−2x) ≥ −4/e > −1.48.
         let curvature = match function {
             Activation::Tanh {} => 0.77,
             Activation::Sigmoid {} => 0.0963,
             Activation::Softplus {} => 0.25,
             Activation::Silu {} => 0.5,
             Activation::Gelu {} => 0.798,
+            Activation::GeluTanh {} => 0.99,
+            Activation::Mish {} => 1.52,
+            Activation::Hardswish {} => 1.0 / 3.0 + f64::EPSILON,
             Activation::Elu { alpha } => alpha,
             Activation::Identity {}
             | Activation::Relu {}
@@ -160,6 +168,7 @@ impl Curve {
                 vec![0.0]
             }
             Activation::Hardtanh { min, max } => vec![min, max],
+            Activation::Hardswish {} => vec![-3.0, 3.0],
             _ => vec![],
         }
     }
@@ -250,7 +259,7 @@ struct Piece {
 mod tests {
     use super::*;
 
-    const FUNCTIONS: [Activation; 14] = [
+    const FUNCTIONS: [Activation; 17] = [
         Activation::Identity {},
         Activation::Relu {},
         Activation::LeakyRelu { slope: 0.1 },
@@ -264,6 +273,9 @@ mod tests {
         Activation::Elu { alpha: 2.0 },
         Activation::Silu {},
         Activation::Gelu {},
+        Activation::GeluTanh {},
+        Activation::Mish {},
+        Activation::Hardswish {},
         Activation::Hardtanh { min: -0.7, max: 1.1 },
     ];
 
