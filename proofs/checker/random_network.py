@@ -41,21 +41,37 @@ def gram(matrix, scale, total):
     return words, Fraction(alpha + beta, unit)
 
 
+def spread(net, spec):
+    """A convolution as the checker reads it: one kernel for each pair of channels, with zeros between its taps, and around them where
+    the other axis has more padding; its size, and the padding of both axes."""
+    weight, (outputs, channels, ky, kx) = net.tensor(spec["weight"])
+    d, groups, paddings = spec.get("dilation", [1, 1]), spec.get("groups", 1), net.padding(spec)
+    p = max(paddings)
+    a, b = [e * (k - 1) + 1 + 2 * (p - q) for e, k, q in zip(d, (ky, kx), paddings)]
+    full = [net.number(0)] * (outputs * channels * groups * a * b)
+    for k, w in enumerate(weight):
+        pair, u, v = k // (ky * kx), k // kx % ky, k % kx
+        o, c = pair // channels, pair % channels + pair // channels // (outputs // groups) * channels
+        full[((o * channels * groups + c) * a + u * d[0] + p - paddings[0]) * b + v * d[1] + p - paddings[1]] = w
+    return full, (outputs, channels * groups, a, b), p
+
+
 def torus(weight, size, shape, stride, padding, scale, total, twisted, extra, around=False):
     """The same for a convolution on a torus, by the Cholesky factors at its frequencies; weight is over 2^scale.
 
-    One that goes around its image has no other torus, and twisted and extra do not count.
+    Extra are the points of the torus beyond those that it needs; one that goes around its image has no other torus, and twisted
+    and extra do not count.
     """
     twisted = (0, 0) if around else twisted
     (outputs, channels, ky, kx), (_, h, w) = size, shape
     fine = max(0, total - scale)
-    def points(n, k):
+    def points(n, k, extra):
         if around:
             return n // stride
         lead, m = padding // stride, (n + 2 * padding - k) // stride + 1
         width, taps = (n + padding - 1) // stride - lead + 1, -(-k // stride)
         return max(lead + width, m + taps - 1 - lead, m, taps) + extra
-    n1, n2 = points(h, ky), points(w, kx)
+    n1, n2 = points(h, ky, extra[0]), points(w, kx, extra[1])
     places = [(i, j) for i in range(n1) for j in range(n2)]
     k = channels * stride * stride
     # v[column][output][place]
@@ -244,13 +260,12 @@ def prove(b, net, layer, shape, name):
         at = [shape[0], 1, 1] if channels and net.padding(operator) == [0, 0] else shape
         matrix, scale = integers(net.columns(operator, at), net.tensor(operator["bias"])[0] if operator["bias"] else [])
         around = operator.get("padding_mode") == "circular" and net.padding(operator) != [0, 0]
-        fits = operator["type"] == "conv2d" and "groups" not in operator
-        fits = fits and (not around or [n * operator["stride"] for n in net.windows(operator, shape)] == shape[1:])
+        fits = operator["type"] == "conv2d" and (not around or [n * operator["stride"] for n in net.windows(operator, shape)] == shape[1:])
         if fits and b.rng.random() < 0.6:
-            w, size = net.tensor(operator["weight"])
-            w = [int(x * 2**scale) for x in w]
             twisted = b.rng.choice([(0, 0), (0, 1), (1, 0), (1, 1)])
-            padding, extra = net.padding(operator)[0], b.rng.randrange(2)
+            extra = (b.rng.randrange(2),) * 2
+            w, size, padding = spread(net, operator)
+            w = [int(x * 2**scale) for x in w]
             proof, bound = torus(w, size, shape, operator["stride"], padding, scale, 24, twisted, extra, around)
         else:
             proof, bound = gram(matrix, scale, 24)

@@ -109,8 +109,9 @@ for case in cases:
         changes.append({entry: str(w.number(entry) + 2**20)})
         layer, _ = net.at(k)
         spec = layer["field"]["operator"] if layer["type"] == "flow" else layer
-        if net.tensors[spec["weight"]][1][2] > spec["stride"]:  # else all frequencies are alike
-            changes += [{at + i: "periodic" if w.words[at + i] == "twisted" else "twisted"} for i in (3, 4) if w.number(at + i - 2) > 1]
+        for i in (3, 4):
+            if net.tensors[spec["weight"]][1][i - 1] > spec["stride"] and w.number(at + i - 2) > 1:  # else all frequencies are alike
+                changes.append({at + i: "periodic" if w.words[at + i] == "twisted" else "twisted"})
         for change in changes:
             words = list(w.words)
             for i, word in change.items():
