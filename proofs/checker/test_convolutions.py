@@ -24,6 +24,8 @@ CONVOLUTIONS = [
     ([1, 4, 4], [2, 1, 3, 1], {"padding": [1, 0]}),
     ([2, 3, 5], [1, 2, 2, 3], {"padding": [0, 2]}),
     ([1, 4, 6], [2, 1, 2, 3], {"padding": [2, 1], "stride": 2}),
+    ([1, 5, 5], [2, 1, 2, 2], {"stride": 2}),  # the last row and column are read by none
+    ([1, 3, 3], [2, 1, 3, 3], {"padding": 1, "stride": 2}),  # what leaves the torus would be read
     ([1, 4, 5], [2, 1, 3, 2], {"dilation": [1, 2], "padding": "same", "padding_mode": "circular"}),
     ([2, 4, 4], [2, 1, 2, 2], {"groups": 2, "padding": [1, 0], "dilation": [2, 1], "padding_mode": "circular", "stride": 2}),
 ]
