@@ -23,8 +23,8 @@ Record format := Format { inverse_u : Z; inverse_eta : Z; largest : Z }.
 Definition absolute_operator (o : operator) : operator :=
   match o with
   | Dense n rows => Dense n (map (map Z.abs) rows)
-  | Conv a b t p kernels => Conv a b t p (map (map Z.abs) kernels)
-  | Circular a b t p kernels => Circular a b t p (map (map Z.abs) kernels)
+  | Conv a b t1 t2 p kernels => Conv a b t1 t2 p (map (map Z.abs) kernels)
+  | Circular a b t1 t2 p kernels => Circular a b t1 t2 p (map (map Z.abs) kernels)
   | Scale factors => Scale (map Z.abs factors)
   | _ => o
   end.
@@ -34,7 +34,7 @@ Definition sizes (x : ratios) : ratios := (fst x, map Z.abs (snd x)).
 (* Of which the order of the sums is described: not of circular convolutions, shifts and scales. *)
 Definition is_described (o : operator) : bool :=
   match o with
-  | Dense _ _ | Conv _ _ _ _ _ | Pool _ | GlobalPool | SpaceToDepth _ | Channels _ | Flatten | Mirror => true
+  | Dense _ _ | Conv _ _ _ _ _ _ | Pool _ | GlobalPool | SpaceToDepth _ | Channels _ | Flatten | Mirror => true
   | _ => false
   end.
 
@@ -43,7 +43,7 @@ Definition is_described (o : operator) : bool :=
 Definition terms (l : linear) (s : shape) : nat :=
   match op l, s with
   | Dense n _, _ => n + length (firstn 1 (bias l))
-  | Conv a b _ _ _, Image c _ _ => c * (a * b) + length (firstn 1 (bias l))
+  | Conv a b _ _ _ _, Image c _ _ => c * (a * b) + length (firstn 1 (bias l))
   | Pool k, _ => S (k * k)
   | GlobalPool, _ => S (points s)
   | _, _ => O
@@ -51,7 +51,7 @@ Definition terms (l : linear) (s : shape) : nat :=
 Definition adjoint_terms (l : linear) : nat :=
   match op l with
   | Dense _ rows => length rows
-  | Conv a b _ _ kernels => length kernels * (a * b)
+  | Conv a b _ _ _ kernels => length kernels * (a * b)
   | _ => O
   end.
 

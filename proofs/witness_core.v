@@ -29,7 +29,7 @@ Definition transpose (n : nat) (rows : list (list Z)) : list (list Z) := fold_ri
 (* A convolution with a kernel of one point acts on the channels at each point of an image. *)
 Definition is_pointwise (o : operator) : bool :=
   match o with
-  | Conv a b t p _ => Nat.eqb a 1 && Nat.eqb b 1 && Nat.eqb t 1 && Nat.eqb p 0
+  | Conv a b t1 t2 p _ => Nat.eqb a 1 && Nat.eqb b 1 && Nat.eqb t1 1 && Nat.eqb t2 1 && Nat.eqb p 0
   | _ => false
   end.
 
@@ -37,7 +37,7 @@ Definition is_pointwise (o : operator) : bool :=
 Definition norm_rows (o : operator) (s : shape) : list (list Z) :=
   match o with
   | Dense _ rows => rows
-  | Conv _ _ _ _ kernels =>
+  | Conv _ _ _ _ _ kernels =>
       if is_pointwise o then kernels else
       map (fun i => to_list (len s) (scatter 1 (taps o s i) (from_list (zeros (len s))))) (seq 0 (len (operator_out o s)))
   | _ => map (fun i => to_list (len s) (scatter 1 (taps o s i) (from_list (zeros (len s))))) (seq 0 (len (operator_out o s)))
@@ -61,15 +61,15 @@ Definition norm_bound (l : linear) (s : shape) (p : norm_proof) : option (Z * Z)
     | Disjoint => if reads_once (op l) s then Some (largest_row (op l) s, d * d) else None
     | Torus n1 n2 twisted1 twisted2 fine alpha beta factor =>
         match op l, s with
-        | Conv a b t p kernels, Image c h w =>
+        | Conv a b t1 t2 p kernels, Image c h w =>
             let e := fine * d in
-            if Z.ltb 0 fine && Z.leb 0 (alpha + beta) && axis_fits h p a t n1 && axis_fits w p b t n2 &&
-               circulant_ok n1 n2 twisted1 twisted2 alpha beta (phase_columns n1 n2 a b t c fine kernels) factor
+            if Z.ltb 0 fine && Z.leb 0 (alpha + beta) && axis_fits h p a t1 n1 && axis_fits w p b t2 n2 &&
+               circulant_ok n1 n2 twisted1 twisted2 alpha beta (phase_columns n1 n2 a b t1 t2 c fine kernels) factor
             then Some (alpha + beta, e * e) else None
-        | Circular a b t p kernels, Image c h w =>
+        | Circular a b t1 t2 p kernels, Image c h w =>
             let e := fine * d in
-            if Z.ltb 0 fine && Z.leb 0 (alpha + beta) && negb twisted1 && negb twisted2 && axis_closed h p a t n1 &&
-               axis_closed w p b t n2 && circulant_ok n1 n2 false false alpha beta (phase_columns n1 n2 a b t c fine kernels) factor
+            if Z.ltb 0 fine && Z.leb 0 (alpha + beta) && negb twisted1 && negb twisted2 && axis_closed h p a t1 n1 &&
+               axis_closed w p b t2 n2 && circulant_ok n1 n2 false false alpha beta (phase_columns n1 n2 a b t1 t2 c fine kernels) factor
             then Some (alpha + beta, e * e) else None
         | _, _ => None
         end

@@ -70,11 +70,14 @@ class Network:
             return [e * (k - 1) // 2 for e, k in zip(d, self.tensors[spec["weight"]][1][2:])]
         return p if isinstance(p, list) else [p, p]
 
+    def strides(self, spec):
+        s = spec.get("stride", 1)
+        return s if isinstance(s, list) else [s, s]
+
     def windows(self, spec, shape):
         """The numbers of outputs along each axis."""
-        d, s = spec.get("dilation", [1, 1]), spec.get("stride", 1)
-        axes = zip(shape[1:], self.tensors[spec["weight"]][1][2:], self.padding(spec), d)
-        return [(n + 2 * p - e * (k - 1) - 1) // s + 1 for n, k, p, e in axes]
+        axes = zip(shape[1:], self.tensors[spec["weight"]][1][2:], self.padding(spec), spec.get("dilation", [1, 1]), self.strides(spec))
+        return [(n + 2 * p - e * (k - 1) - 1) // s + 1 for n, k, p, e, s in axes]
 
     def shapes(self):
         """The shape that goes into each layer, and the one that comes out of the last."""
@@ -126,7 +129,7 @@ class Network:
         return self.convolution(spec, shape, lambda at, value: value * x[at], w, size, b)
 
     def convolution(self, spec, shape, read, w, size, b):
-        (_, h, width), s, (p, p2), d = shape, spec.get("stride", 1), self.padding(spec), spec.get("dilation", [1, 1])
+        (_, h, width), (s, s2), (p, p2), d = shape, self.strides(spec), self.padding(spec), spec.get("dilation", [1, 1])
         (rows, columns), y = self.windows(spec, shape), []
         for o in range(size[0]):
             first = o // (size[0] // spec.get("groups", 1)) * size[1]
@@ -136,7 +139,7 @@ class Network:
                     for c in range(size[1]):
                         for u in range(size[2]):
                             for v in range(size[3]):
-                                r, q = s * i + d[0] * u - p, s * j + d[1] * v - p2
+                                r, q = s * i + d[0] * u - p, s2 * j + d[1] * v - p2
                                 if spec.get("padding_mode") == "circular":
                                     r, q = r % h, q % width
                                 if 0 <= r < h and 0 <= q < width:

@@ -56,7 +56,7 @@ def spread(net, spec):
     return full, (outputs, channels * groups, a, b), p
 
 
-def torus(weight, size, shape, stride, padding, scale, total, twisted, extra, around=False):
+def torus(weight, size, shape, strides, padding, scale, total, twisted, extra, around=False):
     """The same for a convolution on a torus, by the Cholesky factors at its frequencies; weight is over 2^scale.
 
     Extra are the points of the torus beyond those that it needs; one that goes around its image has no other torus, and twisted
@@ -65,19 +65,19 @@ def torus(weight, size, shape, stride, padding, scale, total, twisted, extra, ar
     twisted = (0, 0) if around else twisted
     (outputs, channels, ky, kx), (_, h, w) = size, shape
     fine = max(0, total - scale)
-    def points(n, k, extra):
+    def points(n, k, stride, extra):
         if around:
             return n // stride
         lead, m = padding // stride, (n + 2 * padding - k) // stride + 1
         width, taps = (n + padding - 1) // stride - lead + 1, -(-k // stride)
         return max(lead + width, m + taps - 1 - lead, m, taps) + extra
-    n1, n2 = points(h, ky, extra[0]), points(w, kx, extra[1])
+    (t1, t2), (n1, n2) = strides, [points(n, k, t, more) for n, k, t, more in zip((h, w), (ky, kx), strides, extra)]
     places = [(i, j) for i in range(n1) for j in range(n2)]
-    k = channels * stride * stride
+    k = channels * t1 * t2
     # v[column][output][place]
     def entry(q, o, i, j):
-        u, v = i * stride + q // stride % stride, j * stride + q % stride
-        c = q // (stride * stride)
+        u, v = i * t1 + q // t2 % t1, j * t2 + q % t2
+        c = q // (t1 * t2)
         return weight[((o * channels + c) * ky + u) * kx + v] << fine if u < ky and v < kx else 0
     v = [[[entry(q, o, i, j) for i, j in places] for o in range(outputs)] for q in range(k)]
     wave = lambda a, b, i, j: cmath.exp(1j * math.pi * ((2 * a + twisted[0]) * i / n1 + (2 * b + twisted[1]) * j / n2))
@@ -260,13 +260,13 @@ def prove(b, net, layer, shape, name):
         at = [shape[0], 1, 1] if channels and net.padding(operator) == [0, 0] else shape
         matrix, scale = integers(net.columns(operator, at), net.tensor(operator["bias"])[0] if operator["bias"] else [])
         around = operator.get("padding_mode") == "circular" and net.padding(operator) != [0, 0]
-        fits = operator["type"] == "conv2d" and (not around or [n * operator["stride"] for n in net.windows(operator, shape)] == shape[1:])
+        fits = operator["type"] == "conv2d" and (not around or [n * s for n, s in zip(net.windows(operator, shape), net.strides(operator))] == shape[1:])
         if fits and b.rng.random() < 0.6:
             twisted = b.rng.choice([(0, 0), (0, 1), (1, 0), (1, 1)])
             extra = (b.rng.randrange(2),) * 2
             w, size, padding = spread(net, operator)
             w = [int(x * 2**scale) for x in w]
-            proof, bound = torus(w, size, shape, operator["stride"], padding, scale, 24, twisted, extra, around)
+            proof, bound = torus(w, size, shape, net.strides(operator), padding, scale, 24, twisted, extra, around)
         else:
             proof, bound = gram(matrix, scale, 24)
         if kind != "flow":

@@ -26,6 +26,10 @@ CONVOLUTIONS = [
     ([1, 4, 6], [2, 1, 2, 3], {"padding": [2, 1], "stride": 2}),
     ([1, 5, 5], [2, 1, 2, 2], {"stride": 2}),  # the last row and column are read by none
     ([1, 3, 3], [2, 1, 3, 3], {"padding": 1, "stride": 2}),  # what leaves the torus would be read
+    ([1, 5, 4], [2, 1, 3, 2], {"padding": 1, "stride": [2, 1]}),
+    ([1, 4, 7], [1, 1, 2, 3], {"stride": [1, 3]}),
+    ([2, 5, 4], [2, 1, 2, 2], {"groups": 2, "dilation": [1, 2], "padding": [0, 1], "stride": [3, 2]}),
+    ([1, 4, 4], [2, 1, 3, 3], {"padding": 1, "stride": [2, 1], "padding_mode": "circular"}),
     ([1, 4, 5], [2, 1, 3, 2], {"dilation": [1, 2], "padding": "same", "padding_mode": "circular"}),
     ([2, 4, 4], [2, 1, 2, 2], {"groups": 2, "padding": [1, 0], "dilation": [2, 1], "padding_mode": "circular", "stride": 2}),
 ]
@@ -33,14 +37,16 @@ CONVOLUTIONS = [
 
 def proof(net, spec, shape, twisted, extra=(0, 0), forgotten=()):
     """The words of the proof of a convolution, and the square of the constant that they prove; a forgotten key makes it another one."""
-    weight, size, padding = spread(net, {**spec, "dilation": [1, 1]} if "dilation" in forgotten else spec)
+    known = {"dilation": [1, 1]} if "dilation" in forgotten else {"stride": net.strides(spec)[::-1]} if "stride" in forgotten else {}
+    read = {**spec, **known}
+    weight, size, padding = spread(net, read)
     if "groups" in forgotten:
         # all outputs read the first channels
         n, groups = math.prod(size[1:]), spec["groups"]
         part = lambda o: o * n + o * groups // size[0] * (n // groups)
         weight = [w for o in range(size[0]) for w in weight[part(o) : part(o) + n // groups] + [0] * (n - n // groups)]
     (weight,), scale = integers([[w] for w in weight], net.tensor(spec["bias"])[0])
-    return torus(weight, size, shape, spec.get("stride", 1), padding, scale, 24, twisted, extra, spec.get("padding_mode") == "circular")
+    return torus(weight, size, shape, net.strides(read), padding, scale, 24, twisted, extra, spec.get("padding_mode") == "circular")
 
 
 def network(shape, size, keys, seed):
@@ -94,7 +100,7 @@ for seed, (shape, size, keys) in enumerate(CONVOLUTIONS):
         says(case, changed({entry: str(w.number(entry) + 2**20)}), bound, False, f"entry: {name}")
         n1, n2 = w.number(start + 3), w.number(start + 4)
         for i, axis in ((0, 5), (1, 6)):
-            if size[2 + i] > keys.get("stride", 1) and (n1, n2)[i] > 1:
+            if size[2 + i] > net.strides(spec)[i] and (n1, n2)[i] > 1:
                 other = "periodic" if w.words[start + axis] == "twisted" else "twisted"
                 says(case, changed({start + axis: other}), bound, False, f"twist: {name}")
         # A torus that is too small by a point along an axis, with a proof that is true of it.
@@ -103,7 +109,7 @@ for seed, (shape, size, keys) in enumerate(CONVOLUTIONS):
                 smaller, square = proof(net, spec, shape, twisted, less)
                 says(case, f"norm 0 {smaller}", max(bound, square), False, f"smaller: {name}")
         # A proof that is true of another convolution with the same weights.
-        for key in {"dilation", "groups"} & set(keys):
+        for key in [key for key in keys if key in ("dilation", "groups") or key == "stride" and isinstance(keys[key], list)]:
             words, square = proof(net, spec, shape, twisted, forgotten=[key])
             says(case, f"norm 0 {words}", max(bound, square), False, f"another: {name} without its {key}")
 # Every kind was tried.

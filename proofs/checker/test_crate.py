@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""test_crate.py CHECK-WITNESS DAHLQUIST: the checker accepts what the program of the crate writes of layers that its own tests prove by
+other means, with the constant of the certificate; and the program refuses, with a sentence, what the checker does not know."""
+import json, os, random, re, subprocess, sys, tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from network import Network, pack
+from random_network import Builder
+
+checker, program = sys.argv[1:3]
+rng = random.Random(5)
+folder = tempfile.mkdtemp()
+path = lambda name: os.path.join(folder, name)
+
+
+def conv(b, size, **keys):
+    return dict({"type": "conv2d", "weight": b.tensor(size, 0.3), "bias": b.tensor(size[:1], 0.3)}, **keys)
+
+
+def run(shape, layers, b, *options):
+    """The witness of a network with a head behind these layers, and what the checker says of it."""
+    spec = {"format": "dahlquist-model", "version": 2, "input": shape, "layers": layers + [{"type": "flatten"}]}
+    width = Network(pack({"dahlquist": json.dumps(spec)}, b.tensors)).shapes()[-1][0]
+    spec["layers"].append({"type": "dense", "weight": b.tensor([3, width], 0.5), "bias": None})
+    count, length = 8, 1
+    for n in shape:
+        length *= n
+    files = {"m": pack({"dahlquist": json.dumps(spec)}, b.tensors),
+             "s": pack(None, {"y": ("I64", [count], [0] * count), "x": ("F32", [count] + shape, [rng.randrange(-2**12, 2**12) / 2**10 for _ in range(count * length)])})}
+    for name, data in files.items():
+        with open(path(name + ".safetensors"), "wb") as file:
+            file.write(data)
+    m, s, w, r = path("m.safetensors"), path("s.safetensors"), path("w.txt"), path("r.json")
+    written = subprocess.run([program, "certify", m, "--data", s, "--witness", w, "--json", r, *options], capture_output=True, text=True)
+    if written.returncode != 0:
+        return written.stderr, None, None
+    checked = subprocess.run([checker, w, m, s], capture_output=True, text=True)
+    with open(r) as file:
+        result = json.load(file)
+    return checked.stdout + checked.stderr, checked.returncode, result
+
+
+def builder(seed):
+    b = Builder(seed)
+    b.dtypes = ["F32"]
+    return b
+
+
+accepted = 0
+# The image, and the convolution: on a torus where the matrix has more than 400 rows and columns, else by its Gram matrix.
+for seed, (shape, size, keys) in enumerate([
+    ([2, 6, 7], [3, 2, 3, 3], {"stride": [2, 1], "padding": 1}),
+    ([3, 16, 12], [4, 3, 3, 3], {"stride": [1, 2], "padding": [1, 0]}),
+    ([3, 12, 18], [4, 3, 3, 3], {"stride": [2, 3], "padding": "same", "padding_mode": "circular"}),
+    ([4, 12, 12], [4, 2, 3, 3], {"groups": 2, "dilation": [2, 1], "padding": "same"}),
+]):
+    b = builder(seed)
+    out, status, result = run(shape, [conv(b, size, **keys)], b, "--semantics", "exact")
+    assert status == 0, f"{keys}\n{out}"
+    proved = float(re.search(r"Lipschitz constant at most (\S+): proved", out).group(1))
+    assert abs(proved / result["layers"][0]["bound"] - 1) < 1e-6, (keys, proved, result["layers"][0])
+    radii = [float(x) for x in re.findall(r"within a radius of (\S+): proved", out)]
+    claimed = [s["radius"] for s in result["samples"] if s["radius"] > 0]
+    assert len(radii) == len(claimed) > 4 and all(abs(a / c - 1) < 1e-5 for a, c in zip(radii, claimed)), (radii, claimed)
+    accepted += 1
+print(f"checker: {accepted} networks accepted, of which the crate writes witnesses")
