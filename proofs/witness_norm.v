@@ -66,19 +66,20 @@ Lemma tap_sum_ge0 ts j : all (fun t => Z.leb 0 t.2) ts -> Z.leb 0 (tap_sum ts j)
 Proof. elim: ts => //= t ts IH /andP [h /IH]; move: h; case: (Nat.eqb _ _); lia. Qed.
 
 Lemma tap_sum_ones ts j : Z.leb 0 (tap_sum (ones ts) j).
-Proof. by apply: tap_sum_ge0; rewrite /ones map_listE all_map; apply/allP. Qed.
+Proof. by apply: tap_sum_ge0; rewrite /ones map_listE all_map; apply/allP => t _ /=; case: (Z.eqb _ _). Qed.
 
 Lemma tap_sum_absent ts j : Z.leb (tap_sum (ones ts) j) 0 -> tap_sum ts j = Z0.
 Proof.
-elim: ts => //= t ts IH; have := tap_sum_ones ts j; case: (Nat.eqb _ _) => /=; rewrite ?Z.add_0_l; first lia.
-by move=> _; exact: IH.
+elim: ts => //= t ts IH; have := tap_sum_ones ts j; case: (Nat.eqb _ _) => /=; rewrite ?Z.add_0_l; last by move=> _; exact: IH.
+by case: (Z.eqb_spec t.2 0) => [->|_]; rewrite ?Z.add_0_l; [move=> _; exact: IH | lia].
 Qed.
 
 Lemma tap_sum_square ts j : Z.leb (tap_sum (ones ts) j) 1 ->
   Z.mul (tap_sum ts j) (tap_sum ts j) = tap_sum [seq (t.1, Z.mul t.2 t.2) | t <- ts] j.
 Proof.
 elim: ts => //= t ts IH; have := tap_sum_ones ts j; case: (Nat.eqb _ _) => /=; rewrite ?Z.add_0_l; last by move=> _; exact: IH.
-move=> h0 h1; have h2 : Z.leb (tap_sum (ones ts) j) 0 by lia.
+case: (Z.eqb_spec t.2 0) => [->|_] h0 h1; first by rewrite Z.mul_0_l !Z.add_0_l in h1 *; exact: IH.
+have h2 : Z.leb (tap_sum (ones ts) j) 0 by lia.
 by rewrite -IH ?(tap_sum_absent h2) ?Z.add_0_r //; lia.
 Qed.
 

@@ -214,7 +214,25 @@ let build (file : Tensors.file) =
     | "sort" ->
       let found = fields "a layer" ~required:[ "type"; "group" ] ~optional:[] v in
       Known (Sort (natural "a group" (need found "group")))
-    | "householder" | "equilibrium" as name -> Unknown ("a layer of the type " ^ name)
+    | "householder" ->
+      (* z - 2 v min(v^T z, 0) for each group is z + 2 v relu(-v^T z): a step of length 2 of the gradient field of W = -v^T *)
+      let found = fields "a layer" ~required:[ "type"; "vector" ] ~optional:[] v in
+      let name = text "vector" (need found "vector") in
+      let (axes, vector) = tensor name (List.length (Tensors.find file name).shape) in
+      let units = match shape with Features n -> n | Image (c, _, _) -> c in
+      let (groups, size) = match axes with
+        | [ size ] when size > 0 && units mod size = 0 -> (units / size, size)
+        | [ groups; size ] when size > 0 && units mod size = 0 && groups = units / size -> (groups, size)
+        | _ -> bad "its vector does not fit %d channels or features" units in
+      if Tensors.product "the groups" [ groups; units ] > 1 lsl 26 then bad "too many groups";
+      let row g = Array.init units (fun i ->
+        if i / size <> g then (0, 0) else let (m, e) = vector.(i mod Array.length vector) in (-m, e)) in
+      let e = Tensors.scale_of [ vector ] in
+      let rows = List.init groups (fun g -> over e (row g)) in
+      let op = match shape with Features n -> Dense (n, rows) | Image _ -> Conv (1, 1, 1, 1, 0, rows) in
+      let euler = Option.get (Methods.by_name "euler") and relu = { slope_num = Z.zero; slope_den = Z.one } in
+      Known (Flow (euler, Z.of_int 2, Z.one, 1, Gradient ({ op; den = Z.shift_left Z.one e; bias = [] }, relu)))
+    | "equilibrium" as name -> Unknown ("a layer of the type " ^ name)
     | "mirror" -> ignore (fields "a layer" ~required:[ "type" ] ~optional:[] v); Known (Affine { one with op = Mirror })
     | "flatten" -> ignore (fields "a layer" ~required:[ "type" ] ~optional:[] v); Known (Affine one)
     | "pad_channels" | "first_channels" ->

@@ -70,6 +70,13 @@ class Network:
             return [e * (k - 1) // 2 for e, k in zip(d, self.tensors[spec["weight"]][1][2:])]
         return p if isinstance(p, list) else [p, p]
 
+    # what a program rounds, and how it adds
+    def round(self, x):
+        return x
+
+    def total(self, terms):
+        return sum(terms)
+
     def strides(self, spec):
         s = spec.get("stride", 1)
         return s if isinstance(s, list) else [s, s]
@@ -187,6 +194,8 @@ class Network:
             p, k = math.prod(shape[1:]), layer["group"]
             groups = [[sorted(x[(g * k + j) * p + q] for j in range(k)) for q in range(p)] for g in range(shape[0] // k)]
             return [groups[u // k][q][u % k] for u in range(shape[0]) for q in range(p)]
+        if kind == "householder":
+            return self.reflected(layer, shape, x)
         if kind == "normalize":
             p = math.prod(shape[1:])
             return [(v - number(layer["mean"][i // p])) / number(layer["std"][i // p]) for i, v in enumerate(x)]
@@ -240,6 +249,20 @@ class Network:
                 x = moved(x, weights, ks)
             return x
         raise ValueError(kind)
+
+    def reflected(self, layer, shape, x):
+        """z - 2 v min(v^T z, 0) of groups of channels."""
+        v, axes = self.tensor(layer["vector"])
+        p, size, y = math.prod(shape[1:]), axes[-1], list(x)
+        for g in range(shape[0] // size):
+            for q in range(p):
+                places = [(g * size + i) * p + q for i in range(size)]
+                part = v[g * size % len(v) :][:size]
+                behind = self.total(self.round(a * x[i]) for a, i in zip(part, places))
+                if behind < 0:
+                    for a, i in zip(part, places):
+                        y[i] = self.round(x[i] - self.round(a * (behind + behind)))
+        return y
 
     def run(self, x, first=0, last=None):
         shapes = self.shapes()

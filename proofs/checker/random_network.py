@@ -165,14 +165,16 @@ class Builder:
 
     def nonlinear(self, units):
         """A layer of functions, each of one coordinate or of a few; all of them in turn."""
+        group = max(k for k in (1, 2, 3) if units % k == 0)
+        if self.seed // 2 % 8 == 7 or (self.plain and self.seed // 2 % 4 == 1):
+            return {"type": "householder", "vector": self.tensor(self.rng.choice([[group], [units // group, group]]), 0.8)}
         if self.plain:
             return dict(self.activation(), type="activation")
-        group = max(k for k in (1, 2, 3) if units % k == 0)
         of_some = {"type": "activation", "function": "abs", "channels": [1, units]}
         return [{"type": "activation", "function": "leaky_relu", "slope": 0.125}, {"type": "sort", "group": group},
                 {"type": "activation", "function": "hardtanh", "min": -0.75, "max": 1.5}, {"type": "activation", "function": "abs"},
                 of_some, {"type": "activation", "function": "leaky_relu", "slope": 1.75},
-                {"type": "sort", "group": units}][self.seed // 2 % 7]
+                {"type": "sort", "group": units}][self.seed // 2 % 8]
 
     def residual(self, branch):
         """What comes in and a branch of it, added or averaged."""
@@ -282,6 +284,10 @@ def prove(b, net, layer, shape, name):
         return [], Fraction(1, layer["size"] ** 2)
     if kind == "global_avg_pool":
         return [], Fraction(1, shape[1] * shape[2])
+    if kind == "householder":
+        v, axes = net.tensor(layer["vector"])
+        squared = max(sum(x * x for x in v[i : i + axes[-1]]) for i in range(0, len(v), axes[-1]))
+        return [], max(Fraction(1), 2 * squared - 1) ** 2
     if kind == "activation" and layer["function"] == "leaky_relu":
         return [], Fraction(max(1, layer["slope"])) ** 2
     return [], Fraction(1)

@@ -24,7 +24,7 @@ for case in honest:
             seen.add((layer["function"], "channels" in layer))
         seen.add((operator["type"], operator.get("padding_mode") == "circular" and net.padding(operator) != [0, 0] or operator.get("mode") == "circular"))
 expected = {(kind, False) for kind in ("dense", "conv2d", "activation", "normalize", "channel_affine", "shift", "pad_channels",
-                                       "space_to_depth", "avg_pool", "global_avg_pool", "flatten", "sort", "sum", "mean", "relu", "leaky_relu",
+                                       "space_to_depth", "avg_pool", "global_avg_pool", "flatten", "sort", "householder", "sum", "mean", "relu", "leaky_relu",
                                        "identity", "abs", "hardtanh")} | {("conv2d", True), ("shift", True), ("abs", True)}
 assert seen == expected, seen ^ expected
 

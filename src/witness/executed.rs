@@ -48,6 +48,8 @@ fn depth<T: Scalar>(map: &Map, input: Shape, summation: Summation) -> Result<usi
         Map::Chain(maps) => largest(maps, false),
         Map::Mean(branches) => largest(branches, true),
         Map::Linear(linear) => Ok(sums::<T>(linear, input, summation)?[0]),
+        // A product of a vector with a group, one by one.
+        Map::Householder(householder) => Ok(householder.groups(input)?[1]),
         Map::Flow(flow) if is_euler(&flow.method.tableau()?) => match &flow.fields[..] {
             [Field::Gradient { operator, weights: None, .. }] => {
                 Ok(sums::<T>(operator, input, summation)?.into_iter().max().unwrap_or(0))

@@ -18,7 +18,7 @@
 //! logits itself, exactly. A flow counts as 1-Lipschitz, also where a certificate knows it to contract.
 //!
 //! The checker knows dense layers, convolutions, functions with one slope on each side of 0, of some channels too, hardtanh, sorted
-//! groups, normalisation, mean pooling, scales of channels, layers that move coordinates, gradient flows, and sums and means of branches of
+//! groups, reflections, normalisation, mean pooling, scales of channels, layers that move coordinates, gradient flows, and sums and means of branches of
 //! these. Any other layer is refused by name. A network may have parts without one ([`parts`]): a witness of such a part is one about the
 //! function from its input to its output, and claims no margins.
 
