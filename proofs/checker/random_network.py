@@ -166,9 +166,9 @@ class Builder:
     def nonlinear(self, units):
         """A layer of functions, each of one coordinate or of a few; all of them in turn."""
         group = max(k for k in (1, 2, 3) if units % k == 0)
-        if self.seed // 2 % 8 == 7 or (self.plain and self.seed // 2 % 4 == 1):
+        if self.seed // 2 % 8 == 7 or (self.plain and self.extra is None and self.seed // 2 % 4 == 1):
             return {"type": "householder", "vector": self.tensor(self.rng.choice([[group], [units // group, group]]), 0.8)}
-        if self.plain:
+        if self.plain and self.extra != "functions":
             return dict(self.activation(), type="activation")
         of_some = {"type": "activation", "function": "abs", "channels": [1, units]}
         return [{"type": "activation", "function": "leaky_relu", "slope": 0.125}, {"type": "sort", "group": group},
@@ -296,9 +296,10 @@ def prove(b, net, layer, shape, name):
 def files(seed, branches=True, plain=False, extra=None):
     """The bytes of a model and of samples, and the text of a witness whose claims are the best that the checker can prove.
 
-    A plain network has what the checker knows as executed alone, in one format, and of images one extra kind of layer."""
+    A plain network has one format and what the checker knows as executed alone: no flow by another method than Euler's.  It has functions
+    of all kinds and branches, or of images another kind of layer, where these are the extra."""
     b = Builder(seed)
-    b.branches, b.plain, b.extra = branches and not plain, plain, extra
+    b.branches, b.plain, b.extra = branches and (not plain or extra == "functions"), plain, extra
     if plain:
         b.dtypes = [["F32"], ["F64"]][seed % 2 ^ seed // 2 % 2]
     shape = layers(b, seed % 2 == 1)

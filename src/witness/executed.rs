@@ -6,9 +6,9 @@ use super::{integer::floor, unknown};
 use crate::{
     activation::Activation,
     error::Result,
-    model::{Conv2d, Field, Linear, Map},
+    model::{Field, Linear, Map, Partial, Window},
     operator::Affine,
-    rigor::{Summation, torus::PaddingMode},
+    rigor::Summation,
     scalar::Scalar,
     tableau::Tableau,
     tensor::Shape,
@@ -26,7 +26,7 @@ const CHARGE: u32 = 2;
 ///
 /// # Errors
 /// [`crate::Error::NotProved`] for what the checker does not know as executed, such as flows of other fields or by other methods than
-/// Euler's, circular convolutions, and sums of branches.
+/// Euler's.
 pub(super) fn summation<T: Scalar>(map: &Map, input: Shape, summation: Summation) -> Result<String> {
     let depth = depth::<T>(map, input, summation)?;
     Ok(match summation {
@@ -46,7 +46,7 @@ fn depth<T: Scalar>(map: &Map, input: Shape, summation: Summation) -> Result<usi
     };
     match map {
         Map::Chain(maps) => largest(maps, false),
-        Map::Mean(branches) => largest(branches, true),
+        Map::Mean(branches) | Map::Sum(branches) => largest(branches, true),
         Map::Linear(linear) => Ok(sums::<T>(linear, input, summation)?[0]),
         // A product of a vector with a group, one by one.
         Map::Householder(householder) => Ok(householder.groups(input)?[1]),
@@ -57,9 +57,8 @@ fn depth<T: Scalar>(map: &Map, input: Shape, summation: Summation) -> Result<usi
             _ => Err(unknown("executed flow of such a field")),
         },
         Map::Flow(_) => Err(unknown("executed flow by another method than Euler's")),
-        // The identity is a leaky ReLU of slope 1.
-        Map::Activation(Activation::Identity {} | Activation::Relu {}) => Ok(0),
-        Map::Activation(Activation::LeakyRelu { slope }) if (0.0..=1.0).contains(slope) => Ok(0),
+        Map::Activation(function) | Map::Partial(Partial { function, .. }) if is_described(*function) => Ok(0),
+        Map::Window(Window::Sort { .. }) => Ok(0),
         other => Err(unknown(format!("executed layer of kind {}", other.kind()))),
     }
 }
@@ -69,21 +68,26 @@ fn is_euler(tableau: &Tableau) -> bool {
     tableau.is_explicit() && tableau.b().len() == 1
 }
 
-/// Returns whether a convolution reads what lies on the opposite side of the image.
-fn is_around(conv: &Conv2d, input: Shape) -> Result<bool> {
-    Ok(conv.padding_mode == PaddingMode::Circular && conv.axes(input)?.iter().any(|axis| axis.padding > 0))
+/// Returns whether a function is exact, or one product.
+fn is_described(function: Activation) -> bool {
+    use Activation::{Abs, Hardtanh, Identity, LeakyRelu, Relu};
+    matches!(function, Identity {} | Relu {} | Abs {} | LeakyRelu { .. } | Hardtanh { .. })
 }
 
 /// Returns the depths of the sums of `Wx + b` and of `Wᵀy`.
 fn sums<T: Scalar>(linear: &Linear, input: Shape, summation: Summation) -> Result<[usize; 2]> {
     match linear {
-        Linear::Conv2d(conv) if is_around(conv, input)? => return Err(unknown("executed circular convolution")),
-        Linear::Dense { .. } | Linear::Conv2d(_) | Linear::AvgPool(_) | Linear::GlobalAvgPool {} => {}
+        Linear::Dense { .. }
+        | Linear::Conv2d(_)
+        | Linear::AvgPool(_)
+        | Linear::GlobalAvgPool {}
+        | Linear::ChannelAffine { .. } => {}
         Linear::Normalize { .. }
         | Linear::Flatten {}
         | Linear::PadChannels { .. }
         | Linear::FirstChannels { .. }
         | Linear::SpaceToDepth { .. }
+        | Linear::Shift { .. }
         | Linear::Mirror {} => return Ok([0, 0]),
         other => return Err(unknown(format!("executed layer of kind {}", other.kind()))),
     }
