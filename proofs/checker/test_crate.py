@@ -82,4 +82,45 @@ for seed, (shape, axes, size) in enumerate([([6], [2], 0.6), ([6], [2, 3], 0.9),
     layers = [{"type": "householder", "vector": b.tensor(axes, size)}]
     for options in (("--semantics", "exact"), ("--semantics", "executed", "--summation", "declared"), ("--semantics", "executed", "--summation", "any")):
         agrees(shape, layers, b, (shape, axes), options)
+# As executed: what is exact, what is one product, scales, moves, circular convolutions and sums of branches.
+for seed, (shape, layers) in enumerate([
+    ([6], lambda b: [{"type": "activation", "function": "abs"}, {"type": "sort", "group": 3}]),
+    ([6], lambda b: [{"type": "activation", "function": "hardtanh", "min": -3.0, "max": 2.5},
+                     {"type": "activation", "function": "leaky_relu", "slope": 1.75, "channels": [1, 5]}]),
+    ([3, 4, 4], lambda b: [{"type": "channel_affine", "scale": b.tensor([3], 1.0), "shift": b.tensor([3], 1.0)},
+                           {"type": "shift", "groups": [[1, 1, 0], [1, 0, -1]], "mode": "circular"}]),
+    ([2, 4, 5], lambda b: [conv(b, [3, 2, 3, 3], padding=1, padding_mode="circular")]),
+    ([2, 4, 4], lambda b: [{"type": "sum", "branches": [[], [conv(b, [2, 2, 3, 3], padding=1), {"type": "activation", "function": "relu"}]]}]),
+    ([2, 4, 4], lambda b: [{"type": "flow", "method": "euler", "step": 0.125, "steps": 3, "field": {"type": "gradient",
+        "activation": {"function": "relu"}, "operator": conv(b, [2, 2, 3, 3], padding=1, padding_mode="circular")}}]),
+]):
+    for order in ("declared", "any"):
+        b = builder(seed)
+        agrees(shape, layers(b), b, (seed, order), ("--semantics", "executed", "--summation", order))
+# A flow that contracts: the crate leaves more of its gaps to the checker, which counts it as no contraction.
+for order in ("declared", "any"):
+    b = builder(11)
+    operator = b.dense(6, 6)
+    operator["weight"] = b.tensor([6, 6], 0.03)
+    dtype, shape, numbers = b.tensors[operator["weight"]]
+    b.tensors[operator["weight"]] = (dtype, shape, [v + (i % 7 == 0) for i, v in enumerate(numbers)])
+    flow = {"type": "flow", "method": "euler", "step": 0.75, "steps": 5,
+            "field": {"type": "gradient", "activation": {"function": "leaky_relu", "slope": 0.75}, "operator": operator}}
+    out, status, result = run([6], [flow], b, "--semantics", "executed", "--summation", order)
+    assert status == 0 and out.count(": proved") > 4, out
+    assert result["layers"][0]["bound"] < 0.1, "it does not contract much"
+# What the checker does not know is named.
+deep = {"type": "sum", "branches": [[], [{"type": "mean", "branches": [[], [{"type": "activation", "function": "relu"}]]}]]}
+flow = lambda b: {"type": "flow", "method": "heun", "step": 0.25, "steps": 1, "field": {"type": "gradient", "activation": {"function": "relu"},
+                                                                                       "operator": b.dense(4, 6)}}
+for shape, layers, options, sentence in (
+    ([6], lambda b: [deep], (), "the verified checker knows no branches within branches"),
+    ([3, 23, 23], lambda b: [conv(b, [4, 3, 3, 3], stride=2, padding=1, padding_mode="circular")], (),
+     "the verified checker knows no circular convolution of this size that is none of a torus of its strides"),
+    ([6], lambda b: [flow(b)], ("--semantics", "executed"), "the verified checker knows no executed flow by another method than Euler's"),
+    ([6], lambda b: [{"type": "activation", "function": "tanh"}], (), "the verified checker knows no activation tanh"),
+):
+    b = builder(9)
+    said, status, _ = run(shape, layers(b), b, *options)
+    assert status is None and sentence in said and "layer 0" in said, said
 print(f"checker: {accepted} networks accepted, of which the crate writes witnesses")

@@ -1,14 +1,16 @@
 //! Claims about the network as it runs: what the verified checker knows of a program, and what is left of a gap for it.
 
 use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{FromPrimitive, ToPrimitive};
 
 use super::{integer::floor, unknown};
 use crate::{
     activation::Activation,
     error::Result,
-    model::{Field, Linear, Map, Partial, Window},
+    model::{Field, Linear, Map, Model, Partial, Window},
     operator::Affine,
-    rigor::Summation,
+    rigor::{Summation, Upper},
     scalar::Scalar,
     tableau::Tableau,
     tensor::Shape,
@@ -25,10 +27,14 @@ const CHARGE: u32 = 2;
 /// in any of the sums.
 ///
 /// # Errors
-/// [`crate::Error::NotProved`] for what the checker does not know as executed, such as flows of other fields or by other methods than
-/// Euler's.
-pub(super) fn summation<T: Scalar>(map: &Map, input: Shape, summation: Summation) -> Result<String> {
-    let depth = depth::<T>(map, input, summation)?;
+/// In the layer concerned: [`crate::Error::NotProved`] for what the checker does not know as executed, such as flows of other fields or
+/// by other methods than Euler's.
+pub(super) fn summation<T: Scalar>(model: &Model, summation: Summation) -> Result<String> {
+    let inputs = super::inputs(model)?;
+    let layers = model.map().layers().iter().zip(&inputs).enumerate();
+    let depth = layers
+        .map(|(i, (map, &input))| depth::<T>(map, input, summation).map_err(|e| e.in_layer(i.to_string())))
+        .try_fold(0, |largest, depth| depth.map(|depth| largest.max(depth)))?;
     Ok(match summation {
         Summation::Any => "summation any\n".into(),
         Summation::Declared => format!("summation {depth}\n"),
@@ -97,9 +103,16 @@ fn sums<T: Scalar>(linear: &Linear, input: Shape, summation: Summation) -> Resul
     Ok([apply + usize::from(map.bias().is_some()), adjoint])
 }
 
+/// Returns how many times more a gap is charged with than this crate charges it with, whose constant of the features is given: the checker
+/// counts no flow as a contraction, so an error that this crate sees shrink stays as it is there.
+pub(super) fn charge(squared: &BigRational, features: Upper) -> BigInt {
+    let more = squared.to_f64().unwrap_or(f64::INFINITY).sqrt() / features.get();
+    BigInt::from(CHARGE) * BigInt::from_f64(more.ceil()).unwrap_or_default().max(1.into())
+}
+
 /// Returns a lower bound of a gap, in multiples of `2^-SCALE`, that the checker grants the program: `executed` is what this crate does.
-pub(super) fn granted(exact: f64, executed: f64) -> BigInt {
+pub(super) fn granted(exact: f64, executed: f64, charge: &BigInt) -> BigInt {
     let [exact, executed] = [exact, executed].map(|gap| floor(gap, SCALE));
     let lost = &exact - executed + 1;
-    exact - lost * CHARGE
+    exact - lost * charge
 }
