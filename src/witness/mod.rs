@@ -130,7 +130,8 @@ impl Witness {
             text += &proof;
             squared *= factor;
         }
-        let mut witness = Self { model: model.sha256(), samples: None, text, squared, head, margins: 0, charge: BigInt::ZERO };
+        let mut witness =
+            Self { model: model.sha256(), samples: None, text, squared, head, margins: 0, charge: BigInt::ZERO };
         let (bound, scale) = witness.root();
         witness.text += &format!("lipschitz {bound} {scale}\n");
         Ok(witness)

@@ -64,7 +64,8 @@ impl Stored {
             return Ok(Self::written(weight, outputs, channels));
         }
         let (_, height, width) = input.as_image("a convolution")?;
-        let [rows, columns] = [(height, a, y.stride), (width, b, x.stride)].map(|(n, k, s)| (n + 2 * padding - k) / s + 1);
+        let [rows, columns] =
+            [(height, a, y.stride), (width, b, x.stride)].map(|(n, k, s)| (n + 2 * padding - k) / s + 1);
         let (m, n) = (outputs * rows * columns, input.len());
         let circular = mode == PaddingMode::Circular && padding > 0;
         if m.min(n) > LARGEST_MATRIX || m.max(n) > 8 * LARGEST_MATRIX {
