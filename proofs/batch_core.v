@@ -52,7 +52,7 @@ Definition gather (o : operator) (s : shape) : list Z -> list Z :=
 (* No row of the matrix has a larger sum of absolute values. *)
 Definition heaviest (o : operator) (s : shape) : Z :=
   match o, s with
-  | Dense _ rows, _ | Conv _ _ _ _ rows, _ | Circular _ _ _ _ rows, _ => fold_right (fun r a => max_z (weight_z r) a) 0 rows
+  | Dense _ rows, _ | Conv _ _ _ _ _ rows, _ | Circular _ _ _ _ _ rows, _ => fold_right (fun r a => max_z (weight_z r) a) 0 rows
   | Pool k, _ => Z.of_nat (k * k)
   | GlobalPool, _ => Z.of_nat (points s)
   | Scale factors, _ => fold_right (fun f a => max_z (Z.abs f) a) 0 factors

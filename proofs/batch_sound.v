@@ -159,7 +159,7 @@ Qed.
 
 Lemma size_gather o s y : operator_fits o s -> size (gather o s y) = len s.
 Proof.
-case: o => [n rows|a b t p ks|k||k|k|||a b t p ks|circ ms|fs]; rewrite /gather map_listE size_map ?seqE ?size_iota //.
+case: o => [n rows|a b t1 t2 p ks|k||k|k|||a b t1 t2 p ks|circ ms|fs]; rewrite /gather map_listE size_map ?seqE ?size_iota //.
 case: s => // m /= /andP []; rewrite nat_eqE forallbE => /eqP -> hr.
 by apply: size_transpose; apply: sub_all hr => r /=; rewrite nat_eqE.
 Qed.
@@ -174,7 +174,7 @@ have sparse : zc (nth Z0 (List.map (fun j => taps_dot Z0 (bucket (put_rows (taps
   rewrite (eq_bigr (fun p => zc p.2 * zc (nth Z0 y p.1))) => [|p _]; last by rewrite get_from_list.
   rewrite -(@zc_tap_sum F _ (len (operator_out o s))) ?sy //; apply: eq_bigr => i _.
   by rewrite tap_sum_put_rows /= add0n ltn_ord Z.add_0_r.
-move: fit sy sparse; case: o => [n rows|a b t p ks|k||k|k|||a b t p ks|circ ms|fs] fit sy sparse; rewrite /gather //.
+move: fit sy sparse; case: o => [n rows|a b t1 t2 p ks|k||k|k|||a b t1 t2 p ks|circ ms|fs] fit sy sparse; rewrite /gather //.
 case: s hj fit sy {sparse} => // m hj /= /andP []; rewrite nat_eqE forallbE => /eqP <-.
 rewrite (eq_all (fun r => nat_eqE (length r) m)) => hr sy.
 rewrite map_listE (nth_map [::]) ?size_transpose // nth_transpose // (@dot_zE F (size rows)) ?size_map ?sy // zc0 add0r.
@@ -255,7 +255,7 @@ Qed.
 Theorem heaviest_sound o s i : operator_fits o s -> (i < len (operator_out o s))%N ->
   \sum_(j < len s) `|zc (operator_entry o s i j)| <= zc (heaviest o s).
 Proof.
-move=> fit hi; case: o fit hi => [n rows|a b t p ks|k||k|k|||a b t p ks|circ ms|fs] fit hi.
+move=> fit hi; case: o fit hi => [n rows|a b t1 t2 p ks|k||k|k|||a b t1 t2 p ks|circ ms|fs] fit hi.
 - apply: le_trans (weight_le rows i); rewrite zc_weight.
   case: s fit hi => // m /= /andP []; rewrite nat_eqE forallbE => /eqP -> /allP hr hi.
   have /eqP sr : size (nth [::] rows i) == n by rewrite -nat_eqE; apply: hr; apply: mem_nth.

@@ -77,13 +77,13 @@ Definition circulant_ok (V R : columns) : bool :=
    forallb (fun a => Z.leb (sum_z (map (fun b => weight_of T (Nat.min a b) (Nat.max a b)) (seq 0 n))) beta) (seq 0 n)).
 End Check.
 
-(* A convolution with zero padding as one on a torus: each phase of a stride is a column, channel by channel. *)
-Definition phase_kernel (n1 n2 a b t channel r1 r2 : nat) (fine : Z) (k : list Z) : kernel :=
+(* A convolution with zero padding as one on a torus: each pair of phases of its strides is a column, channel by channel. *)
+Definition phase_kernel (n1 n2 a b t1 t2 channel r1 r2 : nat) (fine : Z) (k : list Z) : kernel :=
   map (fun i => map (fun j =>
-    if Nat.ltb (i * t + r1)%nat a && Nat.ltb (j * t + r2)%nat b
-    then fine * nth (channel * (a * b) + ((i * t + r1) * b + (j * t + r2)))%nat k 0 else 0) (seq 0 (S n2))) (seq 0 (S n1)).
-Definition phase_columns (n1 n2 a b t c : nat) (fine : Z) (kernels : list (list Z)) : columns :=
-  map (fun q => map (phase_kernel n1 n2 a b t (q / (t * t))%nat ((q / t) mod t)%nat (q mod t)%nat fine) kernels) (seq 0 (c * (t * t))%nat).
+    if Nat.ltb (i * t1 + r1)%nat a && Nat.ltb (j * t2 + r2)%nat b
+    then fine * nth (channel * (a * b) + ((i * t1 + r1) * b + (j * t2 + r2)))%nat k 0 else 0) (seq 0 (S n2))) (seq 0 (S n1)).
+Definition phase_columns (n1 n2 a b t1 t2 c : nat) (fine : Z) (kernels : list (list Z)) : columns :=
+  map (fun q => map (phase_kernel n1 n2 a b t1 t2 (q / (t1 * t2))%nat ((q / t2) mod t1)%nat (q mod t2)%nat fine) kernels) (seq 0 (c * (t1 * t2))%nat).
 
 (* torus.v: an axis of n points with padding p and kernel length k is embedded in N = S N' points of each phase *)
 Definition axis_fits (n p k t N' : nat) : bool :=

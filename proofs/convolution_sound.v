@@ -56,10 +56,17 @@ apply: eq_bigr => i _; rewrite /f (_ : within n p (p + i) = true) ?addKn //.
 by rewrite /within; have := ltn_ord i; lia.
 Qed.
 
-Variables (c h w a b t p : nat) (ks : seq (seq Z)) (x : 'cV[F]_(len (Image c h w))).
-Hypothesis fit : operator_fits (Conv a b t p ks) (Image c h w).
-Let rows := window_count h a t p.
-Let cols := window_count w b t p.
+Variables (c h w a b t1 t2 p : nat) (ks : seq (seq Z)) (x : 'cV[F]_(len (Image c h w))).
+Hypothesis fit : operator_fits (Conv a b t1 t2 p ks) (Image c h w).
+Let rows := window_count h a t1 p.
+Let cols := window_count w b t2 p.
+
+Let parts : [/\ (0 < t1)%N, (0 < t2)%N, (0 < a)%N & (0 < b)%N].
+Proof. by move: fit => /=; rewrite -!andbA => /and5P [h1 h2 h3 h4 _]; split; move: h1 h2 h3 h4; lia. Qed.
+Let t10 : (0 < t1)%N. Proof. by case: parts. Qed.
+Let t20 : (0 < t2)%N. Proof. by case: parts. Qed.
+Let a0 : (0 < a)%N. Proof. by case: parts. Qed.
+Let b0 : (0 < b)%N. Proof. by case: parts. Qed.
 
 Definition padded (ch Y X : nat) : F :=
   if within h p Y && within w p X then at_place x (ch * (h * w) + ((Y - p) * w + (X - p))) else 0.
@@ -68,8 +75,6 @@ Lemma window_F top left k0 ker :
   \sum_(q <- window h w a b p top left k0 ker) zc q.2 * at_place x q.1 =
   \sum_(m < size ker) zc (nth Z0 ker m) * padded ((k0 + m) %/ (a * b)) (top + ((k0 + m) %/ b) %% a) (left + (k0 + m) %% b).
 Proof.
-have [[a0 b0] _] : [/\ (0 < a)%N /\ (0 < b)%N & true].
-  by move: fit => /=; rewrite -!andbA => /and5P [_ h1 h2 _ _]; split=> //; split; move: h1 h2; lia.
 have ab0 : (0 < a * b)%N by rewrite muln_gt0 a0.
 elim: ker k0 => [|z ker IH] k0; first by rewrite big_nil big_ord0.
 rewrite big_ord_recl /= addn0; cbn [window]; rewrite !div_of_nat // !mod_of_nat //.
@@ -86,18 +91,15 @@ rewrite big_cons tail /=; congr (_ * at_place x _ + _).
 by rewrite -/(padded _ _ _) /R /C -!plusE -!multE -!minusE !plusE !multE !minusE addnA.
 Qed.
 
-Let a0 : (0 < a)%N. Proof. by move: fit => /=; rewrite -!andbA => /and5P [_ h1 _ _ _]; move: h1; lia. Qed.
-Let b0 : (0 < b)%N. Proof. by move: fit => /=; rewrite -!andbA => /and5P [_ _ h1 _ _]; move: h1; lia. Qed.
-Let t0 : (0 < t)%N. Proof. by move: fit => /=; rewrite -!andbA => /and5P [h1 _ _ _ _]; move: h1; lia. Qed.
 Let ker_size o : (o < size ks)%N -> size (nth [::] ks o) = (c * (a * b))%N.
 Proof.
-move=> ho; move: fit => /=; rewrite -!andbA => /and5P [_ _ _ _ /andP [_]]; rewrite forallbE => /allP /(_ _ (mem_nth [::] ho)).
+move=> ho; move: fit => /=; rewrite -!andbA => /and5P [_ _ _ _ /and3P [_ _]]; rewrite forallbE => /allP /(_ _ (mem_nth [::] ho)).
 by rewrite nat_eqE => /eqP.
 Qed.
 
 Lemma output_sound o y z : (o < size ks)%N -> (y < rows)%N -> (z < cols)%N ->
-  \sum_(j < len (Image c h w)) zc (operator_entry (Conv a b t p ks) (Image c h w) (o * (rows * cols) + (y * cols + z)) j) * x j 0 =
-  output c a b t ks padded o y z.
+  \sum_(j < len (Image c h w)) zc (operator_entry (Conv a b t1 t2 p ks) (Image c h w) (o * (rows * cols) + (y * cols + z)) j) * x j 0 =
+  output c a b t1 t2 ks padded o y z.
 Proof.
 move=> ho hy hz; rewrite tap_sum_F /taps -/rows -/cols.
 have r0 : (0 < rows)%N by apply: leq_ltn_trans hy.
@@ -105,23 +107,23 @@ have c0 : (0 < cols)%N by apply: leq_ltn_trans hz.
 have [e1 e2 e3] := parts3 o hy hz.
 have rc : (0 < rows * cols)%N by rewrite muln_gt0 r0.
 rewrite !div_of_nat // !mod_of_nat // e1 e2 e3 nth_listE window_F ker_size //.
-rewrite (@split3 F c a b (fun ch u v => zc (nth Z0 (nth [::] ks o) (ch * (a * b) + (u * b + v))) * padded ch (t * y + u) (t * z + v))
-  (fun m => zc (nth Z0 (nth [::] ks o) m) * padded ((0 + m) %/ (a * b)) (t * y + ((0 + m) %/ b) %% a) (t * z + (0 + m) %% b))) //.
+rewrite (@split3 F c a b (fun ch u v => zc (nth Z0 (nth [::] ks o) (ch * (a * b) + (u * b + v))) * padded ch (t1 * y + u) (t2 * z + v))
+  (fun m => zc (nth Z0 (nth [::] ks o) m) * padded ((0 + m) %/ (a * b)) (t1 * y + ((0 + m) %/ b) %% a) (t2 * z + (0 + m) %% b))) //.
 by move=> ch u v _ hu hv; rewrite add0n; have [-> -> ->] := parts3 ch hu hv.
 Qed.
 
 Variables (n1 n2 : nat) (twisted1 twisted2 : bool) (alpha beta fine : Z) (R : columns).
 Let N1 := n1.+1.
 Let N2 := n2.+1.
-Hypothesis fits1 : axis_fits h p a t n1.
-Hypothesis fits2 : axis_fits w p b t n2.
-Let V := phase_columns n1 n2 a b t c fine ks.
+Hypothesis fits1 : axis_fits h p a t1 n1.
+Hypothesis fits2 : axis_fits w p b t2 n2.
+Let V := phase_columns n1 n2 a b t1 t2 c fine ks.
 Hypothesis ok : circulant_ok n1 n2 twisted1 twisted2 alpha beta V R.
 
-Let q := (c * (t * t))%N.
+Let q := (c * (t1 * t2))%N.
 Definition laid (col : 'I_q) (i j : nat) : F :=
   sign_of F twisted1 ^+ (i %/ N1) * sign_of F twisted2 ^+ (j %/ N2) *
-  padded (col %/ (t * t)) ((i %% N1) * t + (col %/ t) %% t) ((j %% N2) * t + col %% t).
+  padded (col %/ (t1 * t2)) ((i %% N1) * t1 + (col %/ t2) %% t1) ((j %% N2) * t2 + col %% t2).
 
 Lemma laid_torus col : on_torus n1 n2 (sign_of F twisted1) (sign_of F twisted2) (laid col).
 Proof.
@@ -131,14 +133,14 @@ Qed.
 
 Lemma laid_norm : \sum_(col < q) norm2 n1 n2 (laid col) = sqn x.
 Proof.
-have [hN wN] : (h + p <= N1 * t)%N /\ (w + p <= N2 * t)%N.
+have [hN wN] : (h + p <= N1 * t1)%N /\ (w + p <= N2 * t2)%N.
   by move: fits1 fits2; rewrite /axis_fits => /andP [/andP [/andP [k1 _] _] _] /andP [/andP [/andP [k2 _] _] _]; move: k1 k2; rewrite /N1 /N2; split; lia.
 pose S ch Y X : F := padded ch Y X ^+ 2.
-have e (col : 'I_q) : norm2 n1 n2 (laid col) = \sum_(i < N1) \sum_(j < N2) S (col %/ (t * t))%N (i * t + (col %/ t) %% t)%N (j * t + col %% t)%N.
+have e (col : 'I_q) : norm2 n1 n2 (laid col) = \sum_(i < N1) \sum_(j < N2) S (col %/ (t1 * t2))%N (i * t1 + (col %/ t2) %% t1)%N (j * t2 + col %% t2)%N.
   rewrite norm2E; apply: eq_bigr => i _; apply: eq_bigr => j _.
   have s1 : (i < N1)%N := ltn_ord i; have s2 : (j < N2)%N := ltn_ord j.
   by rewrite /laid (divn_small s1) (divn_small s2) (modn_small s1) (modn_small s2) !expr0 !mul1r.
-rewrite (eq_bigr _ (fun col _ => e col)) (phases c n1 n2 t0 S) image_norm; apply: eq_bigr => ch _.
+rewrite (eq_bigr _ (fun col _ => e col)) (phases c n1 n2 t10 t20 S) image_norm; apply: eq_bigr => ch _.
 pose g y z : F := at_place x (ch * (h * w) + (y * w + z)) ^+ 2.
 rewrite -(sum_within (fun y => \sum_(z < w) g y z) hN); apply: eq_bigr => Y _.
 case: ifP => hY; last by apply: big1 => X _; rewrite /S /padded hY expr0n.
@@ -147,22 +149,22 @@ by rewrite /S /padded hY /=; case: ifP; rewrite ?expr0n.
 Qed.
 
 Theorem convolution_bound :
-  zc fine ^+ 2 * (\sum_(i < len (operator_out (Conv a b t p ks) (Image c h w)))
-    (\sum_(j < len (Image c h w)) zc (operator_entry (Conv a b t p ks) (Image c h w) i j) * x j 0) ^+ 2) <=
+  zc fine ^+ 2 * (\sum_(i < len (operator_out (Conv a b t1 t2 p ks) (Image c h w)))
+    (\sum_(j < len (Image c h w)) zc (operator_entry (Conv a b t1 t2 p ks) (Image c h w) i j) * x j 0) ^+ 2) <=
   (zc alpha + zc beta) * sqn x.
 Proof.
-have parts : [/\ (a <= N1 * t)%N, (b <= N2 * t)%N, (rows <= N1)%N & (cols <= N2)%N].
+have sizes : [/\ (a <= N1 * t1)%N, (b <= N2 * t2)%N, (rows <= N1)%N & (cols <= N2)%N].
   move: fits1 fits2; rewrite /axis_fits -/rows -/cols => /andP [/andP [_ r1] k1] /andP [/andP [_ r2] k2].
   by move: r1 r2 k1 k2; rewrite /N1 /N2; split; lia.
-have [aN bN rN cN] := parts; rewrite -laid_norm.
-pose entry_of i : F := \sum_(j < len (Image c h w)) zc (operator_entry (Conv a b t p ks) (Image c h w) i j) * x j 0.
-refine (torus_bound (f := entry_of) t0 aN bN _ ok laid_torus rN cN output_sound).
+have [aN bN rN cN] := sizes; rewrite -laid_norm.
+pose entry_of i : F := \sum_(j < len (Image c h w)) zc (operator_entry (Conv a b t1 t2 p ks) (Image c h w) i j) * x j 0.
+refine (torus_bound (f := entry_of) t10 t20 aN bN _ ok laid_torus rN cN output_sound).
 move=> col i j y z hy hz hi hj hu hv.
-have r1 : ((col %/ t) %% t < t)%N by rewrite ltn_mod.
-have r2 : (col %% t < t)%N by rewrite ltn_mod.
-have w1 := axis_wrap t0 fits1 hy r1 hu; have w2 := axis_wrap t0 fits2 hz r2 hv.
-have e1 : ((y + i) * t + (col %/ t) %% t = t * y + (i * t + (col %/ t) %% t))%N by rewrite mulnDl addnA (mulnC t).
-have e2 : ((z + j) * t + col %% t = t * z + (j * t + col %% t))%N by rewrite mulnDl addnA (mulnC t).
+have r1 : ((col %/ t2) %% t1 < t1)%N by rewrite ltn_mod.
+have r2 : (col %% t2 < t2)%N by rewrite ltn_mod.
+have w1 := axis_wrap t10 fits1 hy r1 hu; have w2 := axis_wrap t20 fits2 hz r2 hv.
+have e1 : ((y + i) * t1 + (col %/ t2) %% t1 = t1 * y + (i * t1 + (col %/ t2) %% t1))%N by rewrite mulnDl addnA (mulnC y).
+have e2 : ((z + j) * t2 + col %% t2 = t2 * z + (j * t2 + col %% t2))%N by rewrite mulnDl addnA (mulnC z).
 rewrite /laid; case: w1 => [s1|[/negbTE z1 /negbTE z1']]; last by rewrite /padded z1 -e1 z1' mulr0.
 case: w2 => [s2|[/negbTE z2 /negbTE z2']]; last by rewrite /padded z2 -e2 z2' !andbF mulr0.
 by rewrite (divn_small s1) (divn_small s2) (modn_small s1) (modn_small s2) !expr0 !mul1r e1 e2.

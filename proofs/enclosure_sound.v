@@ -166,16 +166,16 @@ case: l hc fits L0 lip value => [l|g|mean d dev e|t h h_den k f|from upto g|low 
   + exact: (lip _ _ _ _ (value u) (value v)).
 - case ex: (explicit 0 (t_A t)) => // -[<-] en; exists (repeated k (step (field_value f s) t h h_den) x) => //.
   have fits1 : layer_fits (Flow t h h_den 1 f) s by [].
-  have h1 : check_layer (Flow t h h_den 1 f) s p = Some (Zpos xH, Zpos xH).
-    move: hc; rewrite /check_layer fits fits1.
-    case: f {fits fits1 lip value en} => [l g|l g v] //.
-    by case: p => // q kn kd; case: (norm_bound _ _ _) => [[a' b']|] //; case: (_ && _).
+  have h1 : check_layer (Flow t h h_den 1 f) s p = Some b.
+    move: hc; rewrite /check_layer fits fits1 /flow_bound; case: f {fits fits1 lip value en} => [l g|l g v] //.
+    case: p => [|q|q kn kd|q] //; case: (norm_bound _ _ _) => // b'; case: (_ && _) => //.
+    by case: (is_euler t) => //=; case: (Nat.eqb k 1).
   move: (fits); rewrite /= -!andbA => /and4P [ff hd td _].
   have fp u : proper (len s) u -> proper (len s) (step (field_value f s) t h h_den u).
     move=> pu; have vu : layer_value (Flow t h h_den 1 f) s u = Some (step (field_value f s) t h h_den u).
       by rewrite /layer_value fits1 ex.
     by have [] := layer_value_sound F vu pu.
-  elim: k {hc fits L0 lip value} c x en => [|k IH] c x en //=; apply: IH.
+  elim: k {hc fits lip value} c x en => [|k IH] c x en //=; apply: IH.
   apply: step_enclosed en => // [xs hx|u v pu pv].
   + have [] := @step_many_sound (len s) (field_many f s) (field_value f s) t h h_den xs hd td _ _ hx => //.
     * by move=> u; apply: field_proper.

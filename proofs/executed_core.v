@@ -23,36 +23,35 @@ Record format := Format { inverse_u : Z; inverse_eta : Z; largest : Z }.
 Definition absolute_operator (o : operator) : operator :=
   match o with
   | Dense n rows => Dense n (map (map Z.abs) rows)
-  | Conv a b t p kernels => Conv a b t p (map (map Z.abs) kernels)
-  | Circular a b t p kernels => Circular a b t p (map (map Z.abs) kernels)
+  | Conv a b t1 t2 p kernels => Conv a b t1 t2 p (map (map Z.abs) kernels)
+  | Circular a b t1 t2 p kernels => Circular a b t1 t2 p (map (map Z.abs) kernels)
   | Scale factors => Scale (map Z.abs factors)
   | _ => o
   end.
 Definition absolute (l : linear) : linear := Linear (absolute_operator (op l)) (den l) (map Z.abs (bias l)).
 Definition sizes (x : ratios) : ratios := (fst x, map Z.abs (snd x)).
 
-(* Of which the order of the sums is described: not of circular convolutions, shifts and scales. *)
-Definition is_described (o : operator) : bool :=
-  match o with
-  | Dense _ _ | Conv _ _ _ _ _ | Pool _ | GlobalPool | SpaceToDepth _ | Channels _ | Flatten | Mirror => true
-  | _ => false
-  end.
-
 (* The numbers of terms of an entry of Wx + b, and of W^T y.  Those of a mean are quotients: one rounding more.  What moves numbers
    has none and is exact. *)
 Definition terms (l : linear) (s : shape) : nat :=
   match op l, s with
   | Dense n _, _ => n + length (firstn 1 (bias l))
-  | Conv a b _ _ _, Image c _ _ => c * (a * b) + length (firstn 1 (bias l))
+  | Conv a b _ _ _ _, Image c _ _ | Circular a b _ _ _ _, Image c _ _ => c * (a * b) + length (firstn 1 (bias l))
   | Pool k, _ => S (k * k)
   | GlobalPool, _ => S (points s)
+  | Scale _, _ => S (length (firstn 1 (bias l)))
   | _, _ => O
   end.
-Definition adjoint_terms (l : linear) : nat :=
-  match op l with
-  | Dense _ rows => length rows
-  | Conv a b _ _ kernels => length kernels * (a * b)
-  | _ => O
+(* how often the windows of an output may read the same place of an axis, around it *)
+Definition comes (n k p : nat) : nat := S ((n + 2 * p - k) / n).
+Definition adjoint_terms (l : linear) (s : shape) : nat :=
+  match op l, s with
+  | Dense _ rows, _ => length rows
+  | Conv a b _ _ _ kernels, _ => length kernels * (a * b)
+  | Circular a b _ _ p kernels, Image _ h w => length kernels * (a * b) * (comes h a p * comes w b p)
+  | Pool _, _ | GlobalPool, _ => 2
+  | Scale _, _ => 1
+  | _, _ => O
   end.
 
 (* (lipschitz, ||W||, || |W| ||), the squares as fractions *)
@@ -67,21 +66,15 @@ Definition schur (l : linear) (s : shape) : bound :=
   (most (apply o s (ones_of (len s))) * most (adjoint o s (ones_of (len (operator_out o s)))),
    linear_den l s * linear_den l s).
 
-Definition is_euler (m : tableau) : bool :=
-  match t_A m, t_b m with [[a]], [b] => Z.eqb a 0 && Z.eqb b (t_d m) | _, _ => false end.
-
 Definition one : bound := (1, 1).
 Definition facts_layer (l : layer) (s : shape) (p : layer_proof) : option fact :=
   match l, p with
   | Affine a, _ =>
       match check_layer l s p with Some b => Some (Fact b b (schur a s)) | None => None end
-  | Flow m h h_den steps (Gradient a g), Circle q kn kd =>
+  | Flow m h h_den steps (Gradient a g), Circle q _ _ | Flow m h h_den steps (Gradient a g), Stretch q =>
       if layer_fits l s then
         match norm_bound a s q with
-        | Some b =>
-            if check_slope g && circle_z (t_A m) (t_b m) (t_d m) kn kd && Z.leb 0 h &&
-               Z.leb (h * kn * fst b) (2 * kd * h_den * snd b)
-            then Some (Fact one b (schur a s)) else None
+        | Some b => match flow_bound m h h_den steps g p b with Some c => Some (Fact c b (schur a s)) | None => None end
         | None => None
         end
       else None
@@ -104,7 +97,7 @@ Fixpoint facts_branches (branches : list (list layer)) (ps : list (list layer_pr
 Definition facts_block (b : node) (p : block_proof) (s : shape) : option facts :=
   match b, p with
   | Single l, Alone p => facts_branches [[l]] [[p]] s
-  | Mean branches, Branches ps => if block_fits b s then facts_branches branches ps s else None
+  | Mean branches, Branches ps | Sum branches, Branches ps => if block_fits b s then facts_branches branches ps s else None
   | _, _ => None
   end.
 Fixpoint facts_blocks (bs : list node) (ps : list block_proof) (s : shape) : option (list facts) :=
@@ -143,9 +136,9 @@ Definition reached := (list ratios * list (option Z))%type.
 Definition kept (n : nat) (ys : list ratios) (rs : list (option Z)) : reached :=
   (map (rounded K) ys, map (fun r => bind r (fun r => Some (r + root_up (Z.of_nat n) 1))) rs).
 
-Definition exact_slope (g : slope) : bool := Z.eqb (slope_num g) 0 || Z.eqb (slope_num g) (slope_den g).
-(* one product, of a function that is no larger than its argument *)
-Definition activated (g : slope) (m : nat) (size : Z) : option Z := if exact_slope g then Some 0 else charged 1 1 m size size.
+Definition exact_slope (g : slope) : bool := Z.eqb (slope_num g) 0 || Z.eqb (Z.abs (slope_num g)) (slope_den g).
+(* one product, of a function that is not exact *)
+Definition activated (exact : bool) (m : nat) (size : Z) : option Z := if exact then Some 0 else charged 1 1 m size size.
 
 Definition reach_affine (l : linear) (x : fact) (s : shape) (c : reached) : reached :=
   let n := len (linear_out l s) in
@@ -154,10 +147,12 @@ Definition reach_affine (l : linear) (x : fact) (s : shape) (c : reached) : reac
     (map2_z (fun size r => bind r (fun r =>
        bind (summed (terms l s) n (size + through (absolute_norm x) r)) (fun e => Some (through (lip x) r + e)))) sizes_of (snd c)).
 
-Definition reach_activation (g : slope) (s : shape) (c : reached) : reached :=
-  let ys := map (leaky_vector g) (fst c) in
+(* a function by coordinates, or of sorted groups *)
+Definition reach_function (exact : bool) (value : ratios -> ratios) (x : fact) (s : shape) (c : reached) : reached :=
+  let ys := map value (fst c) in
   kept (len s) ys
-    (map2_z (fun size r => bind r (fun r => bind (activated g (len s) (size + r)) (fun e => Some (r + e))))
+    (map2_z (fun size r => bind r (fun r =>
+       let r := through (lip x) r in bind (activated exact (len s) (size + r)) (fun e => Some (r + e))))
        (map norm_of ys) (snd c)).
 
 (* A difference and a quotient of it; the difference is the quotient times the deviation. *)
@@ -176,15 +171,15 @@ Definition reach_step (l : linear) (h h_den : Z) (g : slope) (x : fact) (s : sha
   (* of W x + b, and of sigma(W x + b) from s *)
   bind (summed (terms l s) m (first + through (absolute_norm x) r)) (fun e1 =>
   let r1 := through (norm x) r + e1 in
-  bind (activated g m (middle + r1)) (fun ea =>
+  bind (activated (exact_slope g) m (middle + r1)) (fun ea =>
   let r2 := r1 + ea in
   (* of W^T y *)
-  bind (summed (adjoint_terms l) n (second + through (absolute_norm x) r2)) (fun e2 =>
+  bind (summed (adjoint_terms l s) n (second + through (absolute_norm x) r2)) (fun e2 =>
   let e3 := through (norm x) (e1 + ea) + e2 in
   let slope := through (norm x) (middle + r2) + e2 in
   (* of the sum with x *)
   let size := point + r + quotient_up (h * slope) h_den in
-  bind (charged 2 2 n size size) (fun e4 => Some (r + quotient_up (h * e3) h_den + e4))))).
+  bind (charged 2 2 n size size) (fun e4 => Some (through (lip x) r + quotient_up (h * e3) h_den + e4))))).
 
 Fixpoint map4 {A : Type} (g : Z -> Z -> Z -> Z -> A -> A) (a b c d : list Z) (e : list A) : list A :=
   match a, b, c, d, e with
@@ -201,14 +196,17 @@ Definition reach_euler (l : linear) (h h_den : Z) (g : slope) (x : fact) (s : sh
        (norms xs) (norms (affine_many (absolute l) s (map sizes xs))) (norms middle)
        (norms (linear_adjoint_many (absolute l) s (map sizes middle))) (snd c)).
 
-(* None for what is not known: flows by other methods, and of other fields, and what does not run as executed_network.v says *)
+(* None for what is not known: flows by other methods, and of other fields *)
 Definition reach_layer (l : layer) (x : fact) (s : shape) (c : reached) : option reached :=
   match l with
-  | Affine l => if is_described (op l) then Some (reach_affine l x s c) else None
-  | Activation g => if check_slope g then Some (reach_activation g s c) else None
+  | Affine l => Some (reach_affine l x s c)
+  | Activation g => Some (reach_function (exact_slope g) (leaky_vector g) x s c)
+  | Partial first last g => Some (reach_function (exact_slope g) (partial_vector first last g s) x s c)
+  | Clip low high den => Some (reach_function true (clip_vector low high den) x s c)
+  | Sort group => Some (reach_function true (sort_vector group s) x s c)
   | Normalize mean d deviation e => Some (reach_normalize mean d deviation e x s c)
   | Flow m h h_den steps (Gradient l g) =>
-      if is_euler m && is_described (op l) then Some (repeated steps (reach_euler l h h_den g x s) c) else None
+      if is_euler m then Some (repeated steps (reach_euler l h h_den g x s) c) else None
   | _ => None
   end.
 Fixpoint reach_layers (ls : list layer) (xs : list fact) (s : shape) (c : reached) : option reached :=
@@ -233,22 +231,24 @@ Fixpoint reach_branches (n : nat) (branches : list (list layer)) (xs : facts) (s
       end
   | _, _ => None
   end.
-(* k numbers are added, and the sum is divided by k *)
-Definition reach_mean (k : Z) (n : nat) (total r : Z) : option Z :=
-  bind (charged (k + 1) 1 n total (quotient_up total k)) (fun e => Some (quotient_up r k + e)).
+(* a sum whose terms pass through d roundings, divided by q *)
+Definition reach_total (d q : Z) (n : nat) (total r : Z) : option Z :=
+  bind (charged d 1 n total (quotient_up total q)) (fun e => Some (quotient_up r q + e)).
+Definition reach_join (d q : Z) (n : nat) (branches : list (list layer)) (xs : facts) (s : shape) (c : reached) : option reached :=
+  match reach_branches n branches xs s c with
+  | Some (a, total) =>
+      Some (map (fun y => (fst y * q, snd y)) (fst a),
+            map2_z (fun t r => bind t (fun t => bind r (fun r => reach_total d q n t r))) total (snd a))
+  | None => None
+  end.
 Definition reach_block (b : node) (xs : facts) (s : shape) (c : reached) : option reached :=
   match b, xs with
   | Single l, [[x]] => reach_layer l x s c
   | Mean branches, _ =>
-      if block_fits b s then
-        let k := Z.of_nat (length branches) in let n := len (block_out b s) in
-        match reach_branches n branches xs s c with
-        | Some (a, total) =>
-            Some (map (fun y => (fst y * k, snd y)) (fst a),
-                  map2_z (fun t r => bind t (fun t => bind r (fun r => reach_mean k n t r))) total (snd a))
-        | None => None
-        end
-      else None
+      let k := Z.of_nat (length branches) in
+      if block_fits b s then reach_join (k + 1) k (len (block_out b s)) branches xs s c else None
+  | Sum branches, _ =>
+      if block_fits b s then reach_join (Z.of_nat (length branches)) 1 (len (block_out b s)) branches xs s c else None
   | _, _ => None
   end.
 Fixpoint reach_blocks (bs : list node) (xs : list facts) (s : shape) (c : reached) : option reached :=

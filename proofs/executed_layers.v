@@ -1,6 +1,7 @@
 (* What a program may compute of a layer (executed_network.v) lies within the reach that executed_core.v computes.
 
      facts_sound          what is known of a layer is what check_layer says
+     reach_function_sound a function by coordinates, or of sorted groups
      reach_step_sound     a step of Euler's method, its rounding errors included
      reach_layer_sound    any layer *)
 
@@ -33,9 +34,9 @@ Lemma facts_sound l s p x : facts_layer l s p = Some x -> check_layer l s p = So
 Proof.
 rewrite /facts_layer; case: l => [a|g|mean d dev e|m h h_den k [a g|a g v]|first last g|low high d|group].
 4: {
-  case: p => [|q|q kn kd]; try by rewrite /check_layer; case: (layer_fits _ s).
-  rewrite /check_layer; case: (layer_fits _ s) => //; case: (norm_bound a s q) => // -[u w] /=.
-  by case: (_ && _) => // -[<-].
+  case: p => [|q|q kn kd|q]; try by rewrite /check_layer; case: (layer_fits _ s).
+  all: rewrite /check_layer; case: (layer_fits _ s) => //; case: (norm_bound a s q) => // b.
+  all: by case: (flow_bound _ _ _ _ _ _ b) => // c [<-].
 }
 all: by case: (check_layer _ s p) => // b [<-].
 Qed.
@@ -131,7 +132,7 @@ by apply: le_trans (h _ _) _; rewrite (ger0_norm a0) (ger0_norm ler01) (max_r a1
 Qed.
 
 Lemma activated_sound g n (z c y : 'cV[F]_n) size r e : check_slope g -> within (sigma g c) size -> within (z - c) r ->
-  activated K f g n (Z.add size r) = Some e -> executed_activation f g z y ->
+  activated K f (exact_slope g) n (Z.add size r) = Some e -> executed_activation f g z y ->
   within (y - sigma g z) e /\ within (sigma g z - sigma g c) r.
 Proof.
 move=> hg hc [r0 hr] he hy; have h : within (sigma g z - sigma g c) r.
@@ -145,21 +146,29 @@ apply: (@charged_sound F K f K0 u0 eta0 _ _ _ _ _ _ (magnitude (sigma g z)) (mag
 by move=> i; rewrite !mxE.
 Qed.
 
-Lemma reach_activation_sound g s m c (v y : 'cV[F]_(len s)) : check_slope g -> near m c v ->
-  executed_activation f g v y -> near m (reach_activation K f g s c) y.
+Lemma reach_function_sound exact value s (phi : 'cV[F]_(len s) -> 'cV[F]_(len s)) x m c (v y : 'cV[F]_(len s)) :
+  (forall u, well (len s) u -> well (len s) (value u) /\ vec (len s) (value u) = phi (vec (len s) u)) ->
+  Z.leb 0 (lip x).1 -> Z.ltb 0 (lip x).2 ->
+  (forall u w : 'cV[F]_(len s), sqn (phi u - phi w) <= zc (lip x).1 / zc (lip x).2 * sqn (u - w)) ->
+  (if exact then y = phi v else forall i, rounded_to f 1 1 `|phi v i 0| `|phi v i 0| (phi v i 0) (y i 0)) ->
+  near m c v -> near m (reach_function K f exact value x s c) y.
 Proof.
-move=> hg [hw hm hs hN hr] hy; have hg0 : Z.ltb 0 (slope_den g) by move: hg; rewrite /check_slope => /andP [/andP [? _] _].
+case: x => [[a b] nx ax] /= hvalue a0 b0 hl hy [hw hm hs hN hr].
 apply: kept_near; rewrite ?size_maps //.
-- exact: leaky_well.
+- by rewrite all_maps; apply: sub_all hw => u /hvalue [].
 - by rewrite size_map2g ?size_maps // -hs.
 move=> r; rewrite (nth_map2g _ Z0 None) ?size_maps ?hs // => /bindE [r0 /hr h0] /bindE [e he [<-]].
 rewrite !(nth_maps _ (Z0, [::])) ?size_maps // in he *.
-set cm := nth _ c.1 m in h0 he *; have wc : well (len s) cm by apply: all_nth.
-have ec : vec (len s) (leaky_vector g cm) = sigma g (vec (len s) cm) by apply: leaky_sound => //; apply/wellP.
-have wl : well (len s) (leaky_vector g cm) by apply/wellP/leaky_proper => //; apply/wellP.
+set cm := nth _ c.1 m in h0 he *; have [wl ec] := hvalue _ (all_nth hw hm).
 have hn := norm_of_sound F K0 wl; rewrite ec in hn *.
-have [h1 h2] := activated_sound hg hn h0 he hy.
-by rewrite (_ : y - _ = (sigma g v - sigma g (vec (len s) cm)) + (y - sigma g v)); [apply: (within_add K0) | rewrite [RHS]addrC addrA subrK].
+have hz : within (phi v - phi (vec (len s) cm)) (through (a, b) r0) by apply: (within_lipschitz K0 a0 b0 _ h0); exact: hl.
+rewrite (_ : y - _ = (phi v - phi (vec (len s) cm)) + (y - phi v)); last by rewrite [RHS]addrC addrA subrK.
+apply: (within_add K0) => //; move: he hy; rewrite /activated; case: exact => [[<-] ->|he hy]; first by rewrite subrr; apply: within0.
+have hv : within (phi v) (Z.add (norm_of K (value cm)) (through (a, b) r0)).
+  by rewrite -[phi v](subrK (phi (vec (len s) cm))) addrC; apply: (within_add K0).
+apply: (@charged_sound F K f K0 u0 eta0 _ _ _ _ _ _ (magnitude (phi v)) (magnitude (phi v)) _ _ _ he) => //;
+  try exact: within_magnitude.
+by move=> i; have := hy i; rewrite !mxE.
 Qed.
 
 (* (x - mean) / deviation *)
@@ -236,15 +245,16 @@ Qed.
 Theorem reach_step_sound l h h_den g x s (v c y : 'cV[F]_(len s)) point first middle second r r' :
   linear_fits l s -> check_slope g -> Z.leb 0 h -> Z.ltb 0 h_den ->
   Z.leb 0 (norm x).1 -> Z.ltb 0 (norm x).2 -> opbound (matrix F l s) (zc (norm x).1 / zc (norm x).2) -> absolute_norm x = schur l s ->
-  (forall u w, sqn (@euler l h h_den g s u - @euler l h h_den g s w) <= sqn (u - w)) ->
+  Z.leb 0 (lip x).1 -> Z.ltb 0 (lip x).2 ->
+  (forall u w, sqn (@euler l h h_den g s u - @euler l h h_den g s w) <= zc (lip x).1 / zc (lip x).2 * sqn (u - w)) ->
   within c point -> within (absolute_matrix F l s *m magnitude c + absolute_bias F l s) first ->
   within (sigma g (linear_map l c)) middle -> within ((absolute_matrix F l s)^T *m magnitude (sigma g (linear_map l c))) second ->
   within (v - c) r -> @executed_step F f depth l h h_den g s v y ->
   reach_step K f depth l h h_den g x s point first middle second r = Some r' ->
   within (y - @euler l h h_den g s c) r'.
 Proof.
-case: x => lx [na nb] ax /= fits hg h0 hd na0 nb0 hW ->; have [p0 q0 hA] := schur_sound F fits.
-move=> hT hc hf hm hs hx [z [w [k [ez ew ek ey]]]].
+case: x => [[la lb] [na nb] ax] /= fits hg h0 hd na0 nb0 hW ->; have [p0 q0 hA] := schur_sound F fits.
+move=> la0 lb0 hT hc hf hm hs hx [z [w [k [ez ew ek ey]]]].
 rewrite /reach_step /= => /bindE [e1 he1] /bindE [ea hea] /bindE [e2 he2] /bindE [e4 he4] [<-].
 have h1 := linear_rounding fits hf hx he1 ez.
 set Wv := linear_map l v in h1 *; set Wc := linear_map l c in hm hs *.
@@ -283,8 +293,7 @@ have h4 : within (y - (v - over h_den h *: k)) e4.
   apply: (@charged_sound F K f K0 u0 eta0 _ _ _ _ _ _ _ _ _ _ _ he4 hsize hsize) => // i.
   by have := ey i; rewrite !mxE.
 rewrite (_ : y - _ = (@euler l h h_den g s v - @euler l h h_den g s c) + - (over h_den h *: (k - @slope_of l g s v)) + (y - (v - over h_den h *: k))).
-  apply: (within_add K0) => //; apply: (within_add K0).
-    by have [r0 hr] := hx; split=> //; apply: le_trans hr.
+  apply: (within_add K0) => //; apply: (within_add K0); first exact: (within_lipschitz K0 la0 lb0 (hT _ _) hx).
   by have [t0 ht] := within_scale h0 hd h3; split=> //; rewrite sqnN.
 rewrite /euler scalerBr; move: (over _ _ *: _) (over _ _ *: _) (over _ _ *: _) => a b d.
 by apply/colP => i; rewrite !mxE; ring.
@@ -307,15 +316,22 @@ Qed.
 Lemma reach_euler_sound t h h_den k l g s p x m c (v y : 'cV[F]_(len s)) : facts_layer (Flow t h h_den k (Gradient l g)) s p = Some x ->
   is_euler t -> near m c v -> @executed_step F f depth l h h_den g s v y -> near m (reach_euler K f depth l h h_den g x s c) y.
 Proof.
-move=> hx et [hw hm hs hN hr] hy; move: hx; rewrite /facts_layer; case: p => [|q|q kn kd]; try by rewrite /check_layer; case: (layer_fits _ s).
-case lf: (layer_fits _ s) => //; case hn: (norm_bound l s q) => [[na nb]|] //; case ok: (_ && _) => // -[<-].
-have hc : check_layer (Flow t h h_den 1 (Gradient l g)) s (Circle q kn kd) = Some (Zpos xH, Zpos xH).
-  by rewrite /check_layer (lf : layer_fits (Flow t h h_den 1 (Gradient l g)) s = true) hn ok.
-have [_ _ hl] := layer_sound F hc; have [na0 nb0 hW] := norm_bound_sound F hn.
-move: ok => /andP [/andP [/andP [hg _] h0] _].
+move=> hx et [hw hm hs hN hr] hy.
+have [q [[na nb] [[la lb] [lf hn hb ex hc]]]] : exists q b c, [/\ layer_fits (Flow t h h_den k (Gradient l g)) s, norm_bound l s q = Some b,
+    flow_bound t h h_den k g p b = Some c, x = Fact c b (schur l s) & check_layer (Flow t h h_den 1 (Gradient l g)) s p = Some c].
+  move: hx; rewrite /facts_layer; case: p => [|q|q kn kd|q]; try by rewrite /check_layer; case: (layer_fits _ s).
+  - case lf: (layer_fits (Flow t h h_den k (Gradient l g)) s) => //; case hn: (norm_bound l s q) => [b|] //.
+    case hb: (flow_bound t h h_den k g (Circle q kn kd) b) => [c'|] // [<-]; exists q, b, c'; split=> //.
+    by rewrite /check_layer (lf : layer_fits (Flow t h h_den 1 (Gradient l g)) s = true) hn -hb.
+  - case lf: (layer_fits (Flow t h h_den k (Gradient l g)) s) => //; case hn: (norm_bound l s q) => [b|] //.
+    case hb: (flow_bound t h h_den k g (Stretch q) b) => [c'|] // [<-]; exists q, b, c'; split=> //.
+    rewrite /check_layer (lf : layer_fits (Flow t h h_den 1 (Gradient l g)) s = true) hn -hb.
+    by move: hb; rewrite /flow_bound; case: (_ && _) => //; case: (is_euler t) => //=; case: (Nat.eqb k 1).
+have [la0 lb0 hl] := layer_sound F hc; have [na0 nb0 hW] := norm_bound_sound F hn.
+rewrite ex; have [hg h0] : check_slope g /\ Z.leb 0 h by move: hb; rewrite /flow_bound; case: (boolP (_ && _)) => // /andP.
 move: (lf); rewrite /layer_fits /field_fits => /andP [/andP [/andP [/andP [fits g0] hd] td] _].
-have hT u w : sqn (@euler l h h_den g s u - @euler l h h_den g s w) <= sqn (u - w).
-  by have := hl _ _ _ _ (euler_means h h_den l g u et td) (euler_means h h_den l g w et td); rewrite divff ?mul1r // oner_neq0.
+have hT u w : sqn (@euler l h h_den g s u - @euler l h h_den g s w) <= zc la / zc lb * sqn (u - w).
+  exact: hl (euler_means h h_den l g u et td) (euler_means h h_den l g w et td).
 have wz : all (well (len (linear_out l s))) (affine_many l s c.1) by rewrite affine_many_sound //; apply: affine_well.
 have wm : all (well (len (linear_out l s))) (List.map (leaky_vector g) (affine_many l s c.1)) by apply: leaky_well.
 have e : len (linear_out (absolute l) s) = len (linear_out l s) by rewrite /linear_out /= absolute_out.
@@ -357,7 +373,7 @@ apply: kept_near.
 - by rewrite size_map2g ?szsl.
 move=> r; rewrite nth_map4 ?s1 ?s2 ?s3 ?s4 ?hs // => /bindE [r0 /hr h1].
 rewrite (nth_maps _ (Z0, [::])) // [nth Z0 (List.map _ (List.map _ (affine_many l s c.1))) m](nth_maps _ (Z0, [::])) ?size_maps ?sz //.
-rewrite vnext => he; apply: (reach_step_sound fits hg h0 hd _ _ _ _ hT _ _ _ _ h1 hy he) => //.
+rewrite vnext => he; apply: (@reach_step_sound _ _ _ _ (Fact (la, lb) (na, nb) (schur l s)) _ _ _ _ _ _ _ _ _ _ fits hg h0 hd na0 nb0 hW erefl la0 lb0 hT _ _ _ _ h1 hy he) => //.
 - exact: norm_of_sound.
 - exact: nth_magnitude.
 - by rewrite nm -vmid; apply: norm_of_sound.
@@ -366,16 +382,39 @@ rewrite vnext => he; apply: (reach_step_sound fits hg h0 hd _ _ _ _ hT _ _ _ _ h
   by have [wy <-] := adjoint_magnitude_sound F fits wmid; apply: norm_of_sound.
 Qed.
 
+Lemma facts_fits l s p x : facts_layer l s p = Some x -> layer_fits l s.
+Proof. by move=> /facts_sound; rewrite /check_layer; case: (layer_fits l s). Qed.
+Lemma facts_lipschitz l s p x : facts_layer l s p = Some x ->
+  [/\ Z.leb 0 (lip x).1, Z.ltb 0 (lip x).2 & forall (v v' : 'cV[F]_(len s)) y y', @layer_means F l s v y -> @layer_means F l s v' y' ->
+    sqn (y - y') <= zc (lip x).1 / zc (lip x).2 * sqn (v - v')].
+Proof. by move=> /facts_sound; case: (lip x) => a b /(layer_sound F). Qed.
+
 Theorem reach_layer_sound l s p x m c c' (v : 'cV[F]_(len s)) (y : 'cV[F]_(len (layer_out l s))) : facts_layer l s p = Some x ->
   reach_layer K f depth l x s c = Some c' -> near m c v -> executed_layer f depth v y -> near m c' y.
 Proof.
 case: l y => [l|g|mean d dev e|t h h_den k [l g|l g w]|first last g|low high d|group] y hx //=.
-- by case: (is_described _) => // -[<-]; apply: reach_affine_sound hx.
-- by case hg: (check_slope g) => // -[<-]; apply: reach_activation_sound.
+- by move=> [<-]; apply: reach_affine_sound hx.
+- move=> [<-] hn hy; have [a0 b0 hl] := facts_lipschitz hx; have g0 := facts_fits hx.
+  apply: (reach_function_sound (phi := by_coordinates (fun _ => @leaky F g)) _ a0 b0 (fun u w => hl _ _ _ _ erefl erefl) _ hn).
+    by move=> u wu; split; [apply/wellP/leaky_proper => //; apply/wellP | apply: leaky_sound => //; apply/wellP].
+  by move: hy; rewrite /executed_activation; case: (exact_slope g) => // h i; have := h i; rewrite !mxE.
 - by move=> [<-]; apply: reach_normalize_sound hx.
-- case ed: (_ && _) => // -[<-] hn; move: ed => /andP [et _].
-  have hk : facts_layer (Flow t h h_den 1 (Gradient l g)) s p = Some x by [].
-  move: (y : 'cV[F]_(len s)) => {hx}y; elim: k c v hn => [|k IH] c v hn /=; first by move=> ->.
-  by move=> [z [ez es]]; apply: (IH _ z) => //; apply: reach_euler_sound hk et hn ez.
+- case et: (is_euler t) => // -[<-] hn.
+  move: (y : 'cV[F]_(len s)) => {}y; apply: (_ : forall j c v, near m c v -> steps_of (@executed_step F f depth l h h_den g s) j v y ->
+    near m (repeated j (reach_euler K f depth l h h_den g x s) c) y) hn.
+  elim=> [|j IH] {}c {}v hn /=; first by move=> ->.
+  by move=> [z [ez es]]; apply: (IH _ z) => //; apply: reach_euler_sound hx et hn ez.
+- move=> [<-] hn hy; have [a0 b0 hl] := facts_lipschitz hx; have fits := facts_fits hx.
+  have hp (u w : 'cV[F]_(len s)) : sqn (partial_map first last g u - partial_map first last g w) <= zc (lip x).1 / zc (lip x).2 * sqn (u - w) by apply: hl.
+  have h a := @reach_function_sound (exact_slope g) (partial_vector first last g s) s (@partial_map F first last g s) x m c v y a a0 b0 hp hy hn; apply: h => u /wellP pu.
+  by have [pv ev] := partial_sound F first last fits pu; split; [apply/wellP | ].
+- move=> [<-] hn hy; have [a0 b0 hl] := facts_lipschitz hx; have /andP [d0 lh] := facts_fits hx.
+  have hp (u w : 'cV[F]_(len s)) : sqn (by_coordinates (fun _ => clip (over d low) (over d high)) u - by_coordinates (fun _ => clip (over d low) (over d high)) w) <= zc (lip x).1 / zc (lip x).2 * sqn (u - w) by apply: hl.
+  have h a := @reach_function_sound true (clip_vector low high d) s (by_coordinates (fun _ => clip (over d low) (over d high))) x m c v y a a0 b0 hp hy hn; apply: h => u /wellP pu.
+  by have [pv ev] := clip_sound F d0 lh pu; split; [apply/wellP | ].
+- move=> [<-] hn hy; have [a0 b0 hl] := facts_lipschitz hx; have fits := facts_fits hx.
+  have hp (u w : 'cV[F]_(len s)) : sqn (sorted_groups group u - sorted_groups group w) <= zc (lip x).1 / zc (lip x).2 * sqn (u - w) by apply: hl.
+  have h a := @reach_function_sound true (sort_vector group s) s (@sorted_groups F group s) x m c v y a a0 b0 hp hy hn; apply: h => u /wellP pu.
+  by have [pv ev] := sort_sound F fits pu; split; [apply/wellP | ].
 Qed.
 End Sound.

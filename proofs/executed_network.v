@@ -4,10 +4,10 @@
    assumed of the program than that its operations are those of IEEE 754 with rounding to nearest and gradual underflow, in this order:
      W x + b, W^T y    each entry is a sum of its products, with the bias, in any order in which no product passes through more than
                        `depth` roundings, with or without fused multiply-add.  A mean is a sum of its quotients.
-     activations       identity and ReLU without error; of a leaky ReLU one product
+     activations       identity, ReLU, the absolute value, hardtanh and sorted groups without error; of a leaky ReLU one product
      normalisation     a difference, divided by the deviation
      flows             Euler's method for gradient fields: W x + b, the activation s, k = W^T s, and the sum x - h k
-     means of branches the sum of the branches, divided by their number
+     branches          their sum; of a mean, divided by their number
      reorderings       without error
    `rounded_to d n guard a y z` says what follows for a number z that stands for y: if guard and its rounding do not exceed the largest
    number of the format, then |z - y| <= gamma_d a + n eta.  The premises are these theorems of declared_order.v, for emin and prec of the
@@ -19,15 +19,16 @@
                        for one rounding more.
      s z, once         depth 1: the same.  x - h k: the tree Add (Product x 1) (Product h k), of depth 2.
      (x - m)/s         (1 + u)^2 - 1 <= 3 u <= gamma_3 of the quotient, and eta / 2 (sum_error and round_error of rounding.v)
-     a mean            k numbers have k - 1 additions, and the quotient is one rounding more, of the whole: depth k + 1 covers them
+     branches          k numbers have k - 1 additions, and the quotient of a mean is one rounding more, of the whole: the depths k and
+                       k + 1 cover them
+     W^T y of a mean   a quotient by an integer, or a product with its rounded inverse: depth 2
    Part of what is said here are these functions of executed_core.v: terms, adjoint_terms, roundings (no more than there are terms),
    absolute_operator, exact_slope and is_euler.
-   Flows of other fields or by other methods, circular convolutions, shifts, scales, sorted groups, hardtanh, functions of some channels and
-   sums of branches are not described: of them nothing is assumed (True), and the checker proves nothing. *)
+   Flows of other fields or by other methods are not described: of them nothing is assumed (True), and the checker proves nothing. *)
 
 From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
-Require Import euclidean slope integer_core integer_sound network_core network_sound executed_core.
+Require Import euclidean slope integer_core integer_sound network_core network_sound witness_core executed_core.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Import GRing.Theory Num.Theory Order.TTheory.
 Local Open Scope ring_scope.
@@ -54,7 +55,7 @@ Definition absolute_bias (l : linear) (s : shape) : 'cV[F]_(len (linear_out l s)
 Definition executed_linear (l : linear) (s : shape) (x : 'cV[F]_(len s)) (y : 'cV[F]_(len (linear_out l s))) : Prop :=
   forall i, sum_of (terms l s) ((absolute_matrix l s *m magnitude x + absolute_bias l s) i 0) (linear_map l x i 0) (y i 0).
 Definition executed_adjoint (l : linear) (s : shape) (y : 'cV[F]_(len (linear_out l s))) (x : 'cV[F]_(len s)) : Prop :=
-  forall j, sum_of (adjoint_terms l) (((absolute_matrix l s)^T *m magnitude y) j 0) (((matrix F l s)^T *m y) j 0) (x j 0).
+  forall j, sum_of (adjoint_terms l s) (((absolute_matrix l s)^T *m magnitude y) j 0) (((matrix F l s)^T *m y) j 0) (x j 0).
 
 Definition executed_activation (g : slope) n (x y : 'cV[F]_n) : Prop :=
   if exact_slope g then y = by_coordinates (fun _ => @leaky F g) x
@@ -71,12 +72,16 @@ Definition executed_step (l : linear) (h h_den : Z) (g : slope) (s : shape) (x y
 
 Definition executed_layer (l : layer) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (layer_out l s)) -> Prop :=
   match l return 'cV[F]_(len s) -> 'cV[F]_(len (layer_out l s)) -> Prop with
-  | Affine l => fun x y => if is_described (op l) then executed_linear x y else True
+  | Affine l => fun x y => executed_linear x y
   | Activation g => fun x y => executed_activation g x y
   | Normalize mean d deviation e => fun x y => executed_normalize mean d deviation e x y
   | Flow m h h_den steps (Gradient l g) => fun x y =>
-      if is_euler m && is_described (op l) then steps_of (@executed_step l h h_den g s) steps x y else True
-  | Flow _ _ _ _ _ | Partial _ _ _ | Clip _ _ _ | Sort _ => fun _ _ => True
+      if is_euler m then steps_of (@executed_step l h h_den g s) steps x y else True
+  | Flow _ _ _ _ _ => fun _ _ => True
+  | Partial first last g => fun x y => let v := partial_map first last g x in
+      if exact_slope g then y = v else forall i, rounded_to 1 1 `|v i 0| `|v i 0| (v i 0) (y i 0)
+  | Clip low high d => fun x y => y = by_coordinates (fun _ => clip (over d low) (over d high)) x
+  | Sort group => fun x y => y = sorted_groups group x
   end.
 
 Fixpoint executed_layers (ls : seq layer) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (layers_out ls s)) -> Prop :=
@@ -92,13 +97,14 @@ Fixpoint executed_sum n (branches : seq (seq layer)) (s : shape) (x : 'cV[F]_(le
   | ls :: branches' => exists z t a, [/\ @executed_layers ls s x z, executed_sum branches' x t a,
       total = t + resized n z & size = a + magnitude (resized n z)]
   end.
+(* the sum, divided by q *)
+Definition executed_join (d q : Z) n (branches : seq (seq layer)) (s : shape) (x : 'cV[F]_(len s)) (y : 'cV[F]_n) : Prop :=
+  exists t a, executed_sum branches x t a /\ forall i, rounded_to d 1 (a i 0) (a i 0 / zc q) (t i 0 / zc q) (y i 0).
 Definition executed_block (b : node) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (block_out b s)) -> Prop :=
   match b return 'cV[F]_(len s) -> 'cV[F]_(len (block_out b s)) -> Prop with
   | Single l => @executed_layer l s
-  | Sum _ => fun _ _ => True
-  | Mean branches => fun x y => let k := Z.of_nat (size branches) in
-      exists t a, executed_sum branches x t a /\
-        forall i, rounded_to (Z.add k 1) 1 (a i 0) (a i 0 / zc k) (t i 0 / zc k) (y i 0)
+  | Sum branches => fun x y => executed_join (Z.of_nat (size branches)) 1 branches x y
+  | Mean branches => fun x y => executed_join (Z.add (Z.of_nat (size branches)) 1) (Z.of_nat (size branches)) branches x y
   end.
 Fixpoint executed_blocks (bs : seq node) (s : shape) : 'cV[F]_(len s) -> 'cV[F]_(len (blocks_out bs s)) -> Prop :=
   match bs return 'cV[F]_(len s) -> 'cV[F]_(len (blocks_out bs s)) -> Prop with

@@ -181,13 +181,13 @@ Lemma absolute_fits o s : operator_fits o s -> operator_fits (absolute_operator 
 Proof.
 have e n (rows : seq (seq Z)) : all (fun r => Nat.eqb (List.length r) n) (List.map (List.map Z.abs) rows) = all (fun r => Nat.eqb (List.length r) n) rows.
   by elim: rows => //= r rows ->; rewrite List.map_length.
-case: o => [n rows|a b t p ks|k||k|k|||a b t p ks|b ms|fs] //=; last by rewrite List.map_length.
+case: o => [n rows|a b t1 t2 p ks|k||k|k|||a b t1 t2 p ks|b ms|fs] //=; last by rewrite List.map_length.
 - by case: s => [m|c h w] //; rewrite !forallbE e.
 - by case: s => [m|c h w] //; rewrite !forallbE e.
 - by case: s => [m|c h w] //; rewrite !forallbE e.
 Qed.
 Lemma absolute_out o s : operator_out (absolute_operator o) s = operator_out o s.
-Proof. by case: o => [n rows|a b t p ks|k||k|k|||a b t p ks|b ms|fs] //=; rewrite -?[List.length _]/(size _) ?size_maps //; case: s. Qed.
+Proof. by case: o => [n rows|a b t1 t2 p ks|k||k|k|||a b t1 t2 p ks|b ms|fs] //=; rewrite -?[List.length _]/(size _) ?size_maps //; case: s. Qed.
 Lemma absolute_den l s : linear_den (absolute l) s = linear_den l s.
 Proof. by rewrite /linear_den /absolute /=; case: (op l). Qed.
 Lemma absolute_linear_fits l s : linear_fits l s -> linear_fits (absolute l) s.
@@ -212,7 +212,7 @@ Lemma absolute_entry o s i j : Z.leb 0 (operator_entry (absolute_operator o) s i
 Proof.
 have units (ts : seq (nat * Z)) : (forall t, t \in ts -> t.2 = Zpos xH) -> Z.leb 0 (tap_sum ts j).
   by move=> h; apply: tap_sum_ge0; apply/allP => t /h ->.
-case: o => [n rows|a b t p ks|k||k|k|||a b t p ks|b ms|fs]; rewrite /operator_entry /absolute_operator.
+case: o => [n rows|a b t1 t2 p ks|k||k|k|||a b t1 t2 p ks|b ms|fs]; rewrite /operator_entry /absolute_operator.
 - by rewrite nth_abs nth_abs_z; lia.
 - apply: tap_sum_ge0; case: s => [m|c h w] //=; apply: window_ge0; rewrite nth_listE nth_abs; exact: all_abs.
 - apply: units; case: s => [m|c h w] u /=; first by rewrite inE => /eqP ->.

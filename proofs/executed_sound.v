@@ -50,7 +50,7 @@ Proof.
 elim: bs ps s l => [|b bs IH] [|p ps] s l //=; first by move=> [<-].
 case hb: (facts_block b p s) => [x|] //; case hs: (facts_blocks _ _ _) => [y|] // [<-].
 rewrite (IH _ _ _ hs); suff -> : bounds_block b p s = Some (List.map (List.map lip) x) by [].
-move: hb {hs IH}; case: b p => [a|branches|branches] [p|ps'] //=; last by case: (branches_fit _ _) => // /facts_branchesE.
+move: hb {hs IH}; case: b p => [a|branches|branches] [p|ps'] //=; try by case: (branches_fit _ _) => // /facts_branchesE.
 by case ha: (facts_layer a s p) => [y'|] // [<-]; rewrite (facts_sound ha).
 Qed.
 
@@ -127,30 +127,37 @@ split=> /=.
   by apply: (within_add K0); [apply: norm_of_sound => //; apply: all_nth | apply: r1].
 Qed.
 
-Theorem reach_block_sound b s p l m c c' (v : 'cV[F]_(len s)) (y : 'cV[F]_(len (block_out b s))) : facts_block b p s = Some l ->
-  reach_block K f depth b l s c = Some c' -> near m c v -> executed_block f depth v y -> near m c' y.
+Lemma reach_join_sound d q branches ps s l m c c' (v : 'cV[F]_(len s)) (y : 'cV[F]_(len (branches_out branches s))) : Z.ltb 0 q ->
+  branches_fit branches s -> facts_branches branches ps s = Some l -> near m c v ->
+  reach_join K f depth d q (len (branches_out branches s)) branches l s c = Some c' -> executed_join f depth d q branches v y -> near m c' y.
 Proof.
-case: b p y => [a|branches|branches] [p|ps] y //=.
-  by case ha: (facts_layer a s p) => [x|] // [<-] /= hc hv hy; apply: reach_layer_sound ha hc hv hy.
-case fits: (branches_fit _ _) => // hb; set n := len _ in y *.
-case hd: (reach_branches _ _ _ _ _ _ _ _) => [[d total]|] // [<-] hv [t [a [es ey]]].
-move: (fits) => /andP [b0]; rewrite forallbE (eq_all (fun ls => nat_eqE (len (layers_out ls s)) n)) => hl.
+move=> q0 fits hb hv; set n := len _ in y *; rewrite /reach_join.
+case hd: (reach_branches _ _ _ _ _ _ _ _) => [[b total]|] // [<-] [t [a [es ey]]].
+move: (fits) => /andP [_]; rewrite forallbE (eq_all (fun ls => nat_eqE (len (layers_out ls s)) n)) => hl.
 have [[w1 m1 s1 n1 r1] s2 r2] := reach_branches_sound hb hd hl hv es.
-rewrite -[List.length branches]/(size branches) in ey *; set k := Z.of_nat _ in ey *.
-have k0 : Z.ltb 0 k by move: b0; rewrite /k -[List.length _]/(size branches); lia.
-have value u : vec n (Z.mul u.1 k, u.2) = over k 1 *: vec n u.
+have value u : vec n (Z.mul u.1 q, u.2) = over q 1 *: vec n u.
   by apply/colP => i; rewrite !mxE /network_sound.over /= zcM zc1 div1r invfM [RHS]mulrC -mulrA.
 split=> /=; rewrite ?size_maps //.
 - by rewrite all_maps; apply: sub_all w1 => u /andP [d0 su]; rewrite /well /= su andbT; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
 - by rewrite size_map2g ?s2.
-move=> r; rewrite (nth_map2g _ None None) ?s2 ?s1 // => /bindE [q /r2 hq] /bindE [r0 /r1 h1].
-rewrite /reach_mean => /bindE [e he [<-]]; rewrite (nth_maps _ (Z0, [::])) // value.
-set u := vec n _ in h1 *; have scale w x : within w x -> within (over k 1 *: w) (quotient_up x k).
-  by move=> hw; have := within_scale K0 (isT : Z.leb 0 1) k0 hw; rewrite Z.mul_1_l.
-rewrite (_ : y - _ = over k 1 *: (t - u) + (y - over k 1 *: t)); last by rewrite scalerBr [RHS]addrC addrA subrK.
+move=> r; rewrite (nth_map2g _ None None) ?s2 ?s1 // => /bindE [z /r2 hz] /bindE [r0 /r1 h1].
+rewrite /reach_total => /bindE [e he [<-]]; rewrite (nth_maps _ (Z0, [::])) // value.
+set u := vec n _ in h1 *; have scale w x : within w x -> within (over q 1 *: w) (quotient_up x q).
+  by move=> hw; have := within_scale K0 (isT : Z.leb 0 1) q0 hw; rewrite Z.mul_1_l.
+rewrite (_ : y - _ = over q 1 *: (t - u) + (y - over q 1 *: t)); last by rewrite scalerBr [RHS]addrC addrA subrK.
 apply: (within_add K0); first exact: scale.
-apply: (@charged_sound F K f K0 u0 eta0 _ _ _ _ _ _ a (over k 1 *: a) _ _ _ he) => // [|i]; first exact: scale.
-by have := ey i; rewrite !mxE /network_sound.over zc1 mul1r ![(zc k)^-1 * _]mulrC.
+apply: (@charged_sound F K f K0 u0 eta0 _ _ _ _ _ _ a (over q 1 *: a) _ _ _ he) => // [|i]; first exact: scale.
+by have := ey i; rewrite !mxE /network_sound.over zc1 mul1r ![(zc q)^-1 * _]mulrC.
+Qed.
+
+Theorem reach_block_sound b s p l m c c' (v : 'cV[F]_(len s)) (y : 'cV[F]_(len (block_out b s))) : facts_block b p s = Some l ->
+  reach_block K f depth b l s c = Some c' -> near m c v -> executed_block f depth v y -> near m c' y.
+Proof.
+case: b p y => [a|branches|branches] [p|ps] y //=.
+- by case ha: (facts_layer a s p) => [x|] // [<-] /= hc hv hy; apply: reach_layer_sound ha hc hv hy.
+- case fits: (branches_fit _ _) => // hb hd hv; apply: (reach_join_sound _ fits hb hv hd).
+  by move: fits => /andP [b0 _]; move: b0; rewrite -[List.length _]/(size branches); lia.
+- by case fits: (branches_fit _ _) => // hb hd hv; apply: (reach_join_sound _ fits hb hv hd).
 Qed.
 
 Theorem reach_blocks_sound bs s ps l m c c' (v : 'cV[F]_(len s)) (y : 'cV[F]_(len (blocks_out bs s))) : facts_blocks bs ps s = Some l ->

@@ -22,8 +22,8 @@ Definition units (s : shape) : nat := match s with Features n => n | Image c _ _
 (* A matrix of integers. *)
 Inductive operator :=
   | Dense (inputs : nat) (rows : list (list Z))
-  (* for each output channel its kernel, by input channel, row and column; padding with zeros *)
-  | Conv (height width stride padding : nat) (kernels : list (list Z))
+  (* for each output channel its kernel, by input channel, row and column; a stride for each axis, padding with zeros *)
+  | Conv (height width vertical horizontal padding : nat) (kernels : list (list Z))
   (* sums over windows of side x side points that do not overlap; what is left at the border is dropped *)
   | Pool (side : nat)
   | GlobalPool
@@ -35,7 +35,7 @@ Inductive operator :=
   (* the columns of an image in the opposite order *)
   | Mirror
   (* as Conv; beyond a border lies the opposite side *)
-  | Circular (height width stride padding : nat) (kernels : list (list Z))
+  | Circular (height width vertical horizontal padding : nat) (kernels : list (list Z))
   (* each channel moved: for each what is added to a row, what is taken from it, and the same of a column, to find what is read
      there; beyond a border lies the opposite side or zeros *)
   | Shift (circular : bool) (moves : list ((nat * nat) * (nat * nat)))
@@ -47,8 +47,8 @@ Definition window_count (n k s p : nat) : nat := (n + 2 * p - k) / s + 1.
 Definition operator_out (o : operator) (s : shape) : shape :=
   match o, s with
   | Dense _ rows, _ => Features (length rows)
-  | Conv a b t p kernels, Image c h w | Circular a b t p kernels, Image c h w =>
-      Image (length kernels) (window_count h a t p) (window_count w b t p)
+  | Conv a b t1 t2 p kernels, Image c h w | Circular a b t1 t2 p kernels, Image c h w =>
+      Image (length kernels) (window_count h a t1 p) (window_count w b t2 p)
   | Pool k, Image c h w => Image c (h / k) (w / k)
   | GlobalPool, Image c h w => Features c
   | SpaceToDepth k, Image c h w => Image (c * k * k) (h / k) (w / k)
@@ -62,8 +62,8 @@ Definition operator_out (o : operator) (s : shape) : shape :=
 Definition operator_fits (o : operator) (s : shape) : bool :=
   match o, s with
   | Dense n rows, Features m => Nat.eqb m n && forallb (fun r => Nat.eqb (length r) n) rows
-  | Conv a b t p kernels, Image c h w =>
-      Nat.ltb 0 t && Nat.ltb 0 a && Nat.ltb 0 b && Nat.leb a (h + 2 * p) && Nat.leb b (w + 2 * p) &&
+  | Conv a b t1 t2 p kernels, Image c h w =>
+      Nat.ltb 0 t1 && Nat.ltb 0 t2 && Nat.ltb 0 a && Nat.ltb 0 b && Nat.leb a (h + 2 * p) && Nat.leb b (w + 2 * p) &&
       forallb (fun r => Nat.eqb (length r) (c * (a * b))) kernels
   | Pool k, Image c h w => Nat.ltb 0 k && Nat.leb k h && Nat.leb k w
   | SpaceToDepth k, Image c h w => Nat.ltb 0 k && Nat.eqb (h mod k) 0 && Nat.eqb (w mod k) 0
@@ -71,8 +71,8 @@ Definition operator_fits (o : operator) (s : shape) : bool :=
   | Channels count, Image c h w => Nat.ltb 0 h && Nat.ltb 0 w
   | Flatten, _ => true
   | Mirror, Image c h w => true
-  | Circular a b t p kernels, Image c h w =>
-      Nat.ltb 0 t && Nat.ltb 0 a && Nat.ltb 0 b && Nat.leb p h && Nat.leb p w && Nat.leb a (h + 2 * p) && Nat.leb b (w + 2 * p) &&
+  | Circular a b t1 t2 p kernels, Image c h w =>
+      Nat.ltb 0 t1 && Nat.ltb 0 t2 && Nat.ltb 0 a && Nat.ltb 0 b && Nat.leb p h && Nat.leb p w && Nat.leb a (h + 2 * p) && Nat.leb b (w + 2 * p) &&
       forallb (fun r => Nat.eqb (length r) (c * (a * b))) kernels
   | Shift _ moves, Image c h w => Nat.eqb (length moves) c
   | Scale factors, _ => Nat.ltb 0 (points s) && Nat.eqb (length factors) (units s)
@@ -112,9 +112,9 @@ Definition square (w top left side base : nat) : list (nat * Z) :=
 Definition taps (o : operator) (s : shape) (i : nat) : list (nat * Z) :=
   match o, s with
   | Dense n rows, _ => combine (seq 0 n) (nth i rows [])
-  | Conv a b t p kernels, Image c h w =>
-      let rows := window_count h a t p in let columns := window_count w b t p in
-      window h w a b p (t * ((i / columns) mod rows)) (t * (i mod columns)) 0 (nth (i / (rows * columns)) kernels [])
+  | Conv a b t1 t2 p kernels, Image c h w =>
+      let rows := window_count h a t1 p in let columns := window_count w b t2 p in
+      window h w a b p (t1 * ((i / columns) mod rows)) (t2 * (i mod columns)) 0 (nth (i / (rows * columns)) kernels [])
   | Pool k, Image c h w =>
       let rows := h / k in let columns := w / k in
       square w (k * ((i / columns) mod rows)) (k * (i mod columns)) k (i / (rows * columns) * (h * w))
@@ -124,9 +124,9 @@ Definition taps (o : operator) (s : shape) (i : nat) : list (nat * Z) :=
       [(channel / (k * k) * (h * w) + (k * ((i / columns) mod rows) + (channel / k) mod k) * w
         + (k * (i mod columns) + channel mod k), 1%Z)]
   | Mirror, Image c h w => [(i - i mod w + (w - 1 - i mod w), 1%Z)]
-  | Circular a b t p kernels, Image c h w =>
-      let rows := window_count h a t p in let columns := window_count w b t p in
-      ring h w a b (t * ((i / columns) mod rows) + (h - p)) (t * (i mod columns) + (w - p)) 0 (nth (i / (rows * columns)) kernels [])
+  | Circular a b t1 t2 p kernels, Image c h w =>
+      let rows := window_count h a t1 p in let columns := window_count w b t2 p in
+      ring h w a b (t1 * ((i / columns) mod rows) + (h - p)) (t2 * (i mod columns) + (w - p)) 0 (nth (i / (rows * columns)) kernels [])
   | Shift circular moves, Image c h w =>
       moved_tap circular h w (i / (h * w) * (h * w)) ((i / w) mod h) (i mod w) (nth (i / (h * w)) moves ((0, 0), (0, 0)))
   | Scale factors, _ => [(i, nth (i / points s) factors 0%Z)]

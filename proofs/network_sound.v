@@ -140,7 +140,7 @@ Proof. by elim: n k => //= n IH k; rewrite IH. Qed.
 
 Lemma size_apply o s x : size (apply o s x) = len (operator_out o s).
 Proof.
-case: o => [n rows|a b t p ks|k||k|k|||a b t p ks|circ ms|fs]; rewrite /apply ?map_listE ?size_map ?seqE ?size_iota //.
+case: o => [n rows|a b t1 t2 p ks|k||k|k|||a b t1 t2 p ks|circ ms|fs]; rewrite /apply ?map_listE ?size_map ?seqE ?size_iota //.
 Qed.
 
 Theorem apply_sound o s x i : operator_fits o s -> size x = len s -> (i < len (operator_out o s))%N ->
@@ -151,7 +151,7 @@ have sparse : zc (nth Z0 [seq taps_dot Z0 (taps o s k) (from_list x) | k <- iota
     \sum_(j < len s) zc (tap_sum (taps o s i) j) * zc (nth Z0 x j).
   rewrite (nth_map 0%N) ?size_iota // nth_iota // add0n zc_taps_dot zc0 add0r zc_tap_sum ?sx //.
   by apply: eq_bigr => t _; rewrite get_from_list.
-move: fit hi sparse; case: o => [n rows|a b t p ks|k||k|k|||a b t p ks|circ ms|fs] fit hi sparse; rewrite /apply ?map_listE ?seqE //.
+move: fit hi sparse; case: o => [n rows|a b t1 t2 p ks|k||k|k|||a b t1 t2 p ks|circ ms|fs] fit hi sparse; rewrite /apply ?map_listE ?seqE //.
 case: s sx fit hi sparse => // m sx /= /andP [nm hr] hi _.
 have sr : size (nth [::] rows i) = n by move: hr; rewrite forallbE => /allP /(_ _ (mem_nth [::] hi)) /=; rewrite nat_eqE => /eqP.
 rewrite (nth_map [::]) // (@dot_zE F m) ?zc0 ?add0r // sr; move: nm; rewrite nat_eqE => /eqP ->.
@@ -208,7 +208,7 @@ Qed.
 
 Lemma size_adjoint o s y : operator_fits o s -> size (adjoint o s y) = len s.
 Proof.
-case: o => [n rows|a b t p ks|k||k|k|||a b t p ks|circ ms|fs]; rewrite /adjoint ?size_to_list //.
+case: o => [n rows|a b t1 t2 p ks|k||k|k|||a b t1 t2 p ks|circ ms|fs]; rewrite /adjoint ?size_to_list //.
 case: s => // m /= /andP []; rewrite nat_eqE => /eqP -> hr; rewrite (@size_axpy_rows _ _ _ n) ?size_zeros //.
 Qed.
 
@@ -220,7 +220,7 @@ have sparse : zc (nth Z0 (to_list (len s) (scatter_rows (taps o s) 0 y (from_lis
     \sum_(i < len (operator_out o s)) zc (tap_sum (taps o s i) j) * zc (nth Z0 y i).
   rewrite nth_to_list // get_scatter_rows ?inside_from_list ?size_zeros // get_from_list nth_zeros zc0 add0r sy.
   by apply: eq_bigr => i _; rewrite add0n.
-move: fit sy sparse; case: o => [n rows|a b t p ks|k||k|k|||a b t p ks|circ ms|fs] fit sy sparse; rewrite /adjoint //.
+move: fit sy sparse; case: o => [n rows|a b t1 t2 p ks|k||k|k|||a b t1 t2 p ks|circ ms|fs] fit sy sparse; rewrite /adjoint //.
 case: s hj fit sy sparse => // m hj /= /andP []; rewrite nat_eqE => /eqP <-; rewrite forallbE.
 rewrite (eq_all (fun r => nat_eqE (length r) m)) => hr sy _.
 by rewrite (@axpy_rows_sound _ _ _ m) ?size_zeros // nth_zeros zc0 add0r.

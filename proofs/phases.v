@@ -1,6 +1,6 @@
 (* The phases of a convolution with a stride: what its tori have in common, whatever lies beyond the border of the image.
 
-   Column (ch, r1, r2) of a torus of N1 x N2 points holds the points (i t + r1, j t + r2) of channel ch, and of its kernels the
+   Column (ch, r1, r2) of a torus of N1 x N2 points holds the points (i t1 + r1, j t2 + r2) of channel ch, and of its kernels the
    taps there.  `shown ch Y X` is what an output reads at (Y, X) of the padded image, `laid` what the columns hold: where these are the
    same for all that a window of an output reads (laid_shown), the columns compute the outputs (act_output), and the bound of the
    torus is one of the convolution (torus_bound).  convolution_sound.v and circular_sound.v say what is laid out. *)
@@ -93,25 +93,26 @@ rewrite (sum_split c (h * w) (fun j => at_place x j ^+ 2)); apply: eq_bigr => ch
 exact: (sum_split h w (fun j => at_place x (ch * (h * w) + j) ^+ 2)).
 Qed.
 
-Variables (c a b t n1 n2 : nat) (fine : Z) (ks : seq (seq Z)).
+Variables (c a b t1 t2 n1 n2 : nat) (fine : Z) (ks : seq (seq Z)).
 Let N1 := n1.+1.
 Let N2 := n2.+1.
-Hypothesis t0 : (0 < t)%N.
-Hypothesis aN : (a <= N1 * t)%N.
-Hypothesis bN : (b <= N2 * t)%N.
-Let V := phase_columns n1 n2 a b t c fine ks.
-Let q := (c * (t * t))%N.
+Hypothesis t10 : (0 < t1)%N.
+Hypothesis t20 : (0 < t2)%N.
+Hypothesis aN : (a <= N1 * t1)%N.
+Hypothesis bN : (b <= N2 * t2)%N.
+Let V := phase_columns n1 n2 a b t1 t2 c fine ks.
+Let q := (c * (t1 * t2))%N.
 
 Lemma column_entry col o i j : (col < q)%N -> (o < size ks)%N -> (i < N1)%N -> (j < N2)%N ->
-  kernel_of F V col o i j = if ((i * t + (col %/ t) %% t < a) && (j * t + col %% t < b))%N
-    then zc fine * zc (nth Z0 (nth [::] ks o) (col %/ (t * t) * (a * b) + ((i * t + (col %/ t) %% t) * b + (j * t + col %% t)))) else 0.
+  kernel_of F V col o i j = if ((i * t1 + (col %/ t2) %% t1 < a) && (j * t2 + col %% t2 < b))%N
+    then zc fine * zc (nth Z0 (nth [::] ks o) (col %/ (t1 * t2) * (a * b) + ((i * t1 + (col %/ t2) %% t1) * b + (j * t2 + col %% t2)))) else 0.
 Proof.
-move=> hc ho hi hj; have tt0 : (0 < t * t)%N by rewrite muln_gt0 t0.
+move=> hc ho hi hj; have tt0 : (0 < t1 * t2)%N by rewrite muln_gt0 t10 t20.
 rewrite /kernel_of /entry /V /phase_columns !map_listE (nth_map 0%N) ?seqE ?size_iota // nth_iota // add0n.
 rewrite map_listE (nth_map [::]) // /phase_kernel map_listE (nth_map 0%N) ?seqE ?size_iota // nth_iota // add0n.
 rewrite map_listE (nth_map 0%N) ?seqE ?size_iota // nth_iota // add0n !div_of_nat // !mod_of_nat //.
 rewrite nth_listE; set u := Nat.add _ _; set v := Nat.add _ _.
-rewrite (_ : Nat.ltb u a && Nat.ltb v b = ((i * t + (col %/ t) %% t < a) && (j * t + col %% t < b))%N).
+rewrite (_ : Nat.ltb u a && Nat.ltb v b = ((i * t1 + (col %/ t2) %% t1 < a) && (j * t2 + col %% t2 < b))%N).
   by case: ifP => _; rewrite ?zcM.
 by rewrite /u /v -!plusE -!multE; move: (Nat.add _ _) (Nat.add _ _) => k l; lia.
 Qed.
@@ -124,14 +125,14 @@ Qed.
 
 (* all phases and their points are all points of an axis *)
 Lemma phases (g : nat -> nat -> nat -> F) : \sum_(col < q) \sum_(i < N1) \sum_(j < N2)
-    g (col %/ (t * t))%N (i * t + (col %/ t) %% t)%N (j * t + col %% t)%N =
-  \sum_(ch < c) \sum_(u < N1 * t) \sum_(v < N2 * t) g ch u v.
+    g (col %/ (t1 * t2))%N (i * t1 + (col %/ t2) %% t1)%N (j * t2 + col %% t2)%N =
+  \sum_(ch < c) \sum_(u < N1 * t1) \sum_(v < N2 * t2) g ch u v.
 Proof.
-rewrite (@split3 c t t (fun ch r1 r2 => \sum_(i < N1) \sum_(j < N2) g ch (i * t + r1)%N (j * t + r2)%N)
-  (fun col => \sum_(i < N1) \sum_(j < N2) g (col %/ (t * t))%N (i * t + (col %/ t) %% t)%N (j * t + col %% t)%N)) //; last first.
+rewrite (@split3 c t1 t2 (fun ch r1 r2 => \sum_(i < N1) \sum_(j < N2) g ch (i * t1 + r1)%N (j * t2 + r2)%N)
+  (fun col => \sum_(i < N1) \sum_(j < N2) g (col %/ (t1 * t2))%N (i * t1 + (col %/ t2) %% t1)%N (j * t2 + col %% t2)%N)) //; last first.
   by move=> ch r1 r2 _ h1 h2; have [-> -> ->] := parts3 ch h1 h2.
-apply: eq_bigr => ch _; rewrite (sum_split N1 t (fun u => \sum_(v < N2 * t) g ch u v)).
-under [RHS]eq_bigr => i _ do under eq_bigr => r _ do rewrite (sum_split N2 t (fun v => g ch (i * t + r)%N v)).
+apply: eq_bigr => ch _; rewrite (sum_split N1 t1 (fun u => \sum_(v < N2 * t2) g ch u v)).
+under [RHS]eq_bigr => i _ do under eq_bigr => r _ do rewrite (sum_split N2 t2 (fun v => g ch (i * t1 + r)%N v)).
 rewrite [RHS]exchange_big /=; apply: eq_bigr => r1 _.
 under [RHS]eq_bigr => i _ do rewrite exchange_big /=.
 by rewrite [RHS]exchange_big.
@@ -140,23 +141,23 @@ Qed.
 Variables (shown : nat -> nat -> nat -> F) (laid : 'I_q -> nat -> nat -> F) (rows cols : nat).
 (* an output of the convolution *)
 Definition output (o y z : nat) : F := \sum_(ch < c) \sum_(u < a) \sum_(v < b)
-  zc (nth Z0 (nth [::] ks o) (ch * (a * b) + (u * b + v))) * shown ch (t * y + u) (t * z + v).
+  zc (nth Z0 (nth [::] ks o) (ch * (a * b) + (u * b + v))) * shown ch (t1 * y + u) (t2 * z + v).
 Hypothesis laid_shown : forall (col : 'I_q) i j y z, (y < rows)%N -> (z < cols)%N -> (i < N1)%N -> (j < N2)%N ->
-  (i * t + (col %/ t) %% t < a)%N -> (j * t + col %% t < b)%N ->
-  laid col (y + i)%N (z + j)%N = shown (col %/ (t * t)) (t * y + (i * t + (col %/ t) %% t)) (t * z + (j * t + col %% t)).
+  (i * t1 + (col %/ t2) %% t1 < a)%N -> (j * t2 + col %% t2 < b)%N ->
+  laid col (y + i)%N (z + j)%N = shown (col %/ (t1 * t2)) (t1 * y + (i * t1 + (col %/ t2) %% t1)) (t2 * z + (j * t2 + col %% t2)).
 
 Lemma act_output o y z : (o < size ks)%N -> (y < rows)%N -> (z < cols)%N ->
   \sum_(col < q) \sum_(i < N1) \sum_(j < N2) kernel_of F V col o i j * laid col (y + i)%N (z + j)%N = zc fine * output o y z.
 Proof.
 move=> ho hy hz; pose ker := nth [::] ks o.
 pose G ch u v : F := if ((u < a) && (v < b))%N
-  then zc fine * zc (nth Z0 ker (ch * (a * b) + (u * b + v))) * shown ch (t * y + u) (t * z + v) else 0.
+  then zc fine * zc (nth Z0 ker (ch * (a * b) + (u * b + v))) * shown ch (t1 * y + u) (t2 * z + v) else 0.
 have term (col : 'I_q) (i : 'I_N1) (j : 'I_N2) : kernel_of F V col o i j * laid col (y + i)%N (z + j)%N =
-    G (col %/ (t * t))%N (i * t + (col %/ t) %% t)%N (j * t + col %% t)%N.
+    G (col %/ (t1 * t2))%N (i * t1 + (col %/ t2) %% t1)%N (j * t2 + col %% t2)%N.
   by rewrite column_entry // /G; case: ifP => [/andP [hu hv]|_]; [rewrite laid_shown | rewrite mul0r].
 under eq_bigr => col _ do under eq_bigr => i _ do under eq_bigr => j _ do rewrite term.
 rewrite phases /output mulr_sumr; apply: eq_bigr => ch _.
-rewrite (sum_widen (n := a) (g := fun u => \sum_(v < N2 * t) G ch u v)) //; last first.
+rewrite (sum_widen (n := a) (g := fun u => \sum_(v < N2 * t2) G ch u v)) //; last first.
   by move=> u /andP [hu _]; apply: big1 => v _; rewrite /G ltnNge hu.
 rewrite mulr_sumr; apply: eq_bigr => u _; rewrite (sum_widen (n := b) (g := G ch u)) //; last first.
   by move=> v /andP [hv _]; rewrite /G [(v < b)%N]ltnNge hv andbF.

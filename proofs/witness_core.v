@@ -29,7 +29,7 @@ Definition transpose (n : nat) (rows : list (list Z)) : list (list Z) := fold_ri
 (* A convolution with a kernel of one point acts on the channels at each point of an image. *)
 Definition is_pointwise (o : operator) : bool :=
   match o with
-  | Conv a b t p _ => Nat.eqb a 1 && Nat.eqb b 1 && Nat.eqb t 1 && Nat.eqb p 0
+  | Conv a b t1 t2 p _ => Nat.eqb a 1 && Nat.eqb b 1 && Nat.eqb t1 1 && Nat.eqb t2 1 && Nat.eqb p 0
   | _ => false
   end.
 
@@ -37,7 +37,7 @@ Definition is_pointwise (o : operator) : bool :=
 Definition norm_rows (o : operator) (s : shape) : list (list Z) :=
   match o with
   | Dense _ rows => rows
-  | Conv _ _ _ _ kernels =>
+  | Conv _ _ _ _ _ kernels =>
       if is_pointwise o then kernels else
       map (fun i => to_list (len s) (scatter 1 (taps o s i) (from_list (zeros (len s))))) (seq 0 (len (operator_out o s)))
   | _ => map (fun i => to_list (len s) (scatter 1 (taps o s i) (from_list (zeros (len s))))) (seq 0 (len (operator_out o s)))
@@ -45,7 +45,7 @@ Definition norm_rows (o : operator) (s : shape) : list (list Z) :=
 Definition norm_columns (o : operator) (s : shape) : nat :=
   if is_pointwise o then units s else len s.
 
-Definition ones (ts : list (nat * Z)) : list (nat * Z) := map (fun t => (fst t, 1)) ts.
+Definition ones (ts : list (nat * Z)) : list (nat * Z) := map (fun t => (fst t, if Z.eqb (snd t) 0 then 0 else 1)) ts.
 Definition square_sum (ts : list (nat * Z)) : Z := fold_right (fun t a => snd t * snd t + a) 0 ts.
 Definition reads_once (o : operator) (s : shape) : bool :=
   let t := scatter_rows (fun i => ones (taps o s i)) 0 (repeat 1 (len (operator_out o s))) (from_list (zeros (len s))) in
@@ -61,15 +61,15 @@ Definition norm_bound (l : linear) (s : shape) (p : norm_proof) : option (Z * Z)
     | Disjoint => if reads_once (op l) s then Some (largest_row (op l) s, d * d) else None
     | Torus n1 n2 twisted1 twisted2 fine alpha beta factor =>
         match op l, s with
-        | Conv a b t p kernels, Image c h w =>
+        | Conv a b t1 t2 p kernels, Image c h w =>
             let e := fine * d in
-            if Z.ltb 0 fine && Z.leb 0 (alpha + beta) && axis_fits h p a t n1 && axis_fits w p b t n2 &&
-               circulant_ok n1 n2 twisted1 twisted2 alpha beta (phase_columns n1 n2 a b t c fine kernels) factor
+            if Z.ltb 0 fine && Z.leb 0 (alpha + beta) && axis_fits h p a t1 n1 && axis_fits w p b t2 n2 &&
+               circulant_ok n1 n2 twisted1 twisted2 alpha beta (phase_columns n1 n2 a b t1 t2 c fine kernels) factor
             then Some (alpha + beta, e * e) else None
-        | Circular a b t p kernels, Image c h w =>
+        | Circular a b t1 t2 p kernels, Image c h w =>
             let e := fine * d in
-            if Z.ltb 0 fine && Z.leb 0 (alpha + beta) && negb twisted1 && negb twisted2 && axis_closed h p a t n1 &&
-               axis_closed w p b t n2 && circulant_ok n1 n2 false false alpha beta (phase_columns n1 n2 a b t c fine kernels) factor
+            if Z.ltb 0 fine && Z.leb 0 (alpha + beta) && negb twisted1 && negb twisted2 && axis_closed h p a t1 n1 &&
+               axis_closed w p b t2 n2 && circulant_ok n1 n2 false false alpha beta (phase_columns n1 n2 a b t1 t2 c fine kernels) factor
             then Some (alpha + beta, e * e) else None
         | _, _ => None
         end
@@ -82,8 +82,9 @@ Definition norm_bound (l : linear) (s : shape) (p : norm_proof) : option (Z * Z)
     end
   else None.
 
-(* A flow of a gradient field needs the reciprocal kn / kd of the circle radius of its method besides. *)
-Inductive layer_proof := Nothing | Norm (p : norm_proof) | Circle (p : norm_proof) (kn kd : Z).
+(* A flow of a gradient field needs the reciprocal kn / kd of the circle radius of its method besides.  Stretch is one step of Euler's
+   method, which may be too long to be non-expansive: a reflection by a vector is one. *)
+Inductive layer_proof := Nothing | Norm (p : norm_proof) | Circle (p : norm_proof) (kn kd : Z) | Stretch (p : norm_proof).
 
 Definition check_slope (g : slope) : bool :=
   Z.ltb 0 (slope_den g) && Z.leb 0 (slope_num g) && Z.leb (slope_num g) (slope_den g).
@@ -94,6 +95,23 @@ Definition slope_bound (g : slope) : Z * Z :=
 
 Definition least (l : list Z) : Z := match l with [] => 1 | x :: l' => fold_right (fun y a => if Z.leb y a then y else a) x l' end.
 
+Definition is_euler (m : tableau) : bool :=
+  match t_A m, t_b m with [[a]], [b] => Z.eqb a 0 && Z.eqb b (t_d m) | _, _ => false end.
+
+(* max(1, h |W|^2 - 1), squared, h |W|^2 = n / d *)
+Definition stretch (n d : Z) : Z * Z := let m := max_z d (n - d) in (m * m, d * d).
+
+(* the flow of - W^T sigma(W x + b), where |W|^2 <= fst b / snd b *)
+Definition flow_bound (m : tableau) (h h_den : Z) (steps : nat) (g : slope) (p : layer_proof) (b : Z * Z) : option (Z * Z) :=
+  if check_slope g && Z.leb 0 h then
+    match p with
+    | Circle _ kn kd =>
+        if circle_z (t_A m) (t_b m) (t_d m) kn kd && Z.leb (h * kn * fst b) (2 * kd * h_den * snd b) then Some (1, 1) else None
+    | Stretch _ => if is_euler m && Nat.eqb steps 1 then Some (stretch (h * fst b) (h_den * snd b)) else None
+    | _ => None
+    end
+  else None.
+
 Definition check_layer (l : layer) (s : shape) (p : layer_proof) : option (Z * Z) :=
   if layer_fits l s then
     match l, p with
@@ -101,14 +119,8 @@ Definition check_layer (l : layer) (s : shape) (p : layer_proof) : option (Z * Z
     | Activation g, Nothing | Partial _ _ g, Nothing => Some (slope_bound g)
     | Clip _ _ _, Nothing | Sort _, Nothing => Some (1, 1)
     | Normalize mean d deviation e, Nothing => let m := least deviation in Some (e * e, m * m)
-    | Flow m h h_den steps (Gradient l g), Circle p kn kd =>
-        match norm_bound l s p with
-        | Some (a, b) =>
-            if check_slope g && circle_z (t_A m) (t_b m) (t_d m) kn kd && Z.leb 0 h &&
-               Z.leb (h * kn * a) (2 * kd * h_den * b)
-            then Some (1, 1) else None
-        | None => None
-        end
+    | Flow m h h_den steps (Gradient l g), Circle q _ _ | Flow m h h_den steps (Gradient l g), Stretch q =>
+        match norm_bound l s q with Some b => flow_bound m h h_den steps g p b | None => None end
     | _, _ => None
     end
   else None.

@@ -28,4 +28,4 @@ Extract Constant Nat.modulo => "(fun a b -> if b = 0 then a else a mod b)".
 Extraction Language OCaml.
 Extraction "checker/kernel.ml"
   layers_out layer_fits block_fits linear_fits bounds_block bounds_blocks blocks_product lipschitz_holds logits class_of margin_holds enclose_logits margin_within
-  blocks_out is_euler is_described check_slope facts_blocks bounds_of executed_logits executed_holds binary32 binary64.
+  blocks_out is_euler facts_blocks bounds_of executed_logits executed_holds binary32 binary64.

@@ -66,19 +66,20 @@ Lemma tap_sum_ge0 ts j : all (fun t => Z.leb 0 t.2) ts -> Z.leb 0 (tap_sum ts j)
 Proof. elim: ts => //= t ts IH /andP [h /IH]; move: h; case: (Nat.eqb _ _); lia. Qed.
 
 Lemma tap_sum_ones ts j : Z.leb 0 (tap_sum (ones ts) j).
-Proof. by apply: tap_sum_ge0; rewrite /ones map_listE all_map; apply/allP. Qed.
+Proof. by apply: tap_sum_ge0; rewrite /ones map_listE all_map; apply/allP => t _ /=; case: (Z.eqb _ _). Qed.
 
 Lemma tap_sum_absent ts j : Z.leb (tap_sum (ones ts) j) 0 -> tap_sum ts j = Z0.
 Proof.
-elim: ts => //= t ts IH; have := tap_sum_ones ts j; case: (Nat.eqb _ _) => /=; rewrite ?Z.add_0_l; first lia.
-by move=> _; exact: IH.
+elim: ts => //= t ts IH; have := tap_sum_ones ts j; case: (Nat.eqb _ _) => /=; rewrite ?Z.add_0_l; last by move=> _; exact: IH.
+by case: (Z.eqb_spec t.2 0) => [->|_]; rewrite ?Z.add_0_l; [move=> _; exact: IH | lia].
 Qed.
 
 Lemma tap_sum_square ts j : Z.leb (tap_sum (ones ts) j) 1 ->
   Z.mul (tap_sum ts j) (tap_sum ts j) = tap_sum [seq (t.1, Z.mul t.2 t.2) | t <- ts] j.
 Proof.
 elim: ts => //= t ts IH; have := tap_sum_ones ts j; case: (Nat.eqb _ _) => /=; rewrite ?Z.add_0_l; last by move=> _; exact: IH.
-move=> h0 h1; have h2 : Z.leb (tap_sum (ones ts) j) 0 by lia.
+case: (Z.eqb_spec t.2 0) => [->|_] h0 h1; first by rewrite Z.mul_0_l !Z.add_0_l in h1 *; exact: IH.
+have h2 : Z.leb (tap_sum (ones ts) j) 0 by lia.
 by rewrite -IH ?(tap_sum_absent h2) ?Z.add_0_r //; lia.
 Qed.
 
@@ -288,7 +289,7 @@ Lemma window_count_one n : (0 < n)%N -> window_count n 1 1 0 = n.
 Proof. by rewrite /window_count PeanoNat.Nat.div_1_r => h; lia. Qed.
 
 Lemma pointwise_entry c h w ks i j (P := (h * w)%N) : (0 < h)%N -> (0 < w)%N ->
-  tap_sum (taps (Conv 1 1 1 0 ks) (Image c h w) i) j =
+  tap_sum (taps (Conv 1 1 1 1 0 ks) (Image c h w) i) j =
   if (i %% P == j %% P)%N then nth Z0 (nth [::] ks (i %/ P)) (j %/ P) else Z0.
 Proof.
 move=> h0 w0; have P0 : (0 < P)%N by rewrite muln_gt0 h0.
@@ -330,7 +331,7 @@ have sq z : Z.ltb 0 z -> Z.ltb 0 (Z.mul z z) by move=> hz; apply/Z.ltb_lt/Z.mul_
 have sq2 z : Z.ltb 0 z -> Z.ltb 0 (Z.mul (Z.mul z (linear_den l s)) (Z.mul z (linear_den l s))).
   by move=> hz; apply: sq; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
 move: dp sq2; move: fits => /andP [_]; rewrite /matrix /linear_out.
-case: (op l) => // x y t q ks; case: s => // c h w fit dp sq2; case ok: (_ && _) => // -[<- <-].
+case: (op l) => // x y t1 t2 q ks; case: s => // c h w fit dp sq2; case ok: (_ && _) => // -[<- <-].
 - move: ok => /andP [/andP [/andP [/andP [f0 k0] fits1] fits2] ok]; split=> // [|v]; first exact: sq2.
   by rewrite zcD; apply: scaled_bound => //; apply: (convolution_bound v fit fits1 fits2 ok).
 - move: ok => /andP [/andP [/andP [/andP [/andP [/andP [f0 k0] _] _] fits1] fits2] ok]; split=> // [|v]; first exact: sq2.
@@ -367,17 +368,17 @@ have sparse : norm_rows (op l) s = List.map (fun i => to_list (len s) (scatter (
   move=> e1 e2; apply: (plain _ w1 w2 _ e1); last by rewrite /norm_columns e2.
   by move=> i j hi hj; rewrite w3 // entry_taps.
 case point: (is_pointwise (op l)); last first.
-  move: sparse; rewrite /norm_rows point; case o: (op l) => [n rows|x y t q ks|k||k|k|||x y t q ks|circ ms|fs] sparse; try exact: sparse.
+  move: sparse; rewrite /norm_rows point; case o: (op l) => [n rows|x y t1 t2 q ks|k||k|k|||x y t1 t2 q ks|circ ms|fs] sparse; try exact: sparse.
   apply: (plain rows); rewrite /norm_columns /linear_out ?point ?o //.
   move: fit; rewrite o; case: (s) => //= m /andP []; rewrite nat_eqE => /eqP ->; rewrite forallbE.
   by rewrite (eq_all (fun r => nat_eqE (length r) n)).
-move: point fit hn; rewrite /norm_rows /norm_columns /linear_out /entry_of; case o: (op l) => [//|x y t q ks|//|//|//|//|//|//|//|//|//].
+move: point fit hn; rewrite /norm_rows /norm_columns /linear_out /entry_of; case o: (op l) => [//|x y t1 t2 q ks|//|//|//|//|//|//|//|//|//].
 case: s fits dp d0 w1 w2 w3 plain sparse => // c h w fits dp d0 _ _ _ _ _ point.
-have : [&& Nat.eqb x 1 && Nat.eqb y 1 && Nat.eqb t 1 & Nat.eqb q 0] := point.
-move=> /andP [/andP [/andP []]]; rewrite !nat_eqE => /eqP ? /eqP ? /eqP ? /eqP ?; subst x y t q.
-move=> fit' hn; have : Nat.ltb 0 1 && Nat.ltb 0 1 && Nat.ltb 0 1 && Nat.leb 1 (Nat.add h (Nat.mul 2 0)) &&
+have : [&& Nat.eqb x 1 && Nat.eqb y 1 && Nat.eqb t1 1 && Nat.eqb t2 1 & Nat.eqb q 0] := point.
+move=> /andP [/andP [/andP [/andP []]]]; rewrite !nat_eqE => /eqP ? /eqP ? /eqP ? /eqP ? /eqP ?; subst x y t1 t2 q.
+move=> fit' hn; have : Nat.ltb 0 1 && Nat.ltb 0 1 && Nat.ltb 0 1 && Nat.ltb 0 1 && Nat.leb 1 (Nat.add h (Nat.mul 2 0)) &&
   Nat.leb 1 (Nat.add w (Nat.mul 2 0)) && forallb (fun r => Nat.eqb (length r) (Nat.mul c (Nat.mul 1 1))) ks := fit'.
-rewrite forallbE -!andbA => /and5P [_ _ _ h0 /andP [w0 hk]].
+rewrite forallbE -!andbA => /and5P [_ _ _ _ /and3P [h0 w0 hk]].
 have {}h0 : (0 < h)%N by move: h0; lia.
 have {}w0 : (0 < w)%N by move: w0; lia.
 have hk' : all (fun r => size r == c) ks.
@@ -390,7 +391,7 @@ rewrite (_ : len (Image c h w) = (c * (h * w))%N) //.
 have -> : pointwise (h * w) (fun i j => over F (linear_den l (Image c h w)) (nth Z0 (nth [::] ks i) j)) (size ks * (h * w)) (c * (h * w)) =
   of_fun (fun i j => if (i %% (h * w) == j %% (h * w))%N then over F (linear_den l (Image c h w)) (nth Z0 (nth [::] ks (i %/ (h * w))) (j %/ (h * w))) else 0) _ _.
   by apply/matrixP => i j; rewrite !mxE.
-apply: opbound_ext => i j _ _; rewrite -[operator_entry _ _ _ _]/(tap_sum (taps (Conv 1 1 1 0 ks) (Image c h w) i) j) pointwise_entry //.
+apply: opbound_ext => i j _ _; rewrite -[operator_entry _ _ _ _]/(tap_sum (taps (Conv 1 1 1 1 0 ks) (Image c h w) i) j) pointwise_entry //.
 by case: ifP => // _; rewrite /over zc0 mul0r.
 Qed.
 End Norm.

@@ -12,7 +12,7 @@ From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
 From mathcomp Require Import ring.
 Require Import euclidean slope gradient_step circle_contractivity operator_norm margin windows.
-Require Import integer_core integer_sound integer_packed network_core network_sound network_value phases convolution_sound witness_core witness_norm.
+Require Import integer_core integer_sound integer_packed network_core network_sound network_value phases sorting_sound convolution_sound witness_core witness_norm.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Import GRing.Theory Num.Theory Order.TTheory.
 Local Open Scope ring_scope.
@@ -110,93 +110,6 @@ have largest (p q c : F) : (Num.max p c - Num.max q c) ^+ 2 <= (p - q) ^+ 2.
 by rewrite /clip maxC [Num.max low (Num.min v high)]maxC; apply: le_trans (largest _ _ _) (least _ _ _).
 Qed.
 
-(* Sorting. *)
-Definition gap (s t : seq F) : F := \sum_(p <- zip s t) (p.1 - p.2) ^+ 2.
-Lemma gap_cons u v s t : gap (u :: s) (v :: t) = (u - v) ^+ 2 + gap s t.
-Proof. by rewrite /gap /= big_cons. Qed.
-
-Lemma insert_head u (l : seq F) : path <=%R u l -> insert_F u l = u :: l.
-Proof. by case: l => //= v l /andP [-> _]. Qed.
-
-Lemma gap_insert a b (s t : seq F) : size s = size t -> sorted <=%R s -> sorted <=%R t ->
-  gap (insert_F a s) (insert_F b t) <= (a - b) ^+ 2 + gap s t.
-Proof.
-have crossed (p q r w : F) : p <= q -> r <= w -> (p - r) ^+ 2 + (q - w) ^+ 2 <= (p - w) ^+ 2 + (q - r) ^+ 2.
-  move=> pq rw; rewrite -subr_ge0 (_ : _ - _ = 2%:R * ((q - p) * (w - r))); last by ring.
-  by rewrite mulr_ge0 ?ler0n // mulr_ge0 // subr_ge0.
-elim: s t a b => [|u s IH] [|v t] a b //=; first by rewrite gap_cons.
-move=> [st] hs ht; have ss := path_sorted hs; have tt := path_sorted ht.
-case: (leP a u) => au; case: (leP b v) => bv; rewrite !gap_cons //.
-- have := IH t u b st ss tt; rewrite (insert_head hs) => h.
-  apply: le_trans (ler_add (lexx _) h) _; rewrite !addrA ler_add2r.
-  by have := crossed a u v b au (ltW bv).
-- have := IH t a v st ss tt; rewrite (insert_head ht) => h.
-  apply: le_trans (ler_add (lexx _) h) _; rewrite !addrA ler_add2r.
-  by have := crossed u a b v (ltW au) bv; rewrite addrC [X in _ <= X]addrC.
-- by rewrite addrCA; apply: ler_add => //; apply: IH.
-Qed.
-
-Lemma size_insert_F u (l : seq F) : size (insert_F u l) = (size l).+1.
-Proof. by have := perm_size (perm_insert u l). Qed.
-Lemma size_sort_F (l : seq F) : size (sort_F l) = size l.
-Proof. by elim: l => //= u l IH; rewrite size_insert_F IH. Qed.
-Lemma sorted_sort_F (l : seq F) : sorted <=%R (sort_F l).
-Proof. by elim: l => //= u l IH; apply: sorted_insert. Qed.
-
-Lemma gap_sort (s t : seq F) : size s = size t -> gap (sort <=%R s) (sort <=%R t) <= gap s t.
-Proof.
-rewrite !sort_F_sort; elim: s t => [|u s IH] [|v t] //= [st]; rewrite gap_cons.
-apply: le_trans (gap_insert _ _ _ _ _) _; rewrite ?size_sort_F ?sorted_sort_F //.
-by rewrite ler_add2l IH.
-Qed.
-
-Lemma gapE (s t : seq F) n : size s = n -> size t = n -> gap s t = \sum_(i < n) (nth 0 s i - nth 0 t i) ^+ 2.
-Proof.
-move=> ss st; rewrite /gap (big_nth (0, 0)) size_zip ss st minnn big_mkord; apply: eq_bigr => i _.
-by rewrite nth_zip ?ss ?st.
-Qed.
-
-Lemma sort_lipschitz group s : layer_fits (Sort group) s -> forall x x' : 'cV[F]_(len s),
-  sqn (sorted_groups group x - sorted_groups group x') <= sqn (x - x').
-Proof.
-move=> /= /andP [/andP [g0 p0] hu] x x'.
-have g1 : (0 < group)%N by move: g0; clear; lia.
-have p1 : (0 < points s)%N by move: p0; clear; lia.
-have [q eq] : exists q, units s = (q * group)%N.
-  move: hu; rewrite nat_eqE => /eqP hu; exists (Nat.div (units s) group).
-  by have := PeanoNat.Nat.div_mod (units s) group; rewrite hu -multE; move: g1; clear; lia.
-have e : len s = (q * (group * points s))%N by rewrite mulnA -eq; case: (s) => [n|c a b] /=; rewrite ?muln1.
-pose P := points s; pose place G r v := (G * (group * P) + (r * P + v))%N.
-have parts G r v : (r < group)%N -> (v < P)%N ->
-    [/\ Nat.div (place G r v) P = (G * group + r)%N, Nat.div (Nat.div (place G r v) P) group = G,
-      Nat.modulo (Nat.div (place G r v) P) group = r & Nat.modulo (place G r v) P = v].
-  move=> hr hv; have [h1 h2 h3] := parts3 G hr hv.
-  have e1 : (place G r v %/ P = G * group + r)%N by rewrite /place mulnA addnA -mulnDl divnMDl // divn_small // addn0.
-  rewrite !div_of_nat // !mod_of_nat // e1; split=> //; first by rewrite divnMDl // divn_small // addn0.
-  by rewrite modnMDl modn_small.
-have square (u v : 'cV[F]_(len s)) : sqn (u - v) = \sum_(m < q * (group * P)) (at_place u m - at_place v m) ^+ 2.
-  rewrite /sqn /dot -(big_mkord xpredT (fun m => (at_place u m - at_place v m) ^+ 2)) -e big_mkord.
-  by apply: eq_bigr => i _; rewrite !mxE /at_place (insubT (fun k => (k < len s)%N) (ltn_ord i)) -expr2; congr ((u _ _ - v _ _) ^+ 2); apply: val_inj.
-have split3' (f : nat -> F) : \sum_(m < q * (group * P)) f m = \sum_(G < q) \sum_(v < P) \sum_(r < group) f (place G r v).
-  by rewrite (@split3 F q group P (fun G r v => f (place G r v)) f) //; apply: eq_bigr => G _; rewrite exchange_big.
-rewrite !square (split3' (fun m => (at_place (sorted_groups group x) m - at_place (sorted_groups group x') m) ^+ 2)).
-rewrite (split3' (fun m => (at_place x m - at_place x' m) ^+ 2)); apply: ler_sum => G _; apply: ler_sum => v _.
-pose L (z : 'cV[F]_(len s)) := [seq at_place z (place G j v) | j <- iota 0 group].
-have sL z : size (L z) = group by rewrite size_map size_iota.
-have val z (r : 'I_group) : at_place (sorted_groups group z) (place G r v) = nth 0 (sort <=%R (L z)) r.
-  have hm : (place G r v < len s)%N.
-    rewrite e /place (leq_trans (_ : _ < G.+1 * (group * P))%N) ?leq_mul2r ?ltn_ord ?orbT // mulSn addnC ltn_add2r.
-    by rewrite (leq_trans (_ : _ < r.+1 * P)%N) ?leq_mul2r ?ltn_ord ?orbT // mulSn addnC ltn_add2r.
-  rewrite /at_place (insubT (fun k => (k < len s)%N) hm) mxE /=.
-  have [e1 e2 e3 e4] := parts G r v (ltn_ord r) (ltn_ord v); rewrite -/P e3; congr (nth 0 (sort _ _) _).
-  rewrite /group_places map_listE seqE -map_comp; apply: eq_map => j /=; congr (at_place z _).
-  by rewrite -/P e2 e4 /place mulnA addnA -mulnDl.
-have plain z (r : 'I_group) : at_place z (place G r v) = nth 0 (L z) r by rewrite (nth_map 0%N) ?size_iota // nth_iota.
-under eq_bigr => r _ do rewrite !val.
-under [X in _ <= X]eq_bigr => r _ do rewrite !plain.
-by rewrite -!gapE ?size_sort ?sL //; apply: gap_sort; rewrite !sL.
-Qed.
-
 Lemma steps_nonexpansive n (R : 'cV[F]_n -> 'cV[F]_n -> Prop) k :
   (forall x y x' y', R x y -> R x' y' -> sqn (y - y') <= sqn (x - x')) ->
   forall x y x' y', steps_of R k x y -> steps_of R k x' y' -> sqn (y - y') <= sqn (x - x').
@@ -233,13 +146,55 @@ rewrite invf_div exprMn expr_div_n mulrC; apply: ler_wpmul2r; first exact: sqr_g
 rewrite ler_pmul2l ?exprn_gt0 // lef_pinv ?posrE ?exprn_gt0 //; apply: square_le => //; exact: ltW.
 Qed.
 
+(* One step of Euler's method. *)
+Lemma euler_step t h h_den n (f : 'cV[F]_n -> 'cV[F]_n) x z : is_euler t -> Z.ltb 0 (t_d t) -> step_of t h h_den f x z ->
+  z = x + over h_den h *: f x.
+Proof.
+case: t => A b d; rewrite /is_euler /=; case: A => [//|row A]; case: row => [//|a row]; case: row => [|a' row]; case: A => [|row' A] //.
+case: b => [//|b bs]; case: bs => [|b' bs] // /andP [/zc_eq -> /zc_eq ->] d0 [X [/(_ ord0)]].
+rewrite big_ord1 big_ord1 mxE /= /over zc0 mul0r scale0r scaler0 addr0 => -> ->.
+by rewrite /tableau_b /= /over divff ?zc_nz // scale1r.
+Qed.
+
+Lemma stretch_sound t h h_den k l g s c q : Z.ltb 0 h_den -> Z.ltb 0 (t_d t) -> check_slope g -> Z.leb 0 h -> Z.leb 0 c -> Z.ltb 0 q ->
+  opbound (matrix F l s) (zc c / zc q) -> is_euler t -> Nat.eqb k 1 ->
+  let b := stretch (Z.mul h c) (Z.mul h_den q) in
+  [/\ Z.leb 0 b.1, Z.ltb 0 b.2 & forall (x x' : 'cV[F]_(len s)) y y', @layer_means F (Flow t h h_den k (Gradient l g)) s x y ->
+    @layer_means F (Flow t h h_den k (Gradient l g)) s x' y' -> sqn (y - y') <= zc b.1 / zc b.2 * sqn (x - x')].
+Proof.
+move=> hd td hg h0 c0 q0 hw et; rewrite nat_eqE => /eqP -> /=; set m := max_z _ _.
+have dq : Z.ltb 0 (Z.mul h_den q) by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
+split; [exact/Z.leb_le/Z.square_nonneg | by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt | ].
+move=> x x' y y' [z [hz ->]] [z' [hz' ->]]; rewrite (euler_step et td hz) (euler_step et td hz').
+have [a0 a1 hs] := slope_sound hg.
+have [_ lip] := @step_interval F _ _ (matrix F l s) (bias_of F l s) (fun _ => leaky g) _ 1 _ 0 (over h_den h) a0 a1 (fun _ => hs) hw (oplower0 _).
+apply: le_trans (lip _ _) _; apply: ler_wpmul2r; first exact: sqn_ge0.
+have hp := zc_gt0 F hd; have qp := zc_gt0 F q0; have dp := zc_gt0 F dq.
+have [m1 m2] : Z.leb (Z.mul h_den q) m /\ Z.leb (Z.sub (Z.mul h c) (Z.mul h_den q)) m.
+  by split; apply/Z.leb_le; [apply: max_z_l | apply: max_z_r].
+have -> : zc (Z.mul m m) / zc (Z.mul (Z.mul h_den q) (Z.mul h_den q)) = (zc m / zc (Z.mul h_den q)) ^+ 2.
+  by rewrite !zcM expr2 mulf_div.
+have M1 : 1 <= zc m / zc (Z.mul h_den q) by rewrite ler_pdivl_mulr // mul1r zc_le.
+have M0 : 0 <= zc m / zc (Z.mul h_den q) by apply: le_trans M1.
+have e : over h_den h * (1 * (zc c / zc q)) = zc (Z.mul h c) / zc (Z.mul h_den q).
+  by rewrite mul1r /over mulf_div !zcM.
+have t0 : 0 <= zc (Z.mul h c) / zc (Z.mul h_den q).
+  by rewrite divr_ge0 ?(ltW dp) // zcM mulr_ge0 ?zc_ge0.
+have M2 : zc (Z.mul h c) / zc (Z.mul h_den q) - 1 <= zc m / zc (Z.mul h_den q).
+  by rewrite ler_pdivl_mulr // mulrBl mul1r divfK ?lt0r_neq0 // -zcB zc_le.
+apply: square_le; first by rewrite le_maxr normr_ge0.
+rewrite !mulr0 subr0 normr1 e le_maxl M1 /= ler_norml; apply/andP; split.
+- by rewrite -subr_ge0 opprK; move: M2; rewrite -subr_ge0; congr (0 <= _); ring.
+- by apply: le_trans M1; rewrite ler_subl_addr ler_addl.
+Qed.
+
 Theorem layer_sound l s p a b : check_layer l s p = Some (a, b) ->
   [/\ Z.leb 0 a, Z.ltb 0 b & forall (x x' : 'cV[F]_(len s)) y y', @layer_means F l s x y -> @layer_means F l s x' y' ->
       sqn (y - y') <= zc a / zc b * sqn (x - x')].
 Proof.
 have one : zc 1 / zc 1 = 1 by rewrite divff // oner_eq0.
 rewrite /check_layer; case fits: (layer_fits l s) => //; case: l fits => [l|g|mean d dev e|m h h_den k [l g|l g v]|from upto g|low high e|k] fits //.
-- case: p => [|p|p kn kd] // /norm_bound_sound -/(_ F) [h1 h2 h3]; split=> // x x' y y' -> ->.
+- case: p => [|p|p kn kd|p] // /norm_bound_sound -/(_ F) [h1 h2 h3]; split=> // x x' y y' -> ->.
   by rewrite /linear_map opprD addrACA subrr addr0 -mulmxBr.
 - case: p => // -[<- <-]; have [a0 b0 _ h] := slope_bound_sound fits; split=> // x x' y y' -> ->.
   by apply: by_each => i; rewrite !mxE.
@@ -247,9 +202,11 @@ rewrite /check_layer; case fits: (layer_fits l s) => //; case: l fits => [l|g|me
     move: fits => /=; rewrite !forallbE -!andbA => /and5P [_ _ hd _ _].
     by have [m0 _] := least_sound hd; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
   by move=> x x' y y' -> ->; apply: normalize_lipschitz.
-- case: p => [|p|p kn kd] //; case hn: (norm_bound l s p) => [[c q]|] //.
-  case ok: (_ && _) => // -[<- <-]; move: ok => /andP [/andP [/andP [hg hc] h0] hh].
-  have [c0 q0 hw] := norm_bound_sound F hn; have [a0 a1 hs] := slope_sound hg.
+- case: p => [|p|p kn kd|p] //; case hn: (norm_bound l s p) => [[c q]|] //; have [c0 q0 hw] := norm_bound_sound F hn;
+    rewrite /flow_bound; case hg0: (_ && _) => //; move: hg0 => /andP [hg h0]; case ok: (_ && _) => //; last first.
+    move: fits ok => /= /andP [/andP [/andP [_ hd] td] _] /andP [et k1] [<- <-].
+    exact: stretch_sound hd td hg h0 c0 q0 hw et k1.
+  move: ok => /andP [hc hh] [<- <-]; have [a0 a1 hs] := slope_sound hg.
   split=> // x x' y y' hy hy'; rewrite one mul1r; apply: steps_nonexpansive hy hy' => u v u' v' [X hX] [Y hY].
   have [k0 b0 psd] := circle_sound F hc.
   move: fits => /andP [/andP [/andP [_ hd] _] _].

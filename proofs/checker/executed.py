@@ -71,14 +71,18 @@ class Program(Network):
             a, b = (h, w) if kind == "global_avg_pool" else (layer["size"],) * 2
             mean = lambda d, i, j: self.total(self.round(x[(d * h + i * a + u) * w + j * b + v] / (a * b)) for u in range(a) for v in range(b))
             return [mean(d, i, j) for d in range(c) for i in range(h // a) for j in range(w // b)]
-        if kind == "mean":
+        if kind == "channel_affine":
+            p, scale = math.prod(shape[1:]), self.tensor(layer["scale"])[0]
+            y = [self.round(scale[i // p] * v) for i, v in enumerate(x)]
+            return [self.round(v + self.tensor(layer["shift"])[0][i // p]) for i, v in enumerate(y)] if layer.get("shift") else y
+        if kind in ("mean", "sum"):
             values = []
             for branch in layer["branches"]:
                 z, s = x, shape
                 for inner in branch:
                     z, s = self.layer(inner, s, z), self.after(inner, s)
                 values.append(z)
-            return [self.round(self.total(v) / len(values)) for v in zip(*values)]
+            return [self.round(self.total(v) / (len(values) if kind == "mean" else 1)) for v in zip(*values)]
         if kind == "flow":
             h = self.round(layer["step"])
             for _ in range(layer["steps"]):

@@ -29,10 +29,12 @@ let same what written found =
     Printf.printf "the witness is about another %s, with the SHA-256 %s: REFUSED\n" what written
   end
 
-(* Layer i of the network, with the proof that the witness has for it: those of pools, reorderings and activations need none. *)
+(* Layer i of the network, with the proof that the witness has for it: those of pools, reorderings, activations and reflections need none. *)
 let with_proof proofs i l = match l, List.assoc_opt i proofs with
   | Affine { op = Dense _ | Conv _ | Circular _; _ }, None -> (l, Nothing)
   | Affine _, None -> (l, Norm Disjoint)
+  (* a reflection *)
+  | Flow _, None -> (l, Stretch Disjoint)
   | _, None -> (l, Nothing)
   | _, Some p -> (l, p)
 
@@ -44,13 +46,8 @@ let block_with_proof proofs i = function
 
 (* only to say which layer a claim about the program fails at *)
 let runs_known b =
-  let known = function
-    | Flow (m, _, _, _, Gradient (l, _)) -> is_euler m && is_described l.op
-    | Affine l -> is_described l.op
-    | Activation g -> check_slope g
-    | Normalize _ -> true
-    | Flow _ | Partial _ | Clip _ | Sort _ -> false in
-  match b with Single l -> known l | Mean branches -> List.for_all (List.for_all known) branches | Sum _ -> false
+  let known = function Flow (m, _, _, _, Gradient _) -> is_euler m | Flow _ -> false | _ -> true in
+  match b with Single l -> known l | Mean branches | Sum branches -> List.for_all (List.for_all known) branches
 
 let class_name i = function
   | Some label -> Printf.sprintf "class %d (label %s)" i (Z.to_string label)

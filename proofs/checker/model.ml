@@ -102,11 +102,11 @@ let build (file : Tensors.file) =
       let (shape, weight) = tensor (text "weight" (need found "weight")) 4 in
       let size = List.nth shape in
       let outputs = size 0 and channels = size 1 and taps = (size 2, size 3) in
-      let stride = option found "stride" 1 (side "stride") in
+      let (t1, t2) = option found "stride" (1, 1) (pair "stride") in
       let (d1, d2) = option found "dilation" (1, 1) (pair "dilation") and groups = option found "groups" 1 (natural "groups") in
       let spread d k = d * (k - 1) + 1 in
       let same d k = if d * (k - 1) land 1 = 1 then bad "this kernel would need more points on one side than on the other"; d * (k - 1) / 2 in
-      if List.exists (fun n -> n > 1 lsl 12) [ stride; d1; d2; groups; fst taps; snd taps ] then bad "a convolution that is too large";
+      if List.exists (fun n -> n > 1 lsl 12) [ t1; t2; d1; d2; groups; fst taps; snd taps ] then bad "a convolution that is too large";
       if List.mem 0 [ outputs; channels; fst taps; snd taps; d1; d2; groups ] || outputs mod groups <> 0 then bad "a convolution of no size";
       let (p1, p2) = match get found "padding" with
         | Some (Json.String "same") -> (same d1 (fst taps), same d2 (snd taps))
@@ -120,7 +120,7 @@ let build (file : Tensors.file) =
         let v = k mod snd taps and u = k / snd taps mod fst taps and pair = k / (fst taps * snd taps) in
         let o = pair / channels and c = pair mod channels + pair / channels / (outputs / groups) * channels in
         full.(((o * inputs + c) * a + u * d1 + p - p1) * b + v * d2 + p - p2) <- w) weight;
-      let op w = if around && p > 0 then Circular (a, b, stride, p, w) else Conv (a, b, stride, p, w) in
+      let op w = if around && p > 0 then Circular (a, b, t1, t2, p, w) else Conv (a, b, t1, t2, p, w) in
       Some (linear op outputs (inputs * a * b) full (bias found outputs))
     | "avg_pool" ->
       let found = fields "a pool" ~required:[ "type"; "size" ] ~optional:[ "stride" ] v in
@@ -214,7 +214,25 @@ let build (file : Tensors.file) =
     | "sort" ->
       let found = fields "a layer" ~required:[ "type"; "group" ] ~optional:[] v in
       Known (Sort (natural "a group" (need found "group")))
-    | "householder" | "equilibrium" as name -> Unknown ("a layer of the type " ^ name)
+    | "householder" ->
+      (* z - 2 v min(v^T z, 0) for each group is z + 2 v relu(-v^T z): a step of length 2 of the gradient field of W = -v^T *)
+      let found = fields "a layer" ~required:[ "type"; "vector" ] ~optional:[] v in
+      let name = text "vector" (need found "vector") in
+      let (axes, vector) = tensor name (List.length (Tensors.find file name).shape) in
+      let units = match shape with Features n -> n | Image (c, _, _) -> c in
+      let (groups, size) = match axes with
+        | [ size ] when size > 0 && units mod size = 0 -> (units / size, size)
+        | [ groups; size ] when size > 0 && units mod size = 0 && groups = units / size -> (groups, size)
+        | _ -> bad "its vector does not fit %d channels or features" units in
+      if Tensors.product "the groups" [ groups; units ] > 1 lsl 26 then bad "too many groups";
+      let row g = Array.init units (fun i ->
+        if i / size <> g then (0, 0) else let (m, e) = vector.(i mod Array.length vector) in (-m, e)) in
+      let e = Tensors.scale_of [ vector ] in
+      let rows = List.init groups (fun g -> over e (row g)) in
+      let op = match shape with Features n -> Dense (n, rows) | Image _ -> Conv (1, 1, 1, 1, 0, rows) in
+      let euler = Option.get (Methods.by_name "euler") and relu = { slope_num = Z.zero; slope_den = Z.one } in
+      Known (Flow (euler, Z.of_int 2, Z.one, 1, Gradient ({ op; den = Z.shift_left Z.one e; bias = [] }, relu)))
+    | "equilibrium" as name -> Unknown ("a layer of the type " ^ name)
     | "mirror" -> ignore (fields "a layer" ~required:[ "type" ] ~optional:[] v); Known (Affine { one with op = Mirror })
     | "flatten" -> ignore (fields "a layer" ~required:[ "type" ] ~optional:[] v); Known (Affine one)
     | "pad_channels" | "first_channels" ->

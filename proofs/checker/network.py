@@ -70,11 +70,21 @@ class Network:
             return [e * (k - 1) // 2 for e, k in zip(d, self.tensors[spec["weight"]][1][2:])]
         return p if isinstance(p, list) else [p, p]
 
+    # what a program rounds, and how it adds
+    def round(self, x):
+        return x
+
+    def total(self, terms):
+        return sum(terms)
+
+    def strides(self, spec):
+        s = spec.get("stride", 1)
+        return s if isinstance(s, list) else [s, s]
+
     def windows(self, spec, shape):
         """The numbers of outputs along each axis."""
-        d, s = spec.get("dilation", [1, 1]), spec.get("stride", 1)
-        axes = zip(shape[1:], self.tensors[spec["weight"]][1][2:], self.padding(spec), d)
-        return [(n + 2 * p - e * (k - 1) - 1) // s + 1 for n, k, p, e in axes]
+        axes = zip(shape[1:], self.tensors[spec["weight"]][1][2:], self.padding(spec), spec.get("dilation", [1, 1]), self.strides(spec))
+        return [(n + 2 * p - e * (k - 1) - 1) // s + 1 for n, k, p, e, s in axes]
 
     def shapes(self):
         """The shape that goes into each layer, and the one that comes out of the last."""
@@ -126,7 +136,7 @@ class Network:
         return self.convolution(spec, shape, lambda at, value: value * x[at], w, size, b)
 
     def convolution(self, spec, shape, read, w, size, b):
-        (_, h, width), s, (p, p2), d = shape, spec.get("stride", 1), self.padding(spec), spec.get("dilation", [1, 1])
+        (_, h, width), (s, s2), (p, p2), d = shape, self.strides(spec), self.padding(spec), spec.get("dilation", [1, 1])
         (rows, columns), y = self.windows(spec, shape), []
         for o in range(size[0]):
             first = o // (size[0] // spec.get("groups", 1)) * size[1]
@@ -136,7 +146,7 @@ class Network:
                     for c in range(size[1]):
                         for u in range(size[2]):
                             for v in range(size[3]):
-                                r, q = s * i + d[0] * u - p, s * j + d[1] * v - p2
+                                r, q = s * i + d[0] * u - p, s2 * j + d[1] * v - p2
                                 if spec.get("padding_mode") == "circular":
                                     r, q = r % h, q % width
                                 if 0 <= r < h and 0 <= q < width:
@@ -184,6 +194,8 @@ class Network:
             p, k = math.prod(shape[1:]), layer["group"]
             groups = [[sorted(x[(g * k + j) * p + q] for j in range(k)) for q in range(p)] for g in range(shape[0] // k)]
             return [groups[u // k][q][u % k] for u in range(shape[0]) for q in range(p)]
+        if kind == "householder":
+            return self.reflected(layer, shape, x)
         if kind == "normalize":
             p = math.prod(shape[1:])
             return [(v - number(layer["mean"][i // p])) / number(layer["std"][i // p]) for i, v in enumerate(x)]
@@ -237,6 +249,20 @@ class Network:
                 x = moved(x, weights, ks)
             return x
         raise ValueError(kind)
+
+    def reflected(self, layer, shape, x):
+        """z - 2 v min(v^T z, 0) of groups of channels."""
+        v, axes = self.tensor(layer["vector"])
+        p, size, y = math.prod(shape[1:]), axes[-1], list(x)
+        for g in range(shape[0] // size):
+            for q in range(p):
+                places = [(g * size + i) * p + q for i in range(size)]
+                part = v[g * size % len(v) :][:size]
+                behind = self.total(self.round(a * x[i]) for a, i in zip(part, places))
+                if behind < 0:
+                    for a, i in zip(part, places):
+                        y[i] = self.round(x[i] - self.round(a * (behind + behind)))
+        return y
 
     def run(self, x, first=0, last=None):
         shapes = self.shapes()

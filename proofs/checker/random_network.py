@@ -41,27 +41,43 @@ def gram(matrix, scale, total):
     return words, Fraction(alpha + beta, unit)
 
 
-def torus(weight, size, shape, stride, padding, scale, total, twisted, extra, around=False):
+def spread(net, spec):
+    """A convolution as the checker reads it: one kernel for each pair of channels, with zeros between its taps, and around them where
+    the other axis has more padding; its size, and the padding of both axes."""
+    weight, (outputs, channels, ky, kx) = net.tensor(spec["weight"])
+    d, groups, paddings = spec.get("dilation", [1, 1]), spec.get("groups", 1), net.padding(spec)
+    p = max(paddings)
+    a, b = [e * (k - 1) + 1 + 2 * (p - q) for e, k, q in zip(d, (ky, kx), paddings)]
+    full = [net.number(0)] * (outputs * channels * groups * a * b)
+    for k, w in enumerate(weight):
+        pair, u, v = k // (ky * kx), k // kx % ky, k % kx
+        o, c = pair // channels, pair % channels + pair // channels // (outputs // groups) * channels
+        full[((o * channels * groups + c) * a + u * d[0] + p - paddings[0]) * b + v * d[1] + p - paddings[1]] = w
+    return full, (outputs, channels * groups, a, b), p
+
+
+def torus(weight, size, shape, strides, padding, scale, total, twisted, extra, around=False):
     """The same for a convolution on a torus, by the Cholesky factors at its frequencies; weight is over 2^scale.
 
-    One that goes around its image has no other torus, and twisted and extra do not count.
+    Extra are the points of the torus beyond those that it needs; one that goes around its image has no other torus, and twisted
+    and extra do not count.
     """
     twisted = (0, 0) if around else twisted
     (outputs, channels, ky, kx), (_, h, w) = size, shape
     fine = max(0, total - scale)
-    def points(n, k):
+    def points(n, k, stride, extra):
         if around:
             return n // stride
         lead, m = padding // stride, (n + 2 * padding - k) // stride + 1
         width, taps = (n + padding - 1) // stride - lead + 1, -(-k // stride)
         return max(lead + width, m + taps - 1 - lead, m, taps) + extra
-    n1, n2 = points(h, ky), points(w, kx)
+    (t1, t2), (n1, n2) = strides, [points(n, k, t, more) for n, k, t, more in zip((h, w), (ky, kx), strides, extra)]
     places = [(i, j) for i in range(n1) for j in range(n2)]
-    k = channels * stride * stride
+    k = channels * t1 * t2
     # v[column][output][place]
     def entry(q, o, i, j):
-        u, v = i * stride + q // stride % stride, j * stride + q % stride
-        c = q // (stride * stride)
+        u, v = i * t1 + q // t2 % t1, j * t2 + q % t2
+        c = q // (t1 * t2)
         return weight[((o * channels + c) * ky + u) * kx + v] << fine if u < ky and v < kx else 0
     v = [[[entry(q, o, i, j) for i, j in places] for o in range(outputs)] for q in range(k)]
     wave = lambda a, b, i, j: cmath.exp(1j * math.pi * ((2 * a + twisted[0]) * i / n1 + (2 * b + twisted[1]) * j / n2))
@@ -149,14 +165,16 @@ class Builder:
 
     def nonlinear(self, units):
         """A layer of functions, each of one coordinate or of a few; all of them in turn."""
-        if self.plain:
-            return dict(self.activation(), type="activation")
         group = max(k for k in (1, 2, 3) if units % k == 0)
+        if self.seed // 2 % 8 == 7 or (self.plain and self.extra is None and self.seed // 2 % 4 == 1):
+            return {"type": "householder", "vector": self.tensor(self.rng.choice([[group], [units // group, group]]), 0.8)}
+        if self.plain and self.extra != "functions":
+            return dict(self.activation(), type="activation")
         of_some = {"type": "activation", "function": "abs", "channels": [1, units]}
         return [{"type": "activation", "function": "leaky_relu", "slope": 0.125}, {"type": "sort", "group": group},
                 {"type": "activation", "function": "hardtanh", "min": -0.75, "max": 1.5}, {"type": "activation", "function": "abs"},
                 of_some, {"type": "activation", "function": "leaky_relu", "slope": 1.75},
-                {"type": "sort", "group": units}][self.seed // 2 % 7]
+                {"type": "sort", "group": units}][self.seed // 2 % 8]
 
     def residual(self, branch):
         """What comes in and a branch of it, added or averaged."""
@@ -244,14 +262,13 @@ def prove(b, net, layer, shape, name):
         at = [shape[0], 1, 1] if channels and net.padding(operator) == [0, 0] else shape
         matrix, scale = integers(net.columns(operator, at), net.tensor(operator["bias"])[0] if operator["bias"] else [])
         around = operator.get("padding_mode") == "circular" and net.padding(operator) != [0, 0]
-        fits = operator["type"] == "conv2d" and "groups" not in operator
-        fits = fits and (not around or [n * operator["stride"] for n in net.windows(operator, shape)] == shape[1:])
+        fits = operator["type"] == "conv2d" and (not around or [n * s for n, s in zip(net.windows(operator, shape), net.strides(operator))] == shape[1:])
         if fits and b.rng.random() < 0.6:
-            w, size = net.tensor(operator["weight"])
-            w = [int(x * 2**scale) for x in w]
             twisted = b.rng.choice([(0, 0), (0, 1), (1, 0), (1, 1)])
-            padding, extra = net.padding(operator)[0], b.rng.randrange(2)
-            proof, bound = torus(w, size, shape, operator["stride"], padding, scale, 24, twisted, extra, around)
+            extra = (b.rng.randrange(2),) * 2
+            w, size, padding = spread(net, operator)
+            w = [int(x * 2**scale) for x in w]
+            proof, bound = torus(w, size, shape, net.strides(operator), padding, scale, 24, twisted, extra, around)
         else:
             proof, bound = gram(matrix, scale, 24)
         if kind != "flow":
@@ -267,6 +284,10 @@ def prove(b, net, layer, shape, name):
         return [], Fraction(1, layer["size"] ** 2)
     if kind == "global_avg_pool":
         return [], Fraction(1, shape[1] * shape[2])
+    if kind == "householder":
+        v, axes = net.tensor(layer["vector"])
+        squared = max(sum(x * x for x in v[i : i + axes[-1]]) for i in range(0, len(v), axes[-1]))
+        return [], max(Fraction(1), 2 * squared - 1) ** 2
     if kind == "activation" and layer["function"] == "leaky_relu":
         return [], Fraction(max(1, layer["slope"])) ** 2
     return [], Fraction(1)
@@ -275,9 +296,10 @@ def prove(b, net, layer, shape, name):
 def files(seed, branches=True, plain=False, extra=None):
     """The bytes of a model and of samples, and the text of a witness whose claims are the best that the checker can prove.
 
-    A plain network has what the checker knows as executed alone, in one format, and of images one extra kind of layer."""
+    A plain network has one format and what the checker knows as executed alone: no flow by another method than Euler's.  It has functions
+    of all kinds and branches, or of images another kind of layer, where these are the extra."""
     b = Builder(seed)
-    b.branches, b.plain, b.extra = branches and not plain, plain, extra
+    b.branches, b.plain, b.extra = branches and (not plain or extra == "functions"), plain, extra
     if plain:
         b.dtypes = [["F32"], ["F64"]][seed % 2 ^ seed // 2 % 2]
     shape = layers(b, seed % 2 == 1)

@@ -24,7 +24,7 @@ for case in honest:
             seen.add((layer["function"], "channels" in layer))
         seen.add((operator["type"], operator.get("padding_mode") == "circular" and net.padding(operator) != [0, 0] or operator.get("mode") == "circular"))
 expected = {(kind, False) for kind in ("dense", "conv2d", "activation", "normalize", "channel_affine", "shift", "pad_channels",
-                                       "space_to_depth", "avg_pool", "global_avg_pool", "flatten", "sort", "sum", "mean", "relu", "leaky_relu",
+                                       "space_to_depth", "avg_pool", "global_avg_pool", "flatten", "sort", "householder", "sum", "mean", "relu", "leaky_relu",
                                        "identity", "abs", "hardtanh")} | {("conv2d", True), ("shift", True), ("abs", True)}
 assert seen == expected, seen ^ expected
 
@@ -109,8 +109,9 @@ for case in cases:
         changes.append({entry: str(w.number(entry) + 2**20)})
         layer, _ = net.at(k)
         spec = layer["field"]["operator"] if layer["type"] == "flow" else layer
-        if net.tensors[spec["weight"]][1][2] > spec["stride"]:  # else all frequencies are alike
-            changes += [{at + i: "periodic" if w.words[at + i] == "twisted" else "twisted"} for i in (3, 4) if w.number(at + i - 2) > 1]
+        for i in (3, 4):
+            if net.tensors[spec["weight"]][1][i - 1] > spec["stride"] and w.number(at + i - 2) > 1:  # else all frequencies are alike
+                changes.append({at + i: "periodic" if w.words[at + i] == "twisted" else "twisted"})
         for change in changes:
             words = list(w.words)
             for i, word in change.items():

@@ -1,14 +1,16 @@
 //! Claims about the network as it runs: what the verified checker knows of a program, and what is left of a gap for it.
 
 use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{FromPrimitive, ToPrimitive};
 
 use super::{integer::floor, unknown};
 use crate::{
     activation::Activation,
     error::Result,
-    model::{Conv2d, Field, Linear, Map},
+    model::{Field, Linear, Map, Model, Partial, Window},
     operator::Affine,
-    rigor::{Summation, torus::PaddingMode},
+    rigor::{Summation, Upper},
     scalar::Scalar,
     tableau::Tableau,
     tensor::Shape,
@@ -25,10 +27,14 @@ const CHARGE: u32 = 2;
 /// in any of the sums.
 ///
 /// # Errors
-/// [`crate::Error::NotProved`] for what the checker does not know as executed, such as flows of other fields or by other methods than
-/// Euler's, circular convolutions, and sums of branches.
-pub(super) fn summation<T: Scalar>(map: &Map, input: Shape, summation: Summation) -> Result<String> {
-    let depth = depth::<T>(map, input, summation)?;
+/// In the layer concerned: [`crate::Error::NotProved`] for what the checker does not know as executed, such as flows of other fields or
+/// by other methods than Euler's.
+pub(super) fn summation<T: Scalar>(model: &Model, summation: Summation) -> Result<String> {
+    let inputs = super::inputs(model)?;
+    let layers = model.map().layers().iter().zip(&inputs).enumerate();
+    let depth = layers
+        .map(|(i, (map, &input))| depth::<T>(map, input, summation).map_err(|e| e.in_layer(i.to_string())))
+        .try_fold(0, |largest, depth| depth.map(|depth| largest.max(depth)))?;
     Ok(match summation {
         Summation::Any => "summation any\n".into(),
         Summation::Declared => format!("summation {depth}\n"),
@@ -46,8 +52,10 @@ fn depth<T: Scalar>(map: &Map, input: Shape, summation: Summation) -> Result<usi
     };
     match map {
         Map::Chain(maps) => largest(maps, false),
-        Map::Mean(branches) => largest(branches, true),
+        Map::Mean(branches) | Map::Sum(branches) => largest(branches, true),
         Map::Linear(linear) => Ok(sums::<T>(linear, input, summation)?[0]),
+        // A product of a vector with a group, one by one.
+        Map::Householder(householder) => Ok(householder.groups(input)?[1]),
         Map::Flow(flow) if is_euler(&flow.method.tableau()?) => match &flow.fields[..] {
             [Field::Gradient { operator, weights: None, .. }] => {
                 Ok(sums::<T>(operator, input, summation)?.into_iter().max().unwrap_or(0))
@@ -55,9 +63,8 @@ fn depth<T: Scalar>(map: &Map, input: Shape, summation: Summation) -> Result<usi
             _ => Err(unknown("executed flow of such a field")),
         },
         Map::Flow(_) => Err(unknown("executed flow by another method than Euler's")),
-        // The identity is a leaky ReLU of slope 1.
-        Map::Activation(Activation::Identity {} | Activation::Relu {}) => Ok(0),
-        Map::Activation(Activation::LeakyRelu { slope }) if (0.0..=1.0).contains(slope) => Ok(0),
+        Map::Activation(function) | Map::Partial(Partial { function, .. }) if is_described(*function) => Ok(0),
+        Map::Window(Window::Sort { .. }) => Ok(0),
         other => Err(unknown(format!("executed layer of kind {}", other.kind()))),
     }
 }
@@ -67,21 +74,26 @@ fn is_euler(tableau: &Tableau) -> bool {
     tableau.is_explicit() && tableau.b().len() == 1
 }
 
-/// Returns whether a convolution reads what lies on the opposite side of the image.
-fn is_around(conv: &Conv2d, input: Shape) -> Result<bool> {
-    Ok(conv.padding_mode == PaddingMode::Circular && conv.axes(input)?.iter().any(|axis| axis.padding > 0))
+/// Returns whether a function is exact, or one product.
+fn is_described(function: Activation) -> bool {
+    use Activation::{Abs, Hardtanh, Identity, LeakyRelu, Relu};
+    matches!(function, Identity {} | Relu {} | Abs {} | LeakyRelu { .. } | Hardtanh { .. })
 }
 
 /// Returns the depths of the sums of `Wx + b` and of `Wᵀy`.
 fn sums<T: Scalar>(linear: &Linear, input: Shape, summation: Summation) -> Result<[usize; 2]> {
     match linear {
-        Linear::Conv2d(conv) if is_around(conv, input)? => return Err(unknown("executed circular convolution")),
-        Linear::Dense { .. } | Linear::Conv2d(_) | Linear::AvgPool(_) | Linear::GlobalAvgPool {} => {}
+        Linear::Dense { .. }
+        | Linear::Conv2d(_)
+        | Linear::AvgPool(_)
+        | Linear::GlobalAvgPool {}
+        | Linear::ChannelAffine { .. } => {}
         Linear::Normalize { .. }
         | Linear::Flatten {}
         | Linear::PadChannels { .. }
         | Linear::FirstChannels { .. }
         | Linear::SpaceToDepth { .. }
+        | Linear::Shift { .. }
         | Linear::Mirror {} => return Ok([0, 0]),
         other => return Err(unknown(format!("executed layer of kind {}", other.kind()))),
     }
@@ -91,9 +103,16 @@ fn sums<T: Scalar>(linear: &Linear, input: Shape, summation: Summation) -> Resul
     Ok([apply + usize::from(map.bias().is_some()), adjoint])
 }
 
+/// Returns how many times more a gap is charged with than this crate charges it with, whose constant of the features is given: the checker
+/// counts no flow as a contraction, so an error that this crate sees shrink stays as it is there.
+pub(super) fn charge(squared: &BigRational, features: Upper) -> BigInt {
+    let more = squared.to_f64().unwrap_or(f64::INFINITY).sqrt() / features.get();
+    BigInt::from(CHARGE) * BigInt::from_f64(more.ceil()).unwrap_or_default().max(1.into())
+}
+
 /// Returns a lower bound of a gap, in multiples of `2^-SCALE`, that the checker grants the program: `executed` is what this crate does.
-pub(super) fn granted(exact: f64, executed: f64) -> BigInt {
+pub(super) fn granted(exact: f64, executed: f64, charge: &BigInt) -> BigInt {
     let [exact, executed] = [exact, executed].map(|gap| floor(gap, SCALE));
     let lost = &exact - executed + 1;
-    exact - lost * CHARGE
+    exact - lost * charge
 }

@@ -35,6 +35,8 @@ pub(super) enum Known {
     Flow(GradientFlow),
     /// A function whose slope on the negative side has this size, which is larger than 1.
     Steep(f64),
+    /// Reflections of groups by vectors, one after the other in a row of this length.
+    Reflection(Vec<f64>, usize),
     /// The sum of branches of layers, none of which has branches, over a number: 1, or that of the branches.
     Branches(Vec<Vec<Known>>, usize),
 }
@@ -82,6 +84,7 @@ impl Known {
                 steep if steep > 1.0 => Self::Steep(steep),
                 _ => Self::Plain,
             },
+            Map::Householder(map) => Self::Reflection(map.vector.numbers(), map.groups(input)?[1]),
             Map::Flow(flow) => Self::Flow(GradientFlow::read(flow, input)?),
             Map::Mean(branches) => Self::branches(branches, branches.len(), input)?,
             Map::Sum(branches) => Self::branches(branches, 1, input)?,
@@ -126,6 +129,15 @@ impl Known {
             Self::Scale(largest) | Self::Steep(largest) => {
                 let scale = scale_of([largest]);
                 let factor = BigRational::new(scaled(*largest, scale.into()), BigInt::one() << scale);
+                Ok((String::new(), &factor * &factor))
+            }
+            Self::Reflection(vectors, size) => {
+                let scale = scale_of(vectors);
+                let square = |v: &[f64]| v.iter().map(|&x| scaled(x, scale.into()).pow(2)).sum::<BigInt>();
+                let longest = vectors.chunks(*size).map(square).max().unwrap_or_default();
+                // max(1, 2‖v‖² − 1)
+                let factor = BigRational::new(longest * 2, BigInt::one() << (2 * scale)) - BigRational::one();
+                let factor = factor.max(BigRational::one());
                 Ok((String::new(), &factor * &factor))
             }
             Self::Affine(map, bias) => {

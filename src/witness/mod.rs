@@ -18,7 +18,7 @@
 //! logits itself, exactly. A flow counts as 1-Lipschitz, also where a certificate knows it to contract.
 //!
 //! The checker knows dense layers, convolutions, functions with one slope on each side of 0, of some channels too, hardtanh, sorted
-//! groups, normalisation, mean pooling, scales of channels, layers that move coordinates, gradient flows, and sums and means of branches of
+//! groups, reflections, normalisation, mean pooling, scales of channels, layers that move coordinates, gradient flows, and sums and means of branches of
 //! these. Any other layer is refused by name. A network may have parts without one ([`parts`]): a witness of such a part is one about the
 //! function from its input to its output, and claims no margins.
 
@@ -71,6 +71,8 @@ pub struct Witness {
     squared: BigRational,
     head: Option<Head>,
     margins: usize,
+    /// How many times the rounding errors of this crate a claim about the program leaves to those of the checker.
+    charge: BigInt,
 }
 
 /// A file of samples, and how far, at most, one of them is from the numbers that its gaps are about, over `2^SCALE`.
@@ -128,7 +130,8 @@ impl Witness {
             text += &proof;
             squared *= factor;
         }
-        let mut witness = Self { model: model.sha256(), samples: None, text, squared, head, margins: 0 };
+        let mut witness =
+            Self { model: model.sha256(), samples: None, text, squared, head, margins: 0, charge: BigInt::ZERO };
         let (bound, scale) = witness.root();
         witness.text += &format!("lipschitz {bound} {scale}\n");
         Ok(witness)
@@ -173,11 +176,13 @@ impl Witness {
     }
 
     /// Says that the claims which follow are about the network as it runs, in the format and the order of summation of `T`'s kernels.
+    /// `features` is the Lipschitz constant of the layers before the head that the gaps of these claims rest on ([`crate::Sealed::features`]).
     ///
     /// # Errors
-    /// [`Error::NotProved`] if the verified checker does not know how a layer runs.
-    pub fn about_program<T: Scalar>(&mut self, model: &Model, summation: Summation) -> Result<()> {
-        self.text += &executed::summation::<T>(model.map(), model.input(), summation)?;
+    /// In the layer concerned: [`Error::NotProved`] if the verified checker does not know how it runs.
+    pub fn about_program<T: Scalar>(&mut self, model: &Model, summation: Summation, features: Upper) -> Result<()> {
+        self.text += &executed::summation::<T>(model, summation)?;
+        self.charge = executed::charge(&self.squared, features);
         Ok(())
     }
 
@@ -185,13 +190,13 @@ impl Witness {
     /// program: the gaps are those of [`crate::Sealed::gaps`] and of [`crate::Sealed::executed_gaps`].
     ///
     /// The checker has bounds of rounding errors of its own. The radius is what is left if they are not more than twice those of this
-    /// crate; of a network whose flows contract much more than the checker knows, it may refuse it.
+    /// crate, and more than that where flows contract, which the checker does not know. Where that is not so, it refuses the claim.
     ///
     /// # Errors
     /// As [`Self::claim_margin`].
     pub fn claim_executed(&mut self, number: usize, exact: &Gaps, executed: &Gaps) -> Result<()> {
         let (i, Ok(gaps), Ok(left)) = (exact.prediction, &exact.gaps, &executed.gaps) else { return self.may_claim() };
-        let granted = gaps.iter().zip(left).map(|(&gap, &left)| executed::granted(gap, left)).collect();
+        let granted = gaps.iter().zip(left).map(|(&gap, &left)| executed::granted(gap, left, &self.charge)).collect();
         self.claim("executed", number, i, granted)
     }
 

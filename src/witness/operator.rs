@@ -58,18 +58,14 @@ impl Stored {
     fn convolution(conv: &Conv2d, input: Shape) -> Result<Self> {
         let plain = Plain::new(conv, input)?;
         let Convolution { weight, channels: (outputs, channels), axes: [mut y, mut x], mode } = plain.convolution();
-        if y.stride != x.stride {
-            return Err(unknown("convolution with strides that differ"));
-        }
         let weight = with_equal_paddings(weight, [&mut y, &mut x]);
-        let Axis { kernel: a, stride, padding, .. } = y;
-        let b = x.kernel;
-        if ([a, b], stride, padding) == ([1, 1], 1, 0) {
+        let ([a, b], strides, padding) = ([y.kernel, x.kernel], [y.stride, x.stride], y.padding);
+        if ([a, b], strides, padding) == ([1, 1], [1, 1], 0) {
             return Ok(Self::written(weight, outputs, channels));
         }
         let (_, height, width) = input.as_image("a convolution")?;
-        let windows = |n: usize, k: usize| (n + 2 * padding - k) / stride + 1;
-        let (rows, columns) = (windows(height, a), windows(width, b));
+        let [rows, columns] =
+            [(height, a, y.stride), (width, b, x.stride)].map(|(n, k, s)| (n + 2 * padding - k) / s + 1);
         let (m, n) = (outputs * rows * columns, input.len());
         let circular = mode == PaddingMode::Circular && padding > 0;
         if m.min(n) > LARGEST_MATRIX || m.max(n) > 8 * LARGEST_MATRIX {
@@ -81,7 +77,7 @@ impl Stored {
         }
         let mut matrix = vec![0.0; m * n];
         for (i, row) in matrix.chunks_mut(n).enumerate() {
-            let (output, y, x) = (i / (rows * columns), i / columns % rows * stride, i % columns * stride);
+            let (output, y, x) = (i / (rows * columns), i / columns % rows * strides[0], i % columns * strides[1]);
             for (k, &w) in weight[output * channels * a * b..][..channels * a * b].iter().enumerate() {
                 // Where the padded image would be read.
                 let (y, x) = (y + k / b % a, x + k % b);

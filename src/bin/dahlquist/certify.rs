@@ -266,7 +266,7 @@ impl Certify {
             let runs = matches!(self.semantics, Some(Meaning::Executed));
             if runs {
                 witness
-                    .about_program::<T>(file, sealed.options().summation)
+                    .about_program::<T>(file, sealed.options().summation, sealed.features())
                     .map_err(|e| Error::file(&self.model, e))?;
             }
             let mut numbers = 0..;
