@@ -21,7 +21,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, Claimed, ClaimedSamples, Evidence, KERNELS, NormProof};
+use super::{Certificate, Claimed, ClaimedSamples, Evidence, KERNELS, NormProof, part};
 use crate::{
     error::{Error, Result},
     io::{Digest, read_bounded, unique_keys, write},
@@ -107,14 +107,19 @@ impl CertificateFile {
         #[derive(Deserialize)]
         struct Header {
             format: String,
-            version: u32,
+            version: Option<u32>,
         }
         unique_keys(bytes).map_err(|e| Error::format(format!("not a certificate: {e}")))?;
         let refuse = |e: serde_json::Error| Error::format(format!("not a certificate: {e}"));
         let Header { format, version } = serde_json::from_slice(bytes).map_err(refuse)?;
+        if format == part::FORMAT {
+            let merge = "put all of them together with `dahlquist merge`, and check the whole";
+            return Err(Error::format(format!("it is the part of a certificate that one shard wrote: {merge}")));
+        }
         if format != FORMAT {
             return Err(Error::format(format!("the format is {format:?}, not {FORMAT:?}")));
         }
+        let version = version.ok_or_else(|| Error::format("not a certificate: missing field `version`"))?;
         if version != VERSION {
             let again = "certify the model again with `dahlquist certify MODEL --certificate OUT`";
             return Err(Error::format(format!(

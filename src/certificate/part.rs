@@ -18,7 +18,8 @@ use crate::{
     io::{read_bounded, unique_keys, write},
 };
 
-const FORMAT: &str = "dahlquist-part";
+/// What the file of a part says that it is.
+pub(super) const FORMAT: &str = "dahlquist-part";
 /// The largest part that is read, as for certificates.
 const LARGEST_FILE: u64 = 1 << 26;
 

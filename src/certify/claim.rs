@@ -16,7 +16,7 @@ use crate::{
 pub enum Refusal {
     /// The margin does not exceed what is not known about it: a tie, or nearly one.
     Tie,
-    /// An overflow cannot be excluded, or a logit is not finite.
+    /// An overflow cannot be excluded, or a logit is not finite, as where a layer did not get to the solution of its equations.
     Overflow,
     /// The sample has numbers that the network's format does not hold, in exact semantics bytes `p/255`, and what stands for it lies
     /// outside the ball that is proved.

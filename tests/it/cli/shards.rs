@@ -45,6 +45,7 @@ fn each_shard_is_needed_once() {
     refuses(&folder.run("merge @m.json @1.json @3.json"), &["of 3 shards these are missing: [2]"]);
     refuses(&folder.run("merge @m.json @1.json @2.json @3.json @2.json"), &["2.json", "it is shard 2"]);
     assert!(!folder.path("m.json").exists());
+    refuses(&folder.run("check @1.json @single.safetensors"), &["1.json", "one shard", "dahlquist merge"]);
 }
 
 #[test]
