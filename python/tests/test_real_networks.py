@@ -187,6 +187,8 @@ def test_the_ways_in_which_people_write_the_functions():
         "gelu_tanh": [
             lambda x: F.gelu(x, approximate="tanh"), lambda x: 0.5 * x * (1 + torch.tanh(root * (x + cube * x * x * x))),
             lambda x: 0.5 * (x * (1 + torch.tanh(root * (x + cube * (x * x * x))))),
+            lambda x: 0.5 * x * (1 + torch.tanh(root * (x + cube * torch.pow(x, 3)))),
+            lambda x: x * 0.5 * (1.0 + (root * (cube * x**3 + x)).tanh()), lambda x: x * (1 + torch.tanh(root * (x + cube * x.pow(3)))) / 2,
         ],
         "silu": [F.silu, lambda x: x * torch.sigmoid(x)],
     }.items():
@@ -226,7 +228,6 @@ def vision(monkeypatch):
         thing.__module__ = module.__name__
         setattr(module, thing.__name__, thing)
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    torch.fx.wrap  # noqa: B018
     return module
 
 
@@ -254,7 +255,9 @@ def test_windows_that_are_cut():
             agrees(nn.Sequential(nn.Conv2d(2, 2, 1), before, pool, nn.Flatten()), shape)
     agrees(nn.Sequential(nn.Conv1d(2, 2, 1), nn.ReLU(), nn.MaxPool1d(3, 2, ceil_mode=True), nn.Flatten()), (2, 8))
     # Of numbers of either sign a zero may be the largest one.
-    for before in (nn.Identity(), nn.Tanh(), nn.Hardswish(), nn.Conv2d(2, 2, 1), nn.Sequential(nn.ReLU(), nn.Conv2d(2, 2, 1))):
+    negative = nn.Conv2d(2, 2, 1)
+    nn.init.constant_(negative.weight, -0.5)
+    for before in (nn.Identity(), nn.Tanh(), nn.Hardswish(), nn.Sequential(nn.ReLU(), negative), nn.LeakyReLU()):
         network = nn.Sequential(nn.Conv2d(2, 2, 1), before, nn.MaxPool2d(2, ceil_mode=True))
         with pytest.raises(dq.UnsupportedError, match="2: max pooling with ceil_mode.*behind a ReLU it is known"):
             dq.from_torch(network, (2, 5, 5))

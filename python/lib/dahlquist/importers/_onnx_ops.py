@@ -355,10 +355,9 @@ def _space_to_depth(inputs, a, *, name, only_user):
 
 def _pow(inputs, a, *, name, only_user):
     x, exponent = inputs
-    exponent = None if isinstance(exponent, Node) else _number(exponent)
-    if exponent not in (1, 2, 3):
-        raise Unsupported("a power of a value, which has no Lipschitz constant on all inputs")
-    return _same(inputs[:1], a, name=name, only_user=only_user) if exponent == 1 else products.power(x, int(exponent))
+    if isinstance(exponent, Node) or not isinstance(x, Node):
+        raise Unsupported("a power whose exponent depends on the input")
+    return products.power(x, _number(exponent))
 
 
 def _unary(function: str):

@@ -39,8 +39,11 @@ def _twice_gelu(x: Node, other: Node) -> bool:
     return other.inputs[0].layers == ({"type": "_erf"},) and other.inputs[0].inputs == (x,)
 
 
-def power(x: Node, exponent: int) -> Node:
+def power(x: Node, exponent: float) -> Node:
     """Returns a square or a cube, which is known as a part of ``GELU(y) = y (1 + tanh(sqrt(2/pi) (y + 0.044715 y^3)))/2``."""
+    if exponent not in (2, 3):
+        raise Unsupported(PARTS["_power"])
+    x, exponent = bare(x), int(exponent)
     return Node([x], [{"type": "_power", "exponent": exponent}], x.shape, x.flat)
 
 
@@ -69,7 +72,7 @@ def _of_function(x: Node, function: str) -> Node | None:
     return _only(x, {"type": "activation", "function": function})
 
 
-def _is_gate_by_tanh(gate: Node, x: Node) -> bool:
+def _is_gate_by_tanh(x: Node, gate: Node) -> bool:
     """Whether a value is ``1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))``."""
     found = _line(gate)
     if found is None or found[1:] != (1.0, 1.0) or (inner := _of_function(found[0], "tanh")) is None:
@@ -97,6 +100,12 @@ def _hard_gate(gate: Node, x: Node) -> float | None:
     return None
 
 
+def _multiple(x: Node) -> tuple[Node, float]:
+    """Returns a value and a factor of which another one is the product."""
+    found = _line(x)
+    return (bare(x), 1.0) if found is None or found[2] else found[:2]
+
+
 def _gated(x: Node, gate: Node) -> Node | None:
     """Returns the product of a value and a function of it, where that is known as one function."""
     x = bare(x)
@@ -107,27 +116,31 @@ def _gated(x: Node, gate: Node) -> Node | None:
     if (factor := _hard_gate(gate, x)) is not None:
         function = activation(x, "hardswish")
         return function if abs(factor - 1 / 6) <= 1e-7 else build.multiple(function, 6 * factor)
-    for function, is_gate in (("gelu", _twice_gelu(x, gate)), ("gelu_tanh", _is_gate_by_tanh(gate, x))):
-        if is_gate:
-            return Node([x], [{"type": "_twice_gelu", "function": function}], x.shape, x.flat)
-    half = _line(x)
-    if half is not None and half[1:] == (0.5, 0.0):
-        for function, is_gate in (("gelu", _twice_gelu(half[0], gate)), ("gelu_tanh", _is_gate_by_tanh(gate, half[0]))):
-            if is_gate:
-                return activation(half[0], function)
+    whole, factor = _multiple(gate)
+    for value, part in ((x, 1.0), _multiple(x)):
+        for function, is_gate in (("gelu", _twice_gelu), ("gelu_tanh", _is_gate_by_tanh)):
+            if factor * part in (0.5, 1.0) and is_gate(value, whole):
+                twice = {"type": "_twice_gelu", "function": function}
+                return activation(value, function) if factor * part == 0.5 else Node([value], [twice], x.shape, x.flat)
     return None
+
+
+def _power_of(a: Node, b: Node) -> Node | None:
+    """Returns the product of multiples of a value or its square and of the value, as a multiple of a power."""
+    (a, factor), (b, other) = _multiple(a), _multiple(b)
+    exponent = 2 if a is b else 3 if _only(a, {"type": "_power", "exponent": 2}) is b else None
+    if exponent is None:
+        return None
+    found = power(b, exponent)
+    return found if factor * other == 1 else build.multiple(found, factor * other)
 
 
 def product(a: Node, b: Node) -> Node:
     """Returns a product of two values, where it is one function of a value: SiLU, Mish, Hardswish, both forms of GELU, or a part of
     one."""
-    if bare(a) is bare(b):
-        return power(bare(a), 2)
     for x, gate in ((a, b), (b, a)):
-        if (found := _gated(x, gate)) is not None:
+        if (found := _gated(x, gate)) is not None or (found := _power_of(gate, x)) is not None:
             return found
-        if _only(gate, {"type": "_power", "exponent": 2}) is bare(x):
-            return power(bare(x), 3)
     raise Unsupported(
         "a product of two values that depend on the input, such as a gate or squeeze-and-excitation: it has no Lipschitz constant on "
         "all inputs, leave it out"

@@ -41,6 +41,13 @@ def mul(a, other, *, name, only_user) -> Node:
     return build.channel_affine(a, factor, np.zeros_like(factor), name)
 
 
+def power(x, exponent, *, name=None, only_user=False) -> Node:
+    """Returns a square or a cube, as a part of a function that is known."""
+    if not isinstance(x, Node) or not isinstance(exponent, (int, float)):
+        raise Unsupported("a power whose exponent depends on the input")
+    return products.power(x, exponent)
+
+
 def div(a, other, *, rounding_mode=None, name, only_user) -> Node:
     """Returns a quotient by one number for each channel."""
     if isinstance(other, Node) or rounding_mode is not None:
