@@ -12,7 +12,8 @@ From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
 From mathcomp Require Import ring.
 Require Import euclidean slope gradient_step circle_contractivity operator_norm margin windows.
-Require Import integer_core integer_sound integer_packed network_core network_sound network_value phases sorting_sound convolution_sound witness_core witness_norm.
+Require Import integer_core integer_sound integer_packed network_core network_sound network_value phases convolution_sound witness_core witness_norm.
+Require Export functions_sound.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Import GRing.Theory Num.Theory Order.TTheory.
 Local Open Scope ring_scope.
@@ -43,107 +44,12 @@ Variable F : realFieldType.
 Notation zc := (zc F).
 Notation over := (over F).
 
-Lemma over_ge0 d z : Z.ltb 0 d -> Z.leb 0 z -> 0 <= over d z.
-Proof. by move=> h1 h2; apply: divr_ge0; [apply: zc_ge0 | apply/ltW/zc_gt0]. Qed.
-
-Lemma slope_sound g : check_slope g ->
-  [/\ 0 <= over (slope_den g) (slope_num g), over (slope_den g) (slope_num g) <= 1
-    & slope_in (over (slope_den g) (slope_num g)) 1 (@leaky F g)].
-Proof.
-rewrite /check_slope -!andbA => /and3P [hs h0 h1]; have p := zc_gt0 F hs.
-have a0 : 0 <= over (slope_den g) (slope_num g) by apply: over_ge0.
-have a1 : over (slope_den g) (slope_num g) <= 1 by rewrite /over ler_pdivr_mulr // mul1r zc_le.
-by split=> //; apply: slope_leaky_relu.
-Qed.
-
-(* The larger one of 1 and the size of the slope. *)
-Lemma leaky_square (a M u v : F) : 1 <= M -> - M <= a -> a <= M -> (leaky_relu a u - leaky_relu a v) ^+ 2 <= M ^+ 2 * (u - v) ^+ 2.
-Proof.
-move=> M1 aM1 aM2; have M0 : 0 <= M by apply: le_trans M1.
-have mixed p n : 0 <= p -> n < 0 -> (p - a * n) ^+ 2 <= (M * (p - n)) ^+ 2.
-  move=> p0 n0; have q0 : 0 <= - n by rewrite oppr_ge0 ltW.
-  have h1 : p <= M * p by rewrite ler_pemull.
-  have h2 : a * (- n) <= M * (- n) by rewrite ler_wpmul2r.
-  have h3 : - (M * (- n)) <= a * (- n) by rewrite -mulNr ler_wpmul2r.
-  apply: square_le_abs.
-  - have e : p - a * n - - (M * (p - n)) = (p + M * p) + (a * (- n) - - (M * (- n))) by ring.
-    by rewrite -subr_ge0 e addr_ge0 ?subr_ge0 // addr_ge0 // mulr_ge0.
-  - have e : M * (p - n) - (p - a * n) = (M * p - p) + (M * (- n) - a * (- n)) by ring.
-    by rewrite -subr_ge0 e addr_ge0 ?subr_ge0.
-have one (c w : F) : - M <= c -> c <= M -> (c * w) ^+ 2 <= M ^+ 2 * w ^+ 2.
-  by move=> c1 c2; rewrite exprMn; apply: ler_wpmul2r; [exact: sqr_ge0 | exact: square_le_abs].
-rewrite /leaky_relu -exprMn; case: (leP 0 u) => hu; case: (leP 0 v) => hv.
-- by rewrite exprMn; apply: ler_pemull; [exact: sqr_ge0 | exact: exprn_ege1].
-- exact: mixed.
-- have -> : (a * u - v) ^+ 2 = (v - a * u) ^+ 2 by ring.
-  have -> : (M * (u - v)) ^+ 2 = (M * (v - u)) ^+ 2 by ring.
-  exact: mixed.
-- by rewrite -mulrBr exprMn; apply: one.
-Qed.
-
-Lemma slope_bound_sound g : Z.ltb 0 (slope_den g) -> let b := slope_bound g in
-  [/\ Z.leb 0 b.1, Z.ltb 0 b.2, 1 <= zc b.1 / zc b.2 & forall u v : F, (leaky g u - leaky g v) ^+ 2 <= zc b.1 / zc b.2 * (u - v) ^+ 2].
-Proof.
-move=> g0; rewrite /slope_bound /=; set m := max_z _ _.
-have [h1 h2] : Z.le (Z.abs (slope_num g)) m /\ Z.le (slope_den g) m by split; [apply: max_z_l | apply: max_z_r].
-have p := zc_gt0 F g0.
-have M1 : 1 <= over (slope_den g) m by rewrite /over ler_pdivl_mulr // mul1r zc_le; apply/Z.leb_le.
-have e : zc (Z.mul m m) / zc (Z.mul (slope_den g) (slope_den g)) = over (slope_den g) m ^+ 2 by rewrite !zcM /over expr2 mulf_div.
-split; first by apply/Z.leb_le/Z.square_nonneg.
-- by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
-- by rewrite e; apply: exprn_ege1.
-- move=> u v; rewrite e; apply: leaky_square => //; rewrite /over; last first.
-    by rewrite ler_pmul2r ?invr_gt0 // zc_le; apply/Z.leb_le; move: h1; clear; lia.
-  rewrite -mulNr ler_pmul2r ?invr_gt0 // -[- zc m]sub0r -(zc0 F) -zcB zc_le; apply/Z.leb_le; move: h1; clear; lia.
-Qed.
-
-Lemma by_each n (x x' y y' : 'cV[F]_n) K : (forall i, (y i 0 - y' i 0) ^+ 2 <= K * (x i 0 - x' i 0) ^+ 2) ->
-  sqn (y - y') <= K * sqn (x - x').
-Proof. by move=> hy; rewrite /sqn /dot mulr_sumr; apply: ler_sum => i _; rewrite !mxE -!expr2. Qed.
-
-Lemma clip_square low high u v : (clip low high u - clip low high v) ^+ 2 <= (u - v) ^+ 2 :> F.
-Proof.
-have least (p q c : F) : (Num.min p c - Num.min q c) ^+ 2 <= (p - q) ^+ 2.
-  have := exchange_pair p c q c; rewrite subrr expr0n addr0; apply: le_trans; by rewrite ler_addl sqr_ge0.
-have largest (p q c : F) : (Num.max p c - Num.max q c) ^+ 2 <= (p - q) ^+ 2.
-  have := exchange_pair p c q c; rewrite subrr expr0n addr0; apply: le_trans; by rewrite ler_addr sqr_ge0.
-by rewrite /clip maxC [Num.max low (Num.min v high)]maxC; apply: le_trans (largest _ _ _) (least _ _ _).
-Qed.
-
 Lemma steps_nonexpansive n (R : 'cV[F]_n -> 'cV[F]_n -> Prop) k :
   (forall x y x' y', R x y -> R x' y' -> sqn (y - y') <= sqn (x - x')) ->
   forall x y x' y', steps_of R k x y -> steps_of R k x' y' -> sqn (y - y') <= sqn (x - x').
 Proof.
 move=> hR; elim: k => [|k IH] x y x' y' /=; first by move=> -> ->.
 by move=> [z [r s]] [z' [r' s']]; apply: le_trans (IH _ _ _ _ s s') (hR _ _ _ _ r r').
-Qed.
-
-Lemma least_sound (l : seq Z) : all (Z.ltb 0) l -> Z.ltb 0 (least l) /\ forall u, (u < size l)%N -> Z.leb (least l) (nth Z0 l u).
-Proof.
-case: l => //= x l; elim: l => [|y l IH] /=; first by rewrite andbT => h; split=> // -[_|u //]; exact: Z.leb_refl.
-move=> /and3P [hx hy hl]; have [h0 h] := IH (introT andP (conj hx hl)).
-move: h0 h; set m := List.fold_right _ _ _ => h0 h; case: (boolP (Z.leb y m)) => hm; split=> // -[|[|u]] hu.
-- have := h 0%N isT; move: hm => /Z.leb_le hm /Z.leb_le /= h1; apply/Z.leb_le; exact: Z.le_trans hm h1.
-- exact: Z.leb_refl.
-- have := h u.+1 hu; move: hm => /Z.leb_le hm /Z.leb_le /= h1; apply/Z.leb_le; exact: Z.le_trans hm h1.
-- exact: (h 0%N isT).
-- by move: hm => /=; lia.
-- exact: (h u.+1 hu).
-Qed.
-
-Lemma normalize_lipschitz mean d deviation e s : layer_fits (Normalize mean d deviation e) s ->
-  forall x x' : 'cV[F]_(len s), sqn (normalized mean d deviation e x - normalized mean d deviation e x') <=
-    zc (Z.mul e e) / zc (Z.mul (least deviation) (least deviation)) * sqn (x - x').
-Proof.
-rewrite /= !nat_eqE forallbE -!andbA => /and5P [d0 e0 hd /eqP sm /andP [/eqP sd p0]] x x'.
-have [m0 hm] := least_sound hd; rewrite /sqn /dot mulr_sumr; apply: ler_sum => i _; rewrite !mxE -!expr2.
-set u := Nat.div i (points s); have hu : (u < size deviation)%N by rewrite (sd : size deviation = units s); apply: unit_lt.
-have s0 : 0 < zc (nth Z0 deviation u) by apply: zc_gt0; move/allP: hd; apply; apply: mem_nth.
-have le : zc (least deviation) <= zc (nth Z0 deviation u) by rewrite zc_le; apply: hm.
-have mp := zc_gt0 F m0; have ep := zc_gt0 F e0; rewrite /over -mulrBl opprD addrACA subrr addr0 !zcM -!expr2.
-move: (zc (nth Z0 deviation u)) (zc (least deviation)) (zc e) (x i 0 - x' i 0) s0 le mp ep => t m E v s0 le mp ep.
-rewrite invf_div exprMn expr_div_n mulrC; apply: ler_wpmul2r; first exact: sqr_ge0.
-rewrite ler_pmul2l ?exprn_gt0 // lef_pinv ?posrE ?exprn_gt0 //; apply: square_le => //; exact: ltW.
 Qed.
 
 (* One step of Euler's method. *)
@@ -166,7 +72,7 @@ move=> hd td hg h0 c0 q0 hw et; rewrite nat_eqE => /eqP -> /=; set m := max_z _ 
 have dq : Z.ltb 0 (Z.mul h_den q) by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
 split; [exact/Z.leb_le/Z.square_nonneg | by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt | ].
 move=> x x' y y' [z [hz ->]] [z' [hz' ->]]; rewrite (euler_step et td hz) (euler_step et td hz').
-have [a0 a1 hs] := slope_sound hg.
+have [a0 a1 hs] := slope_sound F hg.
 have [_ lip] := @step_interval F _ _ (matrix F l s) (bias_of F l s) (fun _ => leaky g) _ 1 _ 0 (over h_den h) a0 a1 (fun _ => hs) hw (oplower0 _).
 apply: le_trans (lip _ _) _; apply: ler_wpmul2r; first exact: sqn_ge0.
 have hp := zc_gt0 F hd; have qp := zc_gt0 F q0; have dp := zc_gt0 F dq.
@@ -196,7 +102,7 @@ have one : zc 1 / zc 1 = 1 by rewrite divff // oner_eq0.
 rewrite /check_layer; case fits: (layer_fits l s) => //; case: l fits => [l|g|mean d dev e|m h h_den k [l g|l g v]|from upto g|low high e|k] fits //.
 - case: p => [|p|p kn kd|p] // /norm_bound_sound -/(_ F) [h1 h2 h3]; split=> // x x' y y' -> ->.
   by rewrite /linear_map opprD addrACA subrr addr0 -mulmxBr.
-- case: p => // -[<- <-]; have [a0 b0 _ h] := slope_bound_sound fits; split=> // x x' y y' -> ->.
+- case: p => // -[<- <-]; have [a0 b0 _ h] := slope_bound_sound F fits; split=> // x x' y y' -> ->.
   by apply: by_each => i; rewrite !mxE.
 - case: p => // -[<- <-]; split; first by apply/Z.leb_le; apply: Z.square_nonneg.
     move: fits => /=; rewrite !forallbE -!andbA => /and5P [_ _ hd _ _].
@@ -206,7 +112,7 @@ rewrite /check_layer; case fits: (layer_fits l s) => //; case: l fits => [l|g|me
     rewrite /flow_bound; case hg0: (_ && _) => //; move: hg0 => /andP [hg h0]; case ok: (_ && _) => //; last first.
     move: fits ok => /= /andP [/andP [/andP [_ hd] td] _] /andP [et k1] [<- <-].
     exact: stretch_sound hd td hg h0 c0 q0 hw et k1.
-  move: ok => /andP [hc hh] [<- <-]; have [a0 a1 hs] := slope_sound hg.
+  move: ok => /andP [hc hh] [<- <-]; have [a0 a1 hs] := slope_sound F hg.
   split=> // x x' y y' hy hy'; rewrite one mul1r; apply: steps_nonexpansive hy hy' => u v u' v' [X hX] [Y hY].
   have [k0 b0 psd] := circle_sound F hc.
   move: fits => /andP [/andP [/andP [_ hd] _] _].
@@ -219,7 +125,7 @@ rewrite /check_layer; case fits: (layer_fits l s) => //; case: l fits => [l|g|me
     move: (zc c) (zc q) qp (zc h) (zc h_den) hp (zc kn) (zc kd) kd0 => C Q Q0 H D D0 N K K0 le.
     have e : H / D * (N / K) * (C / Q) * (K * D * Q) = H * N * C by field; rewrite !lt0r_neq0.
     by rewrite -(ler_pmul2r (_ : 0 < K * D * Q)) ?e ?mulr_gt0 // (_ : 2%:R * (K * D * Q) = 2%:R * K * D * Q) //; ring.
-- case: p => // -[<- <-]; have [a0 b0 h1 h] := slope_bound_sound fits; split=> // x x' y y' -> ->.
+- case: p => // -[<- <-]; have [a0 b0 h1 h] := slope_bound_sound F fits; split=> // x x' y y' -> ->.
   apply: by_each => i; rewrite !mxE; case: (is_between _ _ _ _) => //.
   by apply: ler_pemull => //; apply: sqr_ge0.
 - case: p => // -[<- <-]; split=> // x x' y y' -> ->; rewrite one.
