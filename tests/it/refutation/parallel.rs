@@ -218,7 +218,7 @@ fn attack<T: Scalar>() {
         }
         for tolerance in [0.0, 1e-3, 1e30, f64::NAN, -1.0] {
             if let Ok(inference) = parareal.infer(&x, tolerance)
-                && inference.error.iter().any(|error| !(error.get() <= tolerance))
+                && !inference.error.iter().all(|error| error.get() <= tolerance)
             {
                 return Err(format!("an error above the tolerance {tolerance}"));
             }

@@ -65,10 +65,8 @@ fn linear(mut rows: Vec<Vec<Q>>, mut right: Vec<Q>) -> Option<Vec<Q>> {
                 continue;
             }
             let factor = &rows[i][k] / &rows[k][k];
-            for j in k..n {
-                let product = &factor * &rows[k][j];
-                rows[i][j] -= product;
-            }
+            let pivot = rows[k].clone();
+            rows[i].iter_mut().zip(&pivot).skip(k).for_each(|(x, p)| *x -= &factor * p);
             let product = &factor * &right[k];
             right[i] -= product;
         }
