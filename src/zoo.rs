@@ -36,8 +36,8 @@ pub struct Size {
 impl Size {
     /// 1.7 million parameters.
     pub const SMALL: Self = Self { convolutions: (3, 48), dense: (2, 256) };
-    /// 2.5 million parameters, and three times the arithmetic.
-    pub const LARGE: Self = Self { convolutions: (6, 64), dense: (2, 384) };
+    /// 4.9 million parameters, and twice the arithmetic.
+    pub const LARGE: Self = Self { convolutions: (5, 48), dense: (3, 512) };
 }
 
 /// Normally distributed weights.

@@ -53,10 +53,15 @@ pub struct Settings {
     /// Passes for the plain network: it learns its images by heart sooner.
     pub plain_epochs: usize,
     pub size: Size,
+    /// How the stable network is trained: orthogonalized momentum learns most in a few passes, Adam in many.
+    optimiser: Optimiser,
     pub attack_steps: usize,
     pub attack_starts: usize,
     crop: usize,
 }
+
+/// From so many passes on Adam certifies more images than orthogonalized momentum.
+const MANY_PASSES: usize = 30;
 
 impl Options {
     /// Limits the number of threads, if that was asked for.
@@ -78,6 +83,7 @@ impl Options {
     pub fn settings(&self) -> Settings {
         let settings = |size, images: [usize; 2], epochs: [usize; 2], attack: [usize; 2], crop| Settings {
             size,
+            optimiser: if epochs[0] < MANY_PASSES { Optimiser::MUON } else { Optimiser::ADAM },
             train_images: images[0],
             test_images: images[1],
             epochs: epochs[0],
@@ -91,19 +97,23 @@ impl Options {
             (Preset::Default, false) => settings(Size::SMALL, [8_000, 1_000], [5, 5], [20, 1], 0),
             (Preset::Default, true) => settings(Size::SMALL, [50_000, 1_000], [14, 4], [20, 1], 1),
             (Preset::Long, false) => settings(Size::LARGE, [50_000, 4_000], [10, 10], [50, 2], 0),
-            (Preset::Long, true) => settings(Size::LARGE, [50_000, 10_000], [30, 10], [40, 2], 2),
+            (Preset::Long, true) => settings(Size::LARGE, [50_000, 10_000], [40, 10], [40, 2], 2),
         }
     }
 }
 
 impl Settings {
-    /// How the stable network is trained: its loss asks for margins, and its weights move along orthogonalized gradients.
+    /// How the stable network is trained: its loss asks for margins.
     pub fn stable(&self, seed: u64) -> Recipe {
+        let (peak, rise, offset) = match self.optimiser {
+            Optimiser::Muon { .. } => (0.1, 0.1, 0.3),
+            Optimiser::Adam { .. } => (0.01, 0.25, 0.25),
+        };
         Recipe {
             epochs: self.epochs,
-            optimiser: Optimiser::MUON,
-            schedule: OneCycle { peak: 0.1, rise: 0.1 },
-            loss: MarginCrossEntropy { temperature: 0.25, offset: 0.3 }.into(),
+            optimiser: self.optimiser,
+            schedule: OneCycle { peak, rise },
+            loss: MarginCrossEntropy { temperature: 0.25, offset }.into(),
             ..self.plain(seed)
         }
     }
