@@ -8,8 +8,7 @@
 //! \sqrt{(1 - hrc)² + h²c²κ²} + |h|d\sqrt{κ² + r²}, \qquad c = \tfrac{c_1+c_2}{2}, \quad d = \tfrac{c_2-c_1}{2}.
 //! ```
 //!
-//! If `K` is orthogonal but for its factor `κ`, some symmetric `G` attains it. It is not the least of all bounds: with
-//! `⟨GΔx, Δx⟩ ≥ ‖GΔx‖²/c₂` other rules may prove less of a field that gains nothing from the damping.
+//! If `K` is orthogonal but for its factor `κ`, some symmetric `G` attains it, on the plane a diagonal one.
 //!
 //! Source: elementary.
 
