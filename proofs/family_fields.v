@@ -9,7 +9,9 @@
      dissipative_cocoercive     a |f|^2 <= - (a b + k2) <f, z>, so  nu = a / (a b + k2)
      skew_gradient_one_sided    f = (K - r) G z:   <f, z> <= (- r c + d q) s   for  q^2 = k2 + r^2
      skew_gradient_lipschitz    |f|^2 <= (q g)^2 s   for  |G| <= g
+     skew_gradient_step         |z + h f|^2 <= (e + |h| d q)^2 s   for  e^2 = (1 - h r c)^2 + (h c)^2 k2
      antisymmetric_one_sided    f = G (K - r) z:   the same as for (K - r) G
+     antisymmetric_step         likewise
      nais_one_sided             f = - D P z, D symmetric between m and L, P between p1 and p2:
                                 <f, z> <= (- e + d p) s  for  e <= c p1, e <= c p2, |P| <= p, 2 c = m + L, 2 d = L - m
 
@@ -185,6 +187,58 @@ move=> q0 eq hg.
 have -> : (K - r%:M) *m (G *m z) = K *m (G *m z) - r *: (G *m z) by rewrite mulmxBl mul_scalar_mx.
 rewrite exprMn -mulrA; apply: le_trans (skew_shift_bound _ eq) _.
 by rewrite ler_wpmul2l ?sqr_ge0.
+Qed.
+
+(* The middle of an Euler step: z + h c (K - r) z is e-Lipschitz, for its two parts are orthogonal. *)
+Lemma middle_of_step h r e z : e ^+ 2 = (1 - h * r * c) ^+ 2 + (h * c) ^+ 2 * k2 ->
+  sqn (z + (h * c) *: (K *m z - r *: z)) <= e ^+ 2 * sqn z.
+Proof.
+move=> ->.
+have -> : z + (h * c) *: (K *m z - r *: z) = (1 - h * r * c) *: z + (h * c) *: (K *m z).
+  by rewrite scalerBr scalerA scalerBl scale1r addrA [z + _ - _]addrAC; congr (z - _ *: _ + _); ring.
+rewrite sqnD !sqnZ dotZl dotZr [dot z _]dotC skew_form // !mulr0 addr0 mulrDl ler_add2l -mulrA.
+by rewrite ler_wpmul2l ?sqr_ge0 //; exact: K_k2.
+Qed.
+
+(* An Euler step of (K - r) G. *)
+Theorem skew_gradient_step h q r e z : 0 <= q -> q ^+ 2 = k2 + r ^+ 2 ->
+  0 <= e -> e ^+ 2 = (1 - h * r * c) ^+ 2 + (h * c) ^+ 2 * k2 ->
+  sqn (z + h *: ((K - r%:M) *m (G *m z))) <= (e + `|h| * d * q) ^+ 2 * sqn z.
+Proof.
+move=> q0 eq e0 ee; set B := G *m z - c *: z.
+have -> : z + h *: ((K - r%:M) *m (G *m z)) = (z + (h * c) *: (K *m z - r *: z)) + h *: (K *m B - r *: B).
+  have ek y : (K - r%:M) *m y = K *m y - r *: y by rewrite mulmxBl mul_scalar_mx.
+  have eB : c *: z + B = G *m z by rewrite /B addrC subrK.
+  by rewrite -!ek -scalerA -addrA -scalerDr [c *: _]scalemxAr -mulmxDr eB.
+apply: triangle => //.
+- by rewrite !mulr_ge0.
+- exact: sqn_ge0.
+- exact: middle_of_step.
+have -> : (`|h| * d * q) ^+ 2 * sqn z = h ^+ 2 * (q ^+ 2 * (d ^+ 2 * sqn z)).
+  by rewrite !exprMn (real_normK (num_real h)); ring.
+rewrite sqnZ; apply: ler_wpmul2l; first exact: sqr_ge0.
+apply: le_trans (skew_shift_bound B eq) _.
+by rewrite ler_wpmul2l ?sqr_ge0 //; exact: centred.
+Qed.
+
+(* An Euler step of G (K - r). *)
+Theorem antisymmetric_step h q r e z : 0 <= q -> q ^+ 2 = k2 + r ^+ 2 ->
+  0 <= e -> e ^+ 2 = (1 - h * r * c) ^+ 2 + (h * c) ^+ 2 * k2 ->
+  sqn (z + h *: (G *m ((K - r%:M) *m z))) <= (e + `|h| * d * q) ^+ 2 * sqn z.
+Proof.
+move=> q0 eq e0 ee; set y := (K - r%:M) *m z.
+have ey : y = K *m z - r *: z by rewrite /y mulmxBl mul_scalar_mx.
+have -> : z + h *: (G *m y) = (z + (h * c) *: (K *m z - r *: z)) + h *: (G *m y - c *: y).
+  by rewrite -ey -scalerA -addrA -scalerDr [c *: y + _]addrC subrK.
+apply: triangle => //.
+- by rewrite !mulr_ge0.
+- exact: sqn_ge0.
+- exact: middle_of_step.
+have -> : (`|h| * d * q) ^+ 2 * sqn z = h ^+ 2 * (d ^+ 2 * (q ^+ 2 * sqn z)).
+  by rewrite !exprMn (real_normK (num_real h)); ring.
+rewrite sqnZ; apply: ler_wpmul2l; first exact: sqr_ge0.
+apply: le_trans (centred y) _; rewrite ler_wpmul2l ?sqr_ge0 // ey.
+exact: skew_shift_bound.
 Qed.
 End Forms.
 

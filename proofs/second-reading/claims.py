@@ -6,7 +6,7 @@ from math import prod
 from exact import Refused, Unread, above_root
 from network import points
 from quadratic import quadratic_constraint, semidefinite
-from steps import SPLIT, curvature, numbers, whole_step
+from steps import SPLIT, curvature, numbers, skew_gradient, whole_step
 
 PROVED, REFUSED, UNREAD = "proved", "REFUSED", "not checked"
 WINDOWS = ("sort", "max_pool", "l2_pool")
@@ -107,15 +107,7 @@ def field_claims(field, parts):
             allowed |= {"own_norm.condition": lambda c: c >= 0 and c * c * p[0] >= p[1], "own_norm.bound": lambda c: c >= l * p[1],
                         "own_norm.strong_convexity": lambda c: c <= m * p[0]}
         return "nais_field", allowed
-    # (K - r I) G or G (K - r I), with G between low and high
-    if kind == "hamiltonian":
-        both, k, r = [curvature(s, p) for s, p in zip(slopes, parts)], Q(1), Q(0)
-        low, high = min(x for x, _ in both), max(x for _, x in both)
-    elif kind == "antisymmetric":
-        (low, high), k = slopes[0], parts[0]["bound"]
-    else:
-        low, high = (x + y for x, y in zip(curvature(slopes[0], parts[0]), curvature((Q(1), Q(1)), parts[1])))
-        k = parts[2]["bound"]
+    low, high, k, r = skew_gradient(field, parts)
     most, square = max(abs(low), abs(high)), k * k + r * r
     lipschitz = lambda c: above_root(c, Q(0), most * most * square)
     one_sided = lambda c: above_root(c, -r * (low + high) / 2, (high - low) ** 2 / 4 * square) or lipschitz(c)
@@ -284,7 +276,8 @@ class Reading:
         operators = self.operators(join(path, "field"), field)
         below = operators if name in SPLIT else [lambda p: self.field(p, join(path, "field"), field, operators)]
         rules = ("gradient_step", "one_sided_lipschitz", "lipschitz_step", "circle_contractivity", "stage_multipliers",
-                 "own_norm", "quadratic_constraint", "algebraic_stability", "skew_flow", "implicit_step", "exponential_step") if name not in SPLIT else ("shears", "exponential_step")
+                 "own_norm", "quadratic_constraint", "algebraic_stability", "skew_flow", "implicit_step", "exponential_step",
+                 "skew_gradient_step") if name not in SPLIT else ("shears", "exponential_step")
         self.node(proof, path, rules, below, lambda parts: whole_step(proof["rule"], name, h, field, parts, proof))
 
     def operators(self, path, field):

@@ -73,6 +73,12 @@ def above_root(c, x, y):
     return c >= x and (c - x) ** 2 >= y
 
 
+def above_roots(c, x, y):
+    """Whether `c >= sqrt(x) + sqrt(y)`, for `x`, `y >= 0`."""
+    rest = c * c - x - y
+    return c >= 0 and rest >= 0 and rest ** 2 >= 4 * x * y
+
+
 # ---- files
 
 def unique(pairs):

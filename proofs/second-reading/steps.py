@@ -3,7 +3,7 @@
 from fractions import Fraction as Q
 from math import prod
 
-from exact import Refused, Unread, above_root, is_psd_with_root, method
+from exact import Refused, Unread, above_root, above_roots, is_psd_with_root, method
 from quadratic import evidence, quadratic_constraint
 from stability import plus, skew_step, times
 
@@ -22,6 +22,20 @@ def curvature(slopes, operator):
     m, l = slopes
     w, s = operator["bound"], max(operator.get("inverse", Q(0)), Q(0))
     return m * (s * s if m >= 0 else w * w), l * w * w
+
+
+def skew_gradient(field, parts):
+    """`(K - r) G` or `G (K - r)`: between what `G` lies, a bound of `K`, and `r`."""
+    slopes, r = [f.slopes for f in field.functions], field.damping
+    if field.kind == "hamiltonian" and len(parts) == 2:
+        both = [curvature(s, p) for s, p in zip(slopes, parts)]
+        return min(x for x, _ in both), max(x for _, x in both), Q(1), Q(0)
+    if field.kind == "antisymmetric" and len(parts) == 1:
+        return *slopes[0], parts[0]["bound"], r
+    if field.kind == "dissipative_hamiltonian" and len(parts) == 3:
+        low, high = (x + y for x, y in zip(curvature(slopes[0], parts[0]), curvature((Q(1), Q(1)), parts[1])))
+        return low, high, parts[2]["bound"], r
+    raise Refused("the field is no skew matrix times a gradient, or has other operators")
 
 
 # Numbers of the coefficients are pairs (x, y), meaning x + y sqrt(d).
@@ -92,6 +106,11 @@ def step_claims(rule, name, h, field, parts, proof):
         low, high = (x + field.damping for x in curvature(field.functions[0].slopes, operator))
         square = (h * skew["bound"]) ** 2 + (h * (low + high) / 2 - 1) ** 2
         return {"bound": lambda c: above_root(c, size * (high - low) / 2, square)}
+    if rule == "skew_gradient_step" and euler:  # (1 - h r c) x + h c K x, and h (K - r)(G - c) x
+        low, high, k, r = skew_gradient(field, [numbers(premise) for premise in proof["premises"][0].get("premises", [])])
+        c, d, turn = (low + high) / 2, (high - low) / 2, k * k + r * r
+        root = (1 - h * r * c) ** 2 + (h * c * k) ** 2
+        return {"bound": lambda x: above_roots(x, root, h * h * d * d * turn)}
     if rule == "quadratic_constraint" and euler and field.kind == "residual":
         return {"bound": lambda c: quadratic_constraint([field.o[0]], field.functions, field.o[1], h, proof, c)}
     if rule == "own_norm":

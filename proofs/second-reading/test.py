@@ -131,7 +131,7 @@ def models():
 
 
 RULES = ("operator_norm", "isometry", "slope", "windows", "gradient_field", "residual_field", "dissipative_field",
-         "hamiltonian_field", "nais_field", "gradient_step", "shears", "exponential_step", "circle_contractivity",
+         "hamiltonian_field", "nais_field", "gradient_step", "shears", "exponential_step", "skew_gradient_step", "circle_contractivity",
          "stage_multipliers", "lipschitz_step", "one_sided_lipschitz", "quadratic_constraint", "composition", "sum", "skew_flow",
          "implicit_step")
 UNDECIDED = ("exponential_step",)  # rules that are not checked here, true or false
@@ -187,7 +187,8 @@ def corrupted(certificate, rng):
             by = 0.9 if method in (None, "residual", "banded") else 0.6
             yield changed(f"norm times {by}", lambda n, by=by: n["claims"].update(bound=n["claims"]["bound"] * by))
         elif node["claims"]["bound"] > 0:
-            yield changed("bound less 1 %", lambda n: n["claims"].update(bound=n["claims"]["bound"] * 0.99))
+            less = 1e-6 if node["rule"] == "skew_gradient_step" else 0.01
+            yield changed(f"bound times {1 - less}", lambda n, less=less: n["claims"].update(bound=n["claims"]["bound"] * (1 - less)))
         for key, by in (("inverse", 1.01), ("cocoercivity", 1.01), ("strong_convexity", 1.01), ("averaged", 0.99)):
             if key == "inverse" and node["rule"] == "skew_flow":  # proved by a polynomial of a given degree: not sharp
                 by = 1.25

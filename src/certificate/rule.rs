@@ -43,6 +43,9 @@ pub enum Rule {
     /// `x ↦ Ex + Φg(x)` with `g = K − G` is `(√(Φ²κ² + c²) + d)`-Lipschitz, `c` and `d` the middle and half the width of
     /// `ΦG − E`.
     ExponentialStep,
+    /// `x ↦ x + h f(x)` for `Δf = (K − rI)GΔx` or `G(K − rI)Δx` is `(√((1 − hrc)² + h²c²κ²) + |h|d√(κ² + r²))`-Lipschitz, `c` and `d` the
+    /// middle and half the width of `G`.
+    SkewGradientStep,
     /// A Runge–Kutta step with `h ≤ 2rν` for a `ν`-cocoercive field and the method's radius `r` is non-expansive.
     CircleContractivity,
     /// A step of a method with `b ≥ 0` and `BA + AᵀB − bbᵀ ⪰ 0` is non-expansive for a field with `⟨Δf, Δx⟩ ≤ 0`, `h ≥ 0`.
@@ -82,7 +85,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every theorem.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::OperatorNorm,
         Self::Slope,
         Self::Windows,
@@ -97,6 +100,7 @@ impl Rule {
         Self::GradientStep,
         Self::Shears,
         Self::ExponentialStep,
+        Self::SkewGradientStep,
         Self::CircleContractivity,
         Self::AlgebraicStability,
         Self::ImplicitStep,
@@ -120,6 +124,7 @@ impl Rule {
                 | Self::GradientStep
                 | Self::Shears
                 | Self::ExponentialStep
+                | Self::SkewGradientStep
                 | Self::CircleContractivity
                 | Self::AlgebraicStability
                 | Self::ImplicitStep
@@ -148,6 +153,7 @@ impl Rule {
             Self::GradientStep => "gradient_step",
             Self::Shears => "shears",
             Self::ExponentialStep => "exponential_step",
+            Self::SkewGradientStep => "skew_gradient_step",
             Self::CircleContractivity => "circle_contractivity",
             Self::AlgebraicStability => "algebraic_stability",
             Self::ImplicitStep => "implicit_step",
@@ -182,6 +188,7 @@ impl Rule {
             Self::GradientStep => ("gradient_step", "step_interval"),
             Self::Shears => ("shear", "shear_lipschitz"),
             Self::ExponentialStep => ("family_fields", "dissipative_lipschitz"),
+            Self::SkewGradientStep => ("family_fields", "skew_gradient_step"),
             Self::CircleContractivity => ("circle_contractivity", "circle_contractivity"),
             Self::AlgebraicStability => ("circle_contractivity", "algebraic_stability"),
             Self::ImplicitStep => ("implicit_step", "implicit_stages"),

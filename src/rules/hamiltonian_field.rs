@@ -30,29 +30,61 @@ use crate::{
     },
 };
 
+/// What is known of `Δf = (K − rI)GΔx` or `G(K − rI)Δx`, from the claims about the operators of the field.
+pub(super) struct SkewGradient {
+    /// `c₁` and `c₂`.
+    ends: [f64; 2],
+    /// `c = (c₁ + c₂)/2` is between these.
+    pub(super) middle: [f64; 2],
+    /// At least `d = (c₂ − c₁)/2`.
+    pub(super) spread: f64,
+    /// At least `κ`.
+    pub(super) kappa: f64,
+    /// `r`.
+    pub(super) damping: f64,
+    /// At least `√(κ² + r²)`.
+    pub(super) size: f64,
+}
+
+impl SkewGradient {
+    /// Returns what is known of a field.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for another field.
+    pub(super) fn of(field: &Field, operators: &[Numbers]) -> Result<Self> {
+        let ([least, most], kappa, damping) = match (field, operators) {
+            (Field::Hamiltonian { kinetic, potential }, [k, p]) => {
+                let [a, b] = curvature(kinetic.activation.slopes(), k);
+                let [c, d] = curvature(potential.activation.slopes(), p);
+                ([a.min(c), b.max(d)], 1.0, 0.0)
+            }
+            (Field::DissipativeHamiltonian { activation, damping, .. }, [operator, quadratic, skew]) => {
+                let [a, b] = curvature(activation.slopes(), operator);
+                let [c, d] = curvature([1.0, 1.0], quadratic);
+                ([add_down(a, c), add_up(b, d)], skew.bound, *damping)
+            }
+            (Field::Antisymmetric { activation, damping, .. }, [skew]) => (activation.slopes(), skew.bound, *damping),
+            _ => return Err(Error::format("the rule applies to Hamiltonian fields only")),
+        };
+        Ok(Self {
+            ends: [least, most],
+            middle: [div_down(add_down(least, most), 2.0), div_up(add_up(least, most), 2.0)],
+            spread: div_up(sub_up(most, least), 2.0).max(0.0),
+            kappa,
+            damping,
+            size: sqrt_up(add_up(mul_up(kappa, kappa), mul_up(damping, damping))),
+        })
+    }
+}
+
 /// Returns the claims about the field, from those about its operators.
 ///
 /// # Errors
 /// [`Error::Format`] for another field.
 pub fn bound(field: &Field, operators: &[Numbers]) -> Result<Claims> {
-    let ([least, most], kappa, r) = match (field, operators) {
-        (Field::Hamiltonian { kinetic, potential }, [k, p]) => {
-            let [a, b] = curvature(kinetic.activation.slopes(), k);
-            let [c, d] = curvature(potential.activation.slopes(), p);
-            ([a.min(c), b.max(d)], 1.0, 0.0)
-        }
-        (Field::DissipativeHamiltonian { activation, damping, .. }, [operator, quadratic, skew]) => {
-            let [a, b] = curvature(activation.slopes(), operator);
-            let [c, d] = curvature([1.0, 1.0], quadratic);
-            ([add_down(a, c), add_up(b, d)], skew.bound, *damping)
-        }
-        (Field::Antisymmetric { activation, damping, .. }, [skew]) => (activation.slopes(), skew.bound, *damping),
-        _ => return Err(Error::format("the rule applies to Hamiltonian fields only")),
-    };
-    let size = sqrt_up(add_up(mul_up(kappa, kappa), mul_up(r, r)));
-    let spread = div_up(sub_up(most, least), 2.0).max(0.0);
-    // −rc, rounded up: c is between these.
-    let (low, high) = (div_down(add_down(least, most), 2.0), div_up(add_up(least, most), 2.0));
+    let SkewGradient { ends: [least, most], middle: [low, high], spread, damping: r, size, .. } =
+        SkewGradient::of(field, operators)?;
+    // −rc, rounded up.
     let damped = -mul_down(r, low).min(mul_down(r, high));
     let lipschitz = mul_up(least.abs().max(most.abs()), size);
     let one_sided = add_up(damped, mul_up(spread, size)).min(lipschitz);

@@ -20,6 +20,7 @@
 //! | [`own_norm`] | a step in a norm of its own | its factor there |
 //! | [`skew_flow`] | a Runge–Kutta step of a skew linear field | its factor, both ways |
 //! | [`shears`], [`exponential_step`] | a step of a split method, an Euler step of a dissipative field | its factor |
+//! | [`skew_gradient_step`] | an Euler step of a Hamiltonian field | its factor |
 //! | [`quadratic_constraint`] | an Euler step; a stack of layers | what multipliers prove |
 //! | [`composition`] | a chain; the steps of a flow | the product |
 //! | [`sum`] | a sum or a mean of branches | the sum, the mean |
@@ -56,6 +57,7 @@ pub mod residual_field;
 mod runs;
 pub mod shears;
 pub mod skew_flow;
+pub mod skew_gradient_step;
 pub mod slope;
 pub mod stage_multipliers;
 pub mod sum;
@@ -120,10 +122,11 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
             exponential_step::bound(step, operators)
         }
         // What the field's own claims do not say: the premises of its proof, which are checked as every node is.
-        (Rule::ExponentialStep, Subject::Step(step), [_]) => {
+        (Rule::ExponentialStep | Rule::SkewGradientStep, Subject::Step(step), [_]) => {
             let field = proof.premises().first().ok_or_else(other)?;
             let operators: Vec<Numbers> = field.premises().iter().map(|premise| premise.claims()).collect();
-            exponential_step::bound(step, &operators)
+            let bound = if rule == Rule::ExponentialStep { exponential_step::bound } else { skew_gradient_step::bound };
+            bound(step, &operators)
         }
         (Rule::OwnNorm, Subject::Step(step), [field]) => own_norm::bound(step, field),
         (Rule::GradientStep, Subject::Step(step), [field]) => gradient_step::bound(step, field),

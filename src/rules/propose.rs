@@ -9,7 +9,7 @@ use super::{
     exponential_step, field_rule, gradient_step, householder, implicit_step, is_isometry, isometry, lipschitz_step,
     of_field, one_sided_lipschitz, operator_norm, own_norm, quadratic_constraint,
     runs::{Run, assemble, known_runs},
-    shears, skew_flow, slope, stage_multipliers, steps_of, sum, windows, with_inverse,
+    shears, skew_flow, skew_gradient_step, slope, stage_multipliers, steps_of, sum, windows, with_inverse,
 };
 use crate::{
     certificate::{Certificate, Claims, Evidence, NormProof, Rule},
@@ -306,6 +306,7 @@ impl Prover {
         // one may be among those that the numbers allow, and then no step contracts.
         let operators: Vec<Numbers> = field.premises().iter().map(|proof| proof.claims().numbers()).collect();
         candidates.extend(plain((Rule::ExponentialStep, exponential_step::bound(step, &operators))));
+        candidates.extend(plain((Rule::SkewGradientStep, skew_gradient_step::bound(step, &operators))));
         let sharp = candidates.iter().any(|(rule, ..)| matches!(rule, Rule::GradientStep | Rule::ExponentialStep));
         let contracts = [numbers.strong_convexity, numbers.one_sided_lipschitz.map(|mu| -mu)];
         let contracts = contracts.into_iter().flatten().any(|mu| mu > 0.0);

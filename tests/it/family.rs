@@ -16,6 +16,8 @@ use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
+use crate::forgery::{issued, parse};
+
 /// The file of a list of layers, its tensors random with these shapes.
 fn file(input: Value, layers: &Value, tensors: &[(&str, &[usize])], seed: u64) -> Vec<u8> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -101,6 +103,46 @@ fn convolutions_of_signals() {
     ]);
     let tensors: [(&str, &[usize]); 4] = [("c", &[4, 3, 1, 3]), ("b", &[4]), ("w", &[2, 4]), ("d", &[2])];
     is_proved(&file(json!([3, 1, 16]), &layers, &tensors, 2));
+}
+
+/// An Euler step of a skew matrix times a gradient claims no less than follows from the premises of its field, and those are checked.
+#[test]
+fn steps_of_skew_gradients_are_not_forged() {
+    let field = json!({"type": "antisymmetric", "matrix": "s", "activation": {"function": "tanh"}, "damping": 0.1});
+    let bytes = file(json!([4]), &json!([flow("euler", 0.1, field)]), &[("s", &[4, 4])], 8);
+    let model = is_proved(&bytes);
+    let (step, field, skew) = ("/network/premises/0/premises/0", "/premises/0", "/premises/0/premises/0");
+    let passes = |change: &dyn Fn(&mut Value)| {
+        let mut changed = issued(&certificate_of(&model));
+        assert_eq!(changed.pointer(step).unwrap()["rule"], "skew_gradient_step");
+        change(changed.pointer_mut(step).unwrap());
+        // What stands above the step claims enough.
+        for place in ["/network/premises/0/claims", "/network/claims"] {
+            *changed.pointer_mut(place).unwrap() = json!({"bound": 1e3});
+        }
+        (changed["lipschitz"], changed["features"]) = (json!(1e3), json!(1e3));
+        parse(&changed).is_ok_and(|claimed| check(&claimed, &model).verified.is_some())
+    };
+    let times = |claims: &mut Value, by: f64| claims["bound"] = json!(claims["bound"].as_f64().unwrap() * by);
+    assert!(passes(&|_| {}));
+    assert!(passes(&|step| times(&mut step["claims"], 1.5)));
+    assert!(!passes(&|step| times(&mut step["claims"], 1.0 - 1e-12)), "less than follows");
+    let looser = |step: &mut Value, by: f64| {
+        times(&mut step.pointer_mut(skew).unwrap()["claims"], 1.5);
+        step.pointer_mut(field).unwrap()["claims"] = json!({"bound": 1e3});
+        step["claims"] = json!({"bound": by * step["claims"]["bound"].as_f64().unwrap()});
+    };
+    assert!(passes(&|step| looser(step, 1.5)));
+    assert!(!passes(&|step| looser(step, 1.0)), "the step rests on a larger norm");
+    assert!(!passes(&|step| times(&mut step.pointer_mut(skew).unwrap()["claims"], 0.5)), "a norm that is too small");
+    assert!(!passes(&|step| step.pointer_mut(field).unwrap()["premises"] = json!([])), "no operators");
+    assert!(!passes(&|step| step["rule"] = json!("exponential_step")), "the rule of another field");
+    let gradient =
+        json!({"type": "gradient", "activation": {"function": "tanh"}, "operator": {"type": "dense", "weight": "w"}});
+    let model = is_proved(&file(json!([4]), &json!([flow("euler", 0.1, gradient)]), &[("w", &[4, 4])], 8));
+    let mut changed = issued(&certificate_of(&model));
+    changed.pointer_mut(step).unwrap()["rule"] = json!("skew_gradient_step");
+    assert!(parse(&changed).is_ok_and(|claimed| check(&claimed, &model).verified.is_none()), "another field");
 }
 
 #[test]

@@ -146,20 +146,32 @@ fn shears() {
     split_steps(Rule::Shears);
 }
 
-#[test]
-fn exponential_step() {
-    split_steps(Rule::ExponentialStep);
+/// What is claimed of an Euler step of a field of the family holds of its description.
+fn euler_steps(rule: Rule) {
     let found = Cell::new(0);
     hold(s::structured::<f64>(), |(field, space), seed| {
-        let Field::Dissipative { .. } = field else { return Ok(()) };
         let h = [1.0, 0.25, 0.015625, -0.125][(seed % 4) as usize];
         let map = Map::Flow(Flow::of_steps(field.clone(), Method::Named("euler".into()), h, 1));
         let Ok(proof) = Prover::default().network(&map, *space) else { return Ok(()) };
         let step = &proof.premises()[0];
-        found.set(found.get() + usize::from(step.rule() == Rule::ExponentialStep));
+        if step.rule() != rule {
+            return Ok(());
+        }
+        found.set(found.get() + 1);
         step_holds(step.claims(), *space, seed, |x| value(&map, *space, x))
     });
-    assert!(found.get() > 0, "no Euler step is proved by the rule");
+    assert!(found.get() > 0, "no Euler step is proved by the rule {rule}");
+}
+
+#[test]
+fn exponential_step() {
+    split_steps(Rule::ExponentialStep);
+    euler_steps(Rule::ExponentialStep);
+}
+
+#[test]
+fn skew_gradient_step() {
+    euler_steps(Rule::SkewGradientStep);
 }
 
 /// The factor of an Euler step of a dissipative field is attained by `x' = (K − G)x`, `G = c + dR` with a reflection `R` that turns
@@ -185,6 +197,72 @@ fn euler_steps_of_dissipative_fields_are_sharp() {
         let attained = attained.iter().map(|x| x.to_f64().unwrap().powi(2)).sum::<f64>().sqrt();
         assert!(bound >= attained && bound <= attained * (1.0 + 1e-9), "h = {h}: {bound}, and {attained} is attained");
     }
+}
+
+/// The bound of one Euler step on the plane, which the rule proves, and how far the step takes two points that are 1 apart.
+fn skew_gradient(field: Field, h: f64, x: [f64; 2]) -> [f64; 2] {
+    let (map, space) = (Map::Flow(Flow::of_steps(field, Method::Named("euler".into()), h, 1)), Shape::Features(2));
+    let proof = Prover::default().network(&map, space).unwrap();
+    assert_eq!(proof.premises()[0].rule(), Rule::SkewGradientStep);
+    let at = |x: [f64; 2]| value(&map, space, &x.map(exact)).unwrap();
+    let length = x[0].hypot(x[1]);
+    let moved = squared_distance(&at(x), &at([0.0, 0.0])).to_f64().unwrap().sqrt() / length;
+    [proof.bound().get(), moved]
+}
+
+/// The factor of an Euler step of a skew matrix times a gradient is attained by an orthogonal `K`, and is the closed form.
+#[test]
+fn euler_steps_of_skew_gradients_are_sharp() {
+    let near = |found: f64, meant: f64| assert!((found - meant).abs() <= 1e-9 * meant, "{found}, not {meant}");
+    let attained = |[bound, moved]: [f64; 2]| {
+        assert!(bound >= moved && bound <= moved * (1.0 + 1e-9), "{bound}, and {moved} is attained");
+        bound
+    };
+    let matrix = |entries: [f64; 4]| Linear::Dense { weight: Tensor::new(&[2, 2], &entries), bias: None };
+    let (kappa, damping) = (3.0f64, 0.5f64);
+    let turn = || matrix([0.0, -kappa, 0.0, 0.0]);
+    for (h, leak) in [(0.1, 0.0), (0.01, 0.25), (0.75, 0.25), (-0.2, 0.0)] {
+        // One coordinate of the value is where the slope is 1, the other where it is the least: G is c + dR, R a reflection. The
+        // vector is the one of whose image under h(G − c)(K − r) the direction is that of (1 + hc(K − r))x.
+        let c = (1.0 + leak) / 2.0;
+        let angle = -(f64::atan2(kappa, -damping) + f64::atan2(h * c * kappa, 1.0 - h * c * damping)) / 2.0;
+        let angle = if h < 0.0 { angle + std::f64::consts::FRAC_PI_2 } else { angle };
+        let field = Field::Antisymmetric {
+            activation: if leak == 0.0 { Activation::Relu {} } else { Activation::LeakyRelu { slope: leak } },
+            matrix: turn(),
+            bias: Some(Tensor::new(&[2], &[8.0, -8.0])),
+            damping,
+        };
+        let bound = attained(skew_gradient(field, h, [angle.cos(), angle.sin()]));
+        let (kept, size) = (1.0 - h * c * damping, (kappa * kappa + damping * damping).sqrt());
+        near(bound, kept.hypot(h * c * kappa) + h.abs() * (1.0 - leak) / 2.0 * size);
+    }
+    // By hand, for h = 1/10 and slopes in [0, 1]: √(0.975² + 0.15²) + 0.05 √9.25.
+    let activation = Activation::Relu {};
+    let field = Field::Antisymmetric { activation, matrix: turn(), bias: None, damping };
+    near(skew_gradient(field, 0.1, [1.0, 0.0])[0], 1.138_540_046_104_898_5);
+    // (K − r)G with a G between 1/2 and 9/2 whose reflection takes (1, 0) to where the rest of the step takes it.
+    let (c, d) = (2.5f64, 2.0f64);
+    for h in [0.01, 0.1, 0.5, -0.2] {
+        let kept = [1.0 - h * damping * c, h * c * kappa];
+        // Over K − r, as complex numbers.
+        let u = [kappa * kept[1] - damping * kept[0], -kappa * kept[0] - damping * kept[1]];
+        let r = u.map(|x| h.signum() * x / u[0].hypot(u[1]));
+        let (most, least) = ((c + d).sqrt(), (c - d).sqrt());
+        let (p, s) = (f64::midpoint(most, least), (most - least) / 2.0);
+        let operator = matrix([p + s * r[0], s * r[1], s * r[1], p - s * r[0]]);
+        let activation = Activation::Identity {};
+        let field =
+            Field::DissipativeHamiltonian { activation, operator, quadratic: matrix([0.0; 4]), skew: turn(), damping };
+        attained(skew_gradient(field, h, [1.0, 0.0]));
+    }
+    // An Euler step that only kicks is a shear.
+    let potential = |w: f64| Potential {
+        activation: Activation::Identity {},
+        operator: Linear::Dense { weight: Tensor::new(&[1, 1], &[w]), bias: None },
+    };
+    let field = Field::Hamiltonian { kinetic: potential(0.0), potential: potential(1.0) };
+    near(skew_gradient(field, 1.5, [1.0, 0.0])[0], f64::midpoint(1.5, (1.5f64 * 1.5 + 4.0).sqrt()));
 }
 
 /// A shear of one position is attained to the last digits.
