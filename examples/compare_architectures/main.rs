@@ -142,7 +142,7 @@ fn main() -> Result<()> {
             return Err(Error::NotProved { what: family.name(), reason: "a claim was refuted".into() });
         }
         let curve = (0..=100).map(|i| f64::from(i) / 200.0).map(|eps| (eps, certified(eps)));
-        drawn.push(Line::new(&family.name(), curve.collect(), k));
+        drawn.push(Line::new(family.name(), curve.collect(), k));
     }
     let path = options.out.join("compare_architectures.svg");
     chart::write(&path, (760, 460), |root| {
