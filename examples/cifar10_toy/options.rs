@@ -53,8 +53,8 @@ pub struct Settings {
     /// Passes for the plain network: it learns its images by heart sooner.
     pub plain_epochs: usize,
     pub size: Size,
-    /// How the stable network is trained: orthogonalized momentum learns most in a few passes, Adam in many.
-    optimiser: Optimiser,
+    /// Orthogonalized momentum learns most in a few passes, Adam in many.
+    has_many_passes: bool,
     pub attack_steps: usize,
     pub attack_starts: usize,
     crop: usize,
@@ -83,7 +83,7 @@ impl Options {
     pub fn settings(&self) -> Settings {
         let settings = |size, images: [usize; 2], epochs: [usize; 2], attack: [usize; 2], crop| Settings {
             size,
-            optimiser: if epochs[0] < MANY_PASSES { Optimiser::MUON } else { Optimiser::ADAM },
+            has_many_passes: epochs[0] >= MANY_PASSES,
             train_images: images[0],
             test_images: images[1],
             epochs: epochs[0],
@@ -105,13 +105,11 @@ impl Options {
 impl Settings {
     /// How the stable network is trained: its loss asks for margins.
     pub fn stable(&self, seed: u64) -> Recipe {
-        let (peak, rise, offset) = match self.optimiser {
-            Optimiser::Muon { .. } => (0.1, 0.1, 0.3),
-            Optimiser::Adam { .. } => (0.01, 0.25, 0.25),
-        };
+        let (optimiser, peak, rise, offset) =
+            if self.has_many_passes { (Optimiser::ADAM, 0.01, 0.25, 0.25) } else { (Optimiser::MUON, 0.1, 0.1, 0.3) };
         Recipe {
             epochs: self.epochs,
-            optimiser: self.optimiser,
+            optimiser,
             schedule: OneCycle { peak, rise },
             loss: MarginCrossEntropy { temperature: 0.25, offset }.into(),
             ..self.plain(seed)
