@@ -60,7 +60,7 @@ pub struct Settings {
     crop: usize,
 }
 
-/// From so many passes on Adam certifies more images than orthogonalized momentum.
+/// A training of this many passes, or more, takes Adam: it certifies more images then than orthogonalized momentum does.
 const MANY_PASSES: usize = 30;
 
 impl Options {

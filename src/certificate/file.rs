@@ -21,7 +21,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, Claimed, ClaimedSamples, Evidence, KERNELS, NormProof, part};
+use super::{Certificate, Claimed, ClaimedSamples, Evidence, KERNELS, NormProof};
 use crate::{
     error::{Error, Result},
     io::{Digest, read_bounded, unique_keys, write},
@@ -31,6 +31,8 @@ use crate::{
 };
 
 const FORMAT: &str = "dahlquist-certificate";
+/// What the file of one shard says that it is.
+pub(super) const PART: &str = "dahlquist-part";
 const VERSION: u32 = 2;
 /// The largest certificate file that is read: 64 MiB.
 const LARGEST_FILE: u64 = 1 << 26;
@@ -112,7 +114,7 @@ impl CertificateFile {
         unique_keys(bytes).map_err(|e| Error::format(format!("not a certificate: {e}")))?;
         let refuse = |e: serde_json::Error| Error::format(format!("not a certificate: {e}"));
         let Header { format, version } = serde_json::from_slice(bytes).map_err(refuse)?;
-        if format == part::FORMAT {
+        if format == PART {
             let merge = "put all of them together with `dahlquist merge`, and check the whole";
             return Err(Error::format(format!("it is the part of a certificate that one shard wrote: {merge}")));
         }

@@ -12,14 +12,15 @@ use std::{collections::BTreeMap, fmt, ops::Range, path::Path, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ClaimedSamples, file::CertificateFile};
+use super::{
+    ClaimedSamples,
+    file::{CertificateFile, PART},
+};
 use crate::{
     error::{Error, Result},
     io::{read_bounded, unique_keys, write},
 };
 
-/// What the file of a part says that it is.
-pub(super) const FORMAT: &str = "dahlquist-part";
 /// The largest part that is read, as for certificates.
 const LARGEST_FILE: u64 = 1 << 26;
 
@@ -110,8 +111,8 @@ impl Part {
         unique_keys(&bytes).map_err(|e| refuse(&e))?;
         let written: Written = serde_json::from_slice(&bytes).map_err(|e| refuse(&e))?;
         let Written { format, shard: [number, of], samples, first, eps, certificate } = written;
-        if format != FORMAT {
-            return Err(refuse(&format!("the format is {format:?}, not {FORMAT:?}")));
+        if format != PART {
+            return Err(refuse(&format!("the format is {format:?}, not {PART:?}")));
         }
         let bytes = serde_json::to_vec(&certificate).map_err(|e| refuse(&e))?;
         let mut certificate = CertificateFile::parse(&bytes).map_err(|e| refuse(&e))?;
@@ -138,7 +139,7 @@ impl Part {
         let certificate = serde_json::from_slice(&certificate.bytes()?).map_err(refuse)?;
         let Shard { number, of } = self.shard;
         let (samples, first, eps) = (self.samples, self.first, self.eps);
-        let written = Written { format: FORMAT.into(), shard: [number, of], samples, first, eps, certificate };
+        let written = Written { format: PART.into(), shard: [number, of], samples, first, eps, certificate };
         let mut bytes = serde_json::to_vec_pretty(&written).map_err(refuse)?;
         bytes.push(b'\n');
         write(path, &bytes)

@@ -73,12 +73,7 @@ fn no_result_replaces_what_is_read() {
     }
     assert!(read.map(|name| fs::read(folder.path(name)).unwrap()) == before);
     // A folder that is missing is missed before anything is done: nothing is trained in vain.
-    let start = std::time::Instant::now();
-    refuses(
-        &folder.run("falsify @single.safetensors --budget 1000 --json @no/r.json"),
-        &["no/r.json", "there is no folder"],
-    );
-    assert!(start.elapsed().as_secs() < 500);
+    refuses(&folder.run("falsify @nowhere --json @no/r.json"), &["no/r.json", "there is no folder"]);
     refuses(&folder.run("train --data @nowhere --out @no/r.safetensors"), &["r.safetensors", "there is no folder"]);
     // Nor are two results written to one place that has two names.
     let two = "certify @single.safetensors --json @new --certificate @inner/../new";
