@@ -91,6 +91,81 @@ apply: (le_of_diff d); move: (x - y) (B *m p) => v u; rewrite sqnD sqnZ dotZr; r
 Qed.
 End QuadraticConstraint.
 
+(* A field  f(x) = C x + B sigma(A x + b).  If some t >= 0 make the form
+
+       kappa |x|^2 - 2 a <x, C x + B p> - c |C x + B p|^2 + 2 sum_i t_i (p - m A x)_i (p - L A x)_i
+
+   nonnegative for all x and p, then  2 a <Dx, Df> + c |Df|^2 <= kappa |Dx|^2.  The four choices of a, c and kappa below are
+   the Lipschitz constant, the factor of an Euler step, the one-sided Lipschitz constant and the cocoercivity. *)
+Section Field.
+Variable F : realFieldType.
+Variables (k n : nat) (A : 'M[F]_(k, n)) (B : 'M[F]_(n, k)) (C : 'M[F]_n) (b : 'cV[F]_k) (s : 'I_k -> F -> F).
+Variables (m L : F) (t : 'I_k -> F).
+
+Definition lurie (x : 'cV[F]_n) := C *m x + B *m by_coordinates s (A *m x + b).
+
+Definition supply_form (a c kappa : F) (x : 'cV[F]_n) (p : 'cV[F]_k) :=
+  kappa * sqn x - 2%:R * a * dot x (C *m x + B *m p) - c * sqn (C *m x + B *m p) +
+  2%:R * \sum_i t i * ((p i 0 - m * (A *m x) i 0) * (p i 0 - L * (A *m x) i 0)).
+
+Hypothesis mL : m <= L.
+Hypothesis t0 : forall i, 0 <= t i.
+Hypothesis slopes : forall i, slope_in m L (s i).
+
+Theorem lurie_supply a c kappa : (forall x p, 0 <= supply_form a c kappa x p) -> forall x y,
+  2%:R * a * dot (x - y) (lurie x - lurie y) + c * sqn (lurie x - lurie y) <= kappa * sqn (x - y).
+Proof.
+move=> psd x y; pose p := by_coordinates s (A *m x + b) - by_coordinates s (A *m y + b).
+have form := psd (x - y) p; rewrite /supply_form in form.
+have nonpositive : \sum_i t i * ((p i 0 - m * (A *m (x - y)) i 0) * (p i 0 - L * (A *m (x - y)) i 0)) <= 0.
+  rewrite -oppr_ge0 -sumrN; apply: sumr_ge0 => i _.
+  pose u := (A *m x + b) i 0; pose v := (A *m y + b) i 0.
+  have ez : (A *m (x - y)) i 0 = u - v.
+    by rewrite /u /v mulmxBr; move: (A *m x) (A *m y) => q r; rewrite !mxE; ring.
+  have ep : p i 0 = quotient m (s i) u v * (u - v) by rewrite -quotientE /p !mxE /u /v !mxE.
+  have /andP [q1 q2] := quotient_in mL (slopes i) u v.
+  rewrite ep ez; move: (quotient _ _ _ _) q1 q2 (u - v) (t i) (t0 i) => q q1 q2 e w w0.
+  have {}q1 : 0 <= q - m by rewrite subr_ge0.
+  have {}q2 : 0 <= L - q by rewrite subr_ge0.
+  have -> : w * ((q * e - m * e) * (q * e - L * e)) = - (w * ((q - m) * (L - q) * e ^+ 2)) by ring.
+  by rewrite opprK; exact: mulr_ge0 w0 (mulr_ge0 (mulr_ge0 q1 q2) (sqr_ge0 e)).
+have -> : lurie x - lurie y = C *m (x - y) + B *m p.
+  rewrite /lurie /p !mulmxBr; move: (C *m x) (C *m y) (B *m _) (B *m _) => q r u v; by_entries.
+move: form nonpositive; move: (\sum_i _) (C *m _ + B *m p) => S f form S0.
+have {}S0 : 0 <= 2%:R * - S by rewrite mulr_ge0 ?ler0n // oppr_ge0.
+by apply: (le_of_diff (addr_ge0 form S0)); ring.
+Qed.
+
+Theorem lurie_lipschitz rho : 0 <= rho -> (forall x p, 0 <= supply_form 0 1 (rho ^+ 2) x p) -> lipschitz rho lurie.
+Proof. by move=> r0 psd; split=> // x y; have := lurie_supply psd x y; rewrite mulr0 mul0r add0r mul1r. Qed.
+
+Theorem lurie_step h rho : 0 <= rho -> (forall x p, 0 <= supply_form h (h ^+ 2) (rho ^+ 2 - 1) x p) ->
+  lipschitz rho (fun x => x + h *: lurie x).
+Proof.
+move=> r0 psd; split=> // x y; have form := lurie_supply psd x y.
+have -> : (x + h *: lurie x) - (y + h *: lurie y) = (x - y) + h *: (lurie x - lurie y).
+  rewrite scalerBr; move: (h *: lurie x) (h *: lurie y) => u v; by_entries.
+move: form; move: (x - y) (lurie x - lurie y) => u v form.
+have {}form : 0 <= (rho ^+ 2 - 1) * sqn u - (2%:R * h * dot u v + h ^+ 2 * sqn v) by rewrite subr_ge0.
+by apply: (le_of_diff form); rewrite sqnD sqnZ dotZr; ring.
+Qed.
+
+Theorem lurie_one_sided mu : (forall x p, 0 <= supply_form 1 0 (2%:R * mu) x p) -> forall x y,
+  dot (x - y) (lurie x - lurie y) <= mu * sqn (x - y).
+Proof.
+move=> psd x y; have := lurie_supply psd x y.
+by rewrite mulr1 mul0r addr0 -mulrA ler_pmul2l ?ltr0n.
+Qed.
+
+Theorem lurie_cocoercive nu : (forall x p, 0 <= supply_form 1 (2%:R * nu) 0 x p) -> forall x y,
+  dot (x - y) (lurie x - lurie y) <= - nu * sqn (lurie x - lurie y).
+Proof.
+move=> psd x y; have := lurie_supply psd x y.
+rewrite mulr1 mul0r -mulrA -mulrDr pmulr_rle0 ?ltr0n // => form.
+by rewrite mulNr -subr_le0 opprK.
+Qed.
+End Field.
+
 (* A stack  y = B sigma_k (W_k ... sigma_1 (W_1 x + c_1) ... + c_k)  is rho-Lipschitz if some t >= 0 make the form
 
        rho^2 |v_0|^2 - |B v_k|^2 + 2 sum_l sum_i t_l,i (v_(l+1) - m_l W_l v_l)_i (v_(l+1) - L_l W_l v_l)_i

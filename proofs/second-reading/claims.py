@@ -5,7 +5,7 @@ from math import prod
 
 from exact import Refused, Unread, above_root
 from network import points
-from quadratic import quadratic_constraint, semidefinite
+from quadratic import lurie_claims, quadratic_constraint, semidefinite
 from steps import SPLIT, curvature, numbers, skew_gradient, whole_step
 
 PROVED, REFUSED, UNREAD = "proved", "REFUSED", "not checked"
@@ -219,7 +219,7 @@ class Reading:
             functions = [self.model.function({k: v for k, v in s.items() if k != "type"}) for s in specs[1::2]]
             inner = maps[:len(functions)]
             outer = maps[-1] if len(maps) > len(functions) else None
-            return {"bound": lambda c: quadratic_constraint(inner, functions, outer, None, proof, c)}
+            return {"bound": lambda c: quadratic_constraint(inner, functions, outer, proof, c)}
         below = self.covered(proof, specs, place, first, shape)
         self.node(proof, join(place, first), ("composition", "operator_norm", "quadratic_constraint"), below, allowed)
 
@@ -287,6 +287,8 @@ class Reading:
 
     def field(self, proof, path, field, operators):
         def allowed(parts):
+            if proof["rule"] == "quadratic_constraint":
+                return lurie_claims(field, parts, proof)
             rule, claims = field_claims(field, parts)
             if rule != proof["rule"]:
                 raise Refused(f"the rule of this field is {rule}")

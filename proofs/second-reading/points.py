@@ -204,7 +204,7 @@ def pairs(reading, certificate):
             return True
         scale = (c / bound * unit_of(rows) / unit_of([u])) ** 2
         multipliers = [[scale * Q(t) for t in block] for block in evidence(run, "multipliers")]
-        return quadratic_constraint(maps[:-1], functions, Row(u), None, {"evidence": {"multipliers": multipliers}}, c)
+        return quadratic_constraint(maps[:-1], functions, Row(u), {"evidence": {"multipliers": multipliers}}, c)
     return holds
 
 

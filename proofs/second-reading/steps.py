@@ -4,7 +4,7 @@ from fractions import Fraction as Q
 from math import prod
 
 from exact import Refused, Unread, above_root, above_roots, is_psd_with_root, method
-from quadratic import evidence, quadratic_constraint
+from quadratic import STEP, evidence, field_constraint
 from stability import plus, skew_step, times
 
 SPLIT = ("symplectic_euler", "stormer_verlet", "exponential_euler")
@@ -111,8 +111,11 @@ def step_claims(rule, name, h, field, parts, proof):
         c, d, turn = (low + high) / 2, (high - low) / 2, k * k + r * r
         root = (1 - h * r * c) ** 2 + (h * c * k) ** 2
         return {"bound": lambda x: above_roots(x, root, h * h * d * d * turn)}
-    if rule == "quadratic_constraint" and euler and field.kind == "residual":
-        return {"bound": lambda c: quadratic_constraint([field.o[0]], field.functions, field.o[1], h, proof, c)}
+    if rule == "quadratic_constraint" and euler and field.kind in ("residual", "lurie"):
+        blocks = evidence(proof, "multipliers")
+        if len(blocks) != 1:
+            raise Refused("a step has one row of multipliers")
+        return {"bound": lambda c: c > 0 and field_constraint(field, blocks[0], STEP, h, h * h, c * c - 1)}
     if rule == "own_norm":
         return own_norm(name, h, field, known, proof)
     if rule == "gradient_step" and euler and low is not None:

@@ -91,6 +91,7 @@ def models():
     operator, half = linear("w", "b"), {"activation": RELU, "operator": linear("k", "b")}
     dissipative = {"type": "dissipative", "activation": RELU, "operator": operator, "skew": "s", "damping": 0.5}
     hamiltonian = {"type": "hamiltonian", "kinetic": half, "potential": half}
+    lurie = {"type": "lurie", "activation": RELU, "linear": "s", "inner": operator, "outer": linear("v")}
     fields = [
         flow("euler", 0.1, gradient(RELU, operator, weights="d")), flow("rk4", 0.1, dissipative),
         flow("euler", 0.1, {"type": "skew_linear", "skew": "s"}), flow("symplectic_euler", 0.1, hamiltonian),
@@ -99,10 +100,10 @@ def models():
                             "skew": "s", "damping": 0.25}),
         flow("euler", 0.1, {"type": "antisymmetric", "matrix": "s", "bias": "c", "activation": LEAKY, "damping": 0.1}),
         flow("heun", 0.1, {"type": "nais", "factor": "w", "bias": "c", "activation": RELU, "epsilon": 0.01}),
-        flow("euler", 0.1, {"type": "lurie", "activation": RELU, "linear": "s", "inner": operator, "outer": linear("v")}),
+        flow("euler", 0.1, lurie), flow("rk4", 0.1, dict(lurie, linear="n")),
         {"type": "flow", "method": "euler", "step": -0.1, "fields": [gradient(LEAKY, operator), gradient(RELU, operator)]},
         {"type": "flow", "method": "heun", "horizon": 2.0, "field": gradient(RELU, operator)}, linear("h")]
-    shapes = {"w": [5, 4], "b": [5], "k": [5, 2], "s": [4, 4], "d": [5], "m": [3, 4], "c": [4], "v": [4, 5], "h": [3, 4]}
+    shapes = {"w": [5, 4], "b": [5], "k": [5, 2], "s": [4, 4], "d": [5], "m": [3, 4], "c": [4], "v": [4, 5], "n": [4, 4], "h": [3, 4]}
     yield ("fields", [4], fields, shapes, "F32", [], True)
     yield ("fields in f64", [4], [dict(f, steps=1) if "steps" in f else f for f in fields[:-2]] + fields[-1:], shapes, "F64", [], True)
     still = [{"type": "equilibrium", "field": dict(dissipative, damping=d)} for d in (0.5, 1.5)]
@@ -143,8 +144,8 @@ UNKNOWN = ("exponential_euler", "which are not rational", "an implicit method",
 def issue(program, folder, rng, name, shape, layers, shapes, kind, options, rational):
     """The files of a model and its samples, and the certificate that the program makes of them."""
     count = lambda s: prod(s)
-    tensors = {t: (kind, s, [abs(rng.gauss(0, 0.4)) if t == "d" else rng.gauss(0, 0.4) for _ in range(count(s))])
-               for t, s in shapes.items()}
+    value = {"d": lambda i: abs(rng.gauss(0, 0.4)), "n": lambda i: rng.gauss(0, 0.1) - (2 if i % 5 == 0 else 0)}  # 4 x 4, contracting
+    tensors = {t: (kind, s, [value.get(t, lambda _: rng.gauss(0, 0.4))(i) for i in range(count(s))]) for t, s in shapes.items()}
     used = json.dumps(layers)
     tensors = {t: v for t, v in tensors.items() if f'"{t}"' in used}
     tree = {"format": "dahlquist-model", "version": 2, "input": shape, "layers": layers}

@@ -114,7 +114,8 @@ pub enum Evidence {
     /// How a norm was proved.
     Norm(NormMethod),
     /// `T` of a quadratic constraint, one number for each neuron, activation by activation, in the units of
-    /// [`crate::rigor::quadratic_constraint`].
+    /// [`crate::rigor::quadratic_constraint`]. Of a field, that for its Lipschitz constant, empty where the norms of its operators
+    /// prove it, that for its one-sided Lipschitz constant, and that for its cocoercivity, if it is claimed.
     Multipliers(Vec<Vec<f64>>),
     /// Inequalities of the field of a step, with a multiplier for each stage.
     Stages(Vec<StageInequality>),

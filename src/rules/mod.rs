@@ -21,7 +21,7 @@
 //! | [`skew_flow`] | a Runge–Kutta step of a skew linear field | its factor, both ways |
 //! | [`shears`], [`exponential_step`] | a step of a split method, an Euler step of a dissipative field | its factor |
 //! | [`skew_gradient_step`] | an Euler step of a Hamiltonian field | its factor |
-//! | [`quadratic_constraint`] | an Euler step; a stack of layers | what multipliers prove |
+//! | [`quadratic_constraint`] | an Euler step, a field with a linear part; a stack of layers | what multipliers prove |
 //! | [`composition`] | a chain; the steps of a flow | the product |
 //! | [`sum`] | a sum or a mean of branches | the sum, the mean |
 //! | [`descent`], [`margin`] | a step; a pair of logits | decrease of the potential; a radius |
@@ -117,6 +117,9 @@ pub fn derive(part: &Part<'_>, proof: &Claimed, premises: &[Numbers]) -> Result<
             derived::bound(&part, proof.evidence(), proof.claims().inverse.is_some())
         }
         (_, Subject::Field(field), operators) if field_rule(field) == Some(rule) => of_field(field, operators),
+        (Rule::QuadraticConstraint, Subject::Field(field @ Field::Lurie { .. }), operators) => {
+            quadratic_constraint::of_field(field, operators, proof.evidence(), &proof.claims())
+        }
         (Rule::Shears, Subject::Step(step), operators) => shears::bound(step, operators),
         (Rule::ExponentialStep, Subject::Step(step @ Step { method: Method::Split(_), .. }), operators) => {
             exponential_step::bound(step, operators)

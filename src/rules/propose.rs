@@ -245,7 +245,11 @@ impl Prover {
         let rule = field_rule(field).ok_or_else(|| Error::not_proved("a field", "no rule applies to it"))?;
         let proofs = self.operators(part, field)?;
         let numbers: Vec<Numbers> = proofs.iter().map(|proof| proof.claims().numbers()).collect();
-        Ok(part.node(rule, of_field(field, &numbers)?, proofs))
+        let claims = of_field(field, &numbers)?;
+        if let Some((claims, evidence)) = quadratic_constraint::propose_field(field, &numbers) {
+            return Ok(Certificate { evidence, ..part.node(Rule::QuadraticConstraint, claims, proofs) });
+        }
+        Ok(part.node(rule, claims, proofs))
     }
 
     /// Proves the operators of a field.
@@ -316,8 +320,9 @@ impl Prover {
         {
             candidates.push((Rule::StageMultipliers, claims, evidence));
         }
+        // The constants of a field forget how its parts lie together: multipliers for the step itself do not.
         if !sharp
-            && least(&candidates) > 1.0
+            && (field.rule() == Rule::QuadraticConstraint || least(&candidates) > 1.0)
             && let Some((claims, evidence)) = quadratic_constraint::propose_step(step, part.input)
         {
             candidates.push((Rule::QuadraticConstraint, claims, evidence));

@@ -1,7 +1,8 @@
 //! Quadratic constraints: multipliers that prove more than a product of norms.
 //!
-//! For one Euler step of `Bσ(Ax + b) + c`, and for a stack `Bσ_k(W_k ⋯ σ₁(W₁x))`, of which the last matrix may be the head: then
-//! the same multipliers bound how fast the difference of any two logits changes ([`pairs`]). The matrix inequality is proved by
+//! For one Euler step of `Cx + Bσ(Ax + b)`, with `C` or without; for the constants of such a field with `C`, from which all
+//! other methods have theirs; and for a stack `Bσ_k(W_k ⋯ σ₁(W₁x))`, of which the last matrix may be the head: then the same
+//! multipliers bound how fast the difference of any two logits changes ([`pairs`]). The matrix inequality is proved by
 //! [`crate::rigor::quadratic_constraint`]; the multipliers are the evidence, and any solver may propose them.
 //!
 //! Sources: Fazlyab et al., *Efficient and accurate estimation of Lipschitz constants*, NeurIPS 2019; Araujo et al., *A
@@ -9,14 +10,14 @@
 
 use faer::Mat;
 
-use super::require;
+use super::{Numbers, require, residual_field};
 use crate::{
     certificate::{Claims, Evidence},
     error::{Error, Result},
     model::{Field, Linear, Map, Step},
     rigor::{
         Upper,
-        quadratic_constraint::{Chain, Ellipsoid, Proposal, Stage},
+        quadratic_constraint::{Chain, Ellipsoid, Lurie, Proposal, Stage},
     },
     tensor::Shape,
 };
@@ -26,6 +27,8 @@ const LARGEST: usize = 1 << 13;
 /// The largest number of coordinates and neurons of a step for which multipliers are searched: about two seconds on one
 /// core.
 const LARGEST_SEARCH: usize = 768;
+/// The same for the constants of a field, which take a dozen searches.
+const LARGEST_FIELD: usize = 192;
 
 /// Returns the claims about one Euler step that multipliers prove: `claimed`, or none.
 ///
@@ -33,6 +36,57 @@ const LARGEST_SEARCH: usize = 768;
 /// [`Error::Format`] for another method, another field or no multipliers, [`Error::NotProved`] if they do not prove it.
 pub fn of_step(step: Step<'_>, input: Shape, evidence: &Evidence, claimed: f64) -> Result<Claims> {
     prove(&euler(step, input)?, evidence, claimed)
+}
+
+/// Returns the claims about a field that multipliers prove: those for its Lipschitz constant first, then those for its one-sided
+/// Lipschitz constant, and those for its cocoercivity if it is claimed. `operators` are the claims about its operators.
+///
+/// # Errors
+/// As [`of_step`].
+pub fn of_field(field: &Field, operators: &[Numbers], evidence: &Evidence, claimed: &Numbers) -> Result<Claims> {
+    let plain = residual_field::bound(field, operators)?;
+    let lurie = lurie(field)?;
+    let Evidence::Multipliers(multipliers) = evidence else {
+        return Err(Error::format("the evidence of a quadratic constraint is its multipliers"));
+    };
+    require(lurie.size() <= LARGEST, &format!("it is of more than {LARGEST} coordinates and neurons"))?;
+    let missing = || Error::format("a field has multipliers for each of its constants");
+    let mu = claimed.one_sided_lipschitz.ok_or_else(missing)?;
+    let (value, one_sided, averse) = match (&multipliers[..], claimed.cocoercivity) {
+        ([value, one_sided], None) => (value, one_sided, None),
+        ([value, one_sided, averse], Some(nu)) => (value, one_sided, Some((nu, averse))),
+        _ => return Err(missing()),
+    };
+    // Where the product of the norms is no more, it needs no multipliers.
+    let bound = if claimed.bound >= plain.bound.get() {
+        plain.bound
+    } else {
+        lurie.value()?.prove(&Proposal { bound: claimed.bound, multipliers: vec![value.clone()] })?
+    };
+    Ok(Claims {
+        one_sided_lipschitz: Some(lurie.one_sided(mu, one_sided)?),
+        cocoercivity: averse.map(|(nu, t)| lurie.cocoercive(nu, t)).transpose()?,
+        ..Claims::lipschitz(bound)
+    })
+}
+
+/// Searches multipliers for the constants of a field with a linear part, if it is of a moderate size.
+pub(super) fn propose_field(field: &Field, operators: &[Numbers]) -> Option<(Claims, Evidence)> {
+    let Field::Lurie { .. } = field else { return None };
+    let lurie = lurie(field).ok().filter(|lurie| lurie.size() <= LARGEST_FIELD)?;
+    let plain = residual_field::bound(field, operators).ok()?;
+    let (mut bound, mut value) = (plain.bound, vec![]);
+    if let Ok((proved, proposal)) = lurie.value().and_then(|chain| chain.search())
+        && proved < bound
+    {
+        (bound, value) = (proved, proposal.multipliers.into_iter().next()?);
+    }
+    let (mu, one_sided) = lurie.search_one_sided()?;
+    let averse = if mu.get() < 0.0 { lurie.search_cocoercive(&one_sided) } else { None };
+    let cocoercivity = averse.as_ref().map(|(nu, _)| *nu);
+    let multipliers = [value, one_sided].into_iter().chain(averse.map(|(_, t)| t)).collect();
+    let claims = Claims { one_sided_lipschitz: Some(mu), cocoercivity, ..Claims::lipschitz(bound) };
+    Some((claims, Evidence::Multipliers(multipliers)))
 }
 
 /// Returns the claims about a stack that multipliers prove.
@@ -115,21 +169,25 @@ fn search(chain: &Chain) -> Option<(Claims, Evidence)> {
     Some((Claims::lipschitz(bound), Evidence::Multipliers(proposal.multipliers)))
 }
 
-/// Returns the chain of one Euler step of a residual field with matrices.
+/// Returns the chain of one Euler step of a field with matrices.
 fn euler(step: Step<'_>, input: Shape) -> Result<Chain> {
     require(step.method.tableau()?.is_euler(), "the rule is one for Euler's method")?;
     step.field.check(input)?;
-    match step.field {
-        Field::Residual {
-            activation,
-            inner: Linear::Dense { weight: inner, .. },
-            outer: Linear::Dense { weight: outer, .. },
-        } => {
-            let stage = Stage { weight: inner.matrix(), slopes: activation.slopes() };
-            Chain::residual(stage, outer.matrix(), step.length)
-        }
-        _ => Err(Error::format("the rule applies to residual fields with matrices only")),
-    }
+    lurie(step.field)?.step(step.length)
+}
+
+/// Returns a field with matrices in Lur'e form.
+fn lurie(field: &Field) -> Result<Lurie> {
+    let dense = |operator: &Linear| match operator {
+        Linear::Dense { weight, .. } => Ok(weight.matrix()),
+        _ => Err(Error::format("the rule applies to fields with matrices only")),
+    };
+    let (linear, activation, inner, outer) = match field {
+        Field::Residual { activation, inner, outer } => (None, activation, inner, outer),
+        Field::Lurie { activation, linear, inner, outer } => (Some(dense(linear)?), activation, inner, outer),
+        _ => return Err(Error::format("the rule applies to residual and Lur'e fields only")),
+    };
+    Lurie::new(linear, Stage { weight: dense(inner)?, slopes: activation.slopes() }, dense(outer)?)
 }
 
 /// Returns the longest stack that the maps begin with, of up to `neurons` neurons, and how many maps it takes; none if

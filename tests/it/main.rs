@@ -35,6 +35,7 @@ mod layering;
 mod linear_bounds;
 mod linear_graphs;
 mod local;
+mod lurie;
 mod lyapunov;
 mod map;
 mod mirror_mean;

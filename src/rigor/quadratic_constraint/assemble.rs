@@ -1,15 +1,19 @@
 //! The matrix of a quadratic constraint as computed, and a bound of each row sum of its error.
 //!
-//! An entry is a sum of at most `d + 4` products of at most six factors, `d` being the largest side of a matrix. As
-//! computed it is off by at most `γ_N` times the same sum of magnitudes, `N = d + 12`, and by what underflows. Factors
-//! other than weights lie between `2⁻²⁰⁰` and `2²⁰⁰`, weights are below 2, so a product that loses at most `2⁻¹⁰⁷⁴` is
-//! multiplied by less than `2⁴⁰⁷` afterwards: fewer than `2⁴⁰` of them add less than `2⁻⁶⁰⁰` to an entry.
+//! An entry is a sum of products of at most six factors, each of which passes through at most `d + 12` roundings, `d` being
+//! the largest side of a matrix. As computed it is off by at most `γ_N` times the same sum of magnitudes, `N = d + 12`, and
+//! by what underflows. Multipliers lie between `2⁻²⁰⁰` and `2²⁰⁰`, the coefficients of [`super::supply`] and their products
+//! with the unit of the linear part between `2⁻⁴⁰⁰` and `2⁴⁰⁰`, weights are below 2, so a product that loses at most
+//! `2⁻¹⁰⁷⁴` is multiplied by less than `2⁴⁰⁷` afterwards: fewer than `2⁴⁰` of them add less than `2⁻⁶⁰⁰` to an entry.
 //!
 //! The rows and columns are scaled by powers of two to a diagonal in `[1/2, 2]`, about, which keeps definiteness.
 
 use faer::{Accum, Mat, MatRef};
 
-use super::Chain;
+use super::{
+    Chain,
+    supply::{Supply, add_symmetric},
+};
 use crate::{
     rigor::{
         directed::{U, add_up, enlarge_sum, exponent, gamma, mul_up, power_of_two},
@@ -32,13 +36,13 @@ impl Chain {
         offsets
     }
 
-    /// Returns the matrix for `ρ² = squared` and the multipliers, scaled to a diagonal of about 1, and a bound of each
-    /// row sum of its error.
-    pub(super) fn assemble(&self, squared: f64, multipliers: &[Vec<f64>]) -> (Mat<f64>, Vec<f64>) {
-        let mut image = self.image(squared, multipliers);
+    /// Returns the matrix for a level (see [`Supply::kept`]) and the multipliers, scaled to a diagonal of about 1, and a
+    /// bound of each row sum of its error.
+    pub(super) fn assemble(&self, level: f64, multipliers: &[Vec<f64>]) -> (Mat<f64>, Vec<f64>) {
+        let mut image = self.image(level, multipliers);
         let n = image.nrows();
         let scales: Vec<f64> = (0..n).map(|i| scale(image[(i, i)])).collect();
-        let magnitudes = self.magnitudes(squared, multipliers, &scales);
+        let magnitudes = self.magnitudes(level, multipliers, &scales);
         for j in 0..n {
             for i in 0..n {
                 image[(i, j)] *= scales[i] * scales[j];
@@ -51,7 +55,7 @@ impl Chain {
             add_up(mul_up(gamma(terms, U), magnitudes[i]), underflow)
         };
         let error: Vec<f64> = (0..n).map(error).collect();
-        if self.is_image(image.as_ref(), squared, multipliers, &scales, (&magnitudes, &error)) {
+        if self.is_image(image.as_ref(), level, multipliers, &scales, (&magnitudes, &error)) {
             (image, error)
         } else {
             (image, vec![f64::INFINITY; n])
@@ -63,7 +67,7 @@ impl Chain {
     fn is_image(
         &self,
         image: MatRef<'_, f64>,
-        squared: f64,
+        level: f64,
         multipliers: &[Vec<f64>],
         scales: &[f64],
         (magnitudes, error): (&[f64], &[f64]),
@@ -72,7 +76,7 @@ impl Chain {
         let mut computed = vec![0.0; v.len()];
         multiply((image, Structure::Full), &v, &mut computed);
         let scaled = |x: &[f64]| x.iter().zip(scales).map(|(x, s)| x * s).collect::<Vec<f64>>();
-        let expected = scaled(&self.apply(squared, multipliers, &scaled(&v)));
+        let expected = scaled(&self.apply(level, multipliers, &scaled(&v)));
         // A product passes through the roundings of two matrices, of the scaling and of the sum over a row.
         let rounding = gamma(2 * self.terms() + v.len() + 8, U);
         let (largest_magnitude, largest_error) = (largest(magnitudes), largest(error));
@@ -80,12 +84,11 @@ impl Chain {
         agree(&computed, &expected, add_up(mul_up(2.0, largest_error), apart))
     }
 
-    /// Returns the matrix for `ρ² = squared` and the multipliers times a vector, without a kernel for matrices.
-    fn apply(&self, squared: f64, multipliers: &[Vec<f64>], x: &[f64]) -> Vec<f64> {
+    /// Returns the matrix for a level and the multipliers times a vector, without a kernel for matrices.
+    fn apply(&self, level: f64, multipliers: &[Vec<f64>], x: &[f64]) -> Vec<f64> {
         let offsets = self.offsets();
         let mut y = vec![0.0; x.len()];
-        let kept = if self.step.is_some() { squared - 1.0 } else { squared };
-        axpy(kept, &x[..offsets[1]], &mut y[..offsets[1]]);
+        axpy(self.supply.kept(level), &x[..offsets[1]], &mut y[..offsets[1]]);
         for (j, (stage, t)) in self.stages.iter().zip(multipliers).enumerate() {
             let (w, [m, l]) = ((stage.weight.as_ref(), Structure::Full), stage.slopes);
             let (before, here) = (offsets[j]..offsets[j + 1], offsets[j + 1]..offsets[j + 2]);
@@ -105,34 +108,43 @@ impl Chain {
             axpy(-1.0, &x[last.clone()], &mut y[last]);
             return y;
         };
-        // −h²BᵀBs, and −hBᵀx and −hBs beside the skipped step.
-        let (b, h) = ((b.as_ref(), Structure::Full), self.step.unwrap_or(1.0));
-        let mut forward = vec![0.0; b.0.nrows()];
-        multiply(b, &x[last.clone()], &mut forward);
-        let mut back: Vec<f64> = forward.iter().map(|z| -(h * h) * z).collect();
-        if self.step.is_some() {
-            axpy(-h, &x[..offsets[1]], &mut back);
-            axpy(-h, &forward, &mut y[..offsets[1]]);
+        // With f = Cx + Bs and g = ax + bf: −af − Cᵀg beside x, and −Bᵀg beside s.
+        let Supply { cross, square, linear, .. } = &self.supply;
+        let (b, inputs) = ((b.as_ref(), Structure::Full), 0..offsets[1]);
+        let mut f = vec![0.0; b.0.nrows()];
+        multiply(b, &x[last.clone()], &mut f);
+        if let Some(part) = linear {
+            let mut image = vec![0.0; f.len()];
+            multiply((part.matrix.as_ref(), Structure::Full), &x[inputs.clone()], &mut image);
+            axpy(part.unit, &image, &mut f);
         }
-        multiply_transposed(b, &back, &mut y[last]);
+        let mut g: Vec<f64> = f.iter().map(|f| -(square * f)).collect();
+        if self.supply.has_input() {
+            axpy(-cross, &x[inputs.clone()], &mut g);
+            axpy(-cross, &f, &mut y[inputs.clone()]);
+        }
+        if let Some(part) = linear {
+            let scaled: Vec<f64> = g.iter().map(|g| part.unit * g).collect();
+            multiply_transposed((part.matrix.as_ref(), Structure::Full), &scaled, &mut y[inputs]);
+        }
+        multiply_transposed(b, &g, &mut y[last]);
         y
     }
 
     /// Returns the roundings on the way to one entry.
     fn terms(&self) -> usize {
-        let sides = self.stages.iter().map(|s| &s.weight).chain(&self.outer);
+        let linear = self.supply.linear.as_ref().map(|part| &part.matrix);
+        let sides = self.stages.iter().map(|s| &s.weight).chain(&self.outer).chain(linear);
         sides.map(|w| w.nrows().max(w.ncols())).max().unwrap_or(0) + 12
     }
 
     /// Returns the matrix as computed, symmetric to the last bit.
-    pub(super) fn image(&self, squared: f64, multipliers: &[Vec<f64>]) -> Mat<f64> {
+    pub(super) fn image(&self, level: f64, multipliers: &[Vec<f64>]) -> Mat<f64> {
         let offsets = self.offsets();
         let (blocks, n) = (self.stages.len(), offsets[self.stages.len() + 1]);
         let mut g: Mat<f64> = Mat::zeros(n, n);
-        let kept = if self.step.is_some() { squared - 1.0 } else { squared };
-        for i in 0..offsets[1] {
-            g[(i, i)] = kept;
-        }
+        let kept = self.supply.kept(level);
+        (0..offsets[1]).for_each(|i| g[(i, i)] = kept);
         for (j, (stage, t)) in self.stages.iter().zip(multipliers).enumerate() {
             let (w, [m, l]) = (&stage.weight, stage.slopes);
             let (before, here) = (offsets[j], offsets[j + 1]);
@@ -151,21 +163,9 @@ impl Chain {
             }
         }
         let last = offsets[blocks];
-        let h = self.step.unwrap_or(1.0);
         match &self.outer {
-            Some(b) => {
-                let mut square: Mat<f64> = Mat::zeros(b.ncols(), b.ncols());
-                gemm(square.as_mut(), Accum::Replace, b.transpose(), b.as_ref());
-                add_symmetric(&mut g, last, -(h * h), &square);
-            }
+            Some(b) => self.supply.subtract(&mut g, last, b),
             None => (last..n).for_each(|i| g[(i, i)] -= 1.0),
-        }
-        if let (Some(h), Some(b)) = (self.step, &self.outer) {
-            for i in 0..b.ncols() {
-                for o in 0..b.nrows() {
-                    g[(last + i, o)] -= h * b[(o, i)];
-                }
-            }
         }
         for j in 0..n {
             for i in 0..j {
@@ -176,13 +176,12 @@ impl Chain {
     }
 
     /// Returns `Σ_j sᵢ |G|ᵢⱼ sⱼ` for each row, `|G|` being the sum of the magnitudes of all products, from above.
-    fn magnitudes(&self, squared: f64, multipliers: &[Vec<f64>], scales: &[f64]) -> Vec<f64> {
+    fn magnitudes(&self, level: f64, multipliers: &[Vec<f64>], scales: &[f64]) -> Vec<f64> {
         let offsets = self.offsets();
         let (blocks, n) = (self.stages.len(), offsets[self.stages.len() + 1]);
         let mut sums = vec![0.0; n];
-        for i in 0..offsets[1] {
-            sums[i] += (squared + 1.0) * scales[i];
-        }
+        let kept = level.abs() + self.supply.shift;
+        (0..offsets[1]).for_each(|i| sums[i] += kept * scales[i]);
         for (j, (stage, t)) in self.stages.iter().zip(multipliers).enumerate() {
             let (w, [m, l]) = (&stage.weight, stage.slopes);
             let (before, here) = (offsets[j], offsets[j + 1]);
@@ -197,35 +196,13 @@ impl Chain {
             }
         }
         let last = offsets[blocks];
-        let h = self.step.unwrap_or(1.0).abs();
         match &self.outer {
-            Some(b) => {
-                for o in 0..b.nrows() {
-                    let across: f64 = (0..b.ncols()).map(|i| b[(o, i)].abs() * scales[last + i]).sum();
-                    let skipped = if self.step.is_some() { h * scales[o] } else { 0.0 };
-                    for i in 0..b.ncols() {
-                        sums[last + i] += b[(o, i)].abs() * (h * h * across + skipped);
-                    }
-                    if self.step.is_some() {
-                        sums[o] += h * across;
-                    }
-                }
-            }
+            Some(b) => self.supply.add_magnitudes(&mut sums, last, b, scales),
             None => (last..n).for_each(|i| sums[i] += scales[i]),
         }
         // Sums of positive numbers, with at most n + d + 12 roundings on the way of each term.
         let rounded = 2 * (n + self.terms());
         sums.iter().zip(scales).map(|(&sum, &s)| enlarge_sum(sum * s, rounded)).collect()
-    }
-}
-
-/// Adds `a` times a symmetric matrix, of which only the lower triangle is read, to the lower triangle of the block that
-/// begins at `first`.
-fn add_symmetric(g: &mut Mat<f64>, first: usize, a: f64, square: &Mat<f64>) {
-    for j in 0..square.ncols() {
-        for i in j..square.nrows() {
-            g[(first + i, first + j)] += a * square[(i, j)];
-        }
     }
 }
 

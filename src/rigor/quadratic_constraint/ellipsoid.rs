@@ -46,7 +46,7 @@ impl Chain {
     /// [`crate::Error::NotProved`] if they prove none.
     pub fn ellipsoid(&self, multipliers: &[Vec<f64>], lipschitz: Upper) -> Result<Ellipsoid> {
         let fits = multipliers.iter().map(Vec::len).eq(self.stages.iter().map(|stage| stage.weight.nrows()));
-        if self.outer.is_some() || self.step.is_some() || !fits {
+        if self.outer.is_some() || self.supply.has_input() || !fits {
             return Err(refuse("it is not one multiplier for each neuron of a stack without an outer matrix"));
         }
         let factor = self.last_pivot(multipliers).ok_or_else(|| refuse("the multipliers have no pivots"))?;

@@ -50,7 +50,7 @@ struct Eliminated {
 impl Chain {
     /// Returns multipliers and the bound that they seem to prove, if there are any; for a stack.
     pub(super) fn propose_by_layers(&self) -> Option<Proposal> {
-        if self.step.is_some() {
+        if self.supply.has_input() {
             return None;
         }
         let chain = self.reduced();

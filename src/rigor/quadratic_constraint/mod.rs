@@ -9,8 +9,9 @@
 //! ```
 //!
 //! its value at `(Δx, Δs)` is `ρ²‖Δx‖² − ‖Δy‖² + 2 Σ tᵢ(Δs − mΔz)ᵢ(Δs − LΔz)ᵢ`, with `Δz = AΔx`. A stack
-//! `y = Bσ_k(W_k ⋯ σ₁(W₁x))` has one such block for each activation. The multipliers `t` are a witness: whoever
-//! proposes them ([`Chain::propose`]), only the proof counts.
+//! `y = Bσ_k(W_k ⋯ σ₁(W₁x))` has one such block for each activation. Of a field `f(x) = Cx + Bσ(Ax + b)` the same proves
+//! every bound `2a⟨Δx, Δf⟩ + b‖Δf‖² ≤ κ‖Δx‖²`: [`Lurie`]. The multipliers `t` are a witness: whoever proposes them
+//! ([`Chain::propose`]), only the proof counts.
 //!
 //! Everything is scaled by powers of two first: the largest entry of each matrix lies in `[1, 2)`, and multipliers are
 //! meant in these units. It changes nothing about slopes, and makes the result the same however weights are shifted
@@ -23,11 +24,14 @@
 mod assemble;
 mod ellipsoid;
 mod layerwise;
+mod lurie;
 mod multipliers;
+mod supply;
 
 use faer::Mat;
 
-pub use self::ellipsoid::Ellipsoid;
+use self::supply::Supply;
+pub use self::{ellipsoid::Ellipsoid, lurie::Lurie};
 use super::{
     bound::Upper,
     directed::{exponent, mul_down, scale_up},
@@ -44,15 +48,16 @@ pub struct Stage {
     pub slopes: [f64; 2],
 }
 
-/// `x ↦ x + hBσ(Ax)`, or `x ↦ Bσ_k(W_k ⋯ σ₁(W₁x))`, in units in which every matrix has its largest entry in `[1, 2)`.
+/// `x ↦ x + h(Cx + Bσ(Ax))`, or `x ↦ Bσ_k(W_k ⋯ σ₁(W₁x))`, in units in which every matrix has its largest entry in
+/// `[1, 2)`.
 #[derive(Debug, Clone)]
 pub struct Chain {
     stages: Vec<Stage>,
     /// `B`; the identity if absent.
     outer: Option<Mat<f64>>,
-    /// `h` in the units of the chain for a residual step; none for a stack.
-    step: Option<f64>,
-    /// The output of a stack is `2ᵉ` times that of the scaled one.
+    /// What is bounded.
+    supply: Supply,
+    /// A bound of the chain is `2ᵉ` times that of the scaled one.
     exponent: i32,
 }
 
@@ -80,17 +85,7 @@ impl Chain {
     /// [`Error::Length`] if the matrices do not fit, [`Error::NotProved`] for a zero matrix, numbers that are not
     /// finite, or a scale beyond what the proof deals with.
     pub fn residual(inner: Stage, outer: Mat<f64>, step: f64) -> Result<Self> {
-        let mut chain = Self::scaled(vec![inner], Some(outer))?;
-        let h = libm::scalbn(step, chain.exponent);
-        if libm::scalbn(h, -chain.exponent) != step || !(SMALLEST..=LARGEST).contains(&h.abs()) {
-            return Err(refuse("its step is out of range"));
-        }
-        let (space, found) = (chain.stages[0].weight.ncols(), chain.outer.as_ref().map_or(0, Mat::nrows));
-        if space != found {
-            return Err(Error::Length { what: "outer matrix of a residual step".into(), expected: space, found });
-        }
-        (chain.step, chain.exponent) = (Some(h), 0);
-        Ok(chain)
+        Lurie::new(None, inner, outer)?.step(step)
     }
 
     /// Returns the stack `x ↦ Bσ_k(W_k ⋯ σ₁(W₁x))`, the last matrix being the identity if `outer` is absent.
@@ -121,7 +116,7 @@ impl Chain {
             total += i64::from(normalise(w)?);
         }
         let exponent = i32::try_from(total).map_err(|_| refuse("its scale is out of range"))?;
-        Ok(Self { stages, outer, step: None, exponent })
+        Ok(Self { stages, outer, supply: Supply::lipschitz(), exponent })
     }
 
     /// Returns the number of inputs and of neurons: the size of the matrix that is proved.
@@ -149,26 +144,30 @@ impl Chain {
     /// [`Error::NotProved`] if they do not, or if there is not one finite positive multiplier for each neuron.
     pub fn prove(&self, proposal: &Proposal) -> Result<Upper> {
         let Proposal { bound, multipliers } = proposal;
-        let sizes = self.stages.iter().map(|s| s.weight.nrows());
-        if multipliers.len() != self.stages.len() || !multipliers.iter().map(Vec::len).eq(sizes) {
-            return Err(refuse("there is not one multiplier for each neuron"));
-        }
-        let moderate = |t: &f64| (SMALLEST..=LARGEST).contains(t);
         let scaled = libm::scalbn(*bound, -self.exponent);
         // What scaling would round away is given away: the smaller number is proved.
         let squared = mul_down(scaled, scaled);
-        if !multipliers.iter().flatten().all(moderate)
-            || !moderate(&squared)
-            || scale_up(scaled, self.exponent) > *bound
-        {
+        if !(SMALLEST..=LARGEST).contains(&squared) || scale_up(scaled, self.exponent) > *bound {
             return Err(refuse("a multiplier or the bound is out of range"));
         }
-        let (image, error) = self.assemble(squared, multipliers);
-        if is_positive_semidefinite(image.as_ref(), &error) {
+        if self.holds(squared, multipliers)? {
             Ok(Upper::proved(*bound))
         } else {
             Err(refuse(&format!("the multipliers do not prove {bound}")))
         }
+    }
+
+    /// Returns whether the multipliers prove the matrix positive semidefinite for a level.
+    fn holds(&self, level: f64, multipliers: &[Vec<f64>]) -> Result<bool> {
+        let sizes = self.stages.iter().map(|s| s.weight.nrows());
+        if multipliers.len() != self.stages.len() || !multipliers.iter().map(Vec::len).eq(sizes) {
+            return Err(refuse("there is not one multiplier for each neuron"));
+        }
+        if !multipliers.iter().flatten().all(|t| (SMALLEST..=LARGEST).contains(t)) {
+            return Err(refuse("a multiplier or the bound is out of range"));
+        }
+        let (image, error) = self.assemble(level, multipliers);
+        Ok(is_positive_semidefinite(image.as_ref(), &error))
     }
 
     /// Returns the best bound that a search for multipliers finds, proved, with its witness.

@@ -277,10 +277,16 @@ fn shears_are_sharp() {
     assert!((proof.bound().get() - norm).abs() <= 1e-14 * norm, "{} and not {norm}", proof.bound());
 }
 
-/// Weights and linear parts, under the rules that they share with plain fields.
+/// Weights, under the rule that they share with plain fields.
 #[test]
-fn weighted_and_lurie_fields() {
+fn weighted_fields() {
     family(Rule::GradientField);
+}
+
+/// What multipliers prove of a field with matrices, and what the norms of its operators prove of one with convolutions.
+#[test]
+fn lurie_field() {
+    family(Rule::QuadraticConstraint);
     family(Rule::ResidualField);
 }
 
