@@ -119,6 +119,35 @@ apply/matrixP => i j; rewrite !mxE -mulrBl -sumrB; congr (_ / _); apply: eq_bigr
 Qed.
 End MeanPool.
 
+(* Means over windows of q points that may overlap, or lie in part beyond the border: a window shares at most S points with all
+   windows, itself included. *)
+Section MeanWindows.
+Variables (F : realFieldType) (n m q S : nat) (window : 'I_m -> pred 'I_n).
+Hypothesis shared : forall i, (\sum_k #|[pred j | window i j && window k j]| <= S)%N.
+
+Definition means : 'M[F]_(m, n) := \matrix_(i, j) ((window i j)%:R / q%:R).
+
+Lemma means_gram i k : (means *m means^T) i k = #|[pred j | window i j && window k j]|%:R / q%:R ^+ 2.
+Proof.
+rewrite mxE -sum1_card natr_sum mulr_suml [RHS]big_mkcond /=; apply: eq_bigr => j _.
+rewrite !mxE inE; case: (window i j); case: (window k j); rewrite /= ?mul0r ?mulr0 //.
+by rewrite !mul1r expr2 invfM.
+Qed.
+
+Theorem mean_windows x y : sqn (means *m x - means *m y) <= S%:R / q%:R ^+ 2 * sqn (x - y).
+Proof.
+have q2 : 0 <= q%:R ^+ 2 :> F by rewrite exprn_ge0 ?ler0n.
+have S0 : 0 <= S%:R / q%:R ^+ 2 :> F by rewrite divr_ge0 ?ler0n.
+suff h : opbound means^T (S%:R / q%:R ^+ 2) by have := opbound_tr S0 h (x - y); rewrite trmxK mulmxBr.
+move=> u.
+have -> : sqn (means^T *m u) = dot u (means *m means^T *m u) by rewrite /sqn dot_adj trmxK mulmxA.
+apply: row_sum_bound => [|i]; first by rewrite trmx_mul trmxK.
+rewrite (eq_bigr (fun k => #|[pred j | window i j && window k j]|%:R / q%:R ^+ 2)) => [|k _]; last first.
+  by rewrite means_gram ger0_norm // divr_ge0 ?ler0n.
+by rewrite -mulr_suml -natr_sum ler_wpmul2r ?invr_ge0 // ler_nat.
+Qed.
+End MeanWindows.
+
 Section Normalize.
 Variables (F : realFieldType) (n : nat) (mu : 'cV[F]_n) (inv_sd : 'rV[F]_n).
 

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     rigor::{
         Upper,
-        directed::{div_up, sqrt_down, sqrt_up},
+        directed::{div_up, mul_up, sqrt_down, sqrt_up},
     },
     tensor::Shape,
 };
@@ -86,14 +86,22 @@ impl Pooling {
         Upper::proved(sqrt_up(self.multiplicity() as f64))
     }
 
-    /// Returns `√(m/k)`, a bound of the norm of the means over windows of `k` points: a row sums to at most 1, a column
-    /// to at most `m/k` (Schur). For disjoint windows it is exact.
+    /// Returns a bound of the norm of the means `W` over windows of `ab` points, `√Σ/(ab)`, where `Σ` is the number of points that
+    /// one window shares with all windows, itself included: a row of `WWᵀ` sums to at most `Σ/(ab)²`. It is `Σ_t (a − |t|s)₊`
+    /// times the same of `b`. For disjoint windows it is exact, for others attained as the image grows.
     pub(crate) fn mean_norm(&self) -> Upper {
-        match (self.multiplicity(), self.area()) {
+        let area = self.area() as f64;
+        if self.multiplicity() == 1 {
             // Exact for squares.
-            (1, area) => Upper::proved(div_up(1.0, sqrt_down(area as f64))),
-            (m, area) => Upper::proved(sqrt_up(div_up(m as f64, area as f64))),
+            return Upper::proved(div_up(1.0, sqrt_down(area)));
         }
+        // Sides are below 2²⁵, so these are integers below 2⁵³.
+        let shared = |(&a, s): (&usize, usize)| {
+            let beyond = (a - 1) / s;
+            (a + beyond * (2 * a - s * (beyond + 1))) as f64
+        };
+        let shared = self.size.0.iter().zip(self.stride().0).map(shared).fold(1.0, mul_up);
+        Upper::proved(div_up(sqrt_up(shared), area))
     }
 
     /// Calls `visit(window, point)` for every point of every window of one channel of an image, window by window, row by
@@ -116,6 +124,28 @@ impl Pooling {
                     range(j, sx, px, b, width).for_each(|x| visit(i * columns + j, y * width + x));
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Points count as often as windows hold them: then every mean is the same, and the bound is attained but for the borders.
+    #[test]
+    fn means_over_windows_that_overlap_attain_their_norm() {
+        for (size, stride) in [([1, 3], [1, 2]), ([1, 5], [1, 4]), ([1, 5], [1, 1]), ([1, 4], [1, 2]), ([3, 3], [2, 2])]
+        {
+            let pooling = Pooling { stride: Some(Pair(stride)), ..Pooling::disjoint(Pair(size)) };
+            let input = Shape::image(1, if size[0] == 1 { 1 } else { 201 }, if size[0] == 1 { 20_001 } else { 201 });
+            let output = pooling.output(input).expect("windows");
+            let (mut x, mut y) = (vec![0.0f64; input.len()], vec![0.0f64; output.len()]);
+            pooling.visit(input, output, |_, point| x[point] += 1.0);
+            pooling.visit(input, output, |window, point| y[window] += x[point] / pooling.area() as f64);
+            let square = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
+            let (ratio, bound) = ((square(&y) / square(&x)).sqrt(), pooling.mean_norm().get());
+            assert!(ratio <= bound && ratio >= 0.99 * bound, "{size:?} {stride:?}: {ratio} of {bound}");
         }
     }
 }

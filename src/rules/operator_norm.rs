@@ -77,8 +77,8 @@ pub fn propose(linear: &Linear, input: Shape, proof: NormProof, inverse: bool) -
     Ok((Claims { inverse, ..Claims::lipschitz(norm) }, Evidence::Norm(method)))
 }
 
-/// Returns the norm of maps whose entries are known: means over `a × b` points `√(m/(ab))`, a point lying in at most
-/// `m` windows, deviations `1/min std`, scales `max |s|`; 1 for maps that move coordinates, or drop some.
+/// Returns the norm of maps whose entries are known: means over `a × b` points `√Σ/(ab)`, a window sharing `Σ` points with all
+/// windows, deviations `1/min std`, scales `max |s|`; 1 for maps that move coordinates, or drop some.
 fn closed_form(linear: &Linear, input: Shape) -> Result<Upper> {
     match linear {
         Linear::AvgPool(pooling) => Ok(pooling.mean_norm()),
