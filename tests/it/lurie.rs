@@ -8,7 +8,9 @@ use dahlquist::{
     rules::Prover,
     tensor::Shape,
 };
+use dahlquist_testkit::described::exact;
 use faer::Mat;
+use num_traits::Signed;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -58,6 +60,42 @@ fn constants_on_a_line_are_those_of_its_slopes() {
             near(factor, (1.0 + h * least).abs().max((1.0 + h * most).abs()), 1e-4);
         }
     }
+}
+
+/// The same with numbers over the whole range of exponents, in exact arithmetic: whatever is claimed is so.
+#[test]
+fn constants_on_a_line_hold_at_the_ends_of_the_range() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(3);
+    let (mut by_multipliers, mut contracting) = (0, 0);
+    for case in 0..1500 {
+        let wide = [4, 40, 300, 1070][case % 4];
+        let mut number = || {
+            let size = libm::scalbn(rng.random_range(1.0..2.0), rng.random_range(-wide..=wide.min(1020)));
+            if rng.random_bool(0.5) { size } else { -size }
+        };
+        let (c, a, b, h) = (number(), number(), number(), number());
+        let field = field(&faer::mat![[c]], &faer::mat![[a]], &faer::mat![[b]]);
+        let Ok(proof) = Prover::default().field(&field, Shape::Features(1)) else { continue };
+        let found = proof.claims();
+        by_multipliers += usize::from(proof.rule() == Rule::QuadraticConstraint);
+        let ends = [exact(c), exact(c) + exact(a) * exact(b)];
+        for slope in &ends {
+            let what = || format!("case {case}: x' = {c:e}x + {b:e} relu({a:e}x)");
+            assert!(slope.abs() <= exact(found.bound.get()), "{}", what());
+            let mu = found.one_sided_lipschitz.expect("a constant").get();
+            assert!(mu.is_infinite() || *slope <= exact(mu), "{}", what());
+            if let Some(nu) = found.cocoercivity {
+                contracting += 1;
+                assert!(*slope <= -(exact(nu.get()) * slope * slope), "{}", what());
+            }
+            let map = Map::Flow(Flow::of_steps(field.clone(), Method::Named("euler".into()), h, 1));
+            if let Ok(step) = Prover::default().network(&map, Shape::Features(1)) {
+                let factor = exact(1.0) + exact(h) * slope;
+                assert!(factor.abs() <= exact(step.bound().get()), "{}, h = {h:e}", what());
+            }
+        }
+    }
+    assert!(by_multipliers > 300 && contracting > 100, "{by_multipliers} {contracting}");
 }
 
 /// No multipliers prove more than is so: not those that were found, and no multiple of them.
