@@ -36,8 +36,8 @@ pub struct Size {
 impl Size {
     /// 1.7 million parameters.
     pub const SMALL: Self = Self { convolutions: (3, 48), dense: (2, 256) };
-    /// 4.9 million parameters, and twice the arithmetic.
-    pub const LARGE: Self = Self { convolutions: (5, 48), dense: (3, 512) };
+    /// 5.0 million parameters, and more than three times the arithmetic.
+    pub const LARGE: Self = Self { convolutions: (8, 64), dense: (3, 512) };
 }
 
 /// Normally distributed weights.

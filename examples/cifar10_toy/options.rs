@@ -97,7 +97,7 @@ impl Options {
             (Preset::Default, false) => settings(Size::SMALL, [8_000, 1_000], [5, 5], [20, 1], 0),
             (Preset::Default, true) => settings(Size::SMALL, [50_000, 1_000], [14, 4], [20, 1], 1),
             (Preset::Long, false) => settings(Size::LARGE, [50_000, 4_000], [10, 10], [50, 2], 0),
-            (Preset::Long, true) => settings(Size::LARGE, [50_000, 10_000], [40, 10], [40, 2], 2),
+            (Preset::Long, true) => settings(Size::LARGE, [50_000, 10_000], [40, 10], [40, 1], 2),
         }
     }
 }
