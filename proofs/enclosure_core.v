@@ -78,7 +78,9 @@ Definition enclose_layer (l : layer) (b : bound) (s : shape) (c : enclosure) : o
     | Activation g => once (map (leaky_vector g))
     | Normalize mean d deviation e => once (map (normalize mean d deviation e s))
     | Flow m h h_den steps f =>
-        if explicit 0 (t_A m) then Some (repeated steps (enclose_step (step_many (field_many f s) m h h_den) (root_up (fst b) (snd b)) (len s)) c) else None
+        (* one step alone may be no contraction by as much, but it is none above 1 or what they are together *)
+        let L := max_z 1 (root_up (fst b) (snd b)) in
+        if explicit 0 (t_A m) then Some (repeated steps (enclose_step (step_many (field_many f s) m h h_den) L (len s)) c) else None
     | Partial first last g => once (map (partial_vector first last g s))
     | Clip low high den => once (map (clip_vector low high den))
     | Sort group => once (map (sort_vector group s))

@@ -7,7 +7,7 @@
 From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
 From mathcomp Require Import ring.
-Require Import euclidean operator_norm margin integer_core integer_sound network_core network_sound network_value.
+Require Import euclidean operator_norm margin integer_core integer_sound integer_packed network_core network_sound network_value.
 Require Import witness_core witness_norm witness_sound batch_core batch_sound enclosure_core.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Import GRing.Theory Num.Theory Order.TTheory.
@@ -138,6 +138,27 @@ have [_] := root_up_sound a0 b0; rewrite -(zc_le F) !zcM -expr2 => hr.
 by rewrite ler_pdivr_mulr ?zc_gt0 // mulrC.
 Qed.
 
+(* Of a step alone: 1 or the constant of all steps, whichever is larger. *)
+Lemma step_value_lipschitz t h h_den k f s p b u v u' v' : check_layer (Flow t h h_den k.+1 f) s p = Some b ->
+  layer_value (Flow t h h_den 1 f) s u = Some u' -> layer_value (Flow t h h_den 1 f) s v = Some v' -> proper (len s) u -> proper (len s) v ->
+  sqn (vec (len s) u' - vec (len s) v') <= zc (max_z 1 (root_up b.1 b.2)) ^+ 2 * sqn (vec (len s) u - vec (len s) v).
+Proof.
+move=> hc hu hv pu pv; have [_ [y [hy ey]]] := layer_value_sound F hu pu; have [_ [z [hz ez]]] := layer_value_sound F hv pv.
+have e1 : vec (len s) u' = y := ey; have e2 : vec (len s) v' = z := ez; rewrite e1 e2 {e1 e2 ey ez hu hv}; move: hc; rewrite /check_layer.
+case fits: (layer_fits _ s) => //; case: f fits hy hz => [l g|//] fits hy hz; case hb: (flow_bounds _ _ _ _ _ _ _) => [[d c]|] //= [<-].
+have [_ _ c0 c1 /(_ _ _ _ _ hy hz) lip] := flow_bounds_sound F fits hb; apply: le_trans lip _; apply: ler_wpmul2r; first exact: sqn_ge0.
+case: c {hb} c0 c1 => n m n0 m0; have [p0 p1 hp] := power_up_sound F k.+1 n0 m0.
+move: (power_up _ _) p0 p1 hp => [P Q] /= p0 p1 hp; have [r0] := root_up_sound p0 p1.
+rewrite -(zc_le F) !zcM -expr2 mulrC -ler_pdivr_mulr ?zc_gt0 // => hr.
+have M1 := max_z_l 1 (root_up P Q); have M2 := max_z_r 1 (root_up P Q).
+have q0 : 0 <= zc n / zc m by apply: over_ge0.
+case: (leP (zc n / zc m) 1) => [le|/ltW ge].
+- apply: le_trans le _; apply: exprn_ege1; rewrite -(zc1 F) zc_le; exact/Z.leb_le.
+- apply: le_trans (_ : (zc n / zc m) ^+ k.+1 <= _); first by rewrite exprS ler_pemulr // exprn_ege1.
+  apply: le_trans hp (le_trans hr _); apply: square_le; first exact: zc_ge0.
+  by rewrite zc_le; apply/Z.leb_le.
+Qed.
+
 Lemma root_up_ge0 l s p b : check_layer l s p = Some b -> Z.leb 0 (root_up b.1 b.2).
 Proof. by case: b => a b hc; have [a0 b0 _] := layer_sound F hc; have [] := root_up_sound a0 b0. Qed.
 
@@ -166,23 +187,18 @@ case: l hc fits L0 lip value => [l|g|mean d dev e|t h h_den k f|from upto g|low 
   + exact: (lip _ _ _ _ (value u) (value v)).
 - case ex: (explicit 0 (t_A t)) => // -[<-] en; exists (repeated k (step (field_value f s) t h h_den) x) => //.
   have fits1 : layer_fits (Flow t h h_den 1 f) s by [].
-  have h1 : check_layer (Flow t h h_den 1 f) s p = Some b.
-    move: hc; rewrite /check_layer fits fits1 /flow_bound; case: f {fits fits1 lip value en} => [l g|l g v] //.
-    case: p => [|q|q kn kd|q] //; case: (norm_bound _ _ _) => // b'; case: (_ && _) => //.
-    by case: (is_euler t) => //=; case: (Nat.eqb k 1).
   move: (fits); rewrite /= -!andbA => /and4P [ff hd td _].
   have fp u : proper (len s) u -> proper (len s) (step (field_value f s) t h h_den u).
     move=> pu; have vu : layer_value (Flow t h h_den 1 f) s u = Some (step (field_value f s) t h h_den u).
       by rewrite /layer_value fits1 ex.
     by have [] := layer_value_sound F vu pu.
-  elim: k {hc fits lip value} c x en => [|k IH] c x en //=; apply: IH.
-  apply: step_enclosed en => // [xs hx|u v pu pv].
-  + have [] := @step_many_sound (len s) (field_many f s) (field_value f s) t h h_den xs hd td _ _ hx => //.
-    * by move=> u; apply: field_proper.
-    * by move=> ys hy; apply: field_many_sound.
-  + have vu w : layer_value (Flow t h h_den 1 f) s w = Some (step (field_value f s) t h h_den w).
-      by rewrite /layer_value fits1 ex.
-    exact: (value_lipschitz h1 (vu u) (vu v)).
+  have vu w : layer_value (Flow t h h_den 1 f) s w = Some (step (field_value f s) t h h_den w) by rewrite /layer_value fits1 ex.
+  have L1 : Z.leb 0 (max_z 1 (root_up b.1 b.2)) by have := max_z_l 1 (root_up b.1 b.2); lia.
+  case: k hc {fits lip value} => [|k] hc //; have one u v := step_value_lipschitz hc (vu u) (vu v).
+  move: k.+1 => j; elim: j c x en => [|j IH] {hc} c x en //=; apply: IH; apply: step_enclosed en => // xs hx.
+  have [] := @step_many_sound (len s) (field_many f s) (field_value f s) t h h_den xs hd td _ _ hx => //.
+  + by move=> u; apply: field_proper.
+  + by move=> ys hy; apply: field_many_sound.
 - move=> [<-] en; exists (partial_vector from upto g s x) => //; apply: step_enclosed en => // [u pu|u v pu pv].
   + by have [] := partial_sound F from upto fits pu.
   + exact: (lip _ _ _ _ (value u) (value v)).

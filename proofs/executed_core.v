@@ -54,8 +54,8 @@ Definition adjoint_terms (l : linear) (s : shape) : nat :=
   | _, _ => O
   end.
 
-(* (lipschitz, ||W||, || |W| ||), the squares as fractions *)
-Record fact := Fact { lip : bound; norm : bound; absolute_norm : bound }.
+(* (lipschitz, that of one step of a flow, ||W||, || |W| ||), the squares as fractions *)
+Record fact := Fact { lip : bound; one_step : bound; norm : bound; absolute_norm : bound }.
 Definition facts := list (list fact).
 
 (* Schur: ||W||^2 is at most the largest sum of a row times the largest sum of a column, of |W|. *)
@@ -68,17 +68,13 @@ Definition schur (l : linear) (s : shape) : bound :=
 
 Definition one : bound := (1, 1).
 Definition facts_layer (l : layer) (s : shape) (p : layer_proof) : option fact :=
-  match l, p with
-  | Affine a, _ =>
-      match check_layer l s p with Some b => Some (Fact b b (schur a s)) | None => None end
-  | Flow m h h_den steps (Gradient a g), Circle q _ _ | Flow m h h_den steps (Gradient a g), Stretch q =>
+  match l with
+  | Affine a => option_map (fun b => Fact b b b (schur a s)) (check_layer l s p)
+  | Flow m h h_den steps (Gradient a g) =>
       if layer_fits l s then
-        match norm_bound a s q with
-        | Some b => match flow_bound m h h_den steps g p b with Some c => Some (Fact c b (schur a s)) | None => None end
-        | None => None
-        end
+        option_map (fun b => Fact (power_up steps (snd b)) (snd b) (fst b) (schur a s)) (flow_bounds m h h_den a s g p)
       else None
-  | _, _ => match check_layer l s p with Some b => Some (Fact b one one) | None => None end
+  | _ => option_map (fun b => Fact b b one one) (check_layer l s p)
   end.
 Fixpoint facts_layers (ls : list layer) (ps : list layer_proof) (s : shape) : option (list fact) :=
   match ls, ps with
@@ -116,7 +112,6 @@ Variables (K : Z) (f : format) (depth : Z).
 (* the root of (a / b) r^2 *)
 Definition through (b : bound) (r : Z) : Z := root_up (fst b * (r * r)) (snd b).
 Definition norm_of (x : ratios) : Z := root_up (dot_z 0 (snd x) (snd x) * (K * K)) (fst x * fst x).
-Definition quotient_up (a b : Z) : Z := Z.div (a + b - 1) b.
 
 (* no product passes through more roundings than the order of summation has depth, nor than there are terms *)
 Definition roundings (n : nat) : Z := if Z.leb depth (Z.of_nat n) then depth else Z.of_nat n.
@@ -179,7 +174,7 @@ Definition reach_step (l : linear) (h h_den : Z) (g : slope) (x : fact) (s : sha
   let slope := through (norm x) (middle + r2) + e2 in
   (* of the sum with x *)
   let size := point + r + quotient_up (h * slope) h_den in
-  bind (charged 2 2 n size size) (fun e4 => Some (through (lip x) r + quotient_up (h * e3) h_den + e4))))).
+  bind (charged 2 2 n size size) (fun e4 => Some (through (one_step x) r + quotient_up (h * e3) h_den + e4))))).
 
 Fixpoint map4 {A : Type} (g : Z -> Z -> Z -> Z -> A -> A) (a b c d : list Z) (e : list A) : list A :=
   match a, b, c, d, e with

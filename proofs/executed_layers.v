@@ -33,11 +33,7 @@ Local Arguments quotient_up : simpl never.
 Lemma facts_sound l s p x : facts_layer l s p = Some x -> check_layer l s p = Some (lip x).
 Proof.
 rewrite /facts_layer; case: l => [a|g|mean d dev e|m h h_den k [a g|a g v]|first last g|low high d|group].
-4: {
-  case: p => [|q|q kn kd|q]; try by rewrite /check_layer; case: (layer_fits _ s).
-  all: rewrite /check_layer; case: (layer_fits _ s) => //; case: (norm_bound a s q) => // b.
-  all: by case: (flow_bound _ _ _ _ _ _ b) => // c [<-].
-}
+4: by rewrite /check_layer; case: (layer_fits _ s) => //; case: (flow_bounds _ _ _ _ _ _ _) => // b [<-].
 all: by case: (check_layer _ s p) => // b [<-].
 Qed.
 
@@ -153,7 +149,7 @@ Lemma reach_function_sound exact value s (phi : 'cV[F]_(len s) -> 'cV[F]_(len s)
   (if exact then y = phi v else forall i, rounded_to f 1 1 `|phi v i 0| `|phi v i 0| (phi v i 0) (y i 0)) ->
   near m c v -> near m (reach_function K f exact value x s c) y.
 Proof.
-case: x => [[a b] nx ax] /= hvalue a0 b0 hl hy [hw hm hs hN hr].
+case: x => [[a b] o nx ax] /= hvalue a0 b0 hl hy [hw hm hs hN hr].
 apply: kept_near; rewrite ?size_maps //.
 - by rewrite all_maps; apply: sub_all hw => u /hvalue [].
 - by rewrite size_map2g ?size_maps // -hs.
@@ -223,11 +219,11 @@ Definition slope_of l g s (v : 'cV[F]_(len s)) : 'cV[F]_(len s) := (matrix F l s
 Definition euler l h h_den g s (v : 'cV[F]_(len s)) : 'cV[F]_(len s) := v - over h_den h *: @slope_of l g s v.
 
 Lemma euler_means t h h_den l g s v : is_euler t -> Z.ltb 0 (t_d t) ->
-  @layer_means F (Flow t h h_den 1 (Gradient l g)) s v (@euler l h h_den g s v).
+  step_of t h h_den (@field_map F (Gradient l g) s) v (@euler l h h_den g s v).
 Proof.
 case: t => A b d; rewrite /is_euler /=; case: A => [//|row A]; case: row => [//|a row]; case: row => [|a' row]; case: A => [|row' A] //.
 case: b => [//|b bs]; case: bs => [|b' bs] // /andP [/zc_eq -> /zc_eq ->] d0.
-exists (@euler l h h_den g s v); split=> //; exists (fun _ => v); split=> [i|].
+exists (fun _ => v); split=> [i|].
   rewrite big1 ?scaler0 ?addr0 // => j _; rewrite mxE (ord1 i) (ord1 j) /= zc0 mul0r scale0r //.
 rewrite big_ord1 /tableau_b /= divff ?zc_nz // scale1r /euler /slope_of /gradient_field scalerN //.
 Qed.
@@ -245,15 +241,15 @@ Qed.
 Theorem reach_step_sound l h h_den g x s (v c y : 'cV[F]_(len s)) point first middle second r r' :
   linear_fits l s -> check_slope g -> Z.leb 0 h -> Z.ltb 0 h_den ->
   Z.leb 0 (norm x).1 -> Z.ltb 0 (norm x).2 -> opbound (matrix F l s) (zc (norm x).1 / zc (norm x).2) -> absolute_norm x = schur l s ->
-  Z.leb 0 (lip x).1 -> Z.ltb 0 (lip x).2 ->
-  (forall u w, sqn (@euler l h h_den g s u - @euler l h h_den g s w) <= zc (lip x).1 / zc (lip x).2 * sqn (u - w)) ->
+  Z.leb 0 (one_step x).1 -> Z.ltb 0 (one_step x).2 ->
+  (forall u w, sqn (@euler l h h_den g s u - @euler l h h_den g s w) <= zc (one_step x).1 / zc (one_step x).2 * sqn (u - w)) ->
   within c point -> within (absolute_matrix F l s *m magnitude c + absolute_bias F l s) first ->
   within (sigma g (linear_map l c)) middle -> within ((absolute_matrix F l s)^T *m magnitude (sigma g (linear_map l c))) second ->
   within (v - c) r -> @executed_step F f depth l h h_den g s v y ->
   reach_step K f depth l h h_den g x s point first middle second r = Some r' ->
   within (y - @euler l h h_den g s c) r'.
 Proof.
-case: x => [[la lb] [na nb] ax] /= fits hg h0 hd na0 nb0 hW ->; have [p0 q0 hA] := schur_sound F fits.
+case: x => [whole [la lb] [na nb] ax] /= fits hg h0 hd na0 nb0 hW ->; have [p0 q0 hA] := schur_sound F fits.
 move=> la0 lb0 hT hc hf hm hs hx [z [w [k [ez ew ek ey]]]].
 rewrite /reach_step /= => /bindE [e1 he1] /bindE [ea hea] /bindE [e2 he2] /bindE [e4 he4] [<-].
 have h1 := linear_rounding fits hf hx he1 ez.
@@ -317,18 +313,8 @@ Lemma reach_euler_sound t h h_den k l g s p x m c (v y : 'cV[F]_(len s)) : facts
   is_euler t -> near m c v -> @executed_step F f depth l h h_den g s v y -> near m (reach_euler K f depth l h h_den g x s c) y.
 Proof.
 move=> hx et [hw hm hs hN hr] hy.
-have [q [[na nb] [[la lb] [lf hn hb ex hc]]]] : exists q b c, [/\ layer_fits (Flow t h h_den k (Gradient l g)) s, norm_bound l s q = Some b,
-    flow_bound t h h_den k g p b = Some c, x = Fact c b (schur l s) & check_layer (Flow t h h_den 1 (Gradient l g)) s p = Some c].
-  move: hx; rewrite /facts_layer; case: p => [|q|q kn kd|q]; try by rewrite /check_layer; case: (layer_fits _ s).
-  - case lf: (layer_fits (Flow t h h_den k (Gradient l g)) s) => //; case hn: (norm_bound l s q) => [b|] //.
-    case hb: (flow_bound t h h_den k g (Circle q kn kd) b) => [c'|] // [<-]; exists q, b, c'; split=> //.
-    by rewrite /check_layer (lf : layer_fits (Flow t h h_den 1 (Gradient l g)) s = true) hn -hb.
-  - case lf: (layer_fits (Flow t h h_den k (Gradient l g)) s) => //; case hn: (norm_bound l s q) => [b|] //.
-    case hb: (flow_bound t h h_den k g (Stretch q) b) => [c'|] // [<-]; exists q, b, c'; split=> //.
-    rewrite /check_layer (lf : layer_fits (Flow t h h_den 1 (Gradient l g)) s = true) hn -hb.
-    by move: hb; rewrite /flow_bound; case: (_ && _) => //; case: (is_euler t) => //=; case: (Nat.eqb k 1).
-have [la0 lb0 hl] := layer_sound F hc; have [na0 nb0 hW] := norm_bound_sound F hn.
-rewrite ex; have [hg h0] : check_slope g /\ Z.leb 0 h by move: hb; rewrite /flow_bound; case: (boolP (_ && _)) => // /andP.
+move: hx; rewrite /facts_layer; case lf: (layer_fits _ s) => //; case hb: (flow_bounds t h h_den l s g p) => [[[na nb] [la lb]]|] // [ex].
+have [[na0 nb0 hW] [hg h0] la0 lb0 hl] := flow_bounds_sound F lf hb.
 move: (lf); rewrite /layer_fits /field_fits => /andP [/andP [/andP [/andP [fits g0] hd] td] _].
 have hT u w : sqn (@euler l h h_den g s u - @euler l h h_den g s w) <= zc la / zc lb * sqn (u - w).
   exact: hl (euler_means h h_den l g u et td) (euler_means h h_den l g w et td).
@@ -373,7 +359,7 @@ apply: kept_near.
 - by rewrite size_map2g ?szsl.
 move=> r; rewrite nth_map4 ?s1 ?s2 ?s3 ?s4 ?hs // => /bindE [r0 /hr h1].
 rewrite (nth_maps _ (Z0, [::])) // [nth Z0 (List.map _ (List.map _ (affine_many l s c.1))) m](nth_maps _ (Z0, [::])) ?size_maps ?sz //.
-rewrite vnext => he; apply: (@reach_step_sound _ _ _ _ (Fact (la, lb) (na, nb) (schur l s)) _ _ _ _ _ _ _ _ _ _ fits hg h0 hd na0 nb0 hW erefl la0 lb0 hT _ _ _ _ h1 hy he) => //.
+rewrite vnext -ex => he; apply: (@reach_step_sound _ _ _ _ (Fact (power_up k (la, lb)) (la, lb) (na, nb) (schur l s)) _ _ _ _ _ _ _ _ _ _ fits hg h0 hd na0 nb0 hW erefl la0 lb0 hT _ _ _ _ h1 hy he) => //.
 - exact: norm_of_sound.
 - exact: nth_magnitude.
 - by rewrite nm -vmid; apply: norm_of_sound.

@@ -46,14 +46,6 @@ Hypothesis K0 : Z.ltb 0 K.
 Hypothesis u0 : Z.ltb 0 (inverse_u f).
 Hypothesis eta0 : Z.ltb 0 (inverse_eta f).
 
-Lemma quotient_up_sound a b : Z.leb 0 a -> Z.ltb 0 b -> Z.leb 0 (quotient_up a b) /\ zc a / zc b <= zc (quotient_up a b).
-Proof.
-move=> a0 b0; have bp := zc_gt0 F b0; split.
-  by apply/Z.leb_le; apply: Z.div_pos; lia.
-rewrite ler_pdivr_mulr // -zcM zc_le; apply/Z.leb_le.
-move/Z.ltb_lt: b0 => b0; have := Z.mul_succ_div_gt (a + b - 1) b b0; rewrite /quotient_up Z.mul_succ_r; lia.
-Qed.
-
 (* |v| <= r / K *)
 Definition within n (v : 'cV[F]_n) (r : Z) := Z.leb 0 r /\ sqn v <= over K r ^+ 2.
 
@@ -150,9 +142,9 @@ have gam : gamma F f d = zc d / zc (Z.sub (inverse_u f) d) by rewrite /gamma zcB
 have gam0 : 0 <= gamma F f d by rewrite gam divr_ge0 // ltW.
 have scaled r : Z.leb 0 r -> Z.leb 0 (quotient_up (Z.mul d r) (Z.sub (inverse_u f) d)) /\
     gamma F f d * over K r <= over K (quotient_up (Z.mul d r) (Z.sub (inverse_u f) d)).
-  move=> r0; have [q0 hq] := @quotient_up_sound (Z.mul d r) _ ltac:(apply/Z.leb_le/Z.mul_nonneg_nonneg; lia) p0; split=> //.
+  move=> r0; have [q0 hq] := @quotient_up_sound F (Z.mul d r) _ ltac:(apply/Z.leb_le/Z.mul_nonneg_nonneg; lia) p0; split=> //.
   rewrite /network_sound.over mulrA ler_pmul2r ?invr_gt0 //; apply: le_trans hq; rewrite gam zcM; by rewrite mulrAC.
-have [t0 ht] := @quotient_up_sound (Z.mul n K) _ ltac:(apply/Z.leb_le/Z.mul_nonneg_nonneg; lia) eta0.
+have [t0 ht] := @quotient_up_sound F (Z.mul n K) _ ltac:(apply/Z.leb_le/Z.mul_nonneg_nonneg; lia) eta0.
 set under := quotient_up _ (inverse_eta f) in hl t0 ht *.
 have eta_le : zc n * eta F f <= over K under.
   rewrite /network_sound.over ler_pdivl_mulr //; apply: le_trans ht; rewrite zcM /eta; by rewrite mulrAC.

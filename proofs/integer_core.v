@@ -7,6 +7,7 @@
      psd_z n M                M (n rows) is symmetric and positive semidefinite, by exact elimination
      norm_z alpha beta W R    for the columns of W and R:  sum_j |alpha [i=j] - <W_i, W_j> - <R_i, R_j>| <= beta, each i
      packed_norm_z alpha beta W R   the same, many numbers at a time, as the digits of large integers
+     below_z alpha beta W R   sum_j |alpha [i=j] - <W_i, W_j> + <R_i, R_j>| <= beta, each i;  packed_below_z is the same, packed
      circle_z A b d kn kd     kd d^2 (M + (kn/kd) B) is positive semidefinite, for the tableau (A/d, b/d), and b >= 0 *)
 
 From Coq Require Import ZArith List.
@@ -62,6 +63,9 @@ Fixpoint norm_rows_z (i : nat) (alpha beta : Z) (Ws Rs W R : list (list Z)) : bo
   end.
 
 Definition norm_z (alpha beta : Z) (W R : list (list Z)) : bool := norm_rows_z 0 alpha beta W R W R.
+
+Definition opposite_z (R : list (list Z)) : list (list Z) := map (map Z.opp) R.
+Definition below_z (alpha beta : Z) (W R : list (list Z)) : bool := norm_rows_z 0 alpha beta W (opposite_z R) W R.
 
 (* The same sums with few operations on larger integers.  The entries at place l of the lists of a block, W_j to
    W_(j+n-1), are the digits of one integer P_l in a base B, so that one product multiplies n pairs; likewise Q_l for R.
@@ -132,6 +136,11 @@ Definition packed_norm_z (alpha beta : Z) (W R : list (list Z)) : bool :=
   let half := dot_bound_z W + dot_bound_z R in
   let B := 2 * half + 1 in
   packed_rows_z 0 alpha beta half B W R (blocks_z B W R).
+
+Definition packed_below_z (alpha beta : Z) (W R : list (list Z)) : bool :=
+  let half := dot_bound_z W + dot_bound_z (opposite_z R ++ R) in
+  let B := 2 * half + 1 in
+  packed_rows_z 0 alpha beta half B W (opposite_z R) (blocks_z B W R).
 
 (* Runge-Kutta tableau over the common denominator d. *)
 Definition entry_z (A : list (list Z)) (i j : nat) : Z := nth j (nth i A []) 0.

@@ -1,6 +1,6 @@
 (* The packed form of the norm check is the plain one.
 
-   Theorem.  packed_norm_z alpha beta W R = true  gives  norm_z alpha beta W R = true.
+   Theorem.  packed_norm_z alpha beta W R = true  gives  norm_z alpha beta W R = true, and packed_below_z gives below_z.
 
    Packing is linear, so the product of a row with a packed block is the row of products packed; none of them exceeds
    half (dot_bound), so they are its digits in the base 2 half + 1, one after the other. *)
@@ -140,17 +140,25 @@ Proof.
     + fold d; rewrite one; rewrite Nat.add_1_r; reflexivity.
 Qed.
 
-Theorem packed_norm_sound alpha beta W R : packed_norm_z alpha beta W R = true -> norm_z alpha beta W R = true.
+Lemma packed_rows_sound alpha beta half W R W0 R0 : half = dot_bound_z W0 + dot_bound_z R0 -> incl W W0 -> incl R R0 ->
+  forall Ws Rs i, incl Ws W0 -> incl Rs R0 ->
+  packed_rows_z i alpha beta half (2 * half + 1) Ws Rs (blocks_z (2 * half + 1) W R) = true ->
+  norm_rows_z i alpha beta Ws Rs W R = true.
 Proof.
-  unfold packed_norm_z, norm_z; set (half := _ + dot_bound_z R); set (bs := blocks_z _ W R).
-  assert (general : forall Ws Rs i, incl Ws W -> incl Rs R ->
-    packed_rows_z i alpha beta half (2 * half + 1) Ws Rs bs = true -> norm_rows_z i alpha beta Ws Rs W R = true).
-  2: { apply general; apply incl_refl. }
-  induction Ws as [|w Ws IH]; intros [|r Rs] i iW iR; try easy.
+  intros hh hW hR; induction Ws as [|w Ws IH]; intros [|r Rs] i iW iR; try easy.
   cbn [packed_rows_z norm_rows_z]; intros h; apply andb_prop in h; destruct h as [h1 h2].
   apply andb_true_intro; split.
-  - rewrite <- (block_sum_row i 0 alpha w r W R W R half eq_refl); auto using incl_refl.
+  - rewrite <- (block_sum_row i 0 alpha w r W R W0 R0 half hh); auto.
     + apply iW; now left.
     + apply iR; now left.
   - apply IH; [intros y hy; apply iW; now right | intros y hy; apply iR; now right | exact h2].
+Qed.
+
+Theorem packed_norm_sound alpha beta W R : packed_norm_z alpha beta W R = true -> norm_z alpha beta W R = true.
+Proof. apply (packed_rows_sound _ _ _ W R W R eq_refl); apply incl_refl. Qed.
+
+Theorem packed_below_sound alpha beta W R : packed_below_z alpha beta W R = true -> below_z alpha beta W R = true.
+Proof.
+  apply (packed_rows_sound _ _ _ W R W (opposite_z R ++ R) eq_refl);
+    auto using incl_refl, incl_appl, incl_appr.
 Qed.

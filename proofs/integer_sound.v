@@ -2,6 +2,7 @@
 
      psd_sound       psd_z n M = true     gives   sum_ij M_ij z_i z_j >= 0 for all z
      norm_sound      norm_z alpha beta W R = true   gives   |W x|^2 <= (alpha + beta) / S^2 |x|^2 for the matrix W / S
+     below_sound     below_z alpha beta W R = true  gives   |W x|^2 >= (alpha - beta) / S^2 |x|^2
      circle_sound    circle_z A b d kn kd = true    gives   M + (kn/kd) B positive semidefinite and b >= 0 *)
 
 From Coq Require Import ZArith List.
@@ -203,6 +204,34 @@ rewrite /residual !mxE /X !mulrBl !mulr_suml; congr (_ - _ - _).
 - by rewrite add0n -val_eqE /=; case: eqP => _; rewrite ?mulr1n // mulr0n zc0 mul0r.
 - by apply: eq_bigr => k _; rewrite !mxE mulf_div expr2.
 - by apply: eq_bigr => k _; rewrite !mxE mulf_div expr2.
+Qed.
+
+(* The residual from below is the negative of  alpha I - W^T W + R^T R. *)
+Theorem below_sound : zc S != 0 -> size Wl = n -> all (fun c => size c == m) Wl ->
+  below_z al be Wl Rl -> oplower (of_columns m Wl) ((zc al - zc be) / zc S ^+ 2).
+Proof.
+move=> S0 sW hW hc; have [] := norm_rows_zE hc; rewrite sW /opposite_z map_listE size_map => sR hrow.
+pose p := (\max_(r <- Rl) size r)%N.
+rewrite mulrBl; apply: (@residual_certificate_below _ _ _ p _ (of_columns p Rl)) => i.
+have hi : (i < size Wl)%N by rewrite sW.
+have := hrow i (ltn_ord i); rewrite add0n -(zc_le F) (nth_map [::]) ?sR //.
+have mw : (size (nth [::] Wl i) <= m)%N by rewrite (eqP (allP hW _ (mem_nth _ _))).
+have mr : (size (nth [::] Rl i) <= p)%N.
+  by rewrite /p (big_nth [::]) big_mkord; apply: (leq_bigmax (Ordinal (_ : (i < size Rl)%N))); rewrite sR.
+rewrite (@row_sum_zE m p n) ?map_listE ?size_map // => h.
+have S2 : 0 < zc S ^+ 2 by rewrite lt0r sqrf_eq0 S0 sqr_ge0.
+have S2i : 0 <= (zc S ^+ 2)^-1 by rewrite invr_ge0 ltW.
+apply: le_trans (ler_wpmul2r S2i h); rewrite mulr_suml; apply: ler_sum => l _.
+set X := zc _ - _ - _.
+suff -> : residual_below (of_columns m Wl) (of_columns p Rl) (zc al / zc S ^+ 2) i l = - (X / zc S ^+ 2).
+  by rewrite normrN normrM normfV (ger0_norm (ltW S2)).
+have opp k : zc (nth Z0 [seq Z.opp z | z <- nth [::] Rl i] k) = - zc (nth Z0 (nth [::] Rl i) k).
+  case: (ltnP k (size (nth [::] Rl i))) => hk; last by rewrite (nth_default _ hk) nth_default ?size_map // zc0 oppr0.
+  by rewrite (nth_map Z0) // -[Z.opp _]/(Z.sub Z0 _) zcB zc0 sub0r.
+rewrite /residual_below !mxE /X !mulrBl !mulr_suml !opprB [in RHS]addrC; congr (_ - _ + _).
+- by apply: eq_bigr => k _; rewrite !mxE mulf_div expr2.
+- by rewrite add0n -val_eqE /=; case: eqP => _; rewrite ?mulr1n // mulr0n zc0 mul0r.
+- by rewrite -sumrN; apply: eq_bigr => k _; rewrite !mxE opp mulNr mulf_div expr2 mulNr.
 Qed.
 End Norm.
 

@@ -82,9 +82,27 @@ Definition norm_bound (l : linear) (s : shape) (p : norm_proof) : option (Z * Z)
     end
   else None.
 
-(* A flow of a gradient field needs the reciprocal kn / kd of the circle radius of its method besides.  Stretch is one step of Euler's
-   method, which may be too long to be non-expansive: a reflection by a vector is one. *)
-Inductive layer_proof := Nothing | Norm (p : norm_proof) | Circle (p : norm_proof) (kn kd : Z) | Stretch (p : norm_proof).
+(* From below: factor holds the columns of R, and  sum_j |alpha [i=j] - V^T V + R^T R|_ij <= beta  with V = fine W, all of it. *)
+Record below_proof := Below { below_fine : Z; below_alpha : Z; below_beta : Z; below_factor : list (list Z) }.
+
+Definition whole_rows (o : operator) (s : shape) : list (list Z) :=
+  map (fun i => to_list (len s) (scatter 1 (taps o s i) (from_list (zeros (len s))))) (seq 0 (len (operator_out o s))).
+
+(* a fraction c with |W x|^2 >= c |x|^2 *)
+Definition below_bound (l : linear) (s : shape) (p : option below_proof) : option (Z * Z) :=
+  match p with
+  | None => Some (0, 1)
+  | Some (Below fine alpha beta factor) =>
+      let e := fine * linear_den l s in
+      if linear_fits l s && Z.ltb 0 fine &&
+         packed_below_z alpha beta (map (map (Z.mul fine)) (transpose (len s) (whole_rows (op l) s))) factor
+      then Some (alpha - beta, e * e) else None
+  end.
+
+(* A flow of a gradient field needs the reciprocal kn / kd of the circle radius of its method besides.  Euler is about steps of Euler's
+   method: they may contract, by what is proved from below, or be too long to be non-expansive, as a reflection by a vector may. *)
+Inductive layer_proof := Nothing | Norm (p : norm_proof) | Circle (p : norm_proof) (kn kd : Z)
+  | Euler (p : norm_proof) (q : option below_proof).
 
 Definition check_slope (g : slope) : bool :=
   Z.ltb 0 (slope_den g) && Z.leb 0 (slope_num g) && Z.leb (slope_num g) (slope_den g).
@@ -98,19 +116,41 @@ Definition least (l : list Z) : Z := match l with [] => 1 | x :: l' => fold_righ
 Definition is_euler (m : tableau) : bool :=
   match t_A m, t_b m with [[a]], [b] => Z.eqb a 0 && Z.eqb b (t_d m) | _, _ => false end.
 
-(* max(1, h |W|^2 - 1), squared, h |W|^2 = n / d *)
-Definition stretch (n d : Z) : Z * Z := let m := max_z d (n - d) in (m * m, d * d).
+(* max(|1 - h m c|, |1 - h b|), squared, for slopes in [m, 1], where b bounds |W|^2 from above and c from below *)
+Definition euler_bound (h h_den : Z) (g : slope) (b c : Z * Z) : Z * Z :=
+  let d := h_den * slope_den g * snd c in let e := h_den * snd b in
+  let r := max_z (Z.abs (d - h * slope_num g * fst c) * e) (Z.abs (e - h * fst b) * d) in (r * r, d * e * (d * e)).
 
-(* the flow of - W^T sigma(W x + b), where |W|^2 <= fst b / snd b *)
-Definition flow_bound (m : tableau) (h h_den : Z) (steps : nat) (g : slope) (p : layer_proof) (b : Z * Z) : option (Z * Z) :=
+(* one step of the flow of - W^T sigma(W x + b), where |W|^2 <= fst b / snd b *)
+Definition step_bound (m : tableau) (h h_den : Z) (l : linear) (s : shape) (g : slope) (p : layer_proof) (b : Z * Z) : option (Z * Z) :=
   if check_slope g && Z.leb 0 h then
     match p with
     | Circle _ kn kd =>
         if circle_z (t_A m) (t_b m) (t_d m) kn kd && Z.leb (h * kn * fst b) (2 * kd * h_den * snd b) then Some (1, 1) else None
-    | Stretch _ => if is_euler m && Nat.eqb steps 1 then Some (stretch (h * fst b) (h_den * snd b)) else None
+    | Euler _ q => if is_euler m then option_map (euler_bound h h_den g b) (below_bound l s q) else None
     | _ => None
     end
   else None.
+
+(* (a / b)^k, rounded up to a multiple of 1 / root_den^2 *)
+Definition root_den : Z := 18446744073709551616.
+Definition quotient_up (a b : Z) : Z := Z.div (a + b - 1) b.
+Definition power_up (k : nat) (c : Z * Z) : Z * Z :=
+  let unit := root_den * root_den in (repeated k (fun r => quotient_up (r * fst c) (snd c)) unit, unit).
+
+(* a proof of the norm of the operator of a flow *)
+Definition flow_norm (p : layer_proof) : option norm_proof :=
+  match p with Circle q _ _ | Euler q _ => Some q | _ => None end.
+(* |W|^2, and one step *)
+Definition flow_bounds (m : tableau) (h h_den : Z) (l : linear) (s : shape) (g : slope) (p : layer_proof) : option ((Z * Z) * (Z * Z)) :=
+  match flow_norm p with
+  | Some q =>
+      match norm_bound l s q with
+      | Some b => option_map (pair b) (step_bound m h h_den l s g p b)
+      | None => None
+      end
+  | None => None
+  end.
 
 Definition check_layer (l : layer) (s : shape) (p : layer_proof) : option (Z * Z) :=
   if layer_fits l s then
@@ -119,8 +159,7 @@ Definition check_layer (l : layer) (s : shape) (p : layer_proof) : option (Z * Z
     | Activation g, Nothing | Partial _ _ g, Nothing => Some (slope_bound g)
     | Clip _ _ _, Nothing | Sort _, Nothing => Some (1, 1)
     | Normalize mean d deviation e, Nothing => let m := least deviation in Some (e * e, m * m)
-    | Flow m h h_den steps (Gradient l g), Circle q _ _ | Flow m h h_den steps (Gradient l g), Stretch q =>
-        match norm_bound l s q with Some b => flow_bound m h h_den steps g p b | None => None end
+    | Flow m h h_den steps (Gradient l g), _ => option_map (fun b => power_up steps (snd b)) (flow_bounds m h h_den l s g p)
     | _, _ => None
     end
   else None.
@@ -140,8 +179,7 @@ Fixpoint check_layers (ls : list layer) (ps : list layer_proof) (s : shape) : op
 Inductive block_proof := Alone (p : layer_proof) | Branches (ps : list (list layer_proof)).
 
 (* an integer whose square is at least a / b *)
-Definition root_up (a b : Z) : Z := Z.sqrt_up (Z.div (a + b - 1) b).
-Definition root_den : Z := 18446744073709551616.
+Definition root_up (a b : Z) : Z := Z.sqrt_up (quotient_up a b).
 Definition branch_root (a : Z * Z) : Z := root_up (fst a * (root_den * root_den)) (snd a).
 
 Fixpoint check_branches (branches : list (list layer)) (ps : list (list layer_proof)) (s : shape) : option Z :=

@@ -11,9 +11,9 @@
 From Coq Require Import ZArith List.
 From mathcomp Require Import all_ssreflect all_algebra zify ssrZ.
 From mathcomp Require Import ring.
-Require Import euclidean slope gradient_step circle_contractivity operator_norm margin windows.
-Require Import integer_core integer_sound integer_packed network_core network_sound network_value phases convolution_sound witness_core witness_norm.
-Require Export functions_sound.
+Require Import euclidean margin windows.
+Require Import integer_core integer_sound integer_packed network_core network_sound network_value witness_core witness_norm.
+Require Export functions_sound contraction_sound.
 Set Implicit Arguments. Unset Strict Implicit. Unset Printing Implicit Defensive.
 Import GRing.Theory Num.Theory Order.TTheory.
 Local Open Scope ring_scope.
@@ -30,7 +30,7 @@ Local Arguments Z.sqrt_up : simpl never.
 
 Lemma root_up_sound a b : Z.leb 0 a -> Z.ltb 0 b -> Z.leb 0 (root_up a b) /\ Z.leb a (Z.mul b (Z.mul (root_up a b) (root_up a b))).
 Proof.
-move=> /Z.leb_le a0 /Z.ltb_lt b0; rewrite /root_up; set q := Z.div _ _.
+move=> /Z.leb_le a0 /Z.ltb_lt b0; rewrite /root_up /quotient_up; set q := Z.div _ _.
 have r0 := Z.sqrt_up_nonneg q; split; first exact/Z.leb_le.
 have hq : Z.le a (Z.mul b q) by have := Z.mul_succ_div_gt (a + b - 1) b b0; rewrite -/q Z.mul_succ_r; lia.
 have q0 : Z.le 0 q by apply: Z.div_pos; lia.
@@ -44,63 +44,13 @@ Variable F : realFieldType.
 Notation zc := (zc F).
 Notation over := (over F).
 
-Lemma steps_nonexpansive n (R : 'cV[F]_n -> 'cV[F]_n -> Prop) k :
-  (forall x y x' y', R x y -> R x' y' -> sqn (y - y') <= sqn (x - x')) ->
-  forall x y x' y', steps_of R k x y -> steps_of R k x' y' -> sqn (y - y') <= sqn (x - x').
-Proof.
-move=> hR; elim: k => [|k IH] x y x' y' /=; first by move=> -> ->.
-by move=> [z [r s]] [z' [r' s']]; apply: le_trans (IH _ _ _ _ s s') (hR _ _ _ _ r r').
-Qed.
-
-(* One step of Euler's method. *)
-Lemma euler_step t h h_den n (f : 'cV[F]_n -> 'cV[F]_n) x z : is_euler t -> Z.ltb 0 (t_d t) -> step_of t h h_den f x z ->
-  z = x + over h_den h *: f x.
-Proof.
-case: t => A b d; rewrite /is_euler /=; case: A => [//|row A]; case: row => [//|a row]; case: row => [|a' row]; case: A => [|row' A] //.
-case: b => [//|b bs]; case: bs => [|b' bs] // /andP [/zc_eq -> /zc_eq ->] d0 [X [/(_ ord0)]].
-rewrite big_ord1 big_ord1 mxE /= /over zc0 mul0r scale0r scaler0 addr0 => -> ->.
-by rewrite /tableau_b /= /over divff ?zc_nz // scale1r.
-Qed.
-
-Lemma stretch_sound t h h_den k l g s c q : Z.ltb 0 h_den -> Z.ltb 0 (t_d t) -> check_slope g -> Z.leb 0 h -> Z.leb 0 c -> Z.ltb 0 q ->
-  opbound (matrix F l s) (zc c / zc q) -> is_euler t -> Nat.eqb k 1 ->
-  let b := stretch (Z.mul h c) (Z.mul h_den q) in
-  [/\ Z.leb 0 b.1, Z.ltb 0 b.2 & forall (x x' : 'cV[F]_(len s)) y y', @layer_means F (Flow t h h_den k (Gradient l g)) s x y ->
-    @layer_means F (Flow t h h_den k (Gradient l g)) s x' y' -> sqn (y - y') <= zc b.1 / zc b.2 * sqn (x - x')].
-Proof.
-move=> hd td hg h0 c0 q0 hw et; rewrite nat_eqE => /eqP -> /=; set m := max_z _ _.
-have dq : Z.ltb 0 (Z.mul h_den q) by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
-split; [exact/Z.leb_le/Z.square_nonneg | by apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt | ].
-move=> x x' y y' [z [hz ->]] [z' [hz' ->]]; rewrite (euler_step et td hz) (euler_step et td hz').
-have [a0 a1 hs] := slope_sound F hg.
-have [_ lip] := @step_interval F _ _ (matrix F l s) (bias_of F l s) (fun _ => leaky g) _ 1 _ 0 (over h_den h) a0 a1 (fun _ => hs) hw (oplower0 _).
-apply: le_trans (lip _ _) _; apply: ler_wpmul2r; first exact: sqn_ge0.
-have hp := zc_gt0 F hd; have qp := zc_gt0 F q0; have dp := zc_gt0 F dq.
-have [m1 m2] : Z.leb (Z.mul h_den q) m /\ Z.leb (Z.sub (Z.mul h c) (Z.mul h_den q)) m.
-  by split; apply/Z.leb_le; [apply: max_z_l | apply: max_z_r].
-have -> : zc (Z.mul m m) / zc (Z.mul (Z.mul h_den q) (Z.mul h_den q)) = (zc m / zc (Z.mul h_den q)) ^+ 2.
-  by rewrite !zcM expr2 mulf_div.
-have M1 : 1 <= zc m / zc (Z.mul h_den q) by rewrite ler_pdivl_mulr // mul1r zc_le.
-have M0 : 0 <= zc m / zc (Z.mul h_den q) by apply: le_trans M1.
-have e : over h_den h * (1 * (zc c / zc q)) = zc (Z.mul h c) / zc (Z.mul h_den q).
-  by rewrite mul1r /over mulf_div !zcM.
-have t0 : 0 <= zc (Z.mul h c) / zc (Z.mul h_den q).
-  by rewrite divr_ge0 ?(ltW dp) // zcM mulr_ge0 ?zc_ge0.
-have M2 : zc (Z.mul h c) / zc (Z.mul h_den q) - 1 <= zc m / zc (Z.mul h_den q).
-  by rewrite ler_pdivl_mulr // mulrBl mul1r divfK ?lt0r_neq0 // -zcB zc_le.
-apply: square_le; first by rewrite le_maxr normr_ge0.
-rewrite !mulr0 subr0 normr1 e le_maxl M1 /= ler_norml; apply/andP; split.
-- by rewrite -subr_ge0 opprK; move: M2; rewrite -subr_ge0; congr (0 <= _); ring.
-- by apply: le_trans M1; rewrite ler_subl_addr ler_addl.
-Qed.
-
 Theorem layer_sound l s p a b : check_layer l s p = Some (a, b) ->
   [/\ Z.leb 0 a, Z.ltb 0 b & forall (x x' : 'cV[F]_(len s)) y y', @layer_means F l s x y -> @layer_means F l s x' y' ->
       sqn (y - y') <= zc a / zc b * sqn (x - x')].
 Proof.
 have one : zc 1 / zc 1 = 1 by rewrite divff // oner_eq0.
 rewrite /check_layer; case fits: (layer_fits l s) => //; case: l fits => [l|g|mean d dev e|m h h_den k [l g|l g v]|from upto g|low high e|k] fits //.
-- case: p => [|p|p kn kd|p] // /norm_bound_sound -/(_ F) [h1 h2 h3]; split=> // x x' y y' -> ->.
+- case: p => [|p|p kn kd|p q] // /norm_bound_sound -/(_ F) [h1 h2 h3]; split=> // x x' y y' -> ->.
   by rewrite /linear_map opprD addrACA subrr addr0 -mulmxBr.
 - case: p => // -[<- <-]; have [a0 b0 _ h] := slope_bound_sound F fits; split=> // x x' y y' -> ->.
   by apply: by_each => i; rewrite !mxE.
@@ -108,23 +58,7 @@ rewrite /check_layer; case fits: (layer_fits l s) => //; case: l fits => [l|g|me
     move: fits => /=; rewrite !forallbE -!andbA => /and5P [_ _ hd _ _].
     by have [m0 _] := least_sound hd; apply/Z.ltb_lt/Z.mul_pos_pos; apply/Z.ltb_lt.
   by move=> x x' y y' -> ->; apply: normalize_lipschitz.
-- case: p => [|p|p kn kd|p] //; case hn: (norm_bound l s p) => [[c q]|] //; have [c0 q0 hw] := norm_bound_sound F hn;
-    rewrite /flow_bound; case hg0: (_ && _) => //; move: hg0 => /andP [hg h0]; case ok: (_ && _) => //; last first.
-    move: fits ok => /= /andP [/andP [/andP [_ hd] td] _] /andP [et k1] [<- <-].
-    exact: stretch_sound hd td hg h0 c0 q0 hw et k1.
-  move: ok => /andP [hc hh] [<- <-]; have [a0 a1 hs] := slope_sound F hg.
-  split=> // x x' y y' hy hy'; rewrite one mul1r; apply: steps_nonexpansive hy hy' => u v u' v' [X hX] [Y hY].
-  have [k0 b0 psd] := circle_sound F hc.
-  move: fits => /andP [/andP [/andP [_ hd] _] _].
-  have kd0 : 0 < zc kd by move: hc; rewrite /circle_z -!andbA => /and5P [_ kp _ _ _]; apply: zc_gt0.
-  have hp := zc_gt0 F hd; have qp := zc_gt0 F q0.
-  apply: (@gradient_flow F _ _ _ _ _ _ _ _ _ 1 (zc c / zc q) (over h_den h) _ b0 psd a0 a1 (fun _ => hs) _ hw _ k0 _ _ _ _ _ _ _ hX hY).
-  + by apply: divr_ge0; [apply: zc_ge0 | apply: ltW].
-  + exact: over_ge0.
-  + have := hh; rewrite -(zc_le F) !zcM mul1r /over.
-    move: (zc c) (zc q) qp (zc h) (zc h_den) hp (zc kn) (zc kd) kd0 => C Q Q0 H D D0 N K K0 le.
-    have e : H / D * (N / K) * (C / Q) * (K * D * Q) = H * N * C by field; rewrite !lt0r_neq0.
-    by rewrite -(ler_pmul2r (_ : 0 < K * D * Q)) ?e ?mulr_gt0 // (_ : 2%:R * (K * D * Q) = 2%:R * K * D * Q) //; ring.
+- by case hb: (flow_bounds m h h_den l s g p) => [[b' c]|] //= [<- <-]; apply: flow_sound hb.
 - case: p => // -[<- <-]; have [a0 b0 h1 h] := slope_bound_sound F fits; split=> // x x' y y' -> ->.
   apply: by_each => i; rewrite !mxE; case: (is_between _ _ _ _) => //.
   by apply: ler_pemull => //; apply: sqr_ge0.
@@ -155,11 +89,6 @@ Lemma resized_norm m n (x : 'cV[F]_m) : m = n -> sqn (resized n x) = sqn x.
 Proof.
 move=> e; subst m; congr sqn; apply/colP => i; rewrite mxE (insubT (fun k => (k < n)%N) (ltn_ord i)); congr (x _ 0); exact: val_inj.
 Qed.
-
-(* A large number, that is never to be unfolded. *)
-Lemma root_den_pos : Z.ltb 0 root_den.
-Proof. exact: isT. Qed.
-Opaque root_den.
 
 Lemma branch_root_sound a b : Z.leb 0 a -> Z.ltb 0 b ->
   Z.leb 0 (branch_root (a, b)) /\ zc a / zc b <= over root_den (branch_root (a, b)) ^+ 2.

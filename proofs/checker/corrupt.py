@@ -14,6 +14,7 @@ with the old SHA-256, which must be refused in any case.
   joined, sorted                a sum becomes a mean or a mean a sum, other groups are sorted
   sample, swapped samples       a sample becomes another one, two samples change places
   alpha                         alpha + beta falls below |W|^2, of which |W v|^2 / |v|^2 is an exact lower bound
+  below                         alpha - beta of a proof from below exceeds |W v|^2 / |v|^2 for some v
   lipschitz, radius, class, number   claims of the witness change
 """
 import json, math, os, random, subprocess, sys, tempfile, time
@@ -153,9 +154,12 @@ class Case:
             if kind == "swapped samples":
                 x[m * n : (m + 1) * n] = a
             data.tensors["x"] = (dtype, shape, x)
-        elif kind == "alpha":
-            k = rng.choice(sorted(w.proofs, key=str))
-            p = w.proofs[k]
+        elif kind in ("alpha", "below"):
+            found = [k for k in sorted(w.proofs, key=str) if kind == "alpha" or w.proofs[k]["below"]]
+            if not found:
+                return None
+            k = rng.choice(found)
+            p = w.proofs[k] if kind == "alpha" else w.proofs[k]["below"]
             spec, shape = net.at(k)
             spec = spec["field"]["operator"] if spec["type"] == "flow" else spec
             if spec["type"] == "dense":
@@ -169,19 +173,22 @@ class Case:
                 entries = [Fraction(c[i]) for i in range(rows) for c in matrix]
             bias = [Fraction(v) for v in net.tensors[spec["bias"]][2]] if spec.get("bias") else []
             scale = max(f.denominator.bit_length() - 1 for f in entries + bias) + w.number(p["fine"])
-            # The power iteration only chooses v; |W v|^2 >= lower |v|^2 holds exactly.
+            # The power iteration only chooses v; |W v|^2 = quotient |v|^2 holds exactly.
             table = [[float(v) for v in entries[i * columns : (i + 1) * columns]] for i in range(rows)]
             v = [rng.gauss(0, 1) for _ in range(columns)]
-            for _ in range(12):
+            most = sum(c * c for row in table for c in row)
+            for _ in range(12 if kind == "alpha" else 300):
                 y = [sum(map(float.__mul__, row, v)) for row in table]
-                v = [sum(c * row[j] for c, row in zip(y, table)) for j in range(columns)]
+                z = [sum(c * row[j] for c, row in zip(y, table)) for j in range(columns)]
+                v = z if kind == "alpha" else [most * a - b for a, b in zip(v, z)]
                 size = math.sqrt(sum(c * c for c in v)) or 1.0
                 v = [c / size for c in v]
             v = [round(c * 2**30) for c in v]
             image = sum(sum(a * b for a, b in zip(entries[i * columns : (i + 1) * columns], v) if a and b) ** 2 for i in range(rows))
-            lower = image * 4**scale / (sum(c * c for c in v) or 1)
+            quotient = image * 4**scale / (sum(c * c for c in v) or 1)
             near = 1 if rng.random() < 0.5 else Fraction(rng.random())
-            w.words[p["alpha"]] = str(math.floor(lower * near) - 1 - w.number(p["beta"]))
+            w.words[p["alpha"]] = str(math.floor(quotient * near) - 1 - w.number(p["beta"]) if kind == "alpha" else
+                                      math.ceil(quotient / (near or 1)) + 1 + w.number(p["beta"]))
             proofs_false = True
         elif kind == "lipschitz":
             at = rng.choice(w.lipschitz)
@@ -234,7 +241,7 @@ class Case:
 
 
 KINDS = ["zeroed", "scaled", "entry", "bias", "dropped", "swapped layers", "other", "slope", "step", "steps", "std", "mode", "moved", "joined", "sorted", "sample",
-         "swapped samples", "alpha", "lipschitz", "radius", "class", "number"]
+         "swapped samples", "alpha", "below", "lipschitz", "radius", "class", "number"]
 
 
 def main():

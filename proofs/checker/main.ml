@@ -34,7 +34,7 @@ let with_proof proofs i l = match l, List.assoc_opt i proofs with
   | Affine { op = Dense _ | Conv _ | Circular _; _ }, None -> (l, Nothing)
   | Affine _, None -> (l, Norm Disjoint)
   (* a reflection *)
-  | Flow _, None -> (l, Stretch Disjoint)
+  | Flow _, None -> (l, Euler (Disjoint, None))
   | _, None -> (l, Nothing)
   | _, Some p -> (l, p)
 

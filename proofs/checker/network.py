@@ -298,14 +298,18 @@ class Witness:
         self.layers = at
         at += 2
         while words[at] != "end":
-            if words[at] in ("norm", "flow"):
-                start = at
-                at += 2 if words[at] == "norm" else 5
+            if words[at] in ("norm", "flow", "euler"):
+                start, below = at, None
+                at += 5 if words[at] == "flow" else 2
+                if words[at] == "below":
+                    k = int(words[at + 8])
+                    below = {"fine": at + 2, "alpha": at + 4, "beta": at + 6, "factor": at + 9, "end": at + 9 + k * (k + 1) // 2}
+                    at = below["end"]
                 places = int(words[at + 1]) * int(words[at + 2]) if words[at] == "torus" else 1
                 at += 3 if words[at] == "torus" else 0
                 k = int(words[at + 9])
-                self.proofs[words[start + 1]] = {"kind": words[start], "at": start, "gram": at, "fine": at + 3,
-                                                      "alpha": at + 5, "beta": at + 7, "factor": at + 10}
+                self.proofs[words[start + 1]] = {"kind": words[start], "at": start, "gram": at, "fine": at + 3, "below": below,
+                                              "alpha": at + 5, "beta": at + 7, "factor": at + 10}
                 at += 10 + places * k * (k + 1) // 2
                 self.proofs[words[start + 1]]["end"] = at
                 if words[start + 1].isdigit():

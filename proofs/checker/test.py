@@ -7,10 +7,10 @@ from fractions import Fraction
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from corrupt import KINDS, Case
 from network import Network, Samples, Witness, pack, unpack
-from random_network import extremes, files, mirrored
+from random_network import contracting, extremes, files, mirrored
 
 exe, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 300
-cases = [Case(exe, *files(seed)) for seed in range(18)]
+cases = [Case(exe, *files(seed)) for seed in range(18)] + [Case(exe, *contracting(seed, features=4)[:3]) for seed in (0, 1)]
 honest = cases + [Case(exe, *extremes(dtype)) for dtype in ("F32", "F64", "F16", "BF16")]
 rng = random.Random(7)
 

@@ -7,7 +7,8 @@ from fractions import Fraction
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from corrupt import Case
 from network import Network, Samples, Witness, pack
-from random_network import Builder, claims, integers, spread, torus
+from norms import integers, spread, torus
+from random_network import Builder, claims
 
 exe = sys.argv[1]
 rng = random.Random(3)

@@ -8,7 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from corrupt import Case
 from executed import PLACES, Program, claims, largest, near, proved
 from network import Network, Samples, Witness, pack
-from random_network import files, mirrored
+from random_network import contracting, files, mirrored
 
 exe = sys.argv[1]
 rng = random.Random(11)
@@ -30,6 +30,8 @@ chosen = [files(seed, plain=True) for seed in range(8)]
 # Every layer but flows by other methods; of images a few in each.
 chosen += [files(seed, plain=True, extra=extra) for extra in ("circular", "shift", "channel_affine") for seed in (1, 3)]
 chosen += [files(seed, plain=True, extra="functions") for seed in range(0, 16, 2)]
+# Flows that contract, whose rounding errors shrink as the points do.
+chosen += [contracting(seed)[:3] for seed in (0, 1)]
 chosen += [mirrored(*f) for f in chosen if Network(f[0]).spec["layers"][0]["type"] == "normalize"][:2]
 seen = {(layer["type"], layer.get("function"), "channels" in layer) for f in chosen for layer in Network(f[0]).spec["layers"]}
 assert seen >= {("channel_affine", None, False), ("shift", None, False), ("sum", None, False), ("mean", None, False), ("sort", None, False),

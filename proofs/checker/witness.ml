@@ -88,11 +88,8 @@ let torus r =
   let factor = times k (fun () -> incr column; times !column kernel) in
   Torus (n1 - 1, n2 - 1, twisted1, twisted2, fine, alpha, beta, factor)
 
-(* the factor is upper triangular, given by rows from the diagonal on *)
-let gram r =
-  match need r "gram or torus" with "torus" -> torus r | "gram" ->
-  let transposed = match need r "columns or rows" with
-    | "columns" -> false | "rows" -> true | w -> bad r (Printf.sprintf "%S where columns or rows is expected" w) in
+(* the scale, alpha, beta, and the factor, which is upper triangular, given by rows from the diagonal on *)
+let residual r =
   literal r "fine"; let fine = scale r "the scale" in
   literal r "alpha"; let alpha = integer r "alpha" in
   literal r "beta"; let beta = integer r "beta" in
@@ -103,8 +100,18 @@ let gram r =
   for i = 0 to k - 1 do
     for j = i to k - 1 do cols.(j) <- integer r "an entry of the factor" :: cols.(j) done
   done;
-  Gram (transposed, fine, alpha, beta, Array.to_list (Array.map List.rev cols))
+  (fine, alpha, beta, Array.to_list (Array.map List.rev cols))
+
+let norm r = function
+  | "torus" -> torus r
+  | "gram" ->
+    let transposed = match need r "columns or rows" with
+      | "columns" -> false | "rows" -> true | w -> bad r (Printf.sprintf "%S where columns or rows is expected" w) in
+    let fine, alpha, beta, factor = residual r in
+    Gram (transposed, fine, alpha, beta, factor)
   | w -> bad r (Printf.sprintf "%S where gram or torus is expected" w)
+
+let kind = "gram or torus"
 
 let parse text =
   let r = { text; pos = 0; line = 1 } in
@@ -132,12 +139,20 @@ let parse text =
     { sample; winner; radius; radius_den } :: before in
   let rec go () = match need r "the word end" with
     | "end" -> (match word r with None -> () | Some _ -> bad r "text after the word end")
-    | "norm" -> let i = path r in proof (Norm (gram r)) i; go ()
+    | "norm" -> let i = path r in proof (Norm (norm r (need r kind))) i; go ()
     | "flow" ->
       let i = path r in
       literal r "radius"; let p = integer r "the radius" in let q = integer r "the radius" in
       (* the reciprocal of p / q; the radius infinity is 1 0 *)
-      proof (Circle (gram r, q, p)) i; go ()
+      proof (Circle (norm r (need r kind), q, p)) i; go ()
+    | "euler" ->
+      let i = path r in
+      let below, word = match need r "below, gram or torus" with
+        | "below" ->
+          let below_fine, below_alpha, below_beta, below_factor = residual r in
+          (Some { below_fine; below_alpha; below_beta; below_factor }, need r kind)
+        | word -> (None, word) in
+      proof (Euler (norm r word, below)) i; go ()
     | "lipschitz" ->
       let p = integer r "the bound" in let d = scale r "the scale of the bound" in
       lipschitz := (p, d) :: !lipschitz; go ()
