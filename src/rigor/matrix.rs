@@ -129,6 +129,17 @@ pub(crate) fn propose_norm(w: MatRef<'_, f64>) -> Result<Proposal> {
     Ok(found.map_or_else(|| nothing(exponent), |(alpha, factor)| Proposal { alpha, factor, exponent }))
 }
 
+/// Returns a proposal for an exact proof of `‖Wx‖² ≥ (α − β)‖x‖²`: `WᵀW − αI ≈ LLᵀ`, as [`propose_norm`]; none where no `α > 0` is found.
+///
+/// # Errors
+/// [`Error::NotFinite`] if `W` holds a NaN or an infinity.
+pub(crate) fn propose_below(w: MatRef<'_, f64>) -> Result<Option<Proposal>> {
+    let exponent = largest_exponent(std::slice::from_ref(&w))?;
+    let (Some(exponent), true) = (exponent, w.nrows() >= w.ncols()) else { return Ok(None) };
+    let found = Gram::of_rows(scaled(w.transpose(), exponent)).shift_below(SHARP_GAP);
+    Ok(found.map(|(alpha, factor)| Proposal { alpha, factor, exponent }))
+}
+
 /// Returns the numbers below `n` in an order without structure, the same for every run.
 ///
 /// Whoever looks for the largest of a smooth sequence in it meets a new maximum only about as often as in a random one.
@@ -317,19 +328,21 @@ impl Gram {
 
     /// Returns a lower bound of the smallest eigenvalue, 0 if nothing better is found.
     fn smallest_down(&self, gap: f64) -> f64 {
-        let Some(estimate) = self.smallest_estimate() else { return 0.0 };
-        let largest = self.largest_estimate();
-        for gap in self.gaps(gap).map(|gap| gap * largest).take_while(|gap| *gap < estimate) {
-            let alpha = estimate - gap;
+        let bound = |(alpha, factor): (f64, Mat<f64>)| sub_down(alpha, self.residual(alpha, 1.0, factor.as_ref()));
+        self.shift_below(gap).map_or(0.0, bound).max(0.0)
+    }
+
+    /// Returns a shift `α > 0` below the smallest eigenvalue, and `R` with `G − αI ≈ RRᵀ`.
+    fn shift_below(&self, gap: f64) -> Option<(f64, Mat<f64>)> {
+        let (estimate, largest) = (self.smallest_estimate()?, self.largest_estimate());
+        let mut shifts = self.gaps(gap).map(|gap| estimate - gap * largest).take_while(|alpha| *alpha > 0.0);
+        shifts.find_map(|alpha| {
             let mut shifted = self.image.clone();
             for i in 0..self.len() {
                 shifted[(i, i)] -= alpha;
             }
-            if let Some(factor) = cholesky_estimate(shifted.as_ref()) {
-                return sub_down(alpha, self.residual(alpha, 1.0, factor.as_ref())).max(0.0);
-            }
-        }
-        0.0
+            Some((alpha, cholesky_estimate(shifted.as_ref())?))
+        })
     }
 
     /// Returns a bound of `max_i Σ_j |E_ij|` for `E = ±(G − αI) − RRᵀ`, the sign being `sign` and `R` a lower triangle;

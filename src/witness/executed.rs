@@ -104,7 +104,7 @@ fn sums<T: Scalar>(linear: &Linear, input: Shape, summation: Summation) -> Resul
 }
 
 /// Returns how many times more a gap is charged with than this crate charges it with, whose constant of the features is given: the checker
-/// counts no flow as a contraction, so an error that this crate sees shrink stays as it is there.
+/// counts some flows as no contraction, so an error that this crate sees shrink stays as it is there.
 pub(super) fn charge(squared: &BigRational, features: Upper) -> BigInt {
     let more = squared.to_f64().unwrap_or(f64::INFINITY).sqrt() / features.get();
     BigInt::from(CHARGE) * BigInt::from_f64(more.ceil()).unwrap_or_default().max(1.into())

@@ -45,6 +45,17 @@ pub(super) fn floor(x: f64, scale: i64) -> BigInt {
 /// multiplies as many pairs as there are rows, and a row of the residual is read off the digits of one sum. The verified
 /// checker counts in the same way.
 pub(super) fn largest_row_sum(alpha: &BigInt, w: &[Vec<BigInt>], r: &[Vec<BigInt>]) -> BigInt {
+    largest_sum(alpha, w, r, r)
+}
+
+/// As [`largest_row_sum`], of `|α[i = j] − Σ_l w_il w_jl + Σ_l r_il r_jl|`.
+pub(super) fn largest_row_sum_below(alpha: &BigInt, w: &[Vec<BigInt>], r: &[Vec<BigInt>]) -> BigInt {
+    let opposite: Vec<Vec<BigInt>> = r.iter().map(|row| row.iter().map(|x| -x).collect()).collect();
+    largest_sum(alpha, w, &opposite, r)
+}
+
+/// As [`largest_row_sum`], with `Σ_l s_il r_jl`, where `s` is `r` but for signs.
+fn largest_sum(alpha: &BigInt, w: &[Vec<BigInt>], s: &[Vec<BigInt>], r: &[Vec<BigInt>]) -> BigInt {
     let bits = alpha.bits().max(product_bits(w)).max(product_bits(r)) + 3;
     let words = bits.div_ceil(64) as usize;
     let base = 64 * words;
@@ -54,7 +65,7 @@ pub(super) fn largest_row_sum(alpha: &BigInt, w: &[Vec<BigInt>], r: &[Vec<BigInt
     let lift = w.iter().fold(BigInt::zero(), |sum, _| (sum << base) + &half);
     let row_sum = |i: usize| {
         let dot = |row: &[BigInt], packed: &[BigInt]| -> BigInt { row.iter().zip(packed).map(|(x, p)| x * p).sum() };
-        let row = (alpha << (base * i)) - dot(&w[i], &packed_w) - dot(&r[i], &packed_r) + &lift;
+        let row = (alpha << (base * i)) - dot(&w[i], &packed_w) - dot(&s[i], &packed_r) + &lift;
         let digits = row.magnitude().to_u64_digits();
         let entry = |digit: &[u64]| {
             let words = digit.iter().flat_map(|&word| [word as u32, (word >> 32) as u32]).collect();
@@ -107,11 +118,13 @@ mod tests {
         let (w, r) = (rows(&[&[3, -4, 9], &[7, 0, -2], &[-1, 8, 5]]), rows(&[&[6], &[1, -7], &[2, 3, 4]]));
         let alpha: BigInt = BigInt::from(150) << 80;
         let dot = |a: &[BigInt], b: &[BigInt]| -> BigInt { a.iter().zip(b).map(|(x, y)| x * y).sum() };
-        let entry = |i: usize, j: usize| {
+        let entry = |i: usize, j: usize, sign: i32| {
             let diagonal = if i == j { alpha.clone() } else { BigInt::zero() };
-            BigInt::from((diagonal - dot(&w[i], &w[j]) - dot(&r[i], &r[j])).magnitude().clone())
+            BigInt::from((diagonal - dot(&w[i], &w[j]) - dot(&r[i], &r[j]) * sign).magnitude().clone())
         };
-        let expected = (0..3).map(|i| (0..3).map(|j| entry(i, j)).sum::<BigInt>()).max();
-        assert_eq!(Some(largest_row_sum(&alpha, &w, &r)), expected);
+        let expected = |sign| (0..3).map(|i| (0..3).map(|j| entry(i, j, sign)).sum::<BigInt>()).max();
+        assert_eq!(Some(largest_row_sum(&alpha, &w, &r)), expected(1));
+        assert_eq!(Some(largest_row_sum_below(&alpha, &w, &r)), expected(-1));
+        assert_ne!(expected(1), expected(-1));
     }
 }

@@ -2,7 +2,7 @@
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
-use num_traits::{One, ToPrimitive, Zero};
+use num_traits::{One, Signed, ToPrimitive, Zero};
 
 use super::{
     Proved,
@@ -45,6 +45,9 @@ pub(super) enum Known {
 pub(super) struct GradientFlow {
     tableau: Tableau,
     step: f64,
+    steps: usize,
+    /// The slope of `σ` below 0; above it is 1.
+    slope: f64,
     map: Stored,
     bias: Vec<f64>,
 }
@@ -122,13 +125,11 @@ impl Known {
             Self::Plain => Ok((String::new(), BigRational::one())),
             Self::Average(count) => Ok((String::new(), BigRational::new(BigInt::one(), (*count).into()))),
             Self::Normalize(std) => {
-                let scale = scale_of([std]);
-                let std = BigRational::new(scaled(*std, scale.into()), BigInt::one() << scale);
+                let std = exactly(*std);
                 Ok((String::new(), (&std * &std).recip()))
             }
             Self::Scale(largest) | Self::Steep(largest) => {
-                let scale = scale_of([largest]);
-                let factor = BigRational::new(scaled(*largest, scale.into()), BigInt::one() << scale);
+                let factor = exactly(*largest);
                 Ok((String::new(), &factor * &factor))
             }
             Self::Reflection(vectors, size) => {
@@ -144,7 +145,7 @@ impl Known {
                 let Proved { text, squared } = map.prove(bias)?;
                 Ok((format!("norm {i} {text}"), squared))
             }
-            Self::Flow(flow) => Ok((format!("flow {i} {}", flow.prove()?), BigRational::one())),
+            Self::Flow(flow) => flow.prove(i),
             Self::Branches(branches, divisor) => {
                 let (mut text, mut sum) = (String::new(), BigInt::ZERO);
                 for (k, branch) in branches.iter().enumerate() {
@@ -181,7 +182,8 @@ impl GradientFlow {
         let [Field::Gradient { activation, operator, weights: None }] = &flow.fields[..] else {
             return Err(unknown("flow of such a field"));
         };
-        if !(0.0..=1.0).contains(&slope(*activation)?) {
+        let slope = slope(*activation)?;
+        if !(0.0..=1.0).contains(&slope) {
             return Err(unknown("flow with a slope outside [0, 1]"));
         }
         // The checker takes methods by their names.
@@ -190,10 +192,26 @@ impl GradientFlow {
         if tableau.a().iter().flatten().chain(tableau.b()).any(|x| x.rational().is_none()) {
             return Err(unknown("method with irrational coefficients"));
         }
-        Ok(Self { tableau, step: flow.step, map: Stored::read(operator, input)?, bias: bias(operator) })
+        let map = Stored::read(operator, input)?;
+        Ok(Self { tableau, step: flow.step, steps: flow.steps, slope, map, bias: bias(operator) })
     }
 
-    fn prove(&self) -> Result<String> {
+    /// Returns the text of the proof of layer `i`, and the squared Lipschitz constant: steps of Euler's method may contract, and be too
+    /// long to be non-expansive; those of any other method are non-expansive.
+    fn prove(&self, i: &str) -> Result<(String, BigRational)> {
+        let h = exactly(self.step);
+        let norm = self.map.prove(&self.bias)?;
+        if self.tableau.is_euler() && h >= BigRational::zero() {
+            let below = if self.slope > 0.0 { self.map.prove_below(&self.bias)? } else { None };
+            let (text, least) = below.map_or((String::new(), BigRational::zero()), |p| (p.text, p.squared));
+            // max(|1 − h m c|, |1 − h‖W‖²|)
+            let curvatures = [exactly(self.slope) * least, norm.squared.clone()];
+            let once = curvatures.map(|curvature| (BigRational::one() - &h * curvature).abs());
+            let once = once.into_iter().max().unwrap_or_else(BigRational::one);
+            if !once.is_one() {
+                return Ok((format!("euler {i} {text}{}", norm.text), self.power_up(&once)));
+            }
+        }
         let (p, q) = match self.tableau.circle_radius()? {
             CircleRadius::Infinite => (BigInt::one(), BigInt::ZERO),
             CircleRadius::Finite(r) => {
@@ -201,11 +219,8 @@ impl GradientFlow {
                 (scaled(r.get(), scale.into()), BigInt::one() << scale)
             }
         };
-        let step_scale = scale_of([&self.step]);
-        let h = BigRational::new(scaled(self.step, step_scale.into()), BigInt::one() << step_scale);
-        let Proved { text, squared } = self.map.prove(&self.bias)?;
         // h q ‖W‖² ≤ 2p
-        let product = BigRational::from(q.clone()) * squared;
+        let product = BigRational::from(q.clone()) * norm.squared;
         let limit = BigRational::from(&p * 2);
         if h < BigRational::zero() || &h * &product > limit {
             return Err(Error::StepTooLong {
@@ -215,8 +230,22 @@ impl GradientFlow {
                 method: self.tableau.name().into(),
             });
         }
-        Ok(format!("radius {p} {q} {text}"))
+        Ok((format!("flow {i} radius {p} {q} {}", norm.text), BigRational::one()))
     }
+
+    /// Returns the square of a factor to the power of the number of steps, each product rounded up to a multiple of `4^-ROOT_SCALE` as the
+    /// checker does.
+    fn power_up(&self, once: &BigRational) -> BigRational {
+        let (unit, square) = (BigInt::one() << (2 * ROOT_SCALE), once * once);
+        let product = |power: BigInt| (BigRational::from(power) * &square).ceil().to_integer();
+        BigRational::new((0..self.steps).fold(unit.clone(), |power, _| product(power)), unit)
+    }
+}
+
+/// Returns a number as a fraction.
+fn exactly(x: f64) -> BigRational {
+    let scale = scale_of([&x]);
+    BigRational::new(scaled(x, scale.into()), BigInt::one() << scale)
 }
 
 /// Returns the bias of an operator; none stands for zeros.

@@ -8,6 +8,7 @@
 //! | part | what is written |
 //! |---|---|
 //! | operators | `α`, `β` and `R` with `Σ_j |αI − G − RᵀR|_ij ≤ β`, so `‖W‖² ≤ α + β`: `β` is computed exactly |
+//! | contractions | the same from below: `Σ_j |αI − WᵀW + RᵀR|_ij ≤ β`, so `‖Wx‖² ≥ (α − β)‖x‖²` |
 //! | convolutions | the same with convolutions on a torus for `G` and `R`, and the sum of absolute values on it |
 //! | Lipschitz constant | the root of the product of the `α + β`, rounded up |
 //! | margins | for a sample, by its number, its class and the largest radius that the gaps between its logits prove |
@@ -15,7 +16,8 @@
 //!
 //! The constants are the witness's own. They may be a little larger or smaller than those of a certificate of the same
 //! model, and its radii with them: each is the largest for which the verified checker says yes. The checker computes the
-//! logits itself, exactly. A flow counts as 1-Lipschitz, also where a certificate knows it to contract.
+//! logits itself, exactly. Steps of Euler's method contract as a certificate says, where their operator is a dense one, or one that is
+//! written out; any other flow counts as 1-Lipschitz, also where a certificate knows it to contract.
 //!
 //! The checker knows dense layers, convolutions, functions with one slope on each side of 0, of some channels too, hardtanh, sorted
 //! groups, reflections, normalisation, mean pooling, scales of channels, layers that move coordinates, gradient flows, and sums and means of branches of
@@ -106,7 +108,7 @@ impl Witness {
     /// # Errors
     /// [`Error::Parameter`] if the model has no such layers, or `head` is asked of a part. In the layer concerned:
     /// [`Error::NotProved`] if the verified checker does not know it, or if it is no dense layer and to be the head;
-    /// [`Error::StepTooLong`] if a flow is not proved to be non-expansive.
+    /// [`Error::StepTooLong`] if a flow by another method than Euler's is not proved to be non-expansive.
     pub fn new(model: &Model, part: Range<usize>, head: bool) -> Result<Self> {
         let (inputs, count) = (inputs(model)?, model.map().layers().len());
         let refuse = |reason| Err(Error::parameter("layers", format!("{}..{}", part.start, part.end), reason));
@@ -190,7 +192,7 @@ impl Witness {
     /// program: the gaps are those of [`crate::Sealed::gaps`] and of [`crate::Sealed::executed_gaps`].
     ///
     /// The checker has bounds of rounding errors of its own. The radius is what is left if they are not more than twice those of this
-    /// crate, and more than that where flows contract, which the checker does not know. Where that is not so, it refuses the claim.
+    /// crate, and more than that where the checker knows less of a contraction. Where that is not so, it refuses the claim.
     ///
     /// # Errors
     /// As [`Self::claim_margin`].

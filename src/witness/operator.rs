@@ -3,17 +3,18 @@
 use faer::MatRef;
 use num_bigint::BigInt;
 use num_rational::BigRational;
+use num_traits::Signed;
 
 use super::{
     FACTOR_BITS, Proved, circulant,
-    integer::{floor, largest_row_sum, scale_of, scaled},
+    integer::{floor, largest_row_sum, largest_row_sum_below, scale_of, scaled},
     line, unknown,
 };
 use crate::{
     error::Result,
     model::{Conv2d, Linear},
     rigor::{
-        matrix::{Proposal, propose_norm},
+        matrix::{Proposal, propose_below, propose_norm},
         torus::{Axis, Convolution, PaddingMode},
     },
     rules::operator_norm::Plain,
@@ -33,6 +34,8 @@ pub(super) struct Stored {
 enum Form {
     /// A matrix with these numbers of rows and columns.
     Written(usize, usize),
+    /// The matrix between channels at each point.
+    Channels(usize, usize),
     /// The kernels of a convolution, its channels, its axes and what lies beyond its borders.
     Kernels((usize, usize), [Axis; 2], PaddingMode),
 }
@@ -61,7 +64,7 @@ impl Stored {
         let weight = with_equal_paddings(weight, [&mut y, &mut x]);
         let ([a, b], strides, padding) = ([y.kernel, x.kernel], [y.stride, x.stride], y.padding);
         if ([a, b], strides, padding) == ([1, 1], [1, 1], 0) {
-            return Ok(Self::written(weight, outputs, channels));
+            return Ok(Self { weight, form: Form::Channels(outputs, channels) });
         }
         let (_, height, width) = input.as_image("a convolution")?;
         let [rows, columns] =
@@ -103,33 +106,70 @@ impl Stored {
     /// matrix.
     pub(super) fn prove(&self, bias: &[f64]) -> Result<Proved> {
         let (m, n) = match self.form {
-            Form::Written(m, n) => (m, n),
+            Form::Written(m, n) | Form::Channels(m, n) => (m, n),
             Form::Kernels(channels, axes, mode) => {
                 let conv = Convolution { weight: &self.weight, channels, axes, mode };
                 return circulant::prove(&conv, bias);
             }
         };
-        let Proposal { alpha, factor, exponent } = propose_norm(MatRef::from_row_major_slice(&self.weight, m, n))?;
+        let residual = Residual::new(self, n, bias, propose_norm(MatRef::from_row_major_slice(&self.weight, m, n))?);
+        let Residual { alpha, weight, columns, .. } = &residual;
+        let (gram, beta) = if m <= n {
+            ("rows", largest_row_sum(alpha, weight, columns))
+        } else {
+            ("columns", largest_row_sum(alpha, &transposed(weight), columns))
+        };
+        Ok(Proved { text: format!("gram {gram} {}", residual.text(&beta)), squared: residual.over(alpha + beta) })
+    }
+
+    /// Returns the proof that `‖Wx‖² ≥ c‖x‖²`, and `c`; none if `c > 0` is not found, or not looked for: the checker takes it of the
+    /// whole matrix alone, and this crate writes none of a convolution that it would not write out for its norm.
+    pub(super) fn prove_below(&self, bias: &[f64]) -> Result<Option<Proved>> {
+        let Form::Written(m, n) = self.form else { return Ok(None) };
+        let Some(proposal) = propose_below(MatRef::from_row_major_slice(&self.weight, m, n))? else { return Ok(None) };
+        let residual = Residual::new(self, n, bias, proposal);
+        let beta = largest_row_sum_below(&residual.alpha, &transposed(&residual.weight), &residual.columns);
+        let squared = residual.over(&residual.alpha - &beta);
+        let proved = Proved { text: format!("below {}", residual.text(&beta)), squared };
+        Ok(proved.squared.is_positive().then_some(proved))
+    }
+}
+
+/// A proposal in integers.
+struct Residual {
+    alpha: BigInt,
+    /// The rows of the matrix, over `2^(least + fine)`, where the checker reads it over `2^least`.
+    weight: Vec<Vec<BigInt>>,
+    /// The columns of the factor, which is an upper triangle.
+    columns: Vec<Vec<BigInt>>,
+    least: u32,
+    fine: u32,
+}
+
+impl Residual {
+    fn new(stored: &Stored, n: usize, bias: &[f64], Proposal { alpha, factor, exponent }: Proposal) -> Self {
         let enough = (FACTOR_BITS - i64::from(exponent)).max(0) as u32;
-        let least = scale_of(self.weight.iter().chain(bias));
+        let least = scale_of(stored.weight.iter().chain(bias));
         let scale = least.max(enough);
-        let weight = rows(&self.weight, n, scale);
         // The proposal is one for W · 2⁻ᵉ; row i of the lower triangle is column i of the upper one that the format has.
         let e = i64::from(scale) + i64::from(exponent);
-        let columns: Vec<Vec<BigInt>> =
-            (0..factor.nrows()).map(|i| (0..=i).map(|j| scaled(factor[(i, j)], e)).collect()).collect();
-        let alpha = floor(alpha, 2 * e);
-        let (gram, beta) = if m <= n {
-            ("rows", largest_row_sum(&alpha, &weight, &columns))
-        } else {
-            ("columns", largest_row_sum(&alpha, &transposed(&weight), &columns))
-        };
-        let (fine, k) = (scale - least, columns.len());
-        let mut text = format!("gram {gram} fine {fine} alpha {alpha} beta {beta}\nfactor {k}\n");
+        let columns = (0..factor.nrows()).map(|i| (0..=i).map(|j| scaled(factor[(i, j)], e)).collect()).collect();
+        Self { alpha: floor(alpha, 2 * e), weight: rows(&stored.weight, n, scale), columns, least, fine: scale - least }
+    }
+
+    /// As the grammar says.
+    fn text(&self, beta: &BigInt) -> String {
+        let k = self.columns.len();
+        let mut text = format!("fine {} alpha {} beta {beta}\nfactor {k}\n", self.fine, self.alpha);
         for i in 0..k {
-            line(&mut text, columns[i..].iter().map(|column| &column[i]));
+            line(&mut text, self.columns[i..].iter().map(|column| &column[i]));
         }
-        Ok(Proved { text, squared: BigRational::new(alpha + beta, BigInt::from(1) << (2 * scale)) })
+        text
+    }
+
+    /// Returns a number of the Gram matrix.
+    fn over(&self, numerator: BigInt) -> BigRational {
+        BigRational::new(numerator, BigInt::from(1) << (2 * (self.least + self.fine)))
     }
 }
 

@@ -26,20 +26,25 @@ fn known() -> Network<f32> {
     let lift = Affine::new(Conv2d::new(one(image(3), 4), draw(12)).unwrap(), Some(draw(4))).unwrap();
     let pointwise = Affine::new(Conv2d::new(one(image(5), 3), draw(15)).unwrap(), Some(draw(3))).unwrap();
     let dense = |m, n, weight, bias| Affine::new(Dense::new(m, n, weight).unwrap(), Some(bias)).unwrap();
-    let flow = |map, activation, tableau, steps| -> Box<dyn Layer<f32>> {
+    let flow = |map, activation, tableau, step, steps| -> Box<dyn Layer<f32>> {
         let field = GradientField::new(map, activation).unwrap();
-        Box::new(Flow::new(field, tableau, Step::Relative(1.0), steps).unwrap())
+        Box::new(Flow::new(field, tableau, Step::Relative(step), steps).unwrap())
     };
     let leaky = Activation::LeakyRelu { slope: 0.125 };
+    // So that it can be proved from below: the numbers alone have a small rank.
+    let injective = |mut weight: Vec<f32>| {
+        (0..6).for_each(|i| weight[7 * i] += 0.5);
+        weight
+    };
     let layers: Vec<Box<dyn Layer<f32>>> = vec![
         Box::new(AffineLayer::new(lift)),
         Box::new(ActivationLayer::new::<f32>(leaky, image(4)).unwrap()),
         Box::new(Reshape::pad_channels(image(4), 5).unwrap()),
-        flow(pointwise, Activation::Relu {}, Tableau::rk4(), 2),
+        flow(pointwise, Activation::Relu {}, Tableau::rk4(), 1.0, 2),
         Box::new(Reshape::flatten(image(5))),
         Box::new(AffineLayer::new(dense(6, 80, draw(480), draw(6)))),
-        flow(dense(9, 6, draw(54), draw(9)), leaky, Tableau::euler(), 1),
-        flow(dense(2, 6, draw(12), draw(2)), Activation::Identity {}, Tableau::ssprk33(), 3),
+        flow(dense(9, 6, injective(draw(54)), draw(9)), leaky, Tableau::euler(), 0.5, 2),
+        flow(dense(2, 6, draw(12), draw(2)), Activation::Identity {}, Tableau::ssprk33(), 1.0, 3),
         Box::new(AffineLayer::new(dense(4, 6, draw(24), draw(4)))),
     ];
     let sealed = Network::new(image(3), layers).unwrap().seal().unwrap();
@@ -58,17 +63,20 @@ fn scale_of(numbers: &[f32]) -> i32 {
     (0..).find(|&s| whole(s)).unwrap()
 }
 
-/// The squared bound that a witness proves of `m × n` numbers `w` of a model, whose bias is `b`: that
-/// `Σ_j |α[i=j] − G_ij − (RᵀR)_ij| ≤ β` is asserted. The words begin behind the one that names the layer, or the radius.
+/// The squared bound that a witness proves of `m × n` numbers `w` of a model, whose bias is `b`, or, with `below`, what it proves from
+/// below: that `Σ_j |α[i=j] − G_ij ∓ (RᵀR)_ij| ≤ β` is asserted. The words begin behind the one that names the layer, or the radius.
 fn proved(words: &[&str], (m, n): (usize, usize), w: &[f32], b: &[f32]) -> f64 {
+    let (sign, by_rows, words) = match words[0] {
+        "below" => (-1i32, false, &words[1..]),
+        _ => (1, words[1] == "rows", &words[2..]),
+    };
     let number = |at: usize| words[at].parse::<BigInt>().unwrap();
-    assert_eq!([words[0], words[2], words[4], words[6], words[8]], ["gram", "fine", "alpha", "beta", "factor"]);
+    assert_eq!([words[0], words[2], words[4], words[6]], ["fine", "alpha", "beta", "factor"]);
     let scale = scale_of(&[w, b].concat());
-    let fine: i32 = words[3].parse().unwrap();
-    let by_rows = words[1] == "rows";
+    let fine: i32 = words[1].parse().unwrap();
     let (k, length) = if by_rows { (m, n) } else { (n, m) };
-    let (alpha, beta, factor) = (number(5), number(7), 10);
-    assert_eq!(words[9], k.to_string());
+    let (alpha, beta, factor) = (number(3), number(5), 8);
+    assert_eq!(words[7], k.to_string());
     let integer = |x: f32| BigInt::from((f64::from(x) * 2f64.powi(scale)) as i64) << fine;
     let w = |i: usize, l: usize| integer(w[if by_rows { i * n + l } else { l * n + i }]);
     let r = |l: usize, i: usize| number(factor + l * k - l * (l + 1) / 2 + i);
@@ -76,11 +84,12 @@ fn proved(words: &[&str], (m, n): (usize, usize), w: &[f32], b: &[f32]) -> f64 {
         let residual = |j: usize| -> BigInt {
             let diagonal = if i == j { alpha.clone() } else { BigInt::ZERO };
             let gram: BigInt = (0..length).map(|l| w(i, l) * w(j, l)).sum();
-            diagonal - gram - (0..=i.min(j)).map(|l| r(l, i) * r(l, j)).sum::<BigInt>()
+            diagonal - gram - (0..=i.min(j)).map(|l| r(l, i) * r(l, j) * sign).sum::<BigInt>()
         };
         assert!((0..k).map(residual).map(|e| if e < BigInt::ZERO { -e } else { e }).sum::<BigInt>() <= beta);
     }
-    (alpha + beta).to_string().parse::<f64>().unwrap() / 4f64.powi(scale + fine)
+    let bound: BigInt = alpha + beta * sign;
+    bound.to_string().parse::<f64>().unwrap() / 4f64.powi(scale + fine)
 }
 
 #[test]
@@ -104,7 +113,9 @@ fn certify_writes_a_witness_in_exact_integers() {
     let places =
         |word: &str| words.iter().enumerate().filter(|(_, w)| **w == word).map(|(at, _)| at).collect::<Vec<_>>();
     assert_eq!(places("norm").iter().map(|&at| words[at + 1]).collect::<Vec<_>>(), ["0", "5"]);
-    assert_eq!(places("flow").iter().map(|&at| words[at + 1]).collect::<Vec<_>>(), ["3", "6", "7"]);
+    assert_eq!(places("flow").iter().map(|&at| words[at + 1]).collect::<Vec<_>>(), ["3", "7"]);
+    let [at] = places("euler")[..] else { panic!("one flow by Euler's method") };
+    assert_eq!(words[at + 1], "6");
 
     // Its bounds are as good as those of the certificate, and so are its radii.
     let mut bound_of = |layer: usize, size: (usize, usize), words: &[&str]| {
@@ -114,15 +125,21 @@ fn certify_writes_a_witness_in_exact_integers() {
     let (norms, flows) = (places("norm"), places("flow"));
     let first = bound_of(0, (4, 3), &words[norms[0] + 2..]);
     let second = bound_of(5, (6, 80), &words[norms[1] + 2..]);
-    for (&at, (layer, size)) in flows.iter().zip([(3, (3, 5)), (6, (9, 6)), (7, (2, 6))]) {
+    for (&at, (layer, size)) in flows.iter().zip([(3, (3, 5)), (7, (2, 6))]) {
         bound_of(layer, size, &words[at + 5..]);
     }
+    // Two steps, each of which is half as long as may be: 1 − h m σ² each, where h‖W‖² = 1.
+    let gram = at + words[at..].iter().position(|word| *word == "gram").unwrap();
+    let [below, above] = [at + 2, gram].map(|at| bound_of(6, (9, 6), &words[at..]));
+    let contraction = (1.0 - 0.125 * below / above).powi(2);
+    assert!(contraction < 0.999, "{contraction}");
     let at = places("lipschitz")[0];
     let dyadic = |number: &str, scale: &str| number.parse::<f64>().unwrap() / 2f64.powi(scale.parse().unwrap());
     let bound = dyadic(words[at + 1], words[at + 2]);
-    let product = (first * second).sqrt();
-    let features = result["layers"][0]["bound"].as_f64().unwrap() * result["layers"][5]["bound"].as_f64().unwrap();
-    assert!((bound / product - 1.0).abs() < 1e-12 && (bound / features - 1.0).abs() < 1e-8, "{bound} {product}");
+    let product = (first * second).sqrt() * contraction;
+    let features = [0usize, 5, 6].iter().map(|&i| result["layers"][i]["bound"].as_f64().unwrap()).product::<f64>();
+    // The step is a number of the format of the weights.
+    assert!((bound / product - 1.0).abs() < 1e-7 && (bound / features - 1.0).abs() < 1e-8, "{bound} {product}");
     let samples = result["samples"].as_array().unwrap();
     let margins = places("margin");
     assert_eq!(margins.len(), claimed);
@@ -248,11 +265,16 @@ fn a_witness_is_refused_where_the_verified_checker_knows_no_such_layer() {
     let part = "certify @double.safetensors --data @samples.safetensors --witness @w.txt --witness-layers 26..31";
     assert!(succeeds(&folder.run(part)).contains("Lipschitz constant of layers 26..31 at most"));
     refuses(&folder.run("certify @single.safetensors --witness @no/w.txt --witness-layers 34..35"), &["no/w.txt"]);
-    // The tightest step that is proved, and the next longer one.
+    // The tightest step that is proved, and the next longer one; Euler's may be too long to be non-expansive.
     let mut long = known();
+    long.parameters_mut()[6][0].iter_mut().for_each(|w| *w *= 1.5);
     network::save(&long, &folder.path("known.safetensors")).unwrap();
     succeeds(&folder.run("certify @known.safetensors --witness @w.txt"));
-    long.parameters_mut()[6][0].iter_mut().for_each(|w| *w *= 1.0001);
+    let text = succeeds(&folder.run("certify @known.safetensors --witness @w.txt --witness-layers 6..7"));
+    let (_, bound) = text.split_once("layers 6..7 at most ").unwrap();
+    let bound: f64 = bound.split_whitespace().next().unwrap().parse().unwrap();
+    assert!((bound - 1.25f64.powi(2)).abs() < 1e-5, "{text}");
+    long.parameters_mut()[7][0].iter_mut().for_each(|w| *w *= 1.0001);
     network::save(&long, &folder.path("long.safetensors")).unwrap();
-    refuses(&folder.run("certify @long.safetensors --witness @w.txt"), &["long.safetensors", "layer 6", "longer than"]);
+    refuses(&folder.run("certify @long.safetensors --witness @w.txt"), &["long.safetensors", "layer 7", "longer than"]);
 }
