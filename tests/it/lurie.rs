@@ -3,17 +3,21 @@
 use dahlquist::{
     activation::Activation,
     certificate::{Certificate, Claims, Rule},
-    model::{Equilibrium, Field, Flow, Linear, Map, Method, Tensor},
+    check::check,
+    model::{Equilibrium, Field, Flow, Linear, Map, Method, Model, Tensor},
     rigor::quadratic_constraint::{Lurie, Stage},
     rules::Prover,
     tensor::Shape,
 };
-use dahlquist_testkit::described::exact;
+use dahlquist_testkit::{described::exact, models::certificate_of};
 use faer::Mat;
 use num_traits::Signed;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
+use serde_json::{Value, json};
+
+use crate::forgery::{issued, parse, places};
 
 fn gaussian(rng: &mut ChaCha8Rng, rows: usize, columns: usize, scale: f64) -> Mat<f64> {
     Mat::from_fn(rows, columns, |_, _| f64::from((scale * rng.sample::<f64, _>(StandardNormal)) as f32))
@@ -185,4 +189,42 @@ fn scales_do_not_matter_and_what_is_left_has_its_norms() {
     let still = field(&Mat::zeros(3, 3), &a, &b);
     let residual = Field::Residual { activation: Activation::Relu {}, inner: dense(&a), outer: dense(&b) };
     assert_eq!(step(&still, 3, "euler", 0.5).bound(), step(&residual, 3, "euler", 0.5).bound());
+}
+
+/// What is issued is verified, and no number that is changed makes a claim that is false: `x' = −2x + relu(x)` has slopes in `[−2, −1]`.
+#[test]
+fn multipliers_are_checked() {
+    let one = |x: f64| faer::mat![[x]];
+    let flow = |method: &str| {
+        let field = field(&one(-2.0), &one(1.0), &one(1.0));
+        Map::Flow(Flow::of_steps(field, Method::Named(method.into()), 0.25, 1))
+    };
+    let map = Map::Chain(vec![flow("euler"), flow("rk4")]);
+    let model = Model::new(Shape::Features(1), map, "f64").expect("a model");
+    let claimed = certificate_of(&model);
+    assert!(check(&claimed, &model).verified.is_some(), "{:#?}", check(&claimed, &model));
+    let original = issued(&claimed);
+    let mut all = Vec::new();
+    places(&original, "", &mut all);
+    let mut refused = 0;
+    for place in all {
+        let Some(number) = original.pointer(&place).and_then(Value::as_f64) else { continue };
+        for factor in [0.5, 0.99, 1.01, 2.0, -1.0] {
+            let mut changed = original.clone();
+            *changed.pointer_mut(&place).expect("the same place") = json!(number * factor);
+            let Some(verified) = parse(&changed).ok().and_then(|claimed| check(&claimed, &model).verified) else {
+                refused += 1;
+                continue;
+            };
+            for step in verified.certificate().layers().flat_map(|flow| flow.premises()) {
+                assert!(step.bound().get() >= 0.75 || step.path().starts_with('1'), "{place} times {factor}");
+                let claims = step.premises()[0].claims();
+                let [mu, nu] = [claims.one_sided_lipschitz.map(|mu| mu.get()), claims.cocoercivity.map(|nu| nu.get())];
+                let is_true =
+                    claims.bound.get() >= 2.0 && mu.is_none_or(|mu| mu >= -1.0) && nu.is_none_or(|nu| nu <= 0.5);
+                assert!(is_true, "{place} times {factor}: {claims:?}");
+            }
+        }
+    }
+    assert!(refused > 60, "{refused}");
 }
