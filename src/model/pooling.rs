@@ -135,7 +135,8 @@ mod tests {
     /// Points count as often as windows hold them: then every mean is the same, and the bound is attained but for the borders.
     #[test]
     fn means_over_windows_that_overlap_attain_their_norm() {
-        for (size, stride) in [([1, 3], [1, 2]), ([1, 5], [1, 4]), ([1, 5], [1, 1]), ([1, 4], [1, 2]), ([3, 3], [2, 2]), ([1, 3], [7, 2])]
+        for (size, stride) in
+            [([1, 3], [1, 2]), ([1, 5], [1, 4]), ([1, 5], [1, 1]), ([1, 4], [1, 2]), ([3, 3], [2, 2]), ([1, 3], [7, 2])]
         {
             let pooling = Pooling { stride: Some(Pair(stride)), ..Pooling::disjoint(Pair(size)) };
             let input = Shape::image(1, if size[0] == 1 { 1 } else { 201 }, if size[0] == 1 { 20_001 } else { 201 });
