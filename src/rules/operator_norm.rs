@@ -81,7 +81,7 @@ pub fn propose(linear: &Linear, input: Shape, proof: NormProof, inverse: bool) -
 /// windows, deviations `1/min std`, scales `max |s|`; 1 for maps that move coordinates, or drop some.
 fn closed_form(linear: &Linear, input: Shape) -> Result<Upper> {
     match linear {
-        Linear::AvgPool(pooling) => Ok(pooling.mean_norm()),
+        Linear::AvgPool(pooling) => pooling.output(input).map(|_| pooling.mean_norm()),
         Linear::GlobalAvgPool {} => {
             let (_, height, width) = input.as_image("global mean pooling")?;
             Ok(Pooling::disjoint(Pair([height, width])).mean_norm())

@@ -128,7 +128,7 @@ fn nothing_better_than_what_is_so_is_proved() {
     assert!(lurie.one_sided(0.0, &[]).is_err() && lurie.one_sided(0.0, &[1.0, 1.0]).is_err());
 }
 
-/// The inequality is the one of MATHEMATICS: a step of length 2ν is non-expansive, up to what the search leaves.
+/// A step of length 2ν is non-expansive, up to what the search leaves, and all methods use the constants of the field.
 #[test]
 fn a_step_of_twice_the_cocoercivity_does_not_expand() {
     let rng = &mut ChaCha8Rng::seed_from_u64(1);

@@ -9,7 +9,7 @@
 use faer::Mat;
 
 use super::{
-    Chain, LARGEST, SMALLEST, Stage,
+    Chain, LARGEST, SMALLEST, Stage, first_proved,
     multipliers::{Point, squared_norm},
     normalise, refuse,
     supply::{Free, LinearPart, Supply},
@@ -21,7 +21,22 @@ use crate::{
 
 /// How far a constant may be from the best one, relative to the Lipschitz constant.
 const GAP: f64 = 1e-7;
-/// `f(x) = Cx + Bσ(Ax + b)`.
+
+/// `f(x) = Cx + Bσ(Ax + b)`, whose constants are proved in exact semantics: for the numbers that its matrices hold, and every function
+/// by coordinates with slopes in the interval of the stage.
+///
+/// ```
+/// use dahlquist::rigor::quadratic_constraint::{Lurie, Stage};
+/// // x' = −2x + relu(x) has slopes in [−2, −1].
+/// let stage = Stage { weight: faer::mat![[1.0]], slopes: [0.0, 1.0] };
+/// let field = Lurie::new(Some(faer::mat![[-2.0]]), stage, faer::mat![[1.0]])?;
+/// let (mu, multipliers) = field.search_one_sided().expect("a proof");
+/// assert!((-1.0..-0.9999).contains(&mu.get()));
+/// assert!(field.one_sided(-1.1, &multipliers).is_err());
+/// let (nu, _) = field.search_cocoercive(&multipliers).expect("a proof");
+/// assert!(nu.get() <= 0.5 && nu.get() > 0.4999);
+/// # Ok::<(), dahlquist::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Lurie {
     /// `Cx + Bs`, in units in which the largest entry of `B`, and that of `A`, lies in `[1, 2)`.
@@ -37,7 +52,7 @@ impl Lurie {
     pub fn new(linear: Option<Mat<f64>>, inner: Stage, outer: Mat<f64>) -> Result<Self> {
         let (space, found) = (inner.weight.ncols(), outer.nrows());
         if space != found {
-            return Err(Error::Length { what: "outer matrix of a residual step".into(), expected: space, found });
+            return Err(Error::Length { what: "outer matrix of a field".into(), expected: space, found });
         }
         let mut chain = Chain::scaled(vec![inner], Some(outer))?;
         let is_zero = |c: &Mat<f64>| (0..c.ncols()).all(|j| (0..c.nrows()).all(|i| c[(i, j)] == 0.0));
@@ -108,15 +123,9 @@ impl Lurie {
         let size = self.estimate();
         chain.supply.shift = 4.0 * size;
         let Point { level, multipliers } = chain.minimise(chain.start()?, GAP)?;
-        let mut gap = 0.0;
-        while gap < 0.1 {
-            let mu = libm::scalbn((level - chain.supply.shift + gap * size) / 2.0, self.chain.exponent);
-            if let Ok(mu) = self.one_sided(mu, &multipliers) {
-                return Some((mu, multipliers));
-            }
-            gap = if gap == 0.0 { 1e-12 } else { 16.0 * gap };
-        }
-        None
+        let mu = |gap: f64| libm::scalbn((level - chain.supply.shift + gap * size) / 2.0, self.chain.exponent);
+        let mu = first_proved(|gap| self.one_sided(mu(gap), &multipliers)).ok()?;
+        Some((mu, multipliers))
     }
 
     /// Returns the largest cocoercivity that a search proves of a field with `⟨Δf, Δx⟩ ≤ μ‖Δx‖²`, `μ < 0`, which the multipliers
@@ -134,15 +143,9 @@ impl Lurie {
             start.level /= 2.0;
         }
         let Point { level, multipliers } = is_inside(&start).then(|| chain.minimise(start, GAP))??;
-        let mut gap = 0.0;
-        while gap < 0.5 {
-            let nu = libm::scalbn(-level * (1.0 - gap) / 2.0, -self.chain.exponent);
-            if let Ok(nu) = self.cocoercive(nu, &multipliers) {
-                return Some((nu, multipliers));
-            }
-            gap = if gap == 0.0 { 1e-12 } else { 16.0 * gap };
-        }
-        None
+        let nu = |gap: f64| libm::scalbn(-level * (1.0 - gap) / 2.0, -self.chain.exponent);
+        let nu = first_proved(|gap| self.cocoercive(nu(gap), &multipliers)).ok()?;
+        Some((nu, multipliers))
     }
 
     /// Returns the chain that says of a cocoercivity whether it is one.

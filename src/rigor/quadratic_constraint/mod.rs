@@ -187,15 +187,22 @@ impl Chain {
 
     /// Returns what the multipliers prove.
     fn nearly(&self, mut proposal: Proposal) -> Result<(Upper, Proposal)> {
-        // The proposal has a little slack; where rounding has eaten it, the bound is raised.
-        let (best, mut gap) = (proposal.bound, 0.0);
-        loop {
+        let best = proposal.bound;
+        let bound = first_proved(|gap| {
             proposal.bound = best * (1.0 + gap);
-            match self.prove(&proposal) {
-                Ok(bound) => return Ok((bound, proposal)),
-                Err(error) if gap > 0.1 => return Err(error),
-                Err(_) => gap = if gap == 0.0 { 1e-12 } else { 16.0 * gap },
-            }
+            self.prove(&proposal)
+        })?;
+        Ok((bound, proposal))
+    }
+}
+
+/// Returns the first proof as more and more is given away, relatively: a proposal has a little slack, which rounding may have eaten.
+fn first_proved<T>(mut prove: impl FnMut(f64) -> Result<T>) -> Result<T> {
+    let mut gap = 0.0;
+    loop {
+        match prove(gap) {
+            Err(_) if gap <= 0.1 => gap = if gap == 0.0 { 1e-12 } else { 16.0 * gap },
+            found => return found,
         }
     }
 }
