@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dahlquist::{
     Sealed as SealedNetwork, Semantics,
     certificate::{Certificate, ClaimedSamples, Norm, Perturbation, file::CertificateFile},
-    certify::{SampleCertificate, Sought},
+    certify::{Effort, SampleCertificate, Sought},
     data::Dataset,
     model,
     scalar::Scalar,
@@ -164,14 +164,15 @@ impl Sealed {
         let classes = with_format!(AnySealed, &*self.sealed, sealed => sealed.network().output().len());
         let dataset = Arc::new(x.dataset(self.file.input(), labels, classes)?);
         let decide = meaning.4.clone();
+        let effort = if meaning.5 { Effort::Quadratic } else { Effort::Linear };
         let meaning = read(meaning);
         let (sealed, samples) = (Arc::clone(&self.sealed), Arc::clone(&dataset));
         let claims = task::run(py, report, move |progress| {
             let observe = |count| progress.add(count);
             let (semantics, local, within) = meaning;
             let sought = match (local, &decide) {
-                (_, Some(distances)) => Sought::At(&within, distances),
-                (true, None) => Sought::Largest(&within),
+                (_, Some(distances)) => Sought::At(&within, distances, effort),
+                (true, None) => Sought::Largest(&within, effort),
                 (false, None) => Sought::Global,
             };
             let meaning = (semantics, sought);
@@ -193,10 +194,10 @@ impl Sealed {
 }
 
 /// What radii are about, from Python: whether the program, whether they are local, whether in the maximum norm, and the range
-/// of inputs; and the distances that are decided, if no larger ones are sought.
-type Meaning = (bool, bool, bool, Option<[f64; 2]>, Option<Vec<f64>>);
+/// of inputs; the distances that are decided, if no larger ones are sought; and whether margins are bounded by quadratic functions.
+type Meaning = (bool, bool, bool, Option<[f64; 2]>, Option<Vec<f64>>, bool);
 
-fn read((executed, local, linf, range, _): Meaning) -> (Semantics, bool, Perturbation) {
+fn read((executed, local, linf, range, ..): Meaning) -> (Semantics, bool, Perturbation) {
     let semantics = if executed { Semantics::Executed } else { Semantics::Exact };
     let within = Perturbation { norm: if linf { Norm::Linf } else { Norm::L2 }, range };
     (semantics, local || !within.is_plain(), within)

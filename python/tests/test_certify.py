@@ -40,6 +40,19 @@ def test_a_radius_is_strict(linear):
 
 
 @pytest.mark.parametrize("semantics", ["exact", "executed"])
+def test_quadratic_bounds_give_larger_radii(rng, semantics):
+    model, _ = mlp(rng)
+    x, y, sealed = rng.uniform(size=(6, 6)).astype(np.float32), rng.integers(0, 4, 6), model.seal()
+    local = sealed.certify(x, y, semantics=semantics, local=True)
+    r = sealed.certify(x, y, semantics=semantics, quadratic=True)
+    assert r.local and (r.radius >= local.radius).all() and (r.radius > 1.02 * local.radius).any()
+    assert dq.check(r.certificate(), model, x, y).verified
+    middle = float(np.median(r.radius)) * 0.99
+    decided = sealed.certify(x, y, semantics=semantics, decide=middle, quadratic=True)
+    np.testing.assert_array_equal(decided.radius > middle, r.radius > middle)
+
+
+@pytest.mark.parametrize("semantics", ["exact", "executed"])
 def test_distances_are_decided_without_a_search(rng, semantics):
     model, _ = mlp(rng)
     x, y, sealed = rng.uniform(size=(60, 6)).astype(np.float32), rng.integers(0, 4, 60), model.seal()

@@ -60,6 +60,8 @@ pub enum RadiusProof {
     Local,
     /// Linear bounds of the margins over the ball.
     Linear,
+    /// Quadratic bounds of the margins over the ball.
+    Quadratic,
 }
 
 /// The certified accuracy at one distance.

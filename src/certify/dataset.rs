@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     SampleCertificate, Sealed, Semantics,
-    local::{Asked, Goal, ascending},
+    local::{Asked, Effort, Goal, ascending},
 };
 use crate::{
     certificate::{ClaimedSamples, Perturbation},
@@ -27,10 +27,11 @@ pub enum Sought<'a> {
     /// Those of Lipschitz constants that hold everywhere: [`Sealed::certify`].
     #[default]
     Global,
-    /// The largest local ones, of inputs in a norm and a range: [`Sealed::certify_locally_within`].
-    Largest(&'a Perturbation),
-    /// Local ones, as large as these distances: [`Sealed::decide_locally`].
-    At(&'a Perturbation, &'a [f64]),
+    /// The largest local ones, of inputs in a norm and a range: [`Sealed::certify_locally_within`],
+    /// [`Sealed::certify_quadratically`].
+    Largest(&'a Perturbation, Effort),
+    /// Local ones, as large as these distances: [`Sealed::decide_locally`], [`Sealed::decide_quadratically`].
+    At(&'a Perturbation, &'a [f64], Effort),
     /// Those that a certificate claims about all samples, by the proofs that it names; where they are not found, the largest.
     Claimed(&'a ClaimedSamples),
 }
@@ -48,7 +49,7 @@ impl<T: Scalar> Sealed<T> {
         observe: &(dyn Fn(usize) + Sync),
     ) -> Result<Vec<SampleCertificate>> {
         let ball = Perturbation::default();
-        let sought = if local { Sought::Largest(&ball) } else { Sought::Global };
+        let sought = if local { Sought::Largest(&ball, Effort::Linear) } else { Sought::Global };
         self.certify_part(dataset, 0..dataset.len(), (semantics, sought), observe)
     }
 
@@ -87,12 +88,13 @@ impl<T: Scalar> Sealed<T> {
                     let asked = |&s: &usize| Asked { radius: around(claimed.radii[s]), by: claimed.by[s] };
                     locally(&claimed.within, Goal::Claimed(&indices.iter().map(asked).collect::<Vec<_>>()))?
                 }
-                Sought::Claimed(ClaimedSamples { local: true, within, .. }) | Sought::Largest(within) => {
-                    locally(within, Goal::Largest)?
+                Sought::Claimed(ClaimedSamples { local: true, within, .. }) => {
+                    locally(within, Goal::Largest(Effort::Linear))?
                 }
-                Sought::At(within, distances) => {
+                Sought::Largest(within, effort) => locally(within, Goal::Largest(effort))?,
+                Sought::At(within, distances, effort) => {
                     let distances: Vec<f64> = distances.iter().map(|&eps| add_up(eps, off)).collect();
-                    locally(within, Goal::Distances(&ascending(&distances)?))?
+                    locally(within, Goal::Distances(&ascending(&distances)?, effort))?
                 }
                 Sought::Global | Sought::Claimed(_) => {
                     let claims = self.certify(&x, semantics)?;

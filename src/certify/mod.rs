@@ -12,7 +12,7 @@ mod seal;
 pub use check::check_samples;
 pub use claim::{Gaps, Refusal, SampleCertificate};
 pub use dataset::Sought;
-pub use local::LinearBounds;
+pub use local::{Effort, LinearBounds};
 pub use seal::{SealOptions, Sealed};
 
 pub use crate::{certificate::Semantics, rigor::Summation};

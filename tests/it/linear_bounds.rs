@@ -32,12 +32,12 @@ fn dense_layers<T: Scalar>(widths: &[usize], function: Activation, seed: u64) ->
     layers
 }
 
-fn stack<T: Scalar>(widths: &[usize], function: Activation, seed: u64) -> Network<T> {
+pub fn stack<T: Scalar>(widths: &[usize], function: Activation, seed: u64) -> Network<T> {
     Network::new(Shape::Features(widths[0]), dense_layers(widths, function, seed)).unwrap()
 }
 
 /// A convolution, a pool and a head.
-fn convolutional<T: Scalar>(seed: u64) -> Network<T> {
+pub fn convolutional<T: Scalar>(seed: u64) -> Network<T> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut draw =
         |count: usize| -> Vec<T> { (0..count).map(|_| T::of(0.4 * rng.sample::<f64, _>(StandardNormal))).collect() };
@@ -57,7 +57,7 @@ fn convolutional<T: Scalar>(seed: u64) -> Network<T> {
 }
 
 /// Points of the ball at which the class is most in danger: against the gradient of each margin, and at random.
-fn survives<T: Scalar>(network: &Network<T>, x: &[T], class: usize, radius: f64, rng: &mut ChaCha8Rng) {
+pub fn survives<T: Scalar>(network: &Network<T>, x: &[T], class: usize, radius: f64, rng: &mut ChaCha8Rng) {
     let shape = network.input();
     let logits = |x: &[T]| network.forward(&Batch::new(shape, x.to_vec()).unwrap()).unwrap().data().to_vec();
     let inside = |y: &[T]| {

@@ -48,6 +48,7 @@ mod pairs;
 mod parametrize;
 mod parareal;
 mod projected;
+mod quadratic;
 mod quadratic_constraint;
 mod reach;
 mod refutation;

@@ -3,7 +3,7 @@
 use dahlquist::{
     Sealed, Semantics,
     certificate::{ClaimedSamples, Norm, Perturbation, RadiusProof},
-    certify::{SampleCertificate, Sought},
+    certify::{Effort, SampleCertificate, Sought},
     data::Dataset,
     tensor::{Batch, Shape},
 };
@@ -89,7 +89,7 @@ fn claimed_radii_are_confirmed_and_larger_ones_are_not() {
             let certify = |sought| -> Vec<SampleCertificate> {
                 sealed.certify_part(&data, 0..3, (semantics, sought), &|_| {}).unwrap()
             };
-            let largest = certify(Sought::Largest(&p));
+            let largest = certify(Sought::Largest(&p, Effort::Linear));
             let claims = ClaimedSamples::new(data.sha256().unwrap(), (semantics, true), &largest, &[], &[]);
             let claims = claims.unwrap().within(p);
             let times = |factor: f64| {

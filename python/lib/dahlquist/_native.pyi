@@ -10,7 +10,7 @@ __version__: str
 
 _Samples = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.float64]
 _Report = Callable[[int], object] | None
-_Meaning = tuple[bool, bool, bool, tuple[float, float] | None, list[float] | None]
+_Meaning = tuple[bool, bool, bool, tuple[float, float] | None, list[float] | None, bool]
 
 class Model:
     def __new__(cls, bytes: bytes) -> Model: ...

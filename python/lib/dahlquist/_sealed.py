@@ -69,7 +69,7 @@ class Sealed:
 
     def certify(
         self, x, y=None, *, semantics: str = "executed", local: bool = False, norm: str = "l2",
-        range: tuple[float, float] | None = None, decide=None,
+        range: tuple[float, float] | None = None, decide=None, quadratic: bool = False,
     ) -> Certified:
         """Proves for each sample how far it may move before its prediction changes.
 
@@ -91,6 +91,9 @@ class Sealed:
         decide : float or sequence of float, optional
             Whether radii are larger than these distances is decided, and no larger ones are sought: many times faster than
             `local` where the accuracy at a few distances is all that is asked for. Radii are local ones.
+        quadratic : bool
+            Margins that linear functions do not bound well enough are bounded by quadratic ones: for ReLU networks of which at most
+            256 neurons can switch within the ball. Larger radii, in seconds a sample. Radii are local ones.
 
         Returns
         -------
@@ -101,7 +104,7 @@ class Sealed:
         The work runs on all cores without the GIL (``RAYON_NUM_THREADS`` limits them). After Ctrl-C what is begun runs
         to its end in the background: at most 1024 samples, or those of local radii that a thread takes at a time.
         """
-        meaning = Meaning(semantics, local, norm, range, decide)
+        meaning = Meaning(semantics, local, norm, range, decide, quadratic)
         x = _arrays.samples(x, self.model.input_shape)
         labels = _arrays.labels(y, len(x))
         _arrays.note_range(x)
@@ -161,7 +164,8 @@ class Meaning:
     """What radii are about: the program or the real numbers, all inputs of a ball in a norm, or those in a range."""
 
     def __init__(
-        self, semantics: str, local: bool, norm: str = "l2", range: tuple[float, float] | None = None, decide=None
+        self, semantics: str, local: bool, norm: str = "l2", range: tuple[float, float] | None = None, decide=None,
+        quadratic: bool = False,
     ):
         self.semantics = _arrays.choice("semantics", semantics, ("executed", "exact"))
         self.norm = _arrays.choice("norm", norm, ("l2", "linf"))
@@ -169,9 +173,9 @@ class Meaning:
         if self.range is not None and not (np.isfinite(self.range).all() and self.range[0] <= self.range[1]):
             raise ParameterError(f"range = {self.range}: it goes from a finite number to a larger one")
         self.decide = None if decide is None else [float(eps) for eps in np.atleast_1d(decide)]
-        self.local = local or norm != "l2" or range is not None or decide is not None
+        self.local = local or quadratic or norm != "l2" or range is not None or decide is not None
         #: The same for the crate.
-        self.native = (semantics == "executed", self.local, norm == "linf", self.range, self.decide)
+        self.native = (semantics == "executed", self.local, norm == "linf", self.range, self.decide, quadratic)
 
     def __str__(self) -> str:
         words = [f"{self.semantics} semantics", *["local"] * self.local, *["maximum norm"] * (self.norm == "linf")]

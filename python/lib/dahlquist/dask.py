@@ -150,7 +150,7 @@ def _spread(client, folder: _Folder, tasks: dict, pack, unpack, expected: str) -
 
 def certify(
     client, sealed, x, y=None, *, semantics: str = "executed", local: bool = False, norm: str = "l2",
-    range: tuple[float, float] | None = None, decide=None, folder=None, at_once: int = 1024,
+    range: tuple[float, float] | None = None, decide=None, quadratic: bool = False, folder=None, at_once: int = 1024,
 ) -> Certified:
     """Certifies samples as :meth:`Sealed.certify` does, on all workers of a cluster.
 
@@ -162,14 +162,14 @@ def certify(
         The network. What is not sealed is sealed without options.
     x, y : array; or for `x` the path of a safetensors or npz file with ``x`` and perhaps ``y``
         Samples and labels.
-    semantics, local, norm, range, decide
+    semantics, local, norm, range, decide, quadratic
         As for :meth:`Sealed.certify`.
     folder : path, optional
         Where results are kept as they come in. A call with the same network, samples and options goes on from there.
     at_once : int
         The most samples of one task, at most 1024; at least as many as one thread takes through the network together.
     """
-    meaning = Meaning(semantics, local, norm, range, decide)
+    meaning = Meaning(semantics, local, norm, range, decide, quadratic)
     sealed = _read_sealed(sealed)
     x, y = _read_samples(x, y)
     x = _arrays.samples(x, sealed.model.input_shape)

@@ -13,7 +13,7 @@ use dahlquist::{
         file::CertificateFile,
         part::{Part, Shard},
     },
-    certify::{SampleCertificate, Sought},
+    certify::{Effort, SampleCertificate, Sought},
     data::Dataset,
     model::Model,
     rigor::Upper,
@@ -62,6 +62,10 @@ pub(super) struct Certify {
     /// Decide whether radii are larger than the distances of --eps, and seek no larger ones: as --local, many times faster
     #[arg(long, requires = "path")]
     decide: bool,
+    /// Bound margins by quadratic functions where linear ones prove nothing: as --local or with --decide, for ReLU networks in which
+    /// few neurons can switch. Larger radii, in seconds a sample
+    #[arg(long, requires = "path")]
+    quadratic: bool,
     /// Norm of the radii. That of Lipschitz constants is ℓ2; for others margins are bounded by linear functions, as with --local
     #[arg(long, value_enum, default_value_t = NormName::L2, requires = "path")]
     norm: NormName,
@@ -219,10 +223,11 @@ impl Certify {
         let bar = output::progress("certify", range.len());
         let ((semantics, local), within) = (self.meaning(), self.within());
         let eps: Vec<f64> = self.distances().iter().map(|eps| eps.value).collect();
+        let effort = if self.quadratic { Effort::Quadratic } else { Effort::Linear };
         let sought = match (local, self.decide) {
             (false, _) => Sought::Global,
-            (true, false) => Sought::Largest(&within),
-            (true, true) => Sought::At(&within, &eps),
+            (true, false) => Sought::Largest(&within, effort),
+            (true, true) => Sought::At(&within, &eps, effort),
         };
         let certified = sealed.certify_part(dataset, range, (semantics, sought), &|count| bar.inc(count as u64))?;
         bar.finish_and_clear();
@@ -234,7 +239,7 @@ impl Certify {
             Some(Meaning::Exact) => Semantics::Exact,
             Some(Meaning::Executed) | None => Semantics::Executed,
         };
-        (semantics, self.local || self.decide || !self.within().is_plain())
+        (semantics, self.local || self.quadratic || self.decide || !self.within().is_plain())
     }
 
     /// Returns the inputs that the radii are about.

@@ -10,7 +10,7 @@
 //! between the global radius and what the constant of that ball promises; each of its steps is a proof.
 //!
 //! The margins over the ball are bounded by linear functions as well ([`linear`]), and the larger radius counts, sample by
-//! sample. These bounds know other norms, ranges and boxes, too.
+//! sample. These bounds know other norms, ranges and boxes, too. Where they fail, quadratic bounds may be asked for.
 //!
 //! Sources: Huang, Zhang, Shi, Kolter, Anandkumar, *Training certifiably robust neural networks with efficient local
 //! Lipschitz bounds*, NeurIPS 2021; Zhang, Zhang, Hsieh, *RecurJac*, AAAI 2019.
@@ -50,6 +50,7 @@ use crate::{
     tape::Tape,
     tensor::{Batch, argmax},
 };
+pub use reach::Effort;
 pub(super) use reach::{Asked, Goal, ascending};
 
 /// How often the interval that holds a local radius is halved.
@@ -117,7 +118,7 @@ impl<T: Scalar> Sealed<T> {
         semantics: Semantics,
         perturbation: &Perturbation,
     ) -> Result<Vec<SampleCertificate>> {
-        self.locally((x, 0.0, semantics), perturbation, Goal::Largest, &|_| ())
+        self.locally((x, 0.0, semantics), perturbation, Goal::Largest(Effort::Linear), &|_| ())
     }
 
     /// Certifies samples in parallel, some of them at a time; `observe` is called with how many. The numbers of `x` are at most `off`
@@ -135,8 +136,8 @@ impl<T: Scalar> Sealed<T> {
             environment::check()?;
             let points = Points::new(x, off, range.clone(), semantics)?;
             let claims = match goal {
-                Goal::Largest => local.certify(&points, perturbation),
-                Goal::Distances(distances) => local.decide(&points, perturbation, distances),
+                Goal::Largest(effort) => local.certify(&points, perturbation, effort),
+                Goal::Distances(distances, effort) => local.decide(&points, perturbation, distances, effort),
                 Goal::Claimed(claimed) => local.confirm(&points, perturbation, &claimed[range.clone()]),
             };
             observe(range.len());
@@ -220,7 +221,12 @@ impl<'a, T: Scalar> Local<'a, T> {
         Ok(Pass { front: self.front(wide), logits, tape, inputs, centre, distances })
     }
 
-    fn certify(&self, points: &Points<T>, perturbation: &Perturbation) -> Result<Vec<SampleCertificate>> {
+    fn certify(
+        &self,
+        points: &Points<T>,
+        perturbation: &Perturbation,
+        effort: Effort,
+    ) -> Result<Vec<SampleCertificate>> {
         let samples = points.wide.samples();
         let pass = self.pass(&points.wide)?;
         let exact = Points { wide: points.wide.clone(), read: None, apart: vec![0.0; samples], off: points.off };
@@ -230,13 +236,13 @@ impl<'a, T: Scalar> Local<'a, T> {
         let (mut beyond, mut known) = self.prove(&pass, &proved, Semantics::Exact, &[])?;
         self.search(&pass, Semantics::Exact, (&mut proved, &mut beyond), &mut known)?;
         let classes = pass.classes();
-        let enlarge = |semantics, perturbation: &Perturbation, guesses: Option<&[f64]>, proved: &mut [f64]| {
-            let bounds = MarginBounds::new(self, (points, &pass), &classes, (semantics, perturbation));
+        let enlarge = |meaning: (Semantics, &Perturbation, Effort), guesses: Option<&[f64]>, proved: &mut [f64]| {
+            let bounds = MarginBounds::new(self, (points, &pass), &classes, meaning);
             bounds.map_or(Ok(()), |bounds| bounds.enlarge(guesses, proved))
         };
         let mut by_motion = proved.clone();
         let ball = Perturbation::default();
-        enlarge(Semantics::Exact, &ball, None, &mut proved)?;
+        enlarge((Semantics::Exact, &ball, Effort::Linear), None, &mut proved)?;
         if points.read.is_some() {
             claims = self.sealed.certify_recorded(points, &pass.logits, &pass.tape)?;
             // An executed radius is never above the exact one.
@@ -244,7 +250,7 @@ impl<'a, T: Scalar> Local<'a, T> {
             let exact = std::mem::replace(&mut proved, radii(&claims));
             self.search(&pass, Semantics::Executed, (&mut proved, &mut beyond), &mut known)?;
             by_motion.clone_from(&proved);
-            enlarge(Semantics::Executed, &ball, Some(&exact), &mut proved)?;
+            enlarge((Semantics::Executed, &ball, Effort::Linear), Some(&exact), &mut proved)?;
             // An executed radius is never above the exact one, wherever the two searches ended.
             proved.iter_mut().zip(&exact).for_each(|(proved, &exact)| *proved = proved.min(exact));
         }
@@ -252,11 +258,19 @@ impl<'a, T: Scalar> Local<'a, T> {
             self.inscribe(&mut claims, points, perturbation.norm);
             let radii = proved.iter_mut().chain(&mut by_motion);
             radii.for_each(|radius| *radius = self.inradius(*radius, perturbation.norm));
-            enlarge(points.semantics(), perturbation, None, &mut proved)?;
+            enlarge((points.semantics(), perturbation, Effort::Linear), None, &mut proved)?;
+        }
+        let by_lines = proved.clone();
+        if effort == Effort::Quadratic {
+            enlarge((points.semantics(), perturbation, effort), None, &mut proved)?;
         }
         for (s, (claim, radius)) in claims.iter_mut().zip(proved).enumerate() {
             if radius > claim.radius.get() && points.holds(s, radius) {
-                let by = if radius > by_motion[s] { RadiusProof::Linear } else { RadiusProof::Local };
+                let by = match radius {
+                    radius if radius > by_lines[s] => RadiusProof::Quadratic,
+                    radius if radius > by_motion[s] => RadiusProof::Linear,
+                    _ => RadiusProof::Local,
+                };
                 let radius = Lower::proved(radius.min(LARGEST_RADIUS));
                 *claim = SampleCertificate { prediction: Some(classes[s]), radius, refusal: None, by };
             }

@@ -27,13 +27,23 @@ pub(in crate::certify) struct Asked {
     pub by: RadiusProof,
 }
 
+/// By what margins over a ball are bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Effort {
+    /// By linear functions.
+    #[default]
+    Linear,
+    /// By quadratic functions as well, where linear ones fail: many times as long.
+    Quadratic,
+}
+
 /// Which radii are sought.
 #[derive(Clone, Copy)]
 pub(in crate::certify) enum Goal<'a> {
     /// The largest.
-    Largest,
+    Largest(Effort),
     /// Those that are larger than distances, which ascend.
-    Distances(&'a [f64]),
+    Distances(&'a [f64], Effort),
     /// One for each sample, by one proof; where it is not found, the largest.
     Claimed(&'a [Asked]),
 }
@@ -72,7 +82,8 @@ impl<T: Scalar> Sealed<T> {
         perturbation: &Perturbation,
         distances: &[f64],
     ) -> Result<Vec<SampleCertificate>> {
-        self.locally((x, 0.0, semantics), perturbation, Goal::Distances(&ascending(distances)?), &|_| ())
+        let goal = Goal::Distances(&ascending(distances)?, Effort::Linear);
+        self.locally((x, 0.0, semantics), perturbation, goal, &|_| ())
     }
 }
 
@@ -96,14 +107,21 @@ impl<T: Scalar> Local<'_, T> {
         points: &Points<T>,
         perturbation: &Perturbation,
         distances: &[f64],
+        effort: Effort,
     ) -> Result<Vec<SampleCertificate>> {
         let mut reach = Reach::new(self, points, perturbation)?;
         let mut open: Vec<usize> = (0..points.wide.samples()).collect();
         let is_passed = self.tail.as_ref().is_some_and(|tail| tail.first == 0 && tail.bends());
-        let proofs = if is_passed { &[RadiusProof::Linear][..] } else { &[RadiusProof::Linear, RadiusProof::Local] };
+        let mut proofs = vec![RadiusProof::Linear];
+        if !is_passed {
+            proofs.push(RadiusProof::Local);
+        }
+        if effort == Effort::Quadratic {
+            proofs.push(RadiusProof::Quadratic);
+        }
         for &distance in distances {
             let radius = mul_up(distance, BEYOND).max(f64::MIN_POSITIVE);
-            for &by in proofs {
+            for &by in &proofs {
                 reach.prove(by, &reach.below(&open, radius))?;
             }
             let below = reach.below(&open, radius);
@@ -121,7 +139,7 @@ impl<T: Scalar> Local<'_, T> {
     ) -> Result<Vec<SampleCertificate>> {
         let mut reach = Reach::new(self, points, perturbation)?;
         for more in RETRIES {
-            for by in [RadiusProof::Linear, RadiusProof::Local] {
+            for by in [RadiusProof::Linear, RadiusProof::Local, RadiusProof::Quadratic] {
                 let missing = reach.missing(asked).filter(|&s| asked[s].by == by);
                 let tried: Vec<(usize, f64)> = missing.map(|s| (s, more * asked[s].radius)).collect();
                 reach.prove(by, &tried)?;
@@ -130,7 +148,9 @@ impl<T: Scalar> Local<'_, T> {
         let missing: Vec<usize> = reach.missing(asked).collect();
         if !missing.is_empty() {
             // All samples of the batch, as when they were certified: last bits decide what slopes are improved to.
-            let largest = self.certify(points, perturbation)?;
+            let is_quadratic = asked.iter().any(|asked| asked.by == RadiusProof::Quadratic);
+            let effort = if is_quadratic { Effort::Quadratic } else { Effort::Linear };
+            let largest = self.certify(points, perturbation, effort)?;
             missing.into_iter().for_each(|s| reach.claims[s] = largest[s]);
         }
         Ok(reach.claims)
@@ -179,7 +199,8 @@ impl<'a, T: Scalar> Reach<'a, T> {
         let holds = match by {
             RadiusProof::Lipschitz => return Ok(()),
             RadiusProof::Local => self.by_motion(&tried)?,
-            RadiusProof::Linear => self.by_linear_bounds(&tried)?,
+            RadiusProof::Linear => self.by_margins(&tried, Effort::Linear)?,
+            RadiusProof::Quadratic => self.by_margins(&tried, Effort::Quadratic)?,
         };
         for (&(s, radius), holds) in tried.iter().zip(holds) {
             let claim = &mut self.claims[s];
@@ -201,9 +222,9 @@ impl<'a, T: Scalar> Reach<'a, T> {
         Ok(tried.iter().map(|&(s, _)| promised[s] >= balls[s]).collect())
     }
 
-    /// Returns for some samples whether linear bounds prove a ball.
-    fn by_linear_bounds(&self, tried: &[(usize, f64)]) -> Result<Vec<bool>> {
-        let meaning = (self.semantics(), self.perturbation);
+    /// Returns for some samples whether bounds of the margins prove a ball.
+    fn by_margins(&self, tried: &[(usize, f64)], effort: Effort) -> Result<Vec<bool>> {
+        let meaning = (self.semantics(), self.perturbation, effort);
         let Some(bounds) = MarginBounds::new(self.local, (self.points, &self.pass), &self.classes, meaning) else {
             return Ok(vec![false; tried.len()]);
         };

@@ -54,9 +54,17 @@ pub(super) struct Within<'a> {
 }
 
 /// What is known of the rows beside their coefficients.
-struct Rest {
-    constants: Vec<f64>,
-    lost: Vec<f64>,
+pub(super) struct Rest {
+    pub(super) constants: Vec<f64>,
+    pub(super) lost: Vec<f64>,
+}
+
+/// Functions that are not expressed by lines: what they make of some coordinates are variables of their own.
+pub(super) struct Open {
+    /// For some nodes, those coordinates in order, and the number of the first of their variables.
+    pub(super) nodes: Vec<(usize, Vec<usize>, usize)>,
+    /// The coefficients of these variables.
+    pub(super) rows: Coefficients,
 }
 
 /// Sums over the coordinates of a node, row by row, as computed.
@@ -91,10 +99,32 @@ impl Graph {
         &self,
         start: usize,
         from: Start,
-        Within { region, known, added }: Within<'_>,
+        within: Within<'_>,
         slopes: &Slopes,
         trace: &mut Trace,
     ) -> Vec<f64> {
+        let (front, rest) = self.pull(start, from, within, slopes, trace, None);
+        let bound = |row: usize| {
+            let least = within.region.least(&front.row(row));
+            let bound = sub_down(add_down(rest.constants[row], least), rest.lost[row]);
+            if bound.is_nan() { f64::NEG_INFINITY } else { bound }
+        };
+        let bounds = (0..front.rows).map(bound).collect();
+        trace.front = Some(front);
+        bounds
+    }
+
+    /// Returns linear functions of a node pulled back to the input, and to variables that are left open: the coefficients of the input
+    /// and, in `open`, of the variables.
+    pub(super) fn pull(
+        &self,
+        start: usize,
+        from: Start,
+        Within { region, known, added }: Within<'_>,
+        slopes: &Slopes,
+        trace: &mut Trace,
+        mut open: Option<&mut Open>,
+    ) -> (Coefficients, Rest) {
         let mut pending: Vec<Option<Coefficients>> = (0..=start).map(|_| None).collect();
         let rows = match &from {
             Start::Units(units) => units.len(),
@@ -159,6 +189,9 @@ impl Graph {
                     }
                     let free = slopes.iter().find(|(node, _)| *node == v).map(|(_, slopes)| slopes);
                     let mut lambda = lambda;
+                    if let Some(open) = &mut open {
+                        open.take(v, &mut lambda);
+                    }
                     let mut sums = Sums::new(rows);
                     for (line, i) in known[v].lines.iter().zip(coordinates.clone()) {
                         let mut steepest = line.steepest();
@@ -210,15 +243,7 @@ impl Graph {
                 }
             }
         }
-        let front = front.unwrap_or_else(|| Coefficients::zeros(rows, region.width()));
-        let bound = |row: usize| {
-            let least = region.least(&front.row(row));
-            let bound = sub_down(add_down(rest.constants[row], least), rest.lost[row]);
-            if bound.is_nan() { f64::NEG_INFINITY } else { bound }
-        };
-        let bounds = (0..rows).map(bound).collect();
-        trace.front = Some(front);
-        bounds
+        (front.unwrap_or_else(|| Coefficients::zeros(rows, region.width())), rest)
     }
 
     /// Slopes that are better at the points of the region where the linear functions of a trace of `start` are least: larger
@@ -297,6 +322,17 @@ impl Graph {
             values.push(value);
         }
         next
+    }
+}
+
+impl Open {
+    /// Takes the coefficients of a node's variables.
+    fn take(&mut self, node: usize, lambda: &mut Coefficients) {
+        let Some((_, coordinates, first)) = self.nodes.iter().find(|(at, ..)| *at == node) else { return };
+        for (k, &i) in coordinates.iter().enumerate() {
+            self.rows.column_mut(first + k).copy_from_slice(lambda.column(i));
+            lambda.column_mut(i).fill(0.0);
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `norms` | linear functions above and below a norm |
 //! | `intervals` | forward: an interval of every number |
 //! | `backward` | backward: linear functions pulled back to the input, every rounding charged |
+//! | `quadratic` | products of such functions, where lines do not prove a margin |
 //! | `search` | the largest radius that holds |
 //!
 //! Of the lines through 0 below a ReLU any is one: the slopes of those that margins use are improved by a few steps against
@@ -29,13 +30,16 @@ mod known;
 mod lines;
 mod matrix;
 mod norms;
+mod quadratic;
 mod region;
 mod search;
 
 use self::{
     backward::{Slopes, Start, Trace, Within},
     graph::{Graph, Op},
+    lines::Curve,
     matrix::Coefficients,
+    quadratic::Problem,
 };
 pub(super) use self::{
     region::{Region, circumradius},
@@ -89,6 +93,15 @@ impl Tail {
         self.graph.nodes.iter().any(|node| matches!(node.op, Op::Function { .. } | Op::Norms { .. }))
     }
 
+    /// Returns whether quadratic bounds know all its functions.
+    pub(super) fn has_products(&self) -> bool {
+        self.graph.nodes.iter().all(|node| match &node.op {
+            Op::Function { function, .. } => Curve::new(*function).free().is_some(),
+            Op::Norms { .. } => false,
+            Op::Input | Op::Affine { .. } | Op::Sum { .. } => true,
+        })
+    }
+
     /// Returns the least of `fᵢ − fⱼ − needed` that is proved over the region, for the class `i` and the other classes
     /// `j` in order: the class is separated if it is positive. `added` is what each layer of the network adds when it
     /// is executed, as a norm; what the last layer adds to the logits is in `needed`.
@@ -109,21 +122,40 @@ impl Tail {
         margins.least()
     }
 
+    /// As [`Self::separate`] of the exact network, with quadratic bounds for the margins that linear ones do not prove. `lead` is an
+    /// estimate of the least margin at the sample.
+    pub(super) fn separate_quadratically(&self, class: usize, needed: &[f64], lead: f64, region: &Region) -> f64 {
+        let added = self.added(&[]);
+        let mut margins = Margins { class, needed, proved: vec![f64::NEG_INFINITY; needed.len() + 1] };
+        margins.proved[class] = f64::INFINITY;
+        let known = self.graph.known(region, &added, INNER_REFINEMENTS);
+        let within = Within { region, known: &known, added: &added };
+        self.improve(&mut margins, within);
+        let mut open: Vec<usize> = (0..margins.proved.len()).filter(|&j| margins.proved[j] <= 0.0).collect();
+        // What is likely to fail is tried first.
+        open.sort_by(|&i, &j| margins.proved[i].total_cmp(&margins.proved[j]));
+        let rows = margins.rows(&open);
+        let Some(problem) = (!open.is_empty()).then(|| Problem::new(&self.graph, rows, within)).flatten() else {
+            return margins.least();
+        };
+        for (k, &j) in open.iter().enumerate() {
+            margins.raise(j, |needed| problem.least(k, needed, lead));
+            if margins.proved[j] <= 0.0 {
+                break;
+            }
+        }
+        margins.least()
+    }
+
     /// Bounds the margins that are not proved, and improves the slopes that they use, as long as it may help.
     fn improve(&self, margins: &mut Margins<'_>, within: Within<'_>) {
-        let (class, classes) = (margins.class, margins.proved.len());
-        let mut open: Vec<usize> = (0..classes).filter(|&j| margins.proved[j] <= 0.0).collect();
+        let mut open: Vec<usize> = (0..margins.proved.len()).filter(|&j| margins.proved[j] <= 0.0).collect();
         let mut slopes: Vec<(usize, Coefficients)> = Vec::new();
         for refinement in 0..=REFINEMENTS {
-            let mut rows = Coefficients::zeros(open.len(), classes);
-            for (row, &j) in open.iter().enumerate() {
-                rows.column_mut(class)[row] = 1.0;
-                rows.column_mut(j)[row] = -1.0;
-            }
             let mut trace = Trace::default();
-            let bounds = self.bound(rows, within, &slopes, &mut trace);
+            let bounds = self.bound(margins.rows(&open), within, &slopes, &mut trace);
             let before = margins.least();
-            open.iter().zip(&bounds).for_each(|(&j, bound)| margins.raise(j, *bound));
+            open.iter().zip(&bounds).for_each(|(&j, bound)| margins.raise(j, |needed| sub_down(*bound, needed)));
             let (least, left) = (margins.least(), (REFINEMENTS - refinement) as f64);
             let is_far = refinement > 0 && (least - before) * left < -least;
             if least > 0.0 || !least.is_finite() || is_far || trace.behind.is_empty() || refinement == REFINEMENTS {
@@ -179,9 +211,20 @@ struct Margins<'a> {
 }
 
 impl Margins<'_> {
-    fn raise(&mut self, j: usize, bound: f64) {
+    /// Takes what is proved beyond what is needed for a class.
+    fn raise(&mut self, j: usize, beyond: impl FnOnce(f64) -> f64) {
         let needed = self.needed[if j < self.class { j } else { j - 1 }];
-        self.proved[j] = self.proved[j].max(sub_down(bound, needed));
+        self.proved[j] = self.proved[j].max(beyond(needed));
+    }
+
+    /// Returns the margins over some classes, as functions of the logits.
+    fn rows(&self, classes: &[usize]) -> Coefficients {
+        let mut rows = Coefficients::zeros(classes.len(), self.proved.len());
+        for (row, &j) in classes.iter().enumerate() {
+            rows.column_mut(self.class)[row] = 1.0;
+            rows.column_mut(j)[row] = -1.0;
+        }
+        rows
     }
 
     fn least(&self) -> f64 {

@@ -42,6 +42,11 @@ impl Region {
         }
     }
 
+    /// Returns the middle and the radius of a ball that holds it, where one is known.
+    pub(super) fn as_ball(&self) -> Option<(&[f64], f64)> {
+        Some((&self.center, self.radius?))
+    }
+
     /// Returns the number of coordinates.
     pub(super) fn width(&self) -> usize {
         self.center.len()
@@ -143,7 +148,7 @@ impl Region {
     }
 
     /// Returns `⟨c, x₀⟩ − ε‖c‖`.
-    fn on_ball(&self, c: &[f64], radius: f64) -> f64 {
+    pub(super) fn on_ball(&self, c: &[f64], radius: f64) -> f64 {
         let (mut value, mut size) = (0.0, 0.0);
         for (c, x) in c.iter().zip(&self.center) {
             value += c * x;

@@ -1,0 +1,320 @@
+//! A search for multipliers. Nothing here is trusted.
+//!
+//! With `C` what the margin makes of the matrix, the best bound is that of the semidefinite program
+//!
+//! ```math
+//! \max \{ b^T y : C − \sum_i y_i A_i = S \succeq 0 \}, \qquad \min \{ \langle C, X\rangle : \langle A_i, X\rangle = b_i, X \succeq 0 \},
+//! ```
+//!
+//! the multipliers of inequalities being one by one no less than 0 as well. `X` stands for the moments of `(1, u)`. A primal-dual
+//! method with predictor and corrector solves both, in the direction of Helmberg, Rendl, Vanderbei, Wolkowicz, *An interior-point
+//! method for semidefinite programming*, SIAM J. Optim. 1996, Kojima, Shindoh, Hara and Monteiro. All `Aᵢ` but two have rank 2, so the
+//! Schur matrix is read off from products with all factors.
+//!
+//! Everything is scaled by what it may be in the ball: `y` by its radius, neurons by their size, factors by their largest values.
+
+use faer::{Mat, Scale};
+
+use super::{
+    problem::{Form, Neuron, Problem},
+    proof::{Multipliers, PRODUCTS},
+};
+use crate::scalar::{cholesky_estimate, inverse_estimate, solve_symmetric_estimate};
+
+/// The most steps.
+const STEPS: usize = 40;
+/// The search ends when primal and dual differ by this part of the margin at the sample.
+const GAP: f64 = 1e-4;
+
+/// The program, scaled.
+struct Program {
+    inputs: usize,
+    /// `C`.
+    cost: Mat<f64>,
+    /// A column for each factor of each neuron.
+    factors: Mat<f64>,
+    /// The two factors of each product, and whether its multiplier may have any sign.
+    products: Vec<([usize; 2], bool)>,
+    /// What a multiplier of 1 is in the units of the problem.
+    units: Vec<f64>,
+}
+
+/// Where the method stands: `X` and `S`, and the same for the signs of multipliers, which are `y` from the second on.
+struct State {
+    x: Mat<f64>,
+    s: Mat<f64>,
+    /// Of the multipliers that have a sign; 1 for the others.
+    xs: Vec<f64>,
+    ss: Vec<f64>,
+    y: Vec<f64>,
+}
+
+/// A direction.
+struct Step {
+    x: Mat<f64>,
+    s: Mat<f64>,
+    xs: Vec<f64>,
+    ss: Vec<f64>,
+    y: Vec<f64>,
+}
+
+impl Problem {
+    /// Returns multipliers that seem to prove that a margin is positive or, if there are none, those of the largest bound.
+    pub(super) fn search(&self, margin: &Form, scale: f64) -> Option<Multipliers> {
+        let program = Program::new(self, margin, scale)?;
+        let y = program.solve()?;
+        let of = |k: usize| [0, 1, 2].map(|i| y[2 + 3 * k + i] * program.units[3 * k + i]);
+        Some(Multipliers {
+            bound: y[0] * scale,
+            ball: y[1] * scale / (self.radius * self.radius),
+            products: (0..self.neurons.len()).map(of).collect(),
+        })
+    }
+}
+
+impl Program {
+    fn new(problem: &Problem, margin: &Form, scale: f64) -> Option<Self> {
+        let (n, radius) = (problem.size(), problem.radius);
+        let sizes: Vec<f64> = std::iter::once(1.0)
+            .chain(std::iter::repeat_n(radius, problem.inputs))
+            .chain(problem.neurons.iter().map(Neuron::size))
+            .collect();
+        let mut cost: Mat<f64> = Mat::zeros(n, n);
+        cost[(0, 0)] = margin.constant / scale;
+        for (j, c) in margin.coefficients.iter().enumerate() {
+            let entry = 0.5 * c * sizes[1 + j] / scale;
+            (cost[(0, 1 + j)], cost[(1 + j, 0)]) = (entry, entry);
+        }
+        let mut factors: Mat<f64> = Mat::zeros(n, 4 * problem.neurons.len());
+        let (mut products, mut units) = (Vec::new(), Vec::new());
+        for (k, neuron) in problem.neurons.iter().enumerate() {
+            let ([a, b], [low, high]) = (neuron.slopes, neuron.range);
+            let largest = [(b - a) * high, (b - a) * -low, high - low, high - low];
+            for (i, factor) in neuron.factors().into_iter().enumerate() {
+                let column = problem.factor(k, factor);
+                column
+                    .iter()
+                    .zip(&sizes)
+                    .enumerate()
+                    .for_each(|(r, (c, s))| factors[(r, 4 * k + i)] = c * s / largest[i]);
+            }
+            for ([i, j], is_free) in PRODUCTS {
+                products.push(([4 * k + i, 4 * k + j], is_free));
+                units.push(scale / (largest[i] * largest[j]));
+            }
+        }
+        let is_finite = |m: &Mat<f64>| m.norm_max().is_finite();
+        (scale > 0.0 && radius > 0.0 && is_finite(&cost) && is_finite(&factors)).then_some(Self {
+            inputs: problem.inputs,
+            cost,
+            factors,
+            products,
+            units,
+        })
+    }
+
+    fn count(&self) -> usize {
+        2 + self.products.len()
+    }
+
+    /// Returns whether a multiplier must not be negative.
+    fn has_sign(&self, i: usize) -> bool {
+        i == 1 || i > 1 && !self.products[i - 2].1
+    }
+
+    /// Returns `⟨A, X⟩` for the matrix `A` of the ball, 1 for the constant and −1 for each input.
+    fn of_ball(&self, x: &Mat<f64>) -> f64 {
+        x[(0, 0)] - (1..=self.inputs).map(|i| x[(i, i)]).sum::<f64>()
+    }
+
+    /// Returns all `⟨Aᵢ, X⟩`, for a symmetric `X`.
+    fn apply(&self, x: &Mat<f64>) -> Vec<f64> {
+        let times = x * &self.factors;
+        let product = |([i, j], _): &([usize; 2], bool)| self.factors.col(*i).transpose() * times.col(*j);
+        [x[(0, 0)], self.of_ball(x)].into_iter().chain(self.products.iter().map(product)).collect()
+    }
+
+    /// Returns `Σ yᵢAᵢ`.
+    fn combine(&self, y: &[f64]) -> Mat<f64> {
+        let n = self.cost.nrows();
+        let (mut left, mut right) = (Mat::zeros(n, self.products.len()), Mat::zeros(n, self.products.len()));
+        for (k, ([i, j], _)) in self.products.iter().enumerate() {
+            for r in 0..n {
+                left[(r, k)] = 0.5 * y[2 + k] * self.factors[(r, *i)];
+                right[(r, k)] = self.factors[(r, *j)];
+            }
+        }
+        let mut sum = symmetric(&(&left * right.transpose()), 1.0);
+        sum[(0, 0)] += y[0] + y[1];
+        (1..=self.inputs).for_each(|i| sum[(i, i)] -= y[1]);
+        sum
+    }
+
+    /// Returns the multipliers of the largest bound, or the first ones that seem to prove a positive one.
+    fn solve(&self) -> Option<Vec<f64>> {
+        let (n, count) = (self.cost.nrows(), self.count());
+        let identity: Mat<f64> = Mat::identity(n, n);
+        let start = |i: usize| if self.has_sign(i) { 1.0 } else { 0.0 };
+        let mut state = State {
+            x: identity.clone(),
+            s: Scale(3.0) * &identity,
+            xs: vec![1.0; count],
+            ss: vec![1.0; count],
+            y: (0..count).map(start).collect(),
+        };
+        let mut best: Option<Vec<f64>> = None;
+        for _ in 0..STEPS {
+            let missing = &self.cost - self.combine(&state.y) - &state.s;
+            let moments = self.apply(&state.x);
+            let unmet = |i: usize| f64::from(i == 0) - moments[i] + if self.has_sign(i) { state.xs[i] } else { 0.0 };
+            let unmet: Vec<f64> = (0..count).map(unmet).collect();
+            let apart = unmet.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+            let primal = inner(&self.cost, &state.x);
+            if missing.norm_max() < 1e-9 {
+                if best.as_ref().is_none_or(|best| state.y[0] > best[0]) {
+                    best = Some(state.y.clone());
+                }
+                let is_decided = state.y[0] > GAP || apart < 1e-6 && primal < 0.0;
+                if is_decided || apart < 1e-6 && primal - state.y[0] < GAP {
+                    break;
+                }
+            }
+            let Some((step, [along_x, along_s])) = self.step(&state, &missing, &unmet) else { break };
+            state.x = symmetric(&(&state.x + Scale(along_x) * &step.x), 0.5);
+            state.s = symmetric(&(&state.s + Scale(along_s) * &step.s), 0.5);
+            for i in 0..count {
+                state.y[i] += along_s * step.y[i];
+                if self.has_sign(i) {
+                    state.xs[i] += along_x * step.xs[i];
+                    state.ss[i] = state.y[i];
+                }
+            }
+        }
+        best
+    }
+
+    /// Returns a step of predictor and corrector, and how far to go along it in `X` and in `S`.
+    fn step(&self, state: &State, missing: &Mat<f64>, unmet: &[f64]) -> Option<(Step, [f64; 2])> {
+        let inverse = inverse_estimate(state.s.as_ref())?;
+        let schur = self.schur(state, &inverse);
+        let variables = (self.cost.nrows() + (0..self.count()).filter(|&i| self.has_sign(i)).count()) as f64;
+        let complementarity = |x: &Mat<f64>, s: &Mat<f64>, xs: &[f64], ss: &[f64]| {
+            let signs = (0..self.count()).filter(|&i| self.has_sign(i));
+            (inner(x, s) + signs.map(|i| xs[i] * ss[i]).sum::<f64>()) / variables
+        };
+        let mu = complementarity(&state.x, &state.s, &state.xs, &state.ss);
+        let towards = |target: f64, second: Option<&Step>| {
+            self.direction((state, &inverse, &schur), missing, unmet, target, second)
+        };
+        let predictor = towards(0.0, None)?;
+        let [a, b] = self.lengths(state, &predictor);
+        let after = complementarity(
+            &(&state.x + Scale(a) * &predictor.x),
+            &(&state.s + Scale(b) * &predictor.s),
+            &combined(&state.xs, a, &predictor.xs),
+            &combined(&state.ss, b, &predictor.ss),
+        );
+        let centering = if a.min(b) > 0.1 { (after / mu).powi(2).clamp(1e-3, 1.0) } else { 0.5 };
+        let step = towards(centering * mu, Some(&predictor))?;
+        let lengths = self.lengths(state, &step);
+        (lengths[0] > 1e-6 || lengths[1] > 1e-6).then_some((step, lengths))
+    }
+
+    /// Returns the Schur matrix, `⟨Aᵢ, S⁻¹AⱼX⟩`, scaled to a diagonal of 1 by the numbers that are returned, too.
+    fn schur(&self, state: &State, inverse: &Mat<f64>) -> (Mat<f64>, Vec<f64>) {
+        let count = self.count();
+        let (by_u, by_x) = (inverse * &self.factors, &state.x * &self.factors);
+        let (u, x) = (self.factors.transpose() * &by_u, self.factors.transpose() * &by_x);
+        let mut schur: Mat<f64> = Mat::zeros(count, count);
+        for (b, ([k, l], _)) in self.products.iter().enumerate() {
+            for (a, ([i, j], _)) in self.products.iter().enumerate().take(b + 1) {
+                let sum = u[(*j, *k)] * x[(*l, *i)] + u[(*j, *l)] * x[(*k, *i)];
+                let rest = u[(*i, *k)] * x[(*l, *j)] + u[(*i, *l)] * x[(*k, *j)];
+                let entry = 0.25 * (sum + rest);
+                (schur[(2 + a, 2 + b)], schur[(2 + b, 2 + a)]) = (entry, entry);
+            }
+        }
+        let first = Mat::from_fn(inverse.nrows(), inverse.nrows(), |i, j| inverse[(i, 0)] * state.x[(0, j)]);
+        let mut signed = state.x.clone();
+        for i in 1..signed.nrows() {
+            let sign = if i <= self.inputs { -1.0 } else { 0.0 };
+            (0..signed.ncols()).for_each(|j| signed[(i, j)] *= sign);
+        }
+        for (row, product) in [first, inverse * &signed].into_iter().enumerate() {
+            for (i, entry) in self.apply(&symmetric(&product, 0.5)).into_iter().enumerate() {
+                (schur[(row, i)], schur[(i, row)]) = (entry, entry);
+            }
+        }
+        (0..count).filter(|&i| self.has_sign(i)).for_each(|i| schur[(i, i)] += state.xs[i] / state.ss[i]);
+        let scales: Vec<f64> = (0..count).map(|i| 1.0 / schur[(i, i)].sqrt()).collect();
+        let scaled =
+            Mat::from_fn(count, count, |i, j| schur[(i, j)] * scales[i] * scales[j] + if i == j { 1e-13 } else { 0.0 });
+        (scaled, scales)
+    }
+
+    /// Returns the direction to `XS = target`, of first order, or of second order after a predictor.
+    fn direction(
+        &self,
+        (state, inverse, (schur, scales)): (&State, &Mat<f64>, &(Mat<f64>, Vec<f64>)),
+        missing: &Mat<f64>,
+        unmet: &[f64],
+        target: f64,
+        predictor: Option<&Step>,
+    ) -> Option<Step> {
+        let count = self.count();
+        let second = predictor.map(|step| &step.x * &step.s * inverse);
+        let of_sign = |i: usize| {
+            let second = predictor.map_or(0.0, |step| step.xs[i] * step.ss[i]);
+            (target - second) / state.ss[i] - state.xs[i]
+        };
+        // Where X goes without a change of y.
+        let mut drift = Scale(target) * inverse - &state.x * missing * inverse - &state.x;
+        if let Some(second) = &second {
+            drift -= second;
+        }
+        let drift = symmetric(&drift, 0.5);
+        let moved = self.apply(&drift);
+        let right = |i: usize| unmet[i] - moved[i] + if self.has_sign(i) { of_sign(i) } else { 0.0 };
+        let right = Mat::from_fn(count, 1, |i, _| right(i) * scales[i]);
+        let solution = solve_symmetric_estimate(schur.as_ref(), right.as_ref())?;
+        let y: Vec<f64> = (0..count).map(|i| solution[(i, 0)] * scales[i]).collect();
+        let change = self.combine(&y);
+        let x = drift + symmetric(&(&state.x * &change * inverse), 0.5);
+        let xs = (0..count).map(|i| if self.has_sign(i) { of_sign(i) - state.xs[i] / state.ss[i] * y[i] } else { 0.0 });
+        let step = Step { x, s: missing - change, xs: xs.collect(), ss: y.clone(), y };
+        (step.x.norm_max().is_finite() && step.s.norm_max().is_finite()).then_some(step)
+    }
+
+    /// Returns how far `X` and `S` may go.
+    fn lengths(&self, state: &State, step: &Step) -> [f64; 2] {
+        let signs = |v: &[f64], dv: &[f64]| {
+            let least = (0..self.count()).filter(|&i| self.has_sign(i) && dv[i] < 0.0).map(|i| -v[i] / dv[i]);
+            least.fold(f64::INFINITY, f64::min)
+        };
+        let matrix = |x: &Mat<f64>, dx: &Mat<f64>, most: f64| {
+            let mut length = most;
+            while length > 1e-7 && cholesky_estimate((x + Scale(length) * dx).as_ref()).is_none() {
+                length *= 0.8;
+            }
+            length
+        };
+        let length = |x: &Mat<f64>, dx: &Mat<f64>, v: &[f64], dv: &[f64]| {
+            let most = signs(v, dv).min(1.1);
+            (0.95 * matrix(x, dx, most)).min(1.0)
+        };
+        [length(&state.x, &step.x, &state.xs, &step.xs), length(&state.s, &step.s, &state.ss, &step.ss)]
+    }
+}
+
+/// Returns `c(A + Aᵀ)`.
+fn symmetric(a: &Mat<f64>, c: f64) -> Mat<f64> {
+    Mat::from_fn(a.nrows(), a.nrows(), |i, j| c * (a[(i, j)] + a[(j, i)]))
+}
+
+fn inner(a: &Mat<f64>, b: &Mat<f64>) -> f64 {
+    (0..a.ncols()).map(|j| a.col(j).transpose() * b.col(j)).sum()
+}
+
+fn combined(x: &[f64], a: f64, dx: &[f64]) -> Vec<f64> {
+    x.iter().zip(dx).map(|(x, dx)| x + a * dx).collect()
+}
