@@ -80,7 +80,7 @@ def main() -> None:
     train(plain, x, y, nn.functional.cross_entropy, 1e-4)
     model = dq.from_torch(plain, 64)
     print(f"plain network: accuracy {100 * (model.predict(test).argmax(1) == labels).mean():.1f} % of {len(test)} samples, eps {EPS}")
-    ways = {"": {}, ", decide": {"decide": EPS}, ", local": {"local": True}}
+    ways = {"": {}, ", decide": {"decide": EPS}, ", local": {"local": True}, ", decide, quadratic": {"decide": EPS, "quadratic": True}}
     for semantics, (name, options) in ((s, way) for s in ("exact", "executed") for way in ways.items()):
         # A model that is sealed anew: the time holds the proof of the network.
         prove = lambda x: dq.from_torch(plain, 64).seal().certify(x, semantics=semantics, **options).radius > EPS  # noqa: B023, E731

@@ -33,6 +33,8 @@ pub struct Counts {
     pub executed_local_pairs: usize,
     /// Samples with a local radius that is larger than the global one.
     pub larger_locally: usize,
+    /// Local radii that a quadratic bound proves.
+    pub quadratic: usize,
     /// Pairs that integers decided: those that intervals could not, and one for each claim anyway.
     pub by_integers: usize,
     /// Distances bisected for an executed flip, and inputs executed.
@@ -89,6 +91,7 @@ impl Counts {
             (&mut self.executed_pairs, other.executed_pairs),
             (&mut self.executed_local_pairs, other.executed_local_pairs),
             (&mut self.larger_locally, other.larger_locally),
+            (&mut self.quadratic, other.quadratic),
             (&mut self.by_integers, other.by_integers),
             (&mut self.bisections, other.bisections),
             (&mut self.executions, other.executions),

@@ -3,6 +3,7 @@
 use dahlquist::{
     Error, Result, Sealed, Semantics,
     attack::Falsifier,
+    certificate::{Perturbation, RadiusProof},
     certify::{SampleCertificate, SealOptions, Summation},
     rigor::directed::distance_up,
     scalar::Scalar,
@@ -76,12 +77,18 @@ pub fn examine<T: Scalar, S: Scalar>(draw: Draw, rng: &mut ChaCha8Rng) -> Result
     counts.wide_samples = usize::from(T::NAME != S::NAME);
     counts.declared = usize::from(summation == Summation::Declared);
     let x: Batch<S> = subject.samples(SAMPLES, rng);
+    // Local radii by linear bounds, or by quadratic ones where these prove more.
+    let (is_quadratic, ball) = (rng.random_bool(0.5), Perturbation::default());
+    let locally = |semantics| match is_quadratic {
+        true => sealed.certify_quadratically(&x, semantics, &ball),
+        false => sealed.certify_locally(&x, semantics),
+    };
     let claims = || -> Result<_> {
         Ok([
             sealed.certify(&x, Semantics::Exact)?,
-            sealed.certify_locally(&x, Semantics::Exact)?,
+            locally(Semantics::Exact)?,
             sealed.certify(&x, Semantics::Executed)?,
-            sealed.certify_locally(&x, Semantics::Executed)?,
+            locally(Semantics::Executed)?,
         ])
     };
     // Where even the norm of |W| overflows, nothing is claimed about what is executed.
@@ -137,6 +144,7 @@ fn test<T: Scalar>(
     let radii = claims.map(|claim| claim.radius.get() / understate);
     counts.without_exact_radius += usize::from(radii[0] <= 0.0);
     counts.without_executed_radius += usize::from(radii[2] <= 0.0);
+    counts.quadratic += claims.iter().filter(|claim| claim.by == RadiusProof::Quadratic).count();
     counts.larger_locally += usize::from(radii[1] > radii[0]) + usize::from(radii[3] > radii[2]);
     if radii.iter().all(|radius| *radius <= 0.0) {
         return Ok(());

@@ -286,7 +286,7 @@ def test_an_exception_of_a_progress_bar_ends_the_work(rng):
         raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
-        model.seal()._native.certify(x, None, (True, False, False, None, None), report)
+        model.seal()._native.certify(x, None, (True, False, False, None, None, False), report)
 
 
 def test_data_frames_and_tables(model, rng):
