@@ -21,9 +21,9 @@ use crate::{
 };
 
 impl<T: Scalar> Sealed<T> {
-    /// As [`Self::certify_locally_within`], with quadratic bounds of the margins that linear ones do not prove: for Euclidean balls
-    /// in which at most 256 neurons can switch, all of them convex and linear on either side of 0 (ReLU, leaky ReLU up to a slope of 1,
-    /// absolute values). A range is not used by them. On ordinary ReLU networks radii are larger by a tenth to a third, and a sample
+    /// As [`Self::certify_locally_within`], with quadratic bounds of the margins that linear ones do not prove: for balls in
+    /// which at most 256 neurons can switch, all of them convex and linear on either side of 0 (ReLU, leaky ReLU up to a slope of 1,
+    /// absolute values). Intervals of inputs are used where there are at most 256 of them. On ordinary ReLU networks radii are larger by a tenth to a third, and a sample
     /// takes seconds.
     ///
     /// # Errors
@@ -112,8 +112,7 @@ impl<'a, T: Scalar> MarginBounds<'a, T> {
         let gains =
             |tail: &&Tail| (tail.bends() || !perturbation.is_plain()) && tail.first <= local.sealed.feature_layers();
         let tail = local.tail.as_ref().filter(gains)?;
-        let is_ball = tail.first > 0 || perturbation.norm == Norm::L2;
-        if effort == Effort::Quadratic && !(is_ball && tail.has_products()) {
+        if effort == Effort::Quadratic && !tail.has_products() {
             return None;
         }
         let count = pass.logits.shape().len();

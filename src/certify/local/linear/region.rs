@@ -42,9 +42,11 @@ impl Region {
         }
     }
 
-    /// Returns the middle and the radius of a ball that holds it, where one is known.
-    pub(super) fn as_ball(&self) -> Option<(&[f64], f64)> {
-        Some((&self.center, self.radius?))
+    /// Returns the middle and the radius of a ball that holds it, and the box that it lies in.
+    pub(super) fn around(&self) -> (&[f64], f64, Option<&[[f64; 2]]>) {
+        let range = self.range.as_deref();
+        let of_box = || range.map_or(f64::INFINITY, |range| circumradius(range, &self.center));
+        (&self.center, self.radius.unwrap_or_else(of_box), range)
     }
 
     /// Returns the number of coordinates.

@@ -21,10 +21,10 @@
 //! g \ge g − λ(ρ² − ‖Δx‖²) − \sum_i t_i N_i(u) = γ + (1, u)ᵀ M(γ, λ, t)\,(1, u) \ge γ \quad\text{if}\quad M \succeq 0.
 //! ```
 //!
-//! The best such bound is the optimum of a semidefinite program. It sees how neurons move together, which lines do not.
+//! Where the input lies in a box, too, there are the products `(yᵢ − aᵢ)(bᵢ − yᵢ) ≥ 0` of its sides. The best such bound is the optimum of a semidefinite program. It sees how neurons move together, which lines do not.
 //!
 //! Source: Raghunathan, Steinhardt, Liang, *Semidefinite relaxations for certifying robustness to adversarial examples*, NeurIPS
-//! 2018, where inputs lie in a box, and the products with the bounds of `z` are those of its squares.
+//! 2018, for boxes; here the products with the bounds of `z` are those with `s`.
 
 mod problem;
 mod proof;

@@ -14,6 +14,9 @@ use crate::rigor::directed::{add_down, add_up, mul_up, norm_up, sub_down, sub_up
 /// The most neurons that can switch.
 const MOST_NEURONS: usize = 256;
 
+/// The most coordinates of the input whose intervals are known to a proof.
+const MOST_SIDES: usize = 256;
+
 /// An affine function of `u = (y, s)`.
 #[derive(Debug, Clone)]
 pub(super) struct Form {
@@ -42,16 +45,85 @@ impl Neuron {
     }
 }
 
-/// Margins over a ball.
+/// Margins over a ball, perhaps in a box.
 #[derive(Debug)]
 pub(in super::super) struct Problem {
-    /// The number of coordinates `y` of the input.
-    pub(super) inputs: usize,
+    /// Bounds of `|yᵢ|`.
+    pub(super) sizes: Vec<f64>,
     /// A bound of `‖y‖`.
     pub(super) radius: f64,
+    /// Some coordinates and the intervals that they are in.
+    pub(super) sides: Vec<(usize, [f64; 2])>,
     pub(super) neurons: Vec<Neuron>,
     /// Margins are at least these.
     pub(super) margins: Vec<Form>,
+}
+
+/// An affine function `argument·z + value·u + constant` of a coordinate of `u` and, if it is a neuron, its argument `z`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Factor {
+    /// The coordinate.
+    pub(super) at: usize,
+    pub(super) argument: f64,
+    pub(super) value: f64,
+    pub(super) constant: f64,
+}
+
+impl Problem {
+    /// Returns the number of coordinates `y` of the input.
+    pub(super) fn inputs(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// Returns the number of coordinates of `(1, u)`.
+    pub(super) fn size(&self) -> usize {
+        1 + self.inputs() + self.neurons.len()
+    }
+
+    /// Returns bounds of the magnitudes of `(1, u)`.
+    pub(super) fn magnitudes(&self) -> Vec<f64> {
+        let neurons = self.neurons.iter().map(Neuron::size);
+        std::iter::once(1.0).chain(self.sizes.iter().copied()).chain(neurons).collect()
+    }
+
+    /// Returns the neuron that a factor is about.
+    pub(super) fn neuron(&self, factor: &Factor) -> Option<&Neuron> {
+        self.neurons.get(factor.at.checked_sub(self.inputs())?)
+    }
+
+    /// Returns the factors of all products: of each neuron `s − αz`, `s − βz`, `h − z` and `z − l`, and of each coordinate that is in
+    /// an interval `[a, b]` `y − a` and `b − y`.
+    pub(super) fn factors(&self) -> Vec<Factor> {
+        let of_neuron = |(k, neuron): (usize, &Neuron)| {
+            let ([a, b], [low, high]) = (neuron.slopes, neuron.range);
+            let factor = |(argument, value, constant)| Factor { at: self.inputs() + k, argument, value, constant };
+            [(-a, 1.0, 0.0), (-b, 1.0, 0.0), (-1.0, 0.0, high), (1.0, 0.0, -low)].map(factor)
+        };
+        let of_side = |&(at, [low, high]): &(usize, [f64; 2])| {
+            [(1.0, -low), (-1.0, high)].map(|(value, constant)| Factor { at, argument: 0.0, value, constant })
+        };
+        self.neurons.iter().enumerate().flat_map(of_neuron).chain(self.sides.iter().flat_map(of_side)).collect()
+    }
+
+    /// Returns the products of factors that are not negative, and whether one is even 0, so that its multiplier may have any sign.
+    pub(super) fn products(&self) -> Vec<([usize; 2], bool)> {
+        let of_neuron = |k: usize| {
+            [([0, 1], true), ([0, 2], false), ([1, 3], false)].map(|([i, j], free)| ([4 * k + i, 4 * k + j], free))
+        };
+        let first = 4 * self.neurons.len();
+        let of_side = |k: usize| ([first + 2 * k, first + 2 * k + 1], false);
+        (0..self.neurons.len()).flat_map(of_neuron).chain((0..self.sides.len()).map(of_side)).collect()
+    }
+
+    /// Returns the largest values of the factors, about.
+    pub(super) fn largest(&self) -> Vec<f64> {
+        let of_neuron = |neuron: &Neuron| {
+            let ([a, b], [low, high]) = (neuron.slopes, neuron.range);
+            [(b - a) * high, (b - a) * -low, high - low, high - low]
+        };
+        let of_side = |(_, [low, high]): &(usize, [f64; 2])| [high - low; 2];
+        self.neurons.iter().flat_map(of_neuron).chain(self.sides.iter().flat_map(of_side)).collect()
+    }
 }
 
 /// A function of the input and of what neurons make of it: it is at least `constant + ⟨front, Δx⟩ + ⟨open, s⟩`.
@@ -65,7 +137,7 @@ impl Problem {
     /// Returns linear functions of what comes out of a graph; none where quadratic bounds do not know all functions, where no neuron
     /// can switch, or too many.
     pub(in super::super) fn new(graph: &Graph, margins: Coefficients, within: Within<'_>) -> Option<Self> {
-        let (center, radius) = within.region.as_ball()?;
+        let (center, radius, range) = within.region.around();
         let (mut nodes, mut neurons) = (Vec::new(), Vec::new());
         for (v, node) in graph.nodes.iter().enumerate() {
             match &node.op {
@@ -109,7 +181,7 @@ impl Problem {
                 side.extend(pull(from, Start::Units(units), bent.len()));
             }
         }
-        let sizes: Vec<f64> = neurons
+        let values: Vec<f64> = neurons
             .iter()
             .map(|&(_, _, slopes, range)| {
                 let argument = Form { constant: 0.0, coefficients: vec![], off: 0.0 };
@@ -126,13 +198,22 @@ impl Problem {
             let mut off = sub_up(-above.constant, below.constant);
             off = add_up(off, mul_up(norm_up(&apart(&below.front, &above.front)), radius));
             let moved = apart(&below.open, &above.open);
-            moved.iter().zip(&sizes).for_each(|(c, size)| off = add_up(off, mul_up(*c, *size)));
+            moved.iter().zip(&values).for_each(|(c, size)| off = add_up(off, mul_up(*c, *size)));
             off.max(0.0)
         };
         let offs: Vec<f64> = below.iter().zip(&above).map(between).collect();
         let (fronts, rest): (Vec<_>, Vec<_>) =
             below.into_iter().chain(margins).map(|row| (row.front, (row.constant, row.open))).unzip();
-        let span = Span::new(fronts, radius);
+        // Intervals are about the coordinates of the input itself.
+        let span = match range {
+            Some(_) if center.len() <= MOST_SIDES => Span::whole(fronts, radius),
+            _ => Span::new(fronts, radius),
+        };
+        let side = |(i, [low, high]): (usize, &[f64; 2])| (i, [sub_down(*low, center[i]), sub_up(*high, center[i])]);
+        let sides = range.filter(|_| center.len() <= MOST_SIDES).into_iter().flatten().enumerate().map(side);
+        let mut sizes = vec![span.radius; span.width];
+        let sides: Vec<(usize, [f64; 2])> = sides.filter(|(_, [low, high])| low < high).collect();
+        sides.iter().for_each(|&(i, [low, high])| sizes[i] = sizes[i].min(low.abs().max(high.abs())));
         let mut forms =
             span.rows.into_iter().zip(span.off).zip(rest).map(|((mut coefficients, off), (constant, open))| {
                 coefficients.extend(open);
@@ -148,6 +229,6 @@ impl Problem {
             .collect::<Option<_>>()?;
         let margins =
             forms.map(|form| Form { constant: sub_down(form.constant, form.off), off: 0.0, ..form }).collect();
-        Some(Self { inputs: span.width, radius: span.radius, neurons, margins })
+        Some(Self { sizes, radius: span.radius, sides, neurons, margins })
     }
 }

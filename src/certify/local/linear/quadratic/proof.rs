@@ -3,7 +3,7 @@
 //!
 //! # Rounding
 //!
-//! Each product `(s − αz)(h − z)`, say, is one of two [`Factor`]s, which are computed from the form `p` of `z`. Three things are
+//! Each product, `(s − αz)(h − z)`, say, is one of two [`Factor`]s, which are computed from the form `p` of `z`. Three things are
 //! taken from the bound, all by magnitudes on the ball: what the true `z` makes of a product instead of `p`, `|z − p| ≤ δ`; the roundings
 //! of all entries of the matrix, at most `γ_N` of what their magnitudes make of `(1, u)`, where an entry passes through `N`
 //! roundings; and underflows. Numbers beyond `2¹⁰⁰` are refused, so a neuron is below `2²⁰⁰` and a coefficient of a factor below `2²⁰²`:
@@ -11,7 +11,7 @@
 
 use faer::Mat;
 
-use super::problem::{Form, Neuron, Problem};
+use super::problem::{Factor, Form, Problem};
 use crate::rigor::{
     directed::{ETA, U, add_up, enlarge_sum, exponent, gamma, mul_up, power_of_two, sub_down},
     psd::is_positive_semidefinite,
@@ -22,9 +22,6 @@ const LARGEST: f64 = f64::from_bits((1023 + 100) << 52);
 /// What all underflows come to.
 const UNDERFLOW: f64 = f64::from_bits((1023 - 200) << 52);
 
-/// The products of a neuron's factors, and whether one is 0 where it acts, so that its multiplier may have any sign.
-pub(super) const PRODUCTS: [([usize; 2], bool); 3] = [([0, 1], true), ([0, 2], false), ([1, 3], false)];
-
 /// Multipliers, in the units of the problem.
 #[derive(Debug, Clone)]
 pub(super) struct Multipliers {
@@ -32,69 +29,44 @@ pub(super) struct Multipliers {
     pub(super) bound: f64,
     /// `λ`.
     pub(super) ball: f64,
-    /// For each neuron those of its products.
-    pub(super) products: Vec<[f64; 3]>,
-}
-
-/// `cz·z + cs·s + constant`, for the argument `z` of a neuron and what it makes of it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Factor {
-    pub(super) argument: f64,
-    pub(super) value: f64,
-    pub(super) constant: f64,
-}
-
-impl Neuron {
-    /// `s − αz` and `s − βz`, `h − z` and `z − l`.
-    pub(super) fn factors(&self) -> [Factor; 4] {
-        let ([a, b], [low, high]) = (self.slopes, self.range);
-        let factor = |argument: f64, value: f64, constant: f64| Factor { argument, value, constant };
-        [factor(-a, 1.0, 0.0), factor(-b, 1.0, 0.0), factor(-1.0, 0.0, high), factor(1.0, 0.0, -low)]
-    }
+    /// One for each product.
+    pub(super) products: Vec<f64>,
 }
 
 impl Problem {
-    /// Returns the number of coordinates of `(1, u)`.
-    pub(super) fn size(&self) -> usize {
-        1 + self.inputs + self.neurons.len()
-    }
-
-    /// Returns a factor of a neuron as a function of `(1, u)`, each coefficient within two roundings of what is meant.
-    pub(super) fn factor(&self, k: usize, factor: Factor) -> Vec<f64> {
-        let form = &self.neurons[k].argument;
-        let constant = factor.argument * form.constant + factor.constant;
-        let rest = form.coefficients.iter().map(|c| factor.argument * c);
-        let mut all: Vec<f64> = std::iter::once(constant).chain(rest).collect();
-        all[1 + self.inputs + k] += factor.value;
-        all
+    /// Returns a factor as a function of `(1, u)`, each coefficient within two roundings of what is meant.
+    pub(super) fn column(&self, factor: &Factor) -> Vec<f64> {
+        let mut column = vec![0.0; self.size()];
+        if let Some(neuron) = self.neuron(factor) {
+            column[0] = factor.argument * neuron.argument.constant;
+            let rest = column[1..].iter_mut().zip(&neuron.argument.coefficients);
+            rest.for_each(|(x, c)| *x = factor.argument * c);
+        }
+        column[0] += factor.constant;
+        column[1 + factor.at] += factor.value;
+        column
     }
 
     /// Returns the lower bound of a margin that multipliers prove, minus infinity if they prove none.
     pub(super) fn prove(&self, margin: &Form, multipliers: &Multipliers) -> f64 {
         let Multipliers { bound, ball, products } = multipliers;
-        let numbers =
-            [*bound, *ball, margin.constant, self.radius].into_iter().chain(products.iter().flatten().copied());
+        let all = self.products();
+        let numbers = [*bound, *ball, margin.constant, self.radius].into_iter().chain(products.iter().copied());
         let forms = self.neurons.iter().flat_map(|n| {
             let own = [n.slopes[0], n.slopes[1], n.range[0], n.range[1], n.argument.constant, n.argument.off];
             own.into_iter().chain(n.argument.coefficients.iter().copied())
         });
-        let is_small = |x: f64| x.abs() <= LARGEST;
-        let of_inequalities = |t: &[f64; 3]| PRODUCTS.iter().zip(t).all(|((_, is_free), t)| *is_free || *t >= 0.0);
-        if products.len() != self.neurons.len()
+        let sides = self.sides.iter().flat_map(|(_, side)| *side);
+        let mut given = numbers.chain(forms).chain(sides).chain(margin.coefficients.iter().copied());
+        if products.len() != all.len()
             || *ball < 0.0
-            || !products.iter().all(of_inequalities)
-            || !numbers.chain(forms).chain(margin.coefficients.iter().copied()).all(is_small)
+            || !all.iter().zip(products).all(|((_, is_free), t)| *is_free || *t >= 0.0)
+            || !given.all(|x| x.abs() <= LARGEST)
         {
             return f64::NEG_INFINITY;
         }
         let lost = self.lost(margin, multipliers);
         if self.is_proved(margin, multipliers) { sub_down(*bound, lost) } else { f64::NEG_INFINITY }
-    }
-
-    /// Returns bounds of the magnitudes of `(1, u)`.
-    fn magnitudes(&self) -> Vec<f64> {
-        let inputs = std::iter::repeat_n(self.radius, self.inputs);
-        std::iter::once(1.0).chain(inputs).chain(self.neurons.iter().map(Neuron::size)).collect()
     }
 
     /// Returns what the bound loses to rounding.
@@ -106,28 +78,31 @@ impl Problem {
             rest.fold(form.constant.abs(), add_up)
         };
         let mut total = add_up(over(margin), bound.abs());
-        total = add_up(total, mul_up(mul_up(*ball, squared), (self.inputs + 1) as f64));
+        total = add_up(total, mul_up(mul_up(*ball, squared), (self.inputs() + 1) as f64));
         let mut moved = 0.0;
-        for (neuron, t) in self.neurons.iter().zip(products) {
-            let (size, off, computed) = (neuron.size(), neuron.argument.off, over(&neuron.argument));
+        let factors = self.factors();
+        // The magnitude of a factor on the ball, what the magnitudes of its coefficients make of it, and how far it may be off.
+        let of = |factor: &Factor| {
+            let rest = add_up(factor.constant.abs(), mul_up(factor.value.abs(), magnitudes[1 + factor.at]));
+            let Some(neuron) = self.neuron(factor) else { return [rest, rest, 0.0] };
+            let argument = |size: f64| mul_up(factor.argument.abs(), size);
             let reach = neuron.range[1].max(-neuron.range[0]);
-            // The magnitude of a factor on the ball, of what its coefficients make of that, and how fast it moves with z.
-            let of = |factor: &Factor, argument: f64| {
-                let rest = add_up(factor.constant.abs(), mul_up(factor.value, size));
-                add_up(mul_up(factor.argument.abs(), argument), rest)
-            };
-            let factors = neuron.factors();
-            for (([i, j], _), t) in PRODUCTS.iter().zip(t) {
-                let (f, g) = (&factors[*i], &factors[*j]);
-                let (df, dg) = (mul_up(f.argument.abs(), off), mul_up(g.argument.abs(), off));
-                let change = add_up(add_up(mul_up(of(f, reach), dg), mul_up(of(g, reach), df)), mul_up(df, dg));
-                moved = add_up(moved, mul_up(t.abs(), change));
-                total = add_up(total, mul_up(t.abs(), mul_up(of(f, computed), of(g, computed))));
-            }
+            [
+                add_up(argument(reach), rest),
+                add_up(argument(over(&neuron.argument)), rest),
+                argument(neuron.argument.off),
+            ]
+        };
+        let sizes: Vec<[f64; 3]> = factors.iter().map(of).collect();
+        for (([i, j], _), t) in self.products().iter().zip(products) {
+            let ([f, computed_f, df], [g, computed_g, dg]) = (sizes[*i], sizes[*j]);
+            let change = add_up(add_up(mul_up(f, dg), mul_up(g, df)), mul_up(df, dg));
+            moved = add_up(moved, mul_up(t.abs(), change));
+            total = add_up(total, mul_up(t.abs(), mul_up(computed_f, computed_g)));
         }
         // An entry is a sum of at most two products for each product of factors, and of six other numbers; a product has two
         // roundings in each of its factors, and five more.
-        let roundings = 2 * PRODUCTS.len() * self.neurons.len() + 24;
+        let roundings = 2 * products.len() + 24;
         add_up(add_up(moved, UNDERFLOW), mul_up(gamma(roundings, U), total))
     }
 
@@ -150,20 +125,18 @@ impl Problem {
         let n = self.size();
         let mut image: Mat<f64> = Mat::zeros(n, n);
         image[(0, 0)] = margin.constant - ball * (self.radius * self.radius) - bound;
-        (1..=self.inputs).for_each(|i| image[(i, i)] = *ball);
+        (1..=self.inputs()).for_each(|i| image[(i, i)] = *ball);
         for (j, c) in margin.coefficients.iter().enumerate() {
             image[(1 + j, 0)] = c / 2.0;
         }
-        for (k, (neuron, t)) in self.neurons.iter().zip(products).enumerate() {
-            let factors = neuron.factors().map(|factor| self.factor(k, factor));
-            for (([f, g], _), t) in PRODUCTS.iter().zip(t) {
-                let (f, g) = (&factors[*f], &factors[*g]);
-                for j in 0..n {
-                    let (half_f, half_g) = (t * f[j] / 2.0, t * g[j] / 2.0);
-                    if half_f != 0.0 || half_g != 0.0 {
-                        for i in j..n {
-                            image[(i, j)] -= half_f * g[i] + half_g * f[i];
-                        }
+        let columns: Vec<Vec<f64>> = self.factors().iter().map(|factor| self.column(factor)).collect();
+        for (([f, g], _), t) in self.products().iter().zip(products) {
+            let (f, g) = (&columns[*f], &columns[*g]);
+            for j in 0..n {
+                let (half_f, half_g) = (t * f[j] / 2.0, t * g[j] / 2.0);
+                if half_f != 0.0 || half_g != 0.0 {
+                    for i in j..n {
+                        image[(i, j)] -= half_f * g[i] + half_g * f[i];
                     }
                 }
             }

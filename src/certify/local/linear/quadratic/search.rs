@@ -16,8 +16,8 @@
 use faer::{Mat, Scale};
 
 use super::{
-    problem::{Form, Neuron, Problem},
-    proof::{Multipliers, PRODUCTS},
+    problem::{Form, Problem},
+    proof::Multipliers,
 };
 use crate::scalar::{cholesky_estimate, inverse_estimate, solve_symmetric_estimate};
 
@@ -28,7 +28,8 @@ const GAP: f64 = 1e-4;
 
 /// The program, scaled.
 struct Program {
-    inputs: usize,
+    /// For each coordinate of the input, what the matrix of the ball has there.
+    shares: Vec<f64>,
     /// `C`.
     cost: Mat<f64>,
     /// A column for each factor of each neuron.
@@ -63,11 +64,10 @@ impl Problem {
     pub(super) fn search(&self, margin: &Form, scale: f64) -> Option<Multipliers> {
         let program = Program::new(self, margin, scale)?;
         let y = program.solve()?;
-        let of = |k: usize| [0, 1, 2].map(|i| y[2 + 3 * k + i] * program.units[3 * k + i]);
         Some(Multipliers {
             bound: y[0] * scale,
             ball: y[1] * scale / (self.radius * self.radius),
-            products: (0..self.neurons.len()).map(of).collect(),
+            products: y[2..].iter().zip(&program.units).map(|(y, unit)| y * unit).collect(),
         })
     }
 }
@@ -75,37 +75,24 @@ impl Problem {
 impl Program {
     fn new(problem: &Problem, margin: &Form, scale: f64) -> Option<Self> {
         let (n, radius) = (problem.size(), problem.radius);
-        let sizes: Vec<f64> = std::iter::once(1.0)
-            .chain(std::iter::repeat_n(radius, problem.inputs))
-            .chain(problem.neurons.iter().map(Neuron::size))
-            .collect();
+        let sizes = problem.magnitudes();
         let mut cost: Mat<f64> = Mat::zeros(n, n);
         cost[(0, 0)] = margin.constant / scale;
         for (j, c) in margin.coefficients.iter().enumerate() {
             let entry = 0.5 * c * sizes[1 + j] / scale;
             (cost[(0, 1 + j)], cost[(1 + j, 0)]) = (entry, entry);
         }
-        let mut factors: Mat<f64> = Mat::zeros(n, 4 * problem.neurons.len());
-        let (mut products, mut units) = (Vec::new(), Vec::new());
-        for (k, neuron) in problem.neurons.iter().enumerate() {
-            let ([a, b], [low, high]) = (neuron.slopes, neuron.range);
-            let largest = [(b - a) * high, (b - a) * -low, high - low, high - low];
-            for (i, factor) in neuron.factors().into_iter().enumerate() {
-                let column = problem.factor(k, factor);
-                column
-                    .iter()
-                    .zip(&sizes)
-                    .enumerate()
-                    .for_each(|(r, (c, s))| factors[(r, 4 * k + i)] = c * s / largest[i]);
-            }
-            for ([i, j], is_free) in PRODUCTS {
-                products.push(([4 * k + i, 4 * k + j], is_free));
-                units.push(scale / (largest[i] * largest[j]));
-            }
+        let (all, largest, products) = (problem.factors(), problem.largest(), problem.products());
+        let mut factors: Mat<f64> = Mat::zeros(n, all.len());
+        for (k, factor) in all.iter().enumerate() {
+            let column = problem.column(factor);
+            column.iter().zip(&sizes).enumerate().for_each(|(r, (c, s))| factors[(r, k)] = c * s / largest[k]);
         }
+        let units = products.iter().map(|([i, j], _)| scale / (largest[*i] * largest[*j])).collect();
+        let shares = problem.sizes.iter().map(|size| (size / radius).powi(2)).collect();
         let is_finite = |m: &Mat<f64>| m.norm_max().is_finite();
         (scale > 0.0 && radius > 0.0 && is_finite(&cost) && is_finite(&factors)).then_some(Self {
-            inputs: problem.inputs,
+            shares,
             cost,
             factors,
             products,
@@ -122,9 +109,9 @@ impl Program {
         i == 1 || i > 1 && !self.products[i - 2].1
     }
 
-    /// Returns `⟨A, X⟩` for the matrix `A` of the ball, 1 for the constant and −1 for each input.
+    /// Returns `⟨A, X⟩` for the matrix `A` of the ball, diagonal: 1 for the constant, and minus its share for each input.
     fn of_ball(&self, x: &Mat<f64>) -> f64 {
-        x[(0, 0)] - (1..=self.inputs).map(|i| x[(i, i)]).sum::<f64>()
+        x[(0, 0)] - self.shares.iter().enumerate().map(|(i, share)| share * x[(1 + i, 1 + i)]).sum::<f64>()
     }
 
     /// Returns all `⟨Aᵢ, X⟩`, for a symmetric `X`.
@@ -146,7 +133,7 @@ impl Program {
         }
         let mut sum = symmetric(&(&left * right.transpose()), 1.0);
         sum[(0, 0)] += y[0] + y[1];
-        (1..=self.inputs).for_each(|i| sum[(i, i)] -= y[1]);
+        self.shares.iter().enumerate().for_each(|(i, share)| sum[(1 + i, 1 + i)] -= share * y[1]);
         sum
     }
 
@@ -237,8 +224,8 @@ impl Program {
         let first = Mat::from_fn(inverse.nrows(), inverse.nrows(), |i, j| inverse[(i, 0)] * state.x[(0, j)]);
         let mut signed = state.x.clone();
         for i in 1..signed.nrows() {
-            let sign = if i <= self.inputs { -1.0 } else { 0.0 };
-            (0..signed.ncols()).for_each(|j| signed[(i, j)] *= sign);
+            let share = self.shares.get(i - 1).copied().unwrap_or(0.0);
+            (0..signed.ncols()).for_each(|j| signed[(i, j)] *= -share);
         }
         for (row, product) in [first, inverse * &signed].into_iter().enumerate() {
             for (i, entry) in self.apply(&symmetric(&product, 0.5)).into_iter().enumerate() {

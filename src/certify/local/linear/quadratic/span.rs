@@ -22,12 +22,15 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// Returns linear functions of `Δx` itself, `‖Δx‖ ≤ radius`.
+    pub(super) fn whole(rows: Vec<Vec<f64>>, radius: f64) -> Self {
+        Self { width: rows.first().map_or(0, Vec::len), radius, off: vec![0.0; rows.len()], rows }
+    }
+
     /// Returns linear functions of `Δx`, `‖Δx‖ ≤ radius`, in no more coordinates than there are functions.
     pub(super) fn new(rows: Vec<Vec<f64>>, radius: f64) -> Self {
-        let width = rows.first().map_or(0, Vec::len);
-        if width <= rows.len() {
-            let off = vec![0.0; rows.len()];
-            return Self { width, radius, rows, off };
+        if rows.first().map_or(0, Vec::len) <= rows.len() {
+            return Self::whole(rows, radius);
         }
         let basis = orthonormal(&rows);
         let coordinates = |row: &Vec<f64>| basis.iter().map(|q| dot(q, row)).collect::<Vec<f64>>();

@@ -33,14 +33,16 @@ fn problem(rng: &mut ChaCha8Rng, off: f64) -> Problem {
     };
     let all: Vec<Neuron> = (0..neurons).map(|k| neuron(k, rng)).collect();
     let margin = Form { constant: 3.0, ..form(neurons, 0.0, rng) };
-    Problem { inputs: INPUTS, radius: 1.0, neurons: all, margins: vec![margin] }
+    let sides = if rng.random_bool(0.5) { vec![(0, [-0.25, 0.5]), (2, [0.0, 0.75])] } else { vec![] };
+    Problem { sizes: vec![1.0; INPUTS], radius: 1.0, sides, neurons: all, margins: vec![margin] }
 }
 
 /// Returns the exact margin at a point of the ball, if every argument is in its range; arguments are off as far as they may be.
 fn margin(problem: &Problem, rng: &mut ChaCha8Rng) -> Option<Rational> {
     let y: Vec<f64> = (0..INPUTS).map(|_| rng.random_range(-1.0..1.0)).collect();
     let square: Rational = y.iter().map(|&y| exact(y) * exact(y)).sum();
-    if square > exact(problem.radius) * exact(problem.radius) {
+    let is_outside = |&(i, [low, high]): &(usize, [f64; 2])| y[i] < low || y[i] > high;
+    if square > exact(problem.radius) * exact(problem.radius) || problem.sides.iter().any(is_outside) {
         return None;
     }
     let mut u: Vec<Rational> = y.into_iter().map(exact).collect();
@@ -80,12 +82,12 @@ fn a_proof_is_never_above_a_margin() {
         proofs += usize::from(holds(&found));
         for _ in 0..40 {
             let mut other = found.clone();
-            let k = rng.random_range(0..problem.neurons.len());
+            let k = rng.random_range(0..found.products.len());
             let factor = [-1.0, 0.0, 0.5, 1.5, 10.0][rng.random_range(0..5)];
             match rng.random_range(0..3) {
                 0 => other.bound += rng.random_range(0.0..2.0),
                 1 => other.ball *= factor,
-                _ => other.products[k][rng.random_range(0..3)] *= factor,
+                _ => other.products[k] *= factor,
             }
             if rng.random_bool(0.5) {
                 other.bound -= rng.random_range(0.0..5.0);
@@ -103,7 +105,7 @@ fn the_search_is_tight_where_products_know_everything() {
     let argument = Form { constant: 0.0, coefficients: vec![1.0, 0.0], off: 0.0 };
     let neuron = Neuron { slopes: [0.0, 1.0], range: [-0.25, 0.25], argument };
     let margins = vec![Form { constant: 1.0, coefficients: vec![0.0, -2.0], off: 0.0 }];
-    let problem = Problem { inputs: 1, radius: 0.25, neurons: vec![neuron], margins };
+    let problem = Problem { sizes: vec![0.25], radius: 0.25, sides: vec![], neurons: vec![neuron], margins };
     // The search ends at the first multipliers that prove a positive margin; what is needed on top makes it look on.
     assert!(problem.least(0, 0.0, 1.0) > 0.0);
     assert!(problem.least(0, 0.499, 1.0) > 0.0);
@@ -114,9 +116,9 @@ fn the_search_is_tight_where_products_know_everything() {
 #[test]
 fn what_is_no_multiplier_proves_nothing() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
-    let problem = problem(&mut rng, 0.0);
+    let problem = Problem { sides: vec![], ..problem(&mut rng, 0.0) };
     let (goal, count) = (&problem.margins[0], problem.neurons.len());
-    let fine = Multipliers { bound: -1e6, ball: 1e5, products: vec![[-1e4, 1.0, 1.0]; count] };
+    let fine = Multipliers { bound: -1e6, ball: 1e5, products: [-1e4, 1.0, 1.0].repeat(count) };
     let refused = |change: &dyn Fn(&mut Multipliers)| {
         let mut other = fine.clone();
         change(&mut other);
@@ -124,9 +126,9 @@ fn what_is_no_multiplier_proves_nothing() {
     };
     assert!(problem.prove(goal, &fine) > f64::NEG_INFINITY);
     refused(&|m| m.ball = -m.ball);
-    refused(&|m| m.products[0][1] = -1e-300);
-    refused(&|m| m.products[0][2] = -1e-300);
-    refused(&|m| m.products[0][0] = f64::NAN);
+    refused(&|m| m.products[1] = -1e-300);
+    refused(&|m| m.products[2] = -1e-300);
+    refused(&|m| m.products[0] = f64::NAN);
     refused(&|m| m.bound = f64::INFINITY);
     refused(&|m| m.ball = 1e200);
     refused(&|m| {
