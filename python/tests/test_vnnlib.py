@@ -258,3 +258,37 @@ def test_files_that_are_too_deep_or_too_long_are_refused():
             read(DECLARED + f"(assert (<= Y_0 {word}))", "p")
     with pytest.raises(dq.errors.FormatError, match="neither a number"):
         read(DECLARED + "(assert (<= Y_0 -\u0662.0))", "p")
+
+
+@pytest.mark.parametrize("shape", [(8,), (2, 2, 2)])
+def test_a_box_of_many_inputs_is_refuted_as_one(tmp_path, rng, shape):
+    first = [{"type": "flatten"}] if len(shape) > 1 else []
+    model = dq.Model(shape, [
+        *first,
+        {"type": "dense", "weight": rng.normal(size=(12, 8)).astype(np.float32), "bias": rng.normal(size=12).astype(np.float32)},
+        {"type": "activation", "function": "relu"},
+        {"type": "dense", "weight": rng.normal(size=(2, 12)).astype(np.float32)},
+    ])
+    x, sealed = rng.uniform(size=(1, 8)).astype(np.float32), model.seal()
+    shaped = x.reshape(1, *shape)
+    linear = sealed.certify(shaped, norm="linf", semantics="exact", local=True)
+    r = sealed.certify(shaped, norm="linf", semantics="exact", quadratic=True)
+    eps = 0.98 * float(r.radius[0])
+    # Neither lines nor the ball around the box prove it.
+    assert eps > linear.radius[0]
+    assert not sealed.certify(shaped, semantics="exact", quadratic=True).radius[0] > eps * np.sqrt(8)
+    declared = "".join(f"(declare-const X_{i} Real)\n" for i in range(8)) + "(declare-const Y_0 Real)\n(declare-const Y_1 Real)\n"
+    label = int(r.prediction[0])
+    path = tmp_path / "prop.vnnlib"
+
+    def ask(sides):
+        path.write_text(declared + box(x[0] - sides, x[0] + sides) + f"(assert (>= Y_{1 - label} Y_{label}))")
+        return dq.vnnlib(model, path, regions=1)
+
+    found = ask(np.full(8, eps))
+    assert found.result == "unsat" and found.regions == 1
+    # One input moves far and the others hardly: sides have lengths of their own.
+    sides = np.full(8, 0.01 * eps)
+    sides[int(np.argmin(np.abs(model.tensors[list(model.tensors)[0]]).sum(0)))] = 1.5 * eps
+    assert ask(sides).result == "unsat"
+    assert ask(np.full(8, 40 * eps)).result == "sat"

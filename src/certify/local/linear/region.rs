@@ -42,11 +42,9 @@ impl Region {
         }
     }
 
-    /// Returns the middle and the radius of a ball that holds it, and the box that it lies in.
-    pub(super) fn around(&self) -> (&[f64], f64, Option<&[[f64; 2]]>) {
-        let range = self.range.as_deref();
-        let of_box = || range.map_or(f64::INFINITY, |range| circumradius(range, &self.center));
-        (&self.center, self.radius.unwrap_or_else(of_box), range)
+    /// Returns its point, and the ball and the box that it is the intersection of.
+    pub(super) fn parts(&self) -> (&[f64], Option<f64>, Option<&[[f64; 2]]>) {
+        (&self.center, self.radius, self.range.as_deref())
     }
 
     /// Returns the number of coordinates.

@@ -2,7 +2,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `problem` | the neurons that can switch within the ball, and the margins, as functions of them |
+//! | `reduce` | a network as a problem about the neurons that can switch |
+//! | `problem` | margins as functions of these, and products that are known |
 //! | `span` | the input, in as many coordinates as they see of it |
 //! | `proof` | a bound from given multipliers, every rounding charged |
 //! | `search` | multipliers |
@@ -28,6 +29,7 @@
 
 mod problem;
 mod proof;
+mod reduce;
 mod search;
 mod span;
 
