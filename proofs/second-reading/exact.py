@@ -153,6 +153,52 @@ def gelu_slope():
     return Q(1, 2) + (s + e) / Q(math.isqrt(math.floor(pi * 4 ** 110)), 2 ** 110)
 
 
+# ---- the numbers of an exponential step
+
+def exponential(x, bits):
+    """Two numbers about `e^x`: the series of `|x|/2^j` in fixed point, squared `j` times."""
+    y, j = abs(x), 0
+    while y * 2 ** 8 > 1:
+        y, j = y / 2, j + 1
+    places = bits + 2 * j + 32
+    y, low, term, k = math.floor(y * 2 ** places), 2 ** places, 2 ** places, 0
+    while term:
+        k += 1
+        term = term * y // 2 ** places // k
+        low += term
+    high = low + 4 * k + 8  # each term is short by less than 4
+    for _ in range(j):
+        low, high = low * low // 2 ** places, high * high // 2 ** places + 1
+    low, high = Q(low, 2 ** places), Q(high, 2 ** places)
+    return (low, high) if x > 0 else (1 / high, 1 / low)
+
+
+def nearest(between):
+    """The binary64 number nearest to one that lies between two, ever closer ones."""
+    bits = 256
+    while True:
+        try:
+            low, high = map(float, between(bits))
+        except OverflowError:
+            raise Refused("a number of an exponential step overflows") from None
+        if low == high:
+            return Q(low)
+        bits *= 2
+
+
+def exponentials(gamma, h):
+    """The binary64 numbers nearest to `e^(-gamma h)` and `(1 - e^(-gamma h))/gamma`."""
+    x = -gamma * h
+    if x == 0:
+        return Q(1), h
+    if x > 800:
+        raise Refused("a number of an exponential step overflows")
+    # Enough bits for 1 - e^x, too, where x is small; far below 0, e^x is next to nothing.
+    more = max(0, 2 * -math.floor(math.log2(abs(float(x)) or 2.0 ** -1074))) if abs(x) < 1 else 0
+    about = lambda bits: (Q(0), Q(1, 2 ** 1150)) if x < -800 else exponential(x, bits + more)
+    return nearest(about), nearest(lambda bits: [(1 - e) / gamma for e in about(bits)])
+
+
 # ---- Runge-Kutta methods: rows of A, and b; a pair (x, y) stands for x + y sqrt(d)
 
 METHODS = {

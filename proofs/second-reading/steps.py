@@ -3,7 +3,7 @@
 from fractions import Fraction as Q
 from math import prod
 
-from exact import Refused, Unread, above_root, above_roots, is_psd_with_root, method
+from exact import Refused, Unread, above_root, above_roots, exponentials, is_psd_with_root, method
 from quadratic import STEP, evidence, field_constraint
 from stability import plus, skew_step, times
 
@@ -94,8 +94,13 @@ def step_claims(rule, name, h, field, parts, proof):
         kicks = [c(1, Q(1)), c(0, Q(1))] if name == "symplectic_euler" else [c(1, Q(1, 2)), c(0, Q(1)), c(1, Q(1, 2))]
         high = prod(kicks)
         return {"bound": lambda c: c >= high, "inverse": lambda c: c * high <= 1}
-    if rule == "exponential_step" and name == "exponential_euler":
-        raise Unread("a step of exponential_euler: its two numbers are what a library makes of an exponential")
+    if rule == "exponential_step" and name == "exponential_euler" and field.kind == "dissipative":  # P K - (P G - E), low <= G <= high
+        if len(parts) != 2:
+            raise Refused("the field has two operators")
+        operator, skew = parts
+        (low, high), (e, p) = curvature(field.functions[0].slopes, operator), exponentials(field.damping, h)
+        square = (p * skew["bound"]) ** 2 + (p * (low + high) / 2 - e) ** 2
+        return {"bound": lambda c: above_root(c, abs(p) * (high - low) / 2, square)}
     a, b, d = method(name)
     s, euler = len(b), (a, b) == ([[[0, 0]]], [[1, 0]])
     if rule == "exponential_step" and euler and field.kind == "dissipative":  # h K - (h G - 1), with low <= G <= high

@@ -4,6 +4,7 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use serde::{Deserialize, Serialize};
 
+use super::exponential;
 use crate::{
     error::{Error, Result},
     tableau::{Surd, Tableau},
@@ -47,12 +48,10 @@ impl SplitMethod {
         }
     }
 
-    /// Returns `E = e^(−γh)` and `Φ = (1 − E)/γ`, or `h` for `γ = 0`: the numbers of `f64` that stand for them in exact
+    /// Returns `E = e^(−γh)` and `Φ = (1 − e^(−γh))/γ`, or `h` for `γ = 0`: the nearest numbers of `f64`, which stand for them in exact
     /// and in executed semantics alike.
     pub(crate) fn exponentials(damping: f64, h: f64) -> (f64, f64) {
-        let exponent = -damping * h;
-        let phi = if damping == 0.0 { h } else { -libm::expm1(exponent) / damping };
-        (libm::exp(exponent), phi)
+        exponential::exponentials(damping, h)
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod conv2d;
 mod equilibrium;
+mod exponential;
 mod field;
 pub mod file;
 mod flow;

@@ -10,8 +10,7 @@
 //!
 //! Some `G` attains it, so no other rule proves less of an Euler step.
 //!
-//! Of an exponential step `E` and `Φ` are what the program computes for `e^(−γh)` and `(1 − e^(−γh))/γ`; nothing rests on how near
-//! they are.
+//! Of an exponential step `E` and `Φ` are the numbers of `f64` nearest to `e^(−γh)` and `(1 − e^(−γh))/γ`.
 
 use super::{Numbers, curvature};
 use crate::{

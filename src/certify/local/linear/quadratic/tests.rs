@@ -112,6 +112,21 @@ fn the_search_is_tight_where_products_know_everything() {
     assert!(problem.least(0, 0.501, 1.0) <= 0.0);
 }
 
+/// An argument that is off by 1/10 may take the margin down to 3/10, and nothing above that is proved.
+#[test]
+fn arguments_that_are_off_are_charged() {
+    let with = |off: f64| {
+        let argument = Form { constant: 0.0, coefficients: vec![1.0, 0.0], off };
+        let neuron = Neuron { slopes: [0.0, 1.0], range: [-0.25 - off, 0.25 + off], argument };
+        let margins = vec![Form { constant: 1.0, coefficients: vec![0.0, -2.0], off: 0.0 }];
+        Problem { sizes: vec![0.25], radius: 0.25, sides: vec![], neurons: vec![neuron], margins }
+    };
+    for needed in [0.301, 0.35, 0.45] {
+        assert!(with(0.1).least(0, needed, 1.0) <= 0.0, "{needed}");
+    }
+    assert!(with(1e-6).least(0, 0.49, 1.0) > 0.0);
+}
+
 /// Multipliers of inequalities are not negative, numbers are finite and not too large, or nothing is proved.
 #[test]
 fn what_is_no_multiplier_proves_nothing() {
