@@ -74,12 +74,13 @@ fn exponential(x: &BigRational, bits: u64) -> Enclosure {
         / BigRational::from_integer(BigInt::one() << halvings);
     let argument = argument.floor().to_integer();
     let above: BigInt = &argument + 1;
+    let times = |a: &BigInt, b: &BigInt| (a * b) >> places;
     let unit = BigInt::one() << places;
     let (mut low, mut high) = (unit.clone(), unit.clone());
     let (mut term, mut larger) = (unit.clone(), unit.clone());
     for k in 1..places {
-        term = (term * &argument >> places) / k;
-        larger = (larger * &above >> places) / k + 1;
+        term = times(&term, &argument) / k;
+        larger = times(&larger, &above) / k + 1;
         low += &term;
         high += &larger;
         if term.is_zero() {
@@ -89,8 +90,8 @@ fn exponential(x: &BigRational, bits: u64) -> Enclosure {
     // The terms that are left out are less than the last one: the argument is below 1.
     high += larger;
     for _ in 0..halvings {
-        low = &low * &low >> places;
-        high = (&high * &high >> places) + 1;
+        low = times(&low, &low);
+        high = times(&high, &high) + 1;
     }
     match x.is_positive() {
         true => [BigRational::new(low, unit.clone()), BigRational::new(high, unit)],

@@ -32,14 +32,13 @@ impl<T: Scalar> Sealed<T> {
     /// ```
     /// use dahlquist::{Network, Semantics, activation::Activation, certificate::{Perturbation, RadiusProof}, tensor::{Batch, Shape}};
     /// use dahlquist::{layer::{ActivationLayer, AffineLayer, Layer}, operator::{Affine, Dense}};
-    /// // f(x) = (3 − relu(x₁ + x₂) − relu(x₁ − x₂), 0): both cannot be large at once, which no line sees.
+    /// // f(x) = (3 − relu(x₁ + x₂) − relu(x₁ − x₂) − relu(−2x₁), 0): they are not large at once, which no line sees.
     /// let dense = |o, i, w: &[f64], b: &[f64]| -> dahlquist::Result<Box<dyn Layer<f64>>> {
     ///     Ok(Box::new(AffineLayer::new(Affine::new(Dense::new(o, i, w.to_vec())?, Some(b.to_vec()))?)))
     /// };
-    /// let relu = Box::new(ActivationLayer::new::<f64>(Activation::Relu {}, Shape::Features(2))?);
-    /// let layers = vec![
-    ///     dense(2, 2, &[1.0, 1.0, 1.0, -1.0], &[0.0; 2])?, relu, dense(2, 2, &[-1.0, -1.0, 0.0, 0.0], &[3.0, 0.0])?,
-    /// ];
+    /// let relu = Box::new(ActivationLayer::new::<f64>(Activation::Relu {}, Shape::Features(3))?);
+    /// let (first, head) = ([1.0, 1.0, 1.0, -1.0, -2.0, 0.0], [-1.0, -1.0, -1.0, 0.0, 0.0, 0.0]);
+    /// let layers = vec![dense(3, 2, &first, &[0.0; 3])?, relu, dense(2, 3, &head, &[3.0, 0.0])?];
     /// let sealed = Network::new(Shape::Features(2), layers)?.seal()?;
     /// let (x, ball) = (Batch::new(Shape::Features(2), vec![0.0; 2])?, Perturbation::default());
     /// let linear = sealed.certify_locally(&x, Semantics::Exact)?[0];

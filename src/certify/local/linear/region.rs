@@ -42,9 +42,19 @@ impl Region {
         }
     }
 
-    /// Returns its point, and the ball and the box that it is the intersection of.
-    pub(super) fn parts(&self) -> (&[f64], Option<f64>, Option<&[[f64; 2]]>) {
-        (&self.center, self.radius, self.range.as_deref())
+    /// Returns a point; the middle of the ball, where there is one.
+    pub(super) fn center(&self) -> &[f64] {
+        &self.center
+    }
+
+    /// Returns the radius of the ball.
+    pub(super) fn radius(&self) -> Option<f64> {
+        self.radius
+    }
+
+    /// Returns the sides of the box.
+    pub(super) fn sides(&self) -> Option<&[[f64; 2]]> {
+        self.range.as_deref()
     }
 
     /// Returns the number of coordinates.

@@ -46,10 +46,10 @@ impl Problem {
     /// Returns linear functions of what comes out of a graph; none where quadratic bounds do not know all functions, where no neuron
     /// can switch, or too many.
     pub(in super::super) fn new(graph: &Graph, margins: Coefficients, within: Within<'_>) -> Option<Self> {
-        let (center, radius, range) = within.region.parts();
+        let center = within.region.center();
         // A box has a ball around it; where its sides are not used, that ball is too large to be of use.
-        let range = range.filter(|range| range.len() <= MOST_SIDES);
-        let radius = radius.or_else(|| Some(circumradius(range?, center)))?;
+        let range = within.region.sides().filter(|range| range.len() <= MOST_SIDES);
+        let radius = within.region.radius().or_else(|| Some(circumradius(range?, center)))?;
         let switches = Switches::new(graph, within)?;
         let count = margins.rows;
         let margins = switches.pull(graph, graph.output, Start::Rows(margins), count, within);

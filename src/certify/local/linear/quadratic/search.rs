@@ -6,12 +6,12 @@
 //! \max \{ b^T y : C − \sum_i y_i A_i = S \succeq 0 \}, \qquad \min \{ \langle C, X\rangle : \langle A_i, X\rangle = b_i, X \succeq 0 \},
 //! ```
 //!
-//! the multipliers of inequalities being one by one no less than 0 as well. `X` stands for the moments of `(1, u)`. A primal-dual
+//! where the multipliers of inequalities are not negative. `X` stands for the moments of `(1, u)`. A primal-dual
 //! method with predictor and corrector solves both, in the direction of Helmberg, Rendl, Vanderbei, Wolkowicz, *An interior-point
 //! method for semidefinite programming*, SIAM J. Optim. 1996, Kojima, Shindoh, Hara and Monteiro. All `Aᵢ` but two have rank 2, so the
 //! Schur matrix is read off from products with all factors.
 //!
-//! Everything is scaled by what it may be in the ball: `y` by its radius, neurons by their size, factors by their largest values.
+//! Everything is scaled by what it may be in the ball: inputs and neurons by their sizes, factors by their largest values.
 
 use faer::{Mat, Scale};
 
@@ -40,22 +40,15 @@ struct Program {
     units: Vec<f64>,
 }
 
-/// Where the method stands: `X` and `S`, and the same for the signs of multipliers, which are `y` from the second on.
-struct State {
+/// Where the method stands, or a step of it.
+struct Point {
+    /// `X`.
     x: Mat<f64>,
+    /// `S`.
     s: Mat<f64>,
-    /// Of the multipliers that have a sign; 1 for the others.
-    xs: Vec<f64>,
-    ss: Vec<f64>,
-    y: Vec<f64>,
-}
-
-/// A direction.
-struct Step {
-    x: Mat<f64>,
-    s: Mat<f64>,
-    xs: Vec<f64>,
-    ss: Vec<f64>,
+    /// By what each `⟨Aᵢ, X⟩` is above 0, where the multiplier has a sign.
+    slack: Vec<f64>,
+    /// The multipliers, `γ` and `λ` first.
     y: Vec<f64>,
 }
 
@@ -142,18 +135,17 @@ impl Program {
         let (n, count) = (self.cost.nrows(), self.count());
         let identity: Mat<f64> = Mat::identity(n, n);
         let start = |i: usize| if self.has_sign(i) { 1.0 } else { 0.0 };
-        let mut state = State {
+        let mut state = Point {
             x: identity.clone(),
             s: Scale(3.0) * &identity,
-            xs: vec![1.0; count],
-            ss: vec![1.0; count],
+            slack: vec![1.0; count],
             y: (0..count).map(start).collect(),
         };
         let mut best: Option<Vec<f64>> = None;
         for _ in 0..STEPS {
             let missing = &self.cost - self.combine(&state.y) - &state.s;
             let moments = self.apply(&state.x);
-            let unmet = |i: usize| f64::from(i == 0) - moments[i] + if self.has_sign(i) { state.xs[i] } else { 0.0 };
+            let unmet = |i: usize| f64::from(i == 0) - moments[i] + if self.has_sign(i) { state.slack[i] } else { 0.0 };
             let unmet: Vec<f64> = (0..count).map(unmet).collect();
             let apart = unmet.iter().fold(0.0f64, |most, x| most.max(x.abs()));
             let primal = inner(&self.cost, &state.x);
@@ -171,26 +163,23 @@ impl Program {
             state.s = symmetric(&(&state.s + Scale(along_s) * &step.s), 0.5);
             for i in 0..count {
                 state.y[i] += along_s * step.y[i];
-                if self.has_sign(i) {
-                    state.xs[i] += along_x * step.xs[i];
-                    state.ss[i] = state.y[i];
-                }
+                state.slack[i] += along_x * step.slack[i];
             }
         }
         best
     }
 
     /// Returns a step of predictor and corrector, and how far to go along it in `X` and in `S`.
-    fn step(&self, state: &State, missing: &Mat<f64>, unmet: &[f64]) -> Option<(Step, [f64; 2])> {
+    fn step(&self, state: &Point, missing: &Mat<f64>, unmet: &[f64]) -> Option<(Point, [f64; 2])> {
         let inverse = inverse_estimate(state.s.as_ref())?;
         let schur = self.schur(state, &inverse);
         let variables = (self.cost.nrows() + (0..self.count()).filter(|&i| self.has_sign(i)).count()) as f64;
-        let complementarity = |x: &Mat<f64>, s: &Mat<f64>, xs: &[f64], ss: &[f64]| {
+        let complementarity = |x: &Mat<f64>, s: &Mat<f64>, slack: &[f64], y: &[f64]| {
             let signs = (0..self.count()).filter(|&i| self.has_sign(i));
-            (inner(x, s) + signs.map(|i| xs[i] * ss[i]).sum::<f64>()) / variables
+            (inner(x, s) + signs.map(|i| slack[i] * y[i]).sum::<f64>()) / variables
         };
-        let mu = complementarity(&state.x, &state.s, &state.xs, &state.ss);
-        let towards = |target: f64, second: Option<&Step>| {
+        let mu = complementarity(&state.x, &state.s, &state.slack, &state.y);
+        let towards = |target: f64, second: Option<&Point>| {
             self.direction((state, &inverse, &schur), missing, unmet, target, second)
         };
         let predictor = towards(0.0, None)?;
@@ -198,8 +187,8 @@ impl Program {
         let after = complementarity(
             &(&state.x + Scale(a) * &predictor.x),
             &(&state.s + Scale(b) * &predictor.s),
-            &combined(&state.xs, a, &predictor.xs),
-            &combined(&state.ss, b, &predictor.ss),
+            &combined(&state.slack, a, &predictor.slack),
+            &combined(&state.y, b, &predictor.y),
         );
         let centering = if a.min(b) > 0.1 { (after / mu).powi(2).clamp(1e-3, 1.0) } else { 0.5 };
         let step = towards(centering * mu, Some(&predictor))?;
@@ -208,7 +197,7 @@ impl Program {
     }
 
     /// Returns the Schur matrix, `⟨Aᵢ, S⁻¹AⱼX⟩`, scaled to a diagonal of 1 by the numbers that are returned, too.
-    fn schur(&self, state: &State, inverse: &Mat<f64>) -> (Mat<f64>, Vec<f64>) {
+    fn schur(&self, state: &Point, inverse: &Mat<f64>) -> (Mat<f64>, Vec<f64>) {
         let count = self.count();
         let (by_u, by_x) = (inverse * &self.factors, &state.x * &self.factors);
         let (u, x) = (self.factors.transpose() * &by_u, self.factors.transpose() * &by_x);
@@ -232,7 +221,7 @@ impl Program {
                 (schur[(row, i)], schur[(i, row)]) = (entry, entry);
             }
         }
-        (0..count).filter(|&i| self.has_sign(i)).for_each(|i| schur[(i, i)] += state.xs[i] / state.ss[i]);
+        (0..count).filter(|&i| self.has_sign(i)).for_each(|i| schur[(i, i)] += state.slack[i] / state.y[i]);
         let scales: Vec<f64> = (0..count).map(|i| 1.0 / schur[(i, i)].sqrt()).collect();
         let scaled =
             Mat::from_fn(count, count, |i, j| schur[(i, j)] * scales[i] * scales[j] + if i == j { 1e-13 } else { 0.0 });
@@ -242,17 +231,17 @@ impl Program {
     /// Returns the direction to `XS = target`, of first order, or of second order after a predictor.
     fn direction(
         &self,
-        (state, inverse, (schur, scales)): (&State, &Mat<f64>, &(Mat<f64>, Vec<f64>)),
+        (state, inverse, (schur, scales)): (&Point, &Mat<f64>, &(Mat<f64>, Vec<f64>)),
         missing: &Mat<f64>,
         unmet: &[f64],
         target: f64,
-        predictor: Option<&Step>,
-    ) -> Option<Step> {
+        predictor: Option<&Point>,
+    ) -> Option<Point> {
         let count = self.count();
         let second = predictor.map(|step| &step.x * &step.s * inverse);
         let of_sign = |i: usize| {
-            let second = predictor.map_or(0.0, |step| step.xs[i] * step.ss[i]);
-            (target - second) / state.ss[i] - state.xs[i]
+            let second = predictor.map_or(0.0, |step| step.slack[i] * step.y[i]);
+            (target - second) / state.y[i] - state.slack[i]
         };
         // Where X goes without a change of y.
         let mut drift = Scale(target) * inverse - &state.x * missing * inverse - &state.x;
@@ -267,13 +256,14 @@ impl Program {
         let y: Vec<f64> = (0..count).map(|i| solution[(i, 0)] * scales[i]).collect();
         let change = self.combine(&y);
         let x = drift + symmetric(&(&state.x * &change * inverse), 0.5);
-        let xs = (0..count).map(|i| if self.has_sign(i) { of_sign(i) - state.xs[i] / state.ss[i] * y[i] } else { 0.0 });
-        let step = Step { x, s: missing - change, xs: xs.collect(), ss: y.clone(), y };
+        let slack =
+            (0..count).map(|i| if self.has_sign(i) { of_sign(i) - state.slack[i] / state.y[i] * y[i] } else { 0.0 });
+        let step = Point { x, s: missing - change, slack: slack.collect(), y };
         (step.x.norm_max().is_finite() && step.s.norm_max().is_finite()).then_some(step)
     }
 
     /// Returns how far `X` and `S` may go.
-    fn lengths(&self, state: &State, step: &Step) -> [f64; 2] {
+    fn lengths(&self, state: &Point, step: &Point) -> [f64; 2] {
         let signs = |v: &[f64], dv: &[f64]| {
             let least = (0..self.count()).filter(|&i| self.has_sign(i) && dv[i] < 0.0).map(|i| -v[i] / dv[i]);
             least.fold(f64::INFINITY, f64::min)
@@ -289,7 +279,7 @@ impl Program {
             let most = signs(v, dv).min(1.1);
             (0.95 * matrix(x, dx, most)).min(1.0)
         };
-        [length(&state.x, &step.x, &state.xs, &step.xs), length(&state.s, &step.s, &state.ss, &step.ss)]
+        [length(&state.x, &step.x, &state.slack, &step.slack), length(&state.s, &step.s, &state.y, &step.y)]
     }
 }
 
