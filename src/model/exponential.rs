@@ -1,8 +1,8 @@
 //! The two numbers of an exponential Euler step, as the numbers of `f64` nearest to them.
 //!
-//! What stands for `E = e^{−γh}` and `Φ = (1 − E)/γ` is so the same on every machine, whatever its library makes of an exponential, and
-//! whoever reads a model finds them from `γ` and `h`. They are enclosed by rational numbers, more and more closely, until both ends round to
-//! the same number of `f64`: neither is rational itself, so that this comes to an end.
+//! `E = e^{−γh}` and `Φ = (1 − E)/γ` are then the same on every machine, and whoever reads a model finds them from `γ` and `h`. Rational
+//! numbers enclose each of them, more and more closely, until both ends round to the same number of `f64`. This comes to an end, as
+//! neither is rational.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -63,7 +63,8 @@ fn nearest(enclose: impl Fn(u64) -> Enclosure) -> f64 {
     }
 }
 
-/// Encloses `e^x`, `x ≠ 0`, with about so many bits: `(e^{|x|/2^j})^{2^j}`, or one by that, in fixed point.
+/// Encloses `e^x` for `x ≠ 0`, to about `bits` bits. A series gives `e^{|x|/2^j}` in fixed point, `j` squarings give `e^{|x|}`, and for
+/// a negative `x` the result is inverted.
 fn exponential(x: &BigRational, bits: u64) -> Enclosure {
     if x.to_f64().is_some_and(|x| x < -LARGE) {
         return [BigRational::zero(), BigRational::new(1.into(), BigInt::one() << 1150)];

@@ -9,7 +9,7 @@ use dahlquist::{
     data::Dataset,
     field::GradientField,
     integrate::Tableau,
-    layer::{AffineLayer, Flow, Layer, Step},
+    layer::{ActivationLayer, AffineLayer, Flow, Layer, Step},
     operator::{Affine, Dense},
     scalar::Scalar,
     tape::Tape,
@@ -158,6 +158,30 @@ fn nothing_in_a_box_contradicts_a_quadratic_bound() {
             }
         }
     }
+}
+
+/// Numbers near 10⁶ come and go, so that the program is off by more than a tenth: what it is off by is taken from the margin.
+#[test]
+fn what_the_program_rounds_is_charged() {
+    let dense = |outputs: usize, inputs: usize, w: &[f32], b: &[f32]| -> Box<dyn Layer<f32>> {
+        let dense = Dense::new(outputs, inputs, w.to_vec()).unwrap();
+        Box::new(AffineLayer::new(Affine::new(dense, Some(b.to_vec())).unwrap()))
+    };
+    // The margin is 3 − relu(x₁ + x₂) − relu(x₁ − x₂) − relu(−2x₁).
+    let layers = vec![
+        dense(3, 2, &[1.0, 1.0, 1.0, -1.0, -2.0, 0.0], &[1e6; 3]),
+        dense(3, 3, &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0], &[-1e6; 3]),
+        Box::new(ActivationLayer::new::<f32>(Activation::Relu {}, Shape::Features(3)).unwrap()),
+        dense(2, 3, &[-1.0, -1.0, -1.0, 0.0, 0.0, 0.0], &[3.0, 0.0]),
+    ];
+    let sealed = Network::new(Shape::Features(2), layers).unwrap().seal().unwrap();
+    let (x, ball) = (Batch::new(Shape::Features(2), vec![0.0f32; 2]).unwrap(), Perturbation::default());
+    let decide = |semantics| sealed.decide_quadratically(&x, semantics, &ball, &[1.47]).unwrap()[0].holds_at(1.47);
+    assert!(decide(Semantics::Exact));
+    assert!(!decide(Semantics::Executed));
+    // In f64 nothing of it is left.
+    let (wide, x) = (sealed.network().widen().seal().unwrap(), x.cast::<f64>());
+    assert!(wide.decide_quadratically(&x, Semantics::Executed, &ball, &[1.47]).unwrap()[0].holds_at(1.47));
 }
 
 /// Distances are decided as the largest radii say, but for the last 2⁻²⁰ and where a search stopped short of the end.

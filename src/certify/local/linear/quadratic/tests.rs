@@ -149,6 +149,13 @@ fn what_is_no_multiplier_proves_nothing() {
     refused(&|m| {
         m.products.pop();
     });
+    // The sides of a box keep the matrix definite where the multiplier of the ball is negative.
+    let sides = (0..INPUTS).map(|i| (i, [-0.5, 0.5])).collect();
+    let problem = Problem { sides, ..problem };
+    let products = [[-1e4, 1.0, 1.0].repeat(count), vec![1e5; INPUTS]].concat();
+    let boxed = Multipliers { bound: -1e6, ball: 1.0, products };
+    assert!(problem.prove(&problem.margins[0], &boxed) > f64::NEG_INFINITY);
+    assert_eq!(problem.prove(&problem.margins[0], &Multipliers { ball: -1.0, ..boxed }), f64::NEG_INFINITY);
 }
 
 /// In few coordinates every function is what it was, up to what is said, and no input is longer than is said.
